@@ -1,0 +1,60 @@
+/**
+ * The one interface behind which Node, Deno and the browser hide. Nothing outside this folder asks which one it is.
+ */
+
+/** A readable file of any size. Multi-gigabyte checkpoints are read range by range, never whole. */
+export interface FileSource {
+  /** Name used in error messages: a path, a URL or the name of a dropped file. */
+  readonly name: string;
+  /** Size in bytes. */
+  readonly size: number;
+  /** Reads `length` bytes from `offset`; throws when the range does not lie inside the file. */
+  readRange(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
+  close(): Promise<void>;
+}
+
+/** An open file that is written front to back. */
+export interface FileSink {
+  write(bytes: Uint8Array | string): Promise<void>;
+  /** Flushes to stable storage (fsync) where there is such a thing, then closes. */
+  close(): Promise<void>;
+}
+
+/** The file operations training needs. Paths use '/'. In the browser this is a tree in memory. */
+export interface FileSystem {
+  open(path: string): Promise<FileSource>;
+  readText(path: string): Promise<string>;
+  /** Creates or truncates. Parent directories must exist. */
+  create(path: string): Promise<FileSink>;
+  /** Opens for appending at `offset`, after cutting the file back to it (undefined: at its end). */
+  append(path: string, offset?: number): Promise<FileSink>;
+  exists(path: string): Promise<boolean>;
+  isDirectory(path: string): Promise<boolean>;
+  /** Names (not paths) in a directory, sorted. */
+  list(path: string): Promise<string[]>;
+  makeDirectory(path: string): Promise<void>;
+  /** Atomic within one file system; the directory entry is made durable. */
+  rename(from: string, to: string): Promise<void>;
+  /** Removes a file or a tree; silent when it does not exist. */
+  remove(path: string): Promise<void>;
+  /** Creates `path` exclusively, as a lock; returns the release, or null when somebody holds it. */
+  lock(path: string): Promise<(() => Promise<void>) | null>;
+}
+
+export interface AdapterChoice {
+  /** 'auto' takes the first GPU, else a CPU adapter. Otherwise a substring of the adapter's name, e.g. 'llvmpipe'. */
+  adapter?: string;
+  /** Node only: Dawn backend, 'vulkan' | 'metal' | 'd3d12' | 'null'. */
+  backend?: string;
+}
+
+export interface Runtime {
+  readonly name: 'node' | 'deno' | 'browser';
+  readonly files: FileSystem;
+  /** The WebGPU entry point. Throws `NoAdapterError` with the remedy when the machine has none. */
+  requestAdapter(choice?: AdapterChoice): Promise<GPUAdapter>;
+  /** Every file of kernels/, by its name relative to that folder: 'matmul.wgsl' -> source text. */
+  kernelSources(): Promise<Record<string, string>>;
+  /** Resident bytes of this process, where the platform tells (Node, Deno), else undefined. */
+  residentBytes(): number | undefined;
+}
