@@ -1,0 +1,120 @@
+/**
+ * From a kernel file and its variant to a compiled pipeline.
+ *
+ * Kernels are WESL (WGSL with imports and conditions) in kernels/. A variant is chosen by
+ *  - `conditions`: `@if(NAME)` branches of the source,
+ *  - `constants`: values imported from `constants::`, for array lengths and tile sizes,
+ *  - `overrides`: pipeline-overridable constants, for the sizes of one shape; baked sizes let compilers unroll.
+ */
+import { link } from 'wesl/core';
+import { RunError } from '../errors.ts';
+
+export interface KernelVariant {
+  /** File name in kernels/ without '.wgsl'. */
+  readonly kernel: string;
+  readonly conditions?: Readonly<Record<string, boolean>>;
+  readonly constants?: Readonly<Record<string, number>>;
+  readonly overrides?: Readonly<Record<string, number>>;
+}
+
+export class KernelLibrary {
+  readonly #device: GPUDevice;
+  readonly #sources: Record<string, string>;
+  readonly #modules = new Map<string, Promise<GPUShaderModule>>();
+  readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
+
+  constructor(device: GPUDevice, sources: Record<string, string>) {
+    this.#device = device;
+    this.#sources = sources;
+  }
+
+  /**
+   * The compiled pipeline of a variant, made once.
+   * @throws RunError that names the kernel file and the line when the source does not compile.
+   */
+  pipeline(variant: KernelVariant): Promise<GPUComputePipeline> {
+    const key = variantKey(variant);
+    let pipeline = this.#pipelines.get(key);
+    if (pipeline === undefined) {
+      pipeline = this.#compile(variant);
+      this.#pipelines.set(key, pipeline);
+    }
+    return pipeline;
+  }
+
+  async #compile(variant: KernelVariant): Promise<GPUComputePipeline> {
+    const module = await this.#module(variant);
+    try {
+      return await this.#device.createComputePipelineAsync({
+        label: variant.kernel,
+        layout: 'auto',
+        compute: { module, entryPoint: 'main', constants: variant.overrides ?? {} },
+      });
+    } catch (error) {
+      throw new RunError(`kernels/${variant.kernel}.wgsl: pipeline ${variantKey(variant)}: ${messageOf(error)}`);
+    }
+  }
+
+  #module(variant: KernelVariant): Promise<GPUShaderModule> {
+    const key = JSON.stringify([variant.kernel, variant.conditions ?? {}, variant.constants ?? {}]);
+    let module = this.#modules.get(key);
+    if (module === undefined) {
+      module = this.#link(variant);
+      this.#modules.set(key, module);
+    }
+    return module;
+  }
+
+  async #link(variant: KernelVariant): Promise<GPUShaderModule> {
+    if (!(`${variant.kernel}.wgsl` in this.#sources)) {
+      throw new RunError(`There is no kernels/${variant.kernel}.wgsl.`);
+    }
+    const linked = await link({
+      weslSrc: this.#sources,
+      rootModuleName: variant.kernel,
+      conditions: { ...variant.conditions },
+      constants: { ...variant.constants },
+    }).catch((error: unknown) => {
+      throw new RunError(`kernels/${variant.kernel}.wgsl does not link: ${locationOf(error)}${messageOf(error)}`);
+    });
+    const module = this.#device.createShaderModule({ label: variant.kernel, code: linked.dest });
+    const info = await module.getCompilationInfo();
+    const errors = info.messages.filter((m) => m.type === 'error');
+    if (errors.length > 0) {
+      const lines = errors.map((m) => `${sourceOf(linked, m.offset, variant.kernel)}: ${m.message}`);
+      throw new RunError(`WGSL does not compile.\n${lines.join('\n')}`);
+    }
+    return module;
+  }
+}
+
+/** A text that is equal for equal variants. */
+export function variantKey(variant: KernelVariant): string {
+  const part = (record: Readonly<Record<string, number | boolean>> | undefined) =>
+    Object.entries(record ?? {})
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, value]) => `${name}=${value}`)
+      .join(',');
+  return `${variant.kernel}[${part(variant.conditions)}|${part(variant.constants)}|${part(variant.overrides)}]`;
+}
+
+type Linked = Awaited<ReturnType<typeof link>>;
+
+/** 'kernels/x.wgsl:12' of a character in the linked text. */
+function sourceOf(linked: Linked, offset: number, kernel: string): string {
+  const position = linked.sourceMap.destToSrc(offset);
+  if (position === undefined) return `kernels/${kernel}.wgsl`;
+  const before = position.src.text.slice(0, position.position);
+  const file = (position.src.path ?? kernel).replace(/^\.\//, '').replace(/\.(wesl|wgsl)$/, '');
+  return `kernels/${file}.wgsl:${before.split('\n').length}`;
+}
+
+function locationOf(error: unknown): string {
+  if (typeof error !== 'object' || error === null || !('weslLocation' in error)) return '';
+  const { line } = error.weslLocation as { line: number };
+  return `line ${line}: `;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

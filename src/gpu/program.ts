@@ -1,0 +1,196 @@
+/**
+ * A program is a fixed list of dispatches: recorded once, planned once, run many times.
+ *
+ * Recording touches no GPU. Building compiles the pipelines, gives every temporary a buffer for exactly the dispatches
+ * between its first and last use, and makes the bind groups. Running only encodes: no buffer, bind group or pipeline
+ * is made, and nothing is read back.
+ */
+import { InputError } from '../errors.ts';
+import type { Gpu } from './device.ts';
+import type { KernelVariant } from './kernels.ts';
+import { BINDING_ALIGNMENT, formatBytes, type Slice, type Storage } from './memory.ts';
+import { bufferOf } from './device.ts';
+import { Arena, type Lifetime } from './planner.ts';
+
+export interface Dispatch extends KernelVariant {
+  /** What the user sees in profiles: usually the op's name. */
+  readonly label: string;
+  /** Bindings 0, 1, 2, ... of group 0. */
+  readonly bindings: readonly Slice[];
+  /** Workgroups in x and y; more than 65535 in x are folded into y by `gridOf`. */
+  readonly grid: readonly [number, number];
+}
+
+/** WebGPU's limit on workgroups per dimension. */
+const MAX_GRID = 65535;
+
+/** Folds a count of workgroups into two dimensions. Kernels undo it with `workgroup_index` of grid.wgsl. */
+export function gridOf(workgroups: number): readonly [number, number] {
+  if (workgroups <= MAX_GRID) return [Math.max(1, workgroups), 1];
+  const y = Math.ceil(workgroups / MAX_GRID);
+  return [Math.ceil(workgroups / y), y];
+}
+
+/** Records dispatches and makes the temporaries they use. */
+export class Recorder {
+  readonly gpu: Gpu;
+  readonly dispatches: Dispatch[] = [];
+  readonly #temporaries = new Map<Storage, Lifetime>();
+  readonly #kept = new Set<Storage>();
+
+  constructor(gpu: Gpu) {
+    this.gpu = gpu;
+  }
+
+  /** A temporary: contents undefined until a dispatch writes it, gone after the last dispatch that uses it. */
+  temporary(label: string, byteLength: number): Storage {
+    const bytes = Math.max(4, Math.ceil(byteLength / 4) * 4);
+    if (bytes > this.gpu.maxBindingBytes) {
+      throw new InputError(
+        `${label} takes ${formatBytes(bytes)}, more than the ${formatBytes(this.gpu.maxBindingBytes)} that one binding of this ` +
+          'adapter holds. Lower training.max_tokens_per_micro_batch (or max_length).',
+      );
+    }
+    const storage: Storage = { label, byteLength: bytes, kind: 'activations', buffer: undefined };
+    this.#temporaries.set(storage, { storage, first: -1, last: -1 });
+    return storage;
+  }
+
+  dispatch(dispatch: Dispatch): void {
+    const index = this.dispatches.length;
+    for (const { storage, byteOffset } of dispatch.bindings) {
+      if (byteOffset % BINDING_ALIGNMENT !== 0) {
+        throw new RangeError(`${dispatch.label}: a slice of ${storage.label} starts at byte ${byteOffset}, not on a multiple of ${BINDING_ALIGNMENT}.`);
+      }
+      const lifetime = this.#temporaries.get(storage);
+      if (lifetime === undefined) continue;
+      if (lifetime.first === -1) lifetime.first = index;
+      lifetime.last = index;
+    }
+    this.dispatches.push(dispatch);
+  }
+
+  /** Keeps a temporary readable after the program has run (until another program of the same arena runs). */
+  keep(storage: Storage): void {
+    this.#kept.add(storage);
+  }
+
+  /** Lifetimes of all temporaries that some dispatch uses. */
+  lifetimes(): Lifetime[] {
+    const end = this.dispatches.length;
+    return [...this.#temporaries.values()]
+      .filter((l) => l.first !== -1)
+      .map((l) => (this.#kept.has(l.storage) ? { ...l, last: end } : l));
+  }
+}
+
+interface Command {
+  readonly pipeline: GPUComputePipeline;
+  readonly bindGroup: GPUBindGroup;
+  readonly x: number;
+  readonly y: number;
+  readonly label: string;
+}
+
+export class Program {
+  readonly label: string;
+  readonly #gpu: Gpu;
+  readonly #recorder: Recorder;
+  readonly #arena: Arena;
+  readonly #slots: Map<Storage, number>;
+  #commands: Command[] = [];
+
+  /** Records and plans; `bind` must follow once every program of the arena is planned and the arena is allocated. */
+  constructor(gpu: Gpu, arena: Arena, label: string, record: (recorder: Recorder) => void) {
+    this.label = label;
+    this.#gpu = gpu;
+    this.#arena = arena;
+    this.#recorder = new Recorder(gpu);
+    record(this.#recorder);
+    const lifetimes = this.#recorder.lifetimes();
+    const slots = arena.plan(lifetimes);
+    this.#slots = new Map(lifetimes.map((l, i) => [l.storage, slots[i]]));
+  }
+
+  /** Records, plans, allocates and binds a program that has its arena for itself. */
+  static async build(gpu: Gpu, label: string, record: (recorder: Recorder) => void): Promise<Program> {
+    const arena = new Arena(gpu.memory);
+    const program = new Program(gpu, arena, label, record);
+    arena.allocate();
+    await program.bind();
+    return program;
+  }
+
+  get dispatchCount(): number {
+    return this.#recorder.dispatches.length;
+  }
+
+  /** Compiles the pipelines and makes the bind groups. */
+  async bind(): Promise<void> {
+    for (const [storage, slot] of this.#slots) storage.buffer = this.#arena.buffer(slot);
+    this.#commands = await Promise.all(
+      this.#recorder.dispatches.map(async (d): Promise<Command> => {
+        const pipeline = await this.#gpu.kernels.pipeline(d);
+        const entries = d.bindings.map((slice, binding) => ({
+          binding,
+          resource: { buffer: bufferOf(slice.storage), offset: slice.byteOffset, size: slice.byteLength },
+        }));
+        const bindGroup = this.#gpu.device.createBindGroup({ label: d.label, layout: pipeline.getBindGroupLayout(0), entries });
+        return { pipeline, bindGroup, x: d.grid[0], y: d.grid[1], label: d.label };
+      }),
+    );
+  }
+
+  /** Encodes all dispatches into one compute pass and submits it. */
+  run(): void {
+    const encoder = this.#gpu.device.createCommandEncoder({ label: this.label });
+    const pass = encoder.beginComputePass({ label: this.label });
+    for (const command of this.#commands) encode(pass, command);
+    pass.end();
+    this.#gpu.device.queue.submit([encoder.finish()]);
+  }
+
+  /**
+   * Runs every dispatch in a pass of its own between two timestamps.
+   * @returns GPU nanoseconds per label, summed. Needs the feature 'timestamp-query'.
+   */
+  async profile(): Promise<Map<string, number>> {
+    const { device } = this.#gpu;
+    const count = this.#commands.length;
+    const querySet = device.createQuerySet({ type: 'timestamp', count: 2 * Math.min(count, 2048) });
+    const total = new Map<string, number>();
+    for (let start = 0; start < count; start += 2048) {
+      const part = this.#commands.slice(start, start + 2048);
+      const encoder = device.createCommandEncoder();
+      part.forEach((command, i) => {
+        const pass = encoder.beginComputePass({
+          timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 },
+        });
+        encode(pass, command);
+        pass.end();
+      });
+      const times = device.createBuffer({ size: 16 * part.length, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC });
+      encoder.resolveQuerySet(querySet, 0, 2 * part.length, times, 0);
+      device.queue.submit([encoder.finish()]);
+      const storage: Storage = { label: 'timestamps', byteLength: 16 * part.length, kind: 'staging', buffer: times };
+      const stamps = new BigUint64Array(await this.#gpu.read({ storage, byteOffset: 0, byteLength: 16 * part.length }));
+      part.forEach((command, i) => {
+        total.set(command.label, (total.get(command.label) ?? 0) + Number(stamps[2 * i + 1] - stamps[2 * i]));
+      });
+      times.destroy();
+    }
+    querySet.destroy();
+    return total;
+  }
+
+  /** Frees the arena. For programs made by `build` only. */
+  free(): void {
+    this.#arena.free();
+  }
+}
+
+function encode(pass: GPUComputePassEncoder, command: Command): void {
+  pass.setPipeline(command.pipeline);
+  pass.setBindGroup(0, command.bindGroup);
+  pass.dispatchWorkgroups(command.x, command.y);
+}
