@@ -1,0 +1,10 @@
+// Gemma 2's cap on logits and attention scores: cap * tanh(z / cap). Without SOFTCAP both functions are the identity.
+
+@if(SOFTCAP) override CAP: f32;
+
+@if(SOFTCAP) fn capped(z: f32) -> f32 { return CAP * tanh(z / CAP); }
+@else fn capped(z: f32) -> f32 { return z; }
+
+/// The derivative of `capped`, written with its value: 1 - (capped / cap)^2.
+@if(SOFTCAP) fn capped_slope(value: f32) -> f32 { return 1.0 - (value / CAP) * (value / CAP); }
+@else fn capped_slope(value: f32) -> f32 { return 1.0; }
