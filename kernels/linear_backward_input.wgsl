@@ -5,6 +5,7 @@
 //
 // W is read as it lies, row by row: no transposed copy. One invocation makes ROWS x (4 * COLUMNS4) outputs in registers;
 // no barriers. K is a multiple of 4 (VEC4), else elements are read one by one.
+// T is the length of the binding, so that batches of all sizes share one pipeline.
 import package::grid::workgroup_index;
 import package::half::widen_bf16;
 import package::half::widen_f16;
@@ -12,7 +13,6 @@ import constants::ROWS;
 import constants::COLUMNS4;
 import constants::WORKGROUP;
 
-override T: u32;
 override N: u32;
 override K: u32;
 override N_STRIDE: u32;
@@ -60,6 +60,8 @@ override ALPHA: f32 = 1.0;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  @if(VEC4) let T = 4u * arrayLength(&dx) / K;
+  @else let T = arrayLength(&dx) / K;
   let k4_count = (K + 3u) / 4u;
   let column_blocks = (k4_count + COLUMNS4 - 1u) / COLUMNS4;
   let row_blocks = (T + ROWS - 1u) / ROWS;

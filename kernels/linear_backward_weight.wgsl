@@ -5,12 +5,12 @@
 //
 // One invocation makes ROWS x (4 * COLUMNS4) elements of dW in registers and walks all T tokens in order, so that equal
 // inputs give equal bits. No barriers. K is a multiple of 4 (VEC4), else elements are read one by one.
+// T is the length of the binding, so that batches of all sizes share one pipeline.
 import package::grid::workgroup_index;
 import constants::ROWS;
 import constants::COLUMNS4;
 import constants::WORKGROUP;
 
-override T: u32;
 override N: u32;
 override K: u32;
 override N_STRIDE: u32;
@@ -46,6 +46,8 @@ override ALPHA: f32 = 1.0;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  @if(VEC4) let T = 4u * arrayLength(&x) / K;
+  @else let T = arrayLength(&x) / K;
   let k4_count = (K + 3u) / 4u;
   let column_blocks = (k4_count + COLUMNS4 - 1u) / COLUMNS4;
   let row_blocks = (N + ROWS - 1u) / ROWS;

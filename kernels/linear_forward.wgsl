@@ -5,7 +5,8 @@
 //   ACCUMULATE adds to y, otherwise y is overwritten.
 //
 // One invocation makes ROWS x COLUMNS outputs in registers, reading vec4 along K; no barriers and no shared memory.
-// K is a multiple of 4 (VEC4), else elements are read one by one. Limited by load instructions; sizes are baked in.
+// K is a multiple of 4 (VEC4), else elements are read one by one. Limited by load instructions; K and N are baked in,
+// T is the length of the binding, so that batches of all sizes share one pipeline.
 import package::grid::workgroup_index;
 import package::half::widen_bf16;
 import package::half::widen_f16;
@@ -13,7 +14,6 @@ import constants::ROWS;
 import constants::COLUMNS;
 import constants::WORKGROUP;
 
-override T: u32;
 override N: u32;
 override K: u32;
 override N_STRIDE: u32;
@@ -56,6 +56,7 @@ override ALPHA: f32 = 1.0;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let T = arrayLength(&y) / N_STRIDE;
   let column_blocks = (N + COLUMNS - 1u) / COLUMNS;
   let block = workgroup_index(workgroup, workgroups) * WORKGROUP + lane;
   // Neighbouring lanes share their columns and differ in rows, so that one weight load serves many lanes.

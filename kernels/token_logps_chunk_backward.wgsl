@@ -9,7 +9,6 @@ import package::softcap::capped;
 import package::softcap::capped_slope;
 import constants::WORKGROUP;
 
-override ROWS: u32;
 override C: u32;
 
 @group(0) @binding(0) var<storage, read_write> z: array<f32>;
@@ -21,7 +20,7 @@ override C: u32;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let i = workgroup_index(workgroup, workgroups) * WORKGROUP + lane;
-  if (i >= ROWS * C) { return; }
+  if (i >= arrayLength(&z)) { return; }
   let row = i / C;
   let value = capped(z[i]);
   let hit = select(0.0, 1.0, chunk_start[0] + i % C == targets[row]);

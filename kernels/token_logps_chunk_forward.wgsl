@@ -9,7 +9,6 @@
 import package::softcap::capped;
 import constants::WORKGROUP;
 
-override ROWS: u32;
 override C: u32;
 // The chunk's place in the vocabulary comes as data, so that all chunks share one pipeline.
 @group(0) @binding(0) var<storage, read> z: array<f32>;
@@ -20,7 +19,7 @@ override C: u32;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let row = id.x;
-  if (row >= ROWS) { return; }
+  if (row >= arrayLength(&state)) { return; }
   @if(FIRST) var s = vec4f(-3.4e38, 0.0, 0.0, 0.0);
   @else var s = state[row];
   let base = row * C;

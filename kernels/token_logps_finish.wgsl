@@ -5,8 +5,6 @@
 // s is 1 or more, so the logarithm never sees 0. One invocation per row.
 import constants::WORKGROUP;
 
-override ROWS: u32;
-
 @group(0) @binding(0) var<storage, read> state: array<vec4f>;
 @group(0) @binding(1) var<storage, read_write> logps: array<f32>;
 @group(0) @binding(2) var<storage, read_write> lse: array<f32>;
@@ -14,7 +12,7 @@ override ROWS: u32;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let row = id.x;
-  if (row >= ROWS) { return; }
+  if (row >= arrayLength(&logps)) { return; }
   let s = state[row];
   let log_sum = log(s.y);
   logps[row] = (s.z - s.x) - log_sum;

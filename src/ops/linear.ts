@@ -21,7 +21,10 @@ interface Product {
   readonly accumulate: boolean;
 }
 
-/** y (+)= scale · x wᵀ (+ residual), one dispatch per shard of w. `y` may be a tensor or a slice of scratch memory. */
+/**
+ * y (+)= scale · x wᵀ (+ residual), one dispatch per shard of w. `y` may be a slice of scratch memory; kernels take the
+ * number of rows from the length of their bindings, so slices must be exact.
+ */
 export function launchLinear(recorder: Recorder, x: Slice, y: Slice, product: Product, residual?: Slice): void {
   const { rows, weight, scale, accumulate } = product;
   const [columns, inner] = [weight.shape[0], rowLength(weight.shape)];
@@ -32,7 +35,7 @@ export function launchLinear(recorder: Recorder, x: Slice, y: Slice, product: Pr
       kernel: 'linear_forward',
       conditions: { ...layout(weight, inner), RESIDUAL: residual !== undefined, ACCUMULATE: accumulate },
       constants: tile,
-      overrides: { T: rows, N: shard.rows, K: inner, N_STRIDE: columns, N_OFFSET: shard.rowStart, ALPHA: scale },
+      overrides: { N: shard.rows, K: inner, N_STRIDE: columns, N_OFFSET: shard.rowStart, ALPHA: scale },
       bindings: [x, shard, y, ...(residual === undefined ? [] : [residual])],
       grid: blocks(rows, tile.ROWS, shard.rows, tile.COLUMNS, tile.WORKGROUP),
     });
@@ -50,7 +53,7 @@ export function launchLinearBackwardInput(recorder: Recorder, dy: Slice, dx: Sli
       kernel: 'linear_backward_input',
       conditions: { ...layout(weight, inner), ACCUMULATE: product.accumulate || i > 0 },
       constants: tile,
-      overrides: { T: rows, N: shard.rows, K: inner, N_STRIDE: columns, N_OFFSET: shard.rowStart, ALPHA: scale },
+      overrides: { N: shard.rows, K: inner, N_STRIDE: columns, N_OFFSET: shard.rowStart, ALPHA: scale },
       bindings: [dy, shard, dx],
       grid: blocks(rows, tile.ROWS, inner, 4 * tile.COLUMNS4, tile.WORKGROUP),
     });
@@ -59,7 +62,7 @@ export function launchLinearBackwardInput(recorder: Recorder, dy: Slice, dx: Sli
 
 /** dw (+)= scale · dyᵀ x; `product.weight` is dw. */
 export function launchLinearBackwardWeight(recorder: Recorder, dy: Slice, x: Slice, product: Product): void {
-  const { rows, weight, scale, accumulate } = product;
+  const { weight, scale, accumulate } = product;
   const [columns, inner] = [weight.shape[0], rowLength(weight.shape)];
   const tile = { ROWS: 4, COLUMNS4: 2, WORKGROUP: workgroupSize(recorder) };
   for (const shard of weight.shards) {
@@ -68,7 +71,7 @@ export function launchLinearBackwardWeight(recorder: Recorder, dy: Slice, x: Sli
       kernel: 'linear_backward_weight',
       conditions: { VEC4: inner % 4 === 0, ACCUMULATE: accumulate },
       constants: tile,
-      overrides: { T: rows, N: shard.rows, K: inner, N_STRIDE: columns, N_OFFSET: shard.rowStart, ALPHA: scale },
+      overrides: { N: shard.rows, K: inner, N_STRIDE: columns, N_OFFSET: shard.rowStart, ALPHA: scale },
       bindings: [dy, x, shard],
       grid: blocks(shard.rows, tile.ROWS, inner, 4 * tile.COLUMNS4, tile.WORKGROUP),
     });

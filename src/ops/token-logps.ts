@@ -80,7 +80,7 @@ export function rowRange(tensor: Tensor, start: number, rows: number): Tensor {
 
 /** Fills scratch with the logits of a chunk. */
 export function launchLogits(recorder: Recorder, hidden: Tensor, head: Tensor, chunk: LogitChunk, scratch: Tensor): void {
-  launchLinear(recorder, rowsOf(hidden, chunk), whole(scratch), {
+  launchLinear(recorder, rowsOf(hidden, chunk), logitsOf(scratch, chunk), {
     rows: chunk.rows,
     weight: rowRange(head, chunk.start, chunk.columns),
     scale: 1,
@@ -103,8 +103,8 @@ export const tokenLogps: Op<TokenLogpsAttributes> = {
         kernel: 'token_logps_chunk_forward',
         conditions: { FIRST: chunk.first, SOFTCAP: softcap !== undefined },
         constants: { WORKGROUP: workgroupSize(recorder) },
-        overrides: { ROWS: chunk.rows, C: chunk.columns, ...cap(softcap) },
-        bindings: [whole(scratch), rowsOf(targets, chunk), rowsOf(state, chunk), chunk.startOnGpu],
+        overrides: { C: chunk.columns, ...cap(softcap) },
+        bindings: [logitsOf(scratch, chunk), rowsOf(targets, chunk), rowsOf(state, chunk), chunk.startOnGpu],
         grid: gridOf(Math.ceil(chunk.rows / workgroupSize(recorder))),
       });
     }
@@ -114,7 +114,6 @@ export const tokenLogps: Op<TokenLogpsAttributes> = {
       label: 'token_logps_finish',
       kernel: 'token_logps_finish',
       constants: { WORKGROUP: workgroupSize(recorder) },
-      overrides: { ROWS: rows },
       bindings: [whole(state), whole(logps), whole(lse)],
       grid: gridOf(Math.ceil(rows / workgroupSize(recorder))),
     });
@@ -132,7 +131,7 @@ export const tokenLogps: Op<TokenLogpsAttributes> = {
       launchLogits(recorder, hidden, head, chunk, scratch);
       launchLogitGradient(recorder, scratch, chunk, lse, dlogps, attributes);
       if (dHidden !== undefined) {
-        launchLinearBackwardInput(recorder, whole(scratch), rowsOf(dHidden.tensor, chunk), {
+        launchLinearBackwardInput(recorder, logitsOf(scratch, chunk), rowsOf(dHidden.tensor, chunk), {
           rows: chunk.rows,
           weight: rowRange(head, chunk.start, chunk.columns),
           scale: 1,
@@ -140,7 +139,7 @@ export const tokenLogps: Op<TokenLogpsAttributes> = {
         });
       }
       if (dHead !== undefined) {
-        launchLinearBackwardWeight(recorder, whole(scratch), rowsOf(hidden, chunk), {
+        launchLinearBackwardWeight(recorder, logitsOf(scratch, chunk), rowsOf(hidden, chunk), {
           rows: chunk.rows,
           weight: rowRange(dHead.tensor, chunk.start, chunk.columns),
           scale: 1,
@@ -182,8 +181,8 @@ export function launchLogitGradient(
     kernel: 'token_logps_chunk_backward',
     conditions: { SOFTCAP: softcap !== undefined },
     constants: { WORKGROUP: workgroupSize(recorder) },
-    overrides: { ROWS: chunk.rows, C: chunk.columns, ...cap(softcap) },
-    bindings: [whole(scratch), rowsOf(targets, chunk), rowsOf(lse, chunk), rowsOf(dlogps, chunk), chunk.startOnGpu],
+    overrides: { C: chunk.columns, ...cap(softcap) },
+    bindings: [logitsOf(scratch, chunk), rowsOf(targets, chunk), rowsOf(lse, chunk), rowsOf(dlogps, chunk), chunk.startOnGpu],
     grid: gridOf(Math.ceil((chunk.rows * chunk.columns) / workgroupSize(recorder))),
   });
 }
@@ -191,6 +190,11 @@ export function launchLogitGradient(
 /** The rows of a chunk in a tensor over all rows. */
 export function rowsOf(tensor: Tensor, chunk: LogitChunk): Slice {
   return whole(rowRange(tensor, chunk.row, chunk.rows));
+}
+
+/** The part of the scratch that a chunk fills. */
+export function logitsOf(scratch: Tensor, chunk: LogitChunk): Slice {
+  return { ...whole(scratch), byteLength: 4 * chunk.rows * chunk.columns };
 }
 
 function cap(softcap: number | undefined): Record<string, number> {
