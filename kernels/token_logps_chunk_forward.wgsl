@@ -6,6 +6,7 @@
 //   FIRST starts the state, otherwise it is continued. SOFTCAP: z becomes cap * tanh(z / cap) first (Gemma 2).
 //
 // One invocation per row, no barriers. The chunk holds columns V0 .. V0 + C of the vocabulary; limited by reading z once.
+import package::grid::invocation_index;
 import package::softcap::capped;
 import constants::WORKGROUP;
 
@@ -17,8 +18,9 @@ override C: u32;
 @group(0) @binding(3) var<storage, read> chunk_start: array<u32>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let row = id.x;
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
+  let invocation = invocation_index(id, workgroups, WORKGROUP);
+  let row = invocation;
   if (row >= arrayLength(&state)) { return; }
   @if(FIRST) var s = vec4f(-3.4e38, 0.0, 0.0, 0.0);
   @else var s = state[row];

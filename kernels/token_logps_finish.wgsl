@@ -3,6 +3,7 @@
 //   state: [ROWS] vec4f (m, s, z_y, unused)    logps: [ROWS] f32    lse: [ROWS] f32; both overwritten.
 //
 // s is 1 or more, so the logarithm never sees 0. One invocation per row.
+import package::grid::invocation_index;
 import constants::WORKGROUP;
 
 @group(0) @binding(0) var<storage, read> state: array<vec4f>;
@@ -10,8 +11,9 @@ import constants::WORKGROUP;
 @group(0) @binding(2) var<storage, read_write> lse: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let row = id.x;
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
+  let invocation = invocation_index(id, workgroups, WORKGROUP);
+  let row = invocation;
   if (row >= arrayLength(&logps)) { return; }
   let s = state[row];
   let log_sum = log(s.y);

@@ -51,5 +51,9 @@ export interface Op<Attributes> {
   /** Records the backward dispatches, writing to the targets that are needed. */
   gradient(context: GradientContext<Attributes>): void;
   /** The same function in f64 on the host, for finite differences. Index tensors are read through `index`. */
-  reference(inputs: readonly HostArray[], attributes: Attributes, index: (tensor: Tensor) => Int32Array): HostArray[];
+  reference(
+    inputs: readonly HostArray[],
+    attributes: Attributes,
+    index: (tensor: Tensor) => Int32Array,
+  ): HostArray[];
 }

@@ -7,7 +7,7 @@
  */
 import type { Recorder } from '../gpu/program.ts';
 import type { GradientContext, GradientTarget, Op } from './op.ts';
-import { detach, temporary, type Tensor } from './tensor.ts';
+import { detach, type Tensor, temporary } from './tensor.ts';
 
 interface Node {
   readonly inputs: readonly Tensor[];
@@ -70,7 +70,8 @@ export class Tape {
         inner.backward(block(inner, leaves), gradient);
         inputs.forEach((input, i) => {
           const flowing = inner.gradientOf(leaves[i]);
-          if (input.requiresGrad && flowing !== undefined) this.#flow(input, { tensor: flowing, owned: false });
+          if (input.requiresGrad && flowing !== undefined)
+            this.#flow(input, { tensor: flowing, owned: false });
         });
       },
     });
@@ -103,7 +104,12 @@ export class Tape {
     saved: readonly Tensor[],
   ): GradientContext<Attributes> {
     const passed = new Map<Tensor, Flowing>();
-    const owned = new Set(outputs.map((t) => this.#gradients.get(t)).filter((f) => f?.owned).map((f) => f?.tensor));
+    const owned = new Set(
+      outputs
+        .map((t) => this.#gradients.get(t))
+        .filter((f) => f?.owned)
+        .map((f) => f?.tensor),
+    );
     return {
       recorder: this.recorder,
       attributes,

@@ -7,10 +7,11 @@
  * A tensor larger than one binding is cut along its first dimension into shards, each at most one binding long. Ops loop
  * over `shards`; most tensors have one.
  */
+
+import { InputError } from '../errors.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { BINDING_ALIGNMENT, formatBytes, type MemoryKind, type Slice, type Storage } from '../gpu/memory.ts';
 import type { Recorder } from '../gpu/program.ts';
-import { InputError } from '../errors.ts';
 
 /** f16 and bf16 are stored packed, two to a u32, low half first, so that every adapter can hold them. */
 export type DType = 'f32' | 'f16' | 'bf16' | 'u32' | 'i32';
@@ -48,13 +49,20 @@ export function rowLength(shape: readonly number[]): number {
 /** The one slice of a tensor that was not cut. @throws RangeError for a sharded tensor. */
 export function whole(tensor: Tensor): Slice {
   if (tensor.shards.length !== 1) {
-    throw new RangeError(`${tensor.label} is cut into ${tensor.shards.length} shards; this operation takes whole tensors only.`);
+    throw new RangeError(
+      `${tensor.label} is cut into ${tensor.shards.length} shards; this operation takes whole tensors only.`,
+    );
   }
   return tensor.shards[0];
 }
 
 /** How many rows of a tensor fit into one binding. @throws InputError when not even one does. */
-export function rowsPerShard(label: string, shape: readonly number[], dtype: DType, maxBindingBytes: number): number {
+export function rowsPerShard(
+  label: string,
+  shape: readonly number[],
+  dtype: DType,
+  maxBindingBytes: number,
+): number {
   const rowBytes = rowLength(shape) * bytesPerElement(dtype);
   const rows = Math.floor(maxBindingBytes / rowBytes);
   if (rows === 0) {
@@ -67,7 +75,13 @@ export function rowsPerShard(label: string, shape: readonly number[], dtype: DTy
 }
 
 /** Makes a zero-filled persistent tensor, cut into shards where one binding cannot hold it. */
-export function allocateTensor(gpu: Gpu, label: string, shape: readonly number[], dtype: DType, kind: MemoryKind): Tensor {
+export function allocateTensor(
+  gpu: Gpu,
+  label: string,
+  shape: readonly number[],
+  dtype: DType,
+  kind: MemoryKind,
+): Tensor {
   const rowBytes = rowLength(shape) * bytesPerElement(dtype);
   const rowCount = shape[0] ?? 1;
   const step = Math.min(rowCount, rowsPerShard(label, shape, dtype, gpu.maxBindingBytes));
@@ -86,7 +100,12 @@ export function freeTensor(gpu: Gpu, tensor: Tensor): void {
 }
 
 /** A temporary of the program being recorded. f32 unless said otherwise. */
-export function temporary(recorder: Recorder, label: string, shape: readonly number[], dtype: DType = 'f32'): Tensor {
+export function temporary(
+  recorder: Recorder,
+  label: string,
+  shape: readonly number[],
+  dtype: DType = 'f32',
+): Tensor {
   const storage = recorder.temporary(label, elementCount(shape) * bytesPerElement(dtype));
   return fromStorage(storage, shape, dtype);
 }

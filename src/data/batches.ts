@@ -29,11 +29,10 @@ export interface PackedBatch {
   /** u32 [tokens] each. */
   readonly ids: Uint32Array<ArrayBuffer>;
   readonly positions: Uint32Array<ArrayBuffer>;
-  readonly docStart: Uint32Array<ArrayBuffer>;
-  readonly prefixEnd: Uint32Array<ArrayBuffer>;
-  readonly branchStart: Uint32Array<ArrayBuffer>;
-  /** One past the last token that may see this one. */
-  readonly seenEnd: Uint32Array<ArrayBuffer>;
+  /** u32 [tokens, 4]: document start, prompt end, branch start, position. */
+  readonly sight: Uint32Array<ArrayBuffer>;
+  /** u32 [tokens, 2]: one past the last token that may see this one, and its position. */
+  readonly seen: Uint32Array<ArrayBuffer>;
   /** u32 [rows] each. */
   readonly headRows: Uint32Array<ArrayBuffer>;
   readonly targets: Uint32Array<ArrayBuffer>;
@@ -83,10 +82,8 @@ export function packBatch(
     examples,
     ids: new Uint32Array(capacity.tokens),
     positions: new Uint32Array(capacity.tokens),
-    docStart: new Uint32Array(capacity.tokens),
-    prefixEnd: new Uint32Array(capacity.tokens),
-    branchStart: new Uint32Array(capacity.tokens),
-    seenEnd: new Uint32Array(capacity.tokens),
+    sight: new Uint32Array(4 * capacity.tokens),
+    seen: new Uint32Array(2 * capacity.tokens),
     headRows: new Uint32Array(capacity.rows),
     targets: new Uint32Array(capacity.rows),
     diff: new Float32Array(capacity.rows),
@@ -148,8 +145,6 @@ interface Slot {
 function setToken(batch: PackedBatch, i: number, slot: Slot): void {
   batch.ids[i] = slot.id;
   batch.positions[i] = slot.position;
-  batch.docStart[i] = slot.docStart;
-  batch.prefixEnd[i] = slot.prefixEnd;
-  batch.branchStart[i] = slot.branchStart;
-  batch.seenEnd[i] = slot.seenEnd;
+  batch.sight.set([slot.docStart, slot.prefixEnd, slot.branchStart, slot.position], 4 * i);
+  batch.seen.set([slot.seenEnd, slot.position], 2 * i);
 }

@@ -46,14 +46,24 @@ export class Gpu {
   readonly isCpu: boolean;
   #failure: Error | undefined;
 
-  private constructor(runtime: Runtime, adapter: GPUAdapter, device: GPUDevice, sources: Record<string, string>, options: GpuOptions) {
+  private constructor(
+    runtime: Runtime,
+    adapter: GPUAdapter,
+    device: GPUDevice,
+    sources: Record<string, string>,
+    options: GpuOptions,
+  ) {
     this.runtime = runtime;
     this.device = device;
     this.memory = new MemoryPool(device);
     this.kernels = new KernelLibrary(device, sources);
-    this.maxBindingBytes = Math.min(device.limits.maxStorageBufferBindingSize, options.maxBindingBytes ?? Number.POSITIVE_INFINITY);
+    this.maxBindingBytes = Math.min(
+      device.limits.maxStorageBufferBindingSize,
+      options.maxBindingBytes ?? Number.POSITIVE_INFINITY,
+    );
     const info = adapter.info;
-    this.adapterName = [info.vendor, info.architecture, info.device].filter((s) => s !== '').join(' ') || 'unknown adapter';
+    this.adapterName =
+      [info.vendor, info.architecture, info.device].filter((s) => s !== '').join(' ') || 'unknown adapter';
     this.driver = info.description;
     this.isCpu = /llvmpipe|swiftshader|cpu|software/i.test(`${this.adapterName} ${this.driver}`);
     device.addEventListener('uncapturederror', (event) => {
@@ -80,13 +90,22 @@ export class Gpu {
 
   /** Queues a copy of host data to the start of `slice` (or `byteOffset` into it). */
   write(slice: Slice, data: ArrayBufferView<ArrayBuffer>, byteOffset = 0): void {
-    this.device.queue.writeBuffer(bufferOf(slice.storage), slice.byteOffset + byteOffset, data.buffer, data.byteOffset, data.byteLength);
+    this.device.queue.writeBuffer(
+      bufferOf(slice.storage),
+      slice.byteOffset + byteOffset,
+      data.buffer,
+      data.byteOffset,
+      data.byteLength,
+    );
   }
 
   /** Reads bytes back. Waits for everything queued before; not for use inside a training step. */
   async read(slice: Slice, byteOffset = 0, byteLength = slice.byteLength - byteOffset): Promise<ArrayBuffer> {
     const size = Math.ceil(byteLength / 4) * 4;
-    const staging = this.device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    const staging = this.device.createBuffer({
+      size,
+      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    });
     const encoder = this.device.createCommandEncoder();
     encoder.copyBufferToBuffer(bufferOf(slice.storage), slice.byteOffset + byteOffset, staging, 0, size);
     this.device.queue.submit([encoder.finish()]);
@@ -126,7 +145,8 @@ export class DeviceLostError extends RunError {
 
 /** The buffer behind a storage. @throws RunError for a storage that was freed or never planned. */
 export function bufferOf(storage: Storage): GPUBuffer {
-  if (storage.buffer === undefined) throw new RunError(`${storage.label} has no memory: it was freed, or is used outside its program.`);
+  if (storage.buffer === undefined)
+    throw new RunError(`${storage.label} has no memory: it was freed, or is used outside its program.`);
   return storage.buffer;
 }
 

@@ -51,7 +51,9 @@ export class KernelLibrary {
         compute: { module, entryPoint: 'main', constants: variant.overrides ?? {} },
       });
     } catch (error) {
-      throw new RunError(`kernels/${variant.kernel}.wgsl: pipeline ${variantKey(variant)}: ${messageOf(error)}`);
+      throw new RunError(
+        `kernels/${variant.kernel}.wgsl: pipeline ${variantKey(variant)}: ${messageOf(error)}`,
+      );
     }
   }
 
@@ -75,7 +77,9 @@ export class KernelLibrary {
       conditions: { ...variant.conditions },
       constants: { ...variant.constants },
     }).catch((error: unknown) => {
-      throw new RunError(`kernels/${variant.kernel}.wgsl does not link: ${locationOf(error)}${messageOf(error)}`);
+      throw new RunError(
+        `kernels/${variant.kernel}.wgsl does not link: ${locationOf(error)}${messageOf(error)}`,
+      );
     });
     const module = this.#device.createShaderModule({ label: variant.kernel, code: linked.dest });
     const info = await module.getCompilationInfo();

@@ -38,6 +38,7 @@ export interface Slice {
 export const BINDING_ALIGNMENT = 256;
 
 const STORAGE_USAGE = 0x0080 | 0x0004 | 0x0008; // STORAGE | COPY_SRC | COPY_DST
+const READBACK_USAGE = 0x0001 | 0x0008; // MAP_READ | COPY_DST
 
 export class MemoryPool {
   readonly #device: GPUDevice;
@@ -72,7 +73,16 @@ export class MemoryPool {
    * Makes a zero-filled storage of at least 4 bytes, rounded up to a multiple of 4.
    * @throws InputError when the adapter cannot make a buffer that large; names the tensor and the limit.
    */
-  allocate(label: string, byteLength: number, kind: MemoryKind, extraUsage = 0): Storage {
+  allocate(label: string, byteLength: number, kind: MemoryKind): Storage {
+    return this.#create(label, byteLength, kind, STORAGE_USAGE);
+  }
+
+  /** Makes a buffer that the host can map; kernels cannot bind it. */
+  allocateReadback(label: string, byteLength: number): Storage {
+    return this.#create(label, byteLength, 'staging', READBACK_USAGE);
+  }
+
+  #create(label: string, byteLength: number, kind: MemoryKind, usage: number): Storage {
     const bytes = Math.max(4, Math.ceil(byteLength / 4) * 4);
     const limit = this.#device.limits.maxBufferSize;
     if (bytes > limit) {
@@ -81,7 +91,7 @@ export class MemoryPool {
           'Use a smaller model, a smaller token budget (training.max_tokens_per_micro_batch) or a 16-bit dtype.',
       );
     }
-    const buffer = this.#device.createBuffer({ label, size: bytes, usage: STORAGE_USAGE | extraUsage });
+    const buffer = this.#device.createBuffer({ label, size: bytes, usage });
     this.#current += bytes;
     this.#peak = Math.max(this.#peak, this.#current);
     this.#byKind.set(kind, (this.#byKind.get(kind) ?? 0) + bytes);

@@ -35,7 +35,13 @@ export class Arena {
    * @returns the slot of each lifetime, in the order given.
    */
   plan(lifetimes: readonly Lifetime[]): number[] {
-    const order = lifetimes.map((_, i) => i).sort((a, b) => lifetimes[a].first - lifetimes[b].first || lifetimes[b].storage.byteLength - lifetimes[a].storage.byteLength);
+    const order = lifetimes
+      .map((_, i) => i)
+      .sort(
+        (a, b) =>
+          lifetimes[a].first - lifetimes[b].first ||
+          lifetimes[b].storage.byteLength - lifetimes[a].storage.byteLength,
+      );
     const freeAfter: number[] = this.#sizes.map(() => -1);
     const slots = new Array<number>(lifetimes.length);
     for (const i of order) {
@@ -70,7 +76,8 @@ export class Arena {
   /** The buffer of a slot, after `allocate`. */
   buffer(slot: number): GPUBuffer {
     const buffer = this.#buffers[slot]?.buffer;
-    if (buffer === undefined) throw new RangeError(`Arena slot ${slot} has no buffer: allocate() was not called after plan().`);
+    if (buffer === undefined)
+      throw new RangeError(`Arena slot ${slot} has no buffer: allocate() was not called after plan().`);
     return buffer;
   }
 

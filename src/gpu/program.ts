@@ -7,9 +7,9 @@
  */
 import { InputError } from '../errors.ts';
 import type { Gpu } from './device.ts';
+import { bufferOf } from './device.ts';
 import type { KernelVariant } from './kernels.ts';
 import { BINDING_ALIGNMENT, formatBytes, type Slice, type Storage } from './memory.ts';
-import { bufferOf } from './device.ts';
 import { Arena, type Lifetime } from './planner.ts';
 
 export interface Dispatch extends KernelVariant {
@@ -60,7 +60,9 @@ export class Recorder {
     const index = this.dispatches.length;
     for (const { storage, byteOffset } of dispatch.bindings) {
       if (byteOffset % BINDING_ALIGNMENT !== 0) {
-        throw new RangeError(`${dispatch.label}: a slice of ${storage.label} starts at byte ${byteOffset}, not on a multiple of ${BINDING_ALIGNMENT}.`);
+        throw new RangeError(
+          `${dispatch.label}: a slice of ${storage.label} starts at byte ${byteOffset}, not on a multiple of ${BINDING_ALIGNMENT}.`,
+        );
       }
       const lifetime = this.#temporaries.get(storage);
       if (lifetime === undefined) continue;
@@ -135,7 +137,11 @@ export class Program {
           binding,
           resource: { buffer: bufferOf(slice.storage), offset: slice.byteOffset, size: slice.byteLength },
         }));
-        const bindGroup = this.#gpu.device.createBindGroup({ label: d.label, layout: pipeline.getBindGroupLayout(0), entries });
+        const bindGroup = this.#gpu.device.createBindGroup({
+          label: d.label,
+          layout: pipeline.getBindGroupLayout(0),
+          entries,
+        });
         return { pipeline, bindGroup, x: d.grid[0], y: d.grid[1], label: d.label };
       }),
     );
@@ -169,11 +175,21 @@ export class Program {
         encode(pass, command);
         pass.end();
       });
-      const times = device.createBuffer({ size: 16 * part.length, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC });
+      const times = device.createBuffer({
+        size: 16 * part.length,
+        usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
+      });
       encoder.resolveQuerySet(querySet, 0, 2 * part.length, times, 0);
       device.queue.submit([encoder.finish()]);
-      const storage: Storage = { label: 'timestamps', byteLength: 16 * part.length, kind: 'staging', buffer: times };
-      const stamps = new BigUint64Array(await this.#gpu.read({ storage, byteOffset: 0, byteLength: 16 * part.length }));
+      const storage: Storage = {
+        label: 'timestamps',
+        byteLength: 16 * part.length,
+        kind: 'staging',
+        buffer: times,
+      };
+      const stamps = new BigUint64Array(
+        await this.#gpu.read({ storage, byteOffset: 0, byteLength: 16 * part.length }),
+      );
       part.forEach((command, i) => {
         total.set(command.label, (total.get(command.label) ?? 0) + Number(stamps[2 * i + 1] - stamps[2 * i]));
       });

@@ -3,14 +3,7 @@
  * implement is refused by name; a field we have never heard of is refused too, since it might be one.
  */
 import { InputError, InputErrors } from '../errors.ts';
-
-/** Llama 3.1's stretching of the rotary wavelengths. */
-export interface Llama3RopeScaling {
-  readonly factor: number;
-  readonly lowFrequencyFactor: number;
-  readonly highFrequencyFactor: number;
-  readonly originalMaxPositions: number;
-}
+import type { RopeScaling } from '../nn/rotary-table.ts';
 
 export interface LlamaConfig {
   readonly architecture: 'LlamaForCausalLM' | 'MistralForCausalLM';
@@ -24,7 +17,7 @@ export interface LlamaConfig {
   readonly maxPositions: number;
   readonly rmsNormEps: number;
   readonly ropeTheta: number;
-  readonly ropeScaling: Llama3RopeScaling | undefined;
+  readonly ropeScaling: RopeScaling | undefined;
   /** Mistral: a token sees this many positions back, itself included. */
   readonly slidingWindow: number | undefined;
   readonly tiedHead: boolean;
@@ -87,7 +80,9 @@ export function parseLlamaConfig(raw: Readonly<Record<string, unknown>>, file: s
   for (const [field, value] of Object.entries(raw)) {
     const allowed = FIXED[field];
     if (allowed !== undefined && !allowed.includes(value)) {
-      problems.push(`${field}: ${JSON.stringify(value)} is not supported, only ${allowed.map((v) => JSON.stringify(v)).join(' or ')}`);
+      problems.push(
+        `${field}: ${JSON.stringify(value)} is not supported, only ${allowed.map((v) => JSON.stringify(v)).join(' or ')}`,
+      );
     } else if (allowed === undefined && !HARMLESS.has(field) && !USED.has(field)) {
       problems.push(`${field}: prefgrad does not know this field and will not guess what it changes`);
     }
@@ -123,12 +118,15 @@ export function parseLlamaConfig(raw: Readonly<Record<string, unknown>>, file: s
     tiedHead: raw.tie_word_embeddings === true,
   };
   if (config.heads % config.kvHeads !== 0) {
-    problems.push(`num_key_value_heads: ${config.kvHeads} does not divide the ${config.heads} attention heads`);
+    problems.push(
+      `num_key_value_heads: ${config.kvHeads} does not divide the ${config.heads} attention heads`,
+    );
   }
   if (config.headDim % 4 !== 0 || config.headDim < 8 || config.headDim > 256) {
     problems.push(`head_dim: ${config.headDim} is not supported, only multiples of 4 from 8 to 256`);
   }
-  if (problems.length > 0) throw new InputErrors(`${file} describes a model that prefgrad cannot run:`, problems);
+  if (problems.length > 0)
+    throw new InputErrors(`${file} describes a model that prefgrad cannot run:`, problems);
   return config;
 }
 
@@ -141,7 +139,10 @@ function architectureOf(raw: Readonly<Record<string, unknown>>, file: string): L
   );
 }
 
-function ropeScaling(raw: Readonly<Record<string, unknown>> | undefined, problems: string[]): Llama3RopeScaling | undefined {
+function ropeScaling(
+  raw: Readonly<Record<string, unknown>> | undefined,
+  problems: string[],
+): RopeScaling | undefined {
   if (raw === undefined) return undefined;
   const type = raw.rope_type ?? raw.type ?? 'default';
   if (type === 'default') return undefined;

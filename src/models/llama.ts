@@ -9,18 +9,21 @@
 import type { Tape } from '../autograd/tape.ts';
 import type { Tensor } from '../autograd/tensor.ts';
 import { type LoraPair, type Projection, project } from '../nn/projection.ts';
-import { type AttentionLayout, attention } from '../ops/attention.ts';
-import { embedding, type EmbeddingAttributes } from '../ops/embedding.ts';
+import type { RotaryTable } from '../nn/rotary-table.ts';
+import { type EmbeddingAttributes, embedding } from '../ops/embedding.ts';
 import { rmsNorm } from '../ops/rms-norm.ts';
-import { rotary, type RotaryTable } from '../ops/rotary.ts';
+import { rotary } from '../ops/rotary.ts';
 import { swiglu } from '../ops/swiglu.ts';
 import type { LlamaConfig } from './config.ts';
+
+/** How the queries of one layer see keys and values: packed training, or a cache of earlier tokens. */
+export type Attend = (tape: Tape, layer: number, q: Tensor, k: Tensor, v: Tensor) => Tensor;
 
 /** What the token axis of a batch looks like to the model; index tensors on the GPU. */
 export interface TokenLayout {
   readonly tokens: EmbeddingAttributes;
   readonly positions: Tensor;
-  readonly attention: AttentionLayout;
+  readonly attend: Attend;
 }
 
 interface Block {
@@ -62,7 +65,10 @@ export class Llama {
     this.head = config.tiedHead ? this.embedTokens : weight('lm_head.weight');
     this.#norm = weight('model.norm.weight');
     this.#rope = rope;
-    const projection = (module: string): Projection => ({ weight: weight(`${module}.weight`), lora: lora(module) });
+    const projection = (module: string): Projection => ({
+      weight: weight(`${module}.weight`),
+      lora: lora(module),
+    });
     this.#blocks = Array.from({ length: config.layers }, (_, i) => {
       const layer = `model.layers.${i}`;
       return {
@@ -82,25 +88,29 @@ export class Llama {
   /** Hidden states before the head, [tokens, hidden]. */
   hidden(tape: Tape, layout: TokenLayout, options: ForwardOptions): Tensor {
     let [x] = tape.apply(embedding, [this.embedTokens], layout.tokens);
-    for (const block of this.#blocks) {
-      x = options.recompute
-        ? tape.recompute([x], (inner, [input]) => this.#block(inner, input, block, layout, options.adapter))
-        : this.#block(tape, x, block, layout, options.adapter);
-    }
+    this.#blocks.forEach((block, layer) => {
+      const run = (inner: Tape, input: Tensor) =>
+        this.#block(inner, input, layer, block, layout, options.adapter);
+      x = options.recompute ? tape.recompute([x], (inner, [input]) => run(inner, input)) : run(tape, x);
+    });
     return tape.apply(rmsNorm, [x, this.#norm], { eps: this.config.rmsNormEps })[0];
   }
 
-  #block(tape: Tape, x: Tensor, block: Block, layout: TokenLayout, adapter: boolean): Tensor {
-    const { heads, kvHeads, headDim, rmsNormEps: eps, slidingWindow: window } = this.config;
+  #block(tape: Tape, x: Tensor, layer: number, block: Block, layout: TokenLayout, adapter: boolean): Tensor {
+    const { headDim, rmsNormEps: eps } = this.config;
     const [n] = tape.apply(rmsNorm, [x, block.inputNorm], { eps });
-    const rope = { positions: layout.positions, table: this.#rope, headDim };
+    const rope = { ...this.#rope, positions: layout.positions, headDim };
     const [q] = tape.apply(rotary, [project(tape, n, block.q, adapter)], rope);
     const [k] = tape.apply(rotary, [project(tape, n, block.k, adapter)], rope);
     const v = project(tape, n, block.v, adapter);
-    const [attended] = tape.apply(attention, [q, k, v], { layout: layout.attention, heads, kvHeads, headDim, window });
+    const attended = layout.attend(tape, layer, q, k, v);
     const middle = project(tape, attended, block.o, adapter, x);
     const [m] = tape.apply(rmsNorm, [middle, block.postAttentionNorm], { eps });
-    const [gated] = tape.apply(swiglu, [project(tape, m, block.gate, adapter), project(tape, m, block.up, adapter)], {});
+    const [gated] = tape.apply(
+      swiglu,
+      [project(tape, m, block.gate, adapter), project(tape, m, block.up, adapter)],
+      {},
+    );
     return project(tape, gated, block.down, adapter, middle);
   }
 }
@@ -128,4 +138,12 @@ export function weightShapes(config: LlamaConfig): Map<string, readonly number[]
 }
 
 /** The linear modules that LoRA can sit on, by the names PEFT uses. */
-export const LORA_MODULES = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;
+export const LORA_MODULES = [
+  'q_proj',
+  'k_proj',
+  'v_proj',
+  'o_proj',
+  'gate_proj',
+  'up_proj',
+  'down_proj',
+] as const;

@@ -5,7 +5,15 @@
  * With 16-bit compute a fifth slab holds rounded copies for the forward and backward products; the update always goes
  * to the f32 masters, because a step of 5e-7 vanishes in 16 bits.
  */
-import { alignUp, bytesPerElement, type DType, rowLength, rowsPerShard, type Shard, type Tensor } from '../autograd/tensor.ts';
+import {
+  alignUp,
+  bytesPerElement,
+  type DType,
+  rowLength,
+  rowsPerShard,
+  type Shard,
+  type Tensor,
+} from '../autograd/tensor.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { MemoryKind, Storage } from '../gpu/memory.ts';
 
@@ -61,7 +69,8 @@ export class ParameterSlabs {
       const first = slabs.length;
       for (const length of lengths) slabs.push(makeSlab(gpu, length, dtype, weightDecay));
       group.forEach((spec, i) => {
-        const view = (of: (slab: Slab) => Tensor) => viewOf(spec, placements[i], (slab) => of(slabs[first + slab]));
+        const view = (of: (slab: Slab) => Tensor) =>
+          viewOf(spec, placements[i], (slab) => of(slabs[first + slab]));
         const gradient = view((slab) => slab.gradient);
         const computed = view((slab) => slab.copy ?? slab.master);
         parameters.set(spec.name, {
@@ -88,7 +97,11 @@ export class ParameterSlabs {
 }
 
 /** Lays parameters end to end, each on an aligned offset in every dtype, opening a new slab when one is full. */
-function place(specs: readonly ParameterSpec[], dtype: DType, maxBytes: number): { placements: Placement[][]; lengths: number[] } {
+function place(
+  specs: readonly ParameterSpec[],
+  dtype: DType,
+  maxBytes: number,
+): { placements: Placement[][]; lengths: number[] } {
   const alignment = alignUp(1) / Math.min(4, bytesPerElement(dtype));
   const align = (elements: number) => Math.ceil(elements / alignment) * alignment;
   const limit = Math.floor(maxBytes / 4);
@@ -128,7 +141,11 @@ function makeSlab(gpu: Gpu, length: number, dtype: DType, weightDecay: boolean):
   };
 }
 
-function viewOf(spec: ParameterSpec, placements: readonly Placement[], slabTensor: (slab: number) => Tensor): Tensor {
+function viewOf(
+  spec: ParameterSpec,
+  placements: readonly Placement[],
+  slabTensor: (slab: number) => Tensor,
+): Tensor {
   const dtype = slabTensor(placements[0].slab).dtype;
   const size = bytesPerElement(dtype);
   const shards = placements.map(({ slab, offset, rowStart, rows }): Shard => {

@@ -19,7 +19,13 @@ export interface Projection {
 }
 
 /** @param adapter false switches LoRA off: the reference model is the same weights without it. */
-export function project(tape: Tape, x: Tensor, projection: Projection, adapter: boolean, residual?: Tensor): Tensor {
+export function project(
+  tape: Tape,
+  x: Tensor,
+  projection: Projection,
+  adapter: boolean,
+  residual?: Tensor,
+): Tensor {
   const { weight, lora } = projection;
   const [base] = tape.apply(linear, residual === undefined ? [x, weight] : [x, weight, residual], {});
   if (lora === undefined || !adapter) return base;

@@ -8,6 +8,7 @@ import type { Op } from '../autograd/op.ts';
 import { rowLength, type Tensor, temporary, whole } from '../autograd/tensor.ts';
 import type { Slice } from '../gpu/memory.ts';
 import { gridOf, type Recorder } from '../gpu/program.ts';
+import { workgroupSize } from './launch.ts';
 
 export interface LinearAttributes {
   /** Factor on the product (not on the residual): LoRA's alpha / r. Default 1. */
@@ -25,7 +26,13 @@ interface Product {
  * y (+)= scale · x wᵀ (+ residual), one dispatch per shard of w. `y` may be a slice of scratch memory; kernels take the
  * number of rows from the length of their bindings, so slices must be exact.
  */
-export function launchLinear(recorder: Recorder, x: Slice, y: Slice, product: Product, residual?: Slice): void {
+export function launchLinear(
+  recorder: Recorder,
+  x: Slice,
+  y: Slice,
+  product: Product,
+  residual?: Slice,
+): void {
   const { rows, weight, scale, accumulate } = product;
   const [columns, inner] = [weight.shape[0], rowLength(weight.shape)];
   const tile = { ROWS: 4, COLUMNS: 8, WORKGROUP: workgroupSize(recorder) };
@@ -91,12 +98,26 @@ export const linear: Op<LinearAttributes> = {
   },
 
   // y = s x wᵀ + r:   dx = s dy w,   dw = s dyᵀ x,   dr = dy
-  gradient({ recorder, inputs: [x, , residual], inputs, outputGradients: [dy], attributes: { scale = 1 }, needs, target, pass }) {
+  gradient({
+    recorder,
+    inputs: [x, , residual],
+    inputs,
+    outputGradients: [dy],
+    attributes: { scale = 1 },
+    needs,
+    target,
+    pass,
+  }) {
     if (dy === undefined) return;
     const rows = x.shape[0];
     if (needs(0)) {
       const { tensor, accumulate } = target(0);
-      launchLinearBackwardInput(recorder, whole(dy), whole(tensor), { rows, weight: inputs[1], scale, accumulate });
+      launchLinearBackwardInput(recorder, whole(dy), whole(tensor), {
+        rows,
+        weight: inputs[1],
+        scale,
+        accumulate,
+      });
     }
     if (needs(1)) {
       const { tensor, accumulate } = target(1);
@@ -121,14 +142,19 @@ export const linear: Op<LinearAttributes> = {
 };
 
 function layout(weight: Tensor, inner: number): Record<string, boolean> {
-  return { VEC4: inner % 4 === 0, W_HALF: weight.dtype === 'f16' || weight.dtype === 'bf16', W_BF16: weight.dtype === 'bf16' };
+  return {
+    VEC4: inner % 4 === 0,
+    W_HALF: weight.dtype === 'f16' || weight.dtype === 'bf16',
+    W_BF16: weight.dtype === 'bf16',
+  };
 }
 
-/** Small on CPU adapters, where one workgroup runs on one core and a row of eight lanes is one vector. */
-function workgroupSize(recorder: Recorder): number {
-  return recorder.gpu.isCpu ? 8 : 64;
-}
-
-function blocks(rows: number, rowTile: number, columns: number, columnTile: number, workgroup: number): readonly [number, number] {
+function blocks(
+  rows: number,
+  rowTile: number,
+  columns: number,
+  columnTile: number,
+  workgroup: number,
+): readonly [number, number] {
   return gridOf(Math.ceil((Math.ceil(rows / rowTile) * Math.ceil(columns / columnTile)) / workgroup));
 }

@@ -8,10 +8,19 @@
  * makes each chunk again.
  */
 import type { Op } from '../autograd/op.ts';
-import { allocateTensor, bytesPerElement, rowLength, type Tensor, temporary, upload, whole } from '../autograd/tensor.ts';
+import {
+  allocateTensor,
+  bytesPerElement,
+  rowLength,
+  type Tensor,
+  temporary,
+  upload,
+  whole,
+} from '../autograd/tensor.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { Slice } from '../gpu/memory.ts';
-import { gridOf, type Recorder } from '../gpu/program.ts';
+import type { Recorder } from '../gpu/program.ts';
+import { gridFor, workgroupSize } from './launch.ts';
 import { launchLinear, launchLinearBackwardInput, launchLinearBackwardWeight } from './linear.ts';
 
 export interface TokenLogpsAttributes {
@@ -67,7 +76,8 @@ export function logitScratch(recorder: Recorder, rows: number, head: Tensor): Te
 export function rowRange(tensor: Tensor, start: number, rows: number): Tensor {
   const rowBytes = rowLength(tensor.shape) * bytesPerElement(tensor.dtype);
   const shard = tensor.shards.find((s) => s.rowStart <= start && start + rows <= s.rowStart + s.rows);
-  if (shard === undefined) throw new RangeError(`${tensor.label}: rows ${start} to ${start + rows} cross a shard.`);
+  if (shard === undefined)
+    throw new RangeError(`${tensor.label}: rows ${start} to ${start + rows} cross a shard.`);
   const slice = {
     storage: shard.storage,
     byteOffset: shard.byteOffset + (start - shard.rowStart) * rowBytes,
@@ -79,7 +89,13 @@ export function rowRange(tensor: Tensor, start: number, rows: number): Tensor {
 }
 
 /** Fills scratch with the logits of a chunk. */
-export function launchLogits(recorder: Recorder, hidden: Tensor, head: Tensor, chunk: LogitChunk, scratch: Tensor): void {
+export function launchLogits(
+  recorder: Recorder,
+  hidden: Tensor,
+  head: Tensor,
+  chunk: LogitChunk,
+  scratch: Tensor,
+): void {
   launchLinear(recorder, rowsOf(hidden, chunk), logitsOf(scratch, chunk), {
     rows: chunk.rows,
     weight: rowRange(head, chunk.start, chunk.columns),
@@ -105,7 +121,7 @@ export const tokenLogps: Op<TokenLogpsAttributes> = {
         constants: { WORKGROUP: workgroupSize(recorder) },
         overrides: { C: chunk.columns, ...cap(softcap) },
         bindings: [logitsOf(scratch, chunk), rowsOf(targets, chunk), rowsOf(state, chunk), chunk.startOnGpu],
-        grid: gridOf(Math.ceil(chunk.rows / workgroupSize(recorder))),
+        grid: gridFor(recorder, chunk.rows),
       });
     }
     const logps = temporary(recorder, 'logps', [rows]);
@@ -115,13 +131,21 @@ export const tokenLogps: Op<TokenLogpsAttributes> = {
       kernel: 'token_logps_finish',
       constants: { WORKGROUP: workgroupSize(recorder) },
       bindings: [whole(state), whole(logps), whole(lse)],
-      grid: gridOf(Math.ceil(rows / workgroupSize(recorder))),
+      grid: gridFor(recorder, rows),
     });
     return { outputs: [logps], saved: [lse] };
   },
 
   // dz_v = dlogp (1[v = y] - p_v);   dh = dz W,   dW = dzᵀ h
-  gradient({ recorder, inputs: [hidden, head], saved: [lse], outputGradients: [dlogps], attributes, needs, target }) {
+  gradient({
+    recorder,
+    inputs: [hidden, head],
+    saved: [lse],
+    outputGradients: [dlogps],
+    attributes,
+    needs,
+    target,
+  }) {
     if (dlogps === undefined) return;
     const rows = hidden.shape[0];
     const scratch = logitScratch(recorder, rows, head);
@@ -182,8 +206,14 @@ export function launchLogitGradient(
     conditions: { SOFTCAP: softcap !== undefined },
     constants: { WORKGROUP: workgroupSize(recorder) },
     overrides: { C: chunk.columns, ...cap(softcap) },
-    bindings: [logitsOf(scratch, chunk), rowsOf(targets, chunk), rowsOf(lse, chunk), rowsOf(dlogps, chunk), chunk.startOnGpu],
-    grid: gridOf(Math.ceil((chunk.rows * chunk.columns) / workgroupSize(recorder))),
+    bindings: [
+      logitsOf(scratch, chunk),
+      rowsOf(targets, chunk),
+      rowsOf(lse, chunk),
+      rowsOf(dlogps, chunk),
+      chunk.startOnGpu,
+    ],
+    grid: gridFor(recorder, chunk.rows * chunk.columns),
   });
 }
 
@@ -199,10 +229,6 @@ export function logitsOf(scratch: Tensor, chunk: LogitChunk): Slice {
 
 function cap(softcap: number | undefined): Record<string, number> {
   return softcap === undefined ? {} : { CAP: softcap };
-}
-
-function workgroupSize(recorder: Recorder): number {
-  return recorder.gpu.isCpu ? 8 : 64;
 }
 
 const constants = new WeakMap<Gpu, Map<number, Slice>>();

@@ -18,7 +18,11 @@ export interface CutLimits {
 export type MicroBatch = readonly number[];
 
 /** Cuts one step's examples into micro-batches. An example longer than the budget gets one of its own. */
-export function cutStep(examples: readonly number[], shapes: readonly BatchShape[], limits: CutLimits): MicroBatch[] {
+export function cutStep(
+  examples: readonly number[],
+  shapes: readonly BatchShape[],
+  limits: CutLimits,
+): MicroBatch[] {
   const batches: number[][] = [];
   let tokens = 0;
   for (const example of examples) {
@@ -42,7 +46,6 @@ export function bucketTokens(tokens: number): number {
   return tokens < 16 ? Math.max(1, tokens) : rung;
 }
 
-
 /**
  * The buckets that a set of micro-batches needs, by token capacity. Rows and pairs get the most that any of the
  * bucket's micro-batches uses.
@@ -52,7 +55,11 @@ export function planBuckets(sizes: Iterable<BatchShape>): Map<number, BatchShape
   for (const size of sizes) {
     const tokens = bucketTokens(size.tokens);
     const known = buckets.get(tokens) ?? { tokens, rows: 0, pairs: 0 };
-    buckets.set(tokens, { tokens, rows: Math.max(known.rows, size.rows), pairs: Math.max(known.pairs, size.pairs) });
+    buckets.set(tokens, {
+      tokens,
+      rows: Math.max(known.rows, size.rows),
+      pairs: Math.max(known.pairs, size.pairs),
+    });
   }
   return new Map([...buckets].sort(([a], [b]) => b - a));
 }

@@ -19,5 +19,7 @@ export function learningRate(settings: ScheduleSettings, step: number): number {
   if (step < warmupSteps) return (lr * step) / Math.max(1, warmupSteps);
   if (type === 'constant') return lr;
   const done = (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps);
-  return type === 'cosine' ? (lr * (1 + Math.cos(Math.PI * Math.min(1, done)))) / 2 : lr * Math.max(0, 1 - done);
+  return type === 'cosine'
+    ? (lr * (1 + Math.cos(Math.PI * Math.min(1, done)))) / 2
+    : lr * Math.max(0, 1 - done);
 }

@@ -1,0 +1,135 @@
+/**
+ * attention over a packed token axis in which answers share their prompt.
+ *
+ *   y_i = sum_j softmax_j(q_i . k_j / sqrt(d)) v_j   over the tokens j that i sees:
+ *   j <= i, and j in i's own branch or in the prompt of i's document; positions within a sliding window, if there is one.
+ *
+ * q [T, heads * headDim], k and v [T, kvHeads * headDim]; a group of heads / kvHeads heads shares one kv head.
+ */
+import type { GradientContext, Op } from '../autograd/op.ts';
+import { type Tensor, temporary, whole } from '../autograd/tensor.ts';
+import type { Recorder } from '../gpu/program.ts';
+import { gridFor, workgroupSize } from './launch.ts';
+
+/** Who sees whom; index tensors, u32. */
+export interface AttentionLayout {
+  /** [T, 4]: document start, prompt end, branch start, position. */
+  readonly sight: Tensor;
+  /** [T, 2]: one past the last token that may see this one, and its position. */
+  readonly seen: Tensor;
+}
+
+export interface AttentionAttributes {
+  readonly layout: AttentionLayout;
+  readonly heads: number;
+  readonly kvHeads: number;
+  /** A multiple of 4, at most 256. */
+  readonly headDim: number;
+  /** A token sees this many positions back, itself included. */
+  readonly window?: number;
+  /** Gemma 2's cap on scores. */
+  readonly softcap?: number;
+}
+
+export const attention: Op<AttentionAttributes> = {
+  name: 'attention',
+
+  launch(recorder, [q, k, v], attributes) {
+    const y = temporary(recorder, 'attention', q.shape);
+    const lse = temporary(recorder, 'attention log-sum-exp', [q.shape[0], attributes.heads]);
+    recorder.dispatch({
+      ...variant('attention_forward', recorder, attributes),
+      bindings: [q, k, v, attributes.layout.sight, y, lse].map(whole),
+      grid: gridFor(recorder, q.shape[0] * attributes.heads),
+    });
+    return { outputs: [y], saved: [lse] };
+  },
+
+  // With p = softmax(s):  ds_ij = p_ij (dy_i . v_j - dy_i . y_i);  dq_i = sum_j ds_ij k_j;  dk_j = sum_i ds_ij q_i;  dv_j = sum_i p_ij dy_i
+  gradient(context: GradientContext<AttentionAttributes>) {
+    const { recorder, attributes, inputs, outputs, saved, outputGradients, needs, target, pass } = context;
+    const [q, k, v] = inputs;
+    const [dy] = outputGradients;
+    if (dy === undefined) return;
+    const tokens = q.shape[0];
+    const stats = temporary(recorder, 'attention stats', [tokens, attributes.heads, 2]);
+    recorder.dispatch({
+      label: 'attention_backward_stats',
+      kernel: 'attention_backward_stats',
+      constants: { HEAD4: attributes.headDim / 4, WORKGROUP: workgroupSize(recorder) },
+      bindings: [outputs[0], dy, saved[0], stats].map(whole),
+      grid: gridFor(recorder, tokens * attributes.heads),
+    });
+    if (needs(0)) {
+      const { tensor, accumulate } = target(0);
+      const query = variant('attention_backward_query', recorder, attributes);
+      recorder.dispatch({
+        ...query,
+        conditions: { ...query.conditions, ACCUMULATE: accumulate },
+        bindings: [q, k, v, attributes.layout.sight, dy, stats, tensor].map(whole),
+        grid: gridFor(recorder, tokens * attributes.heads),
+      });
+    }
+    if (needs(1) || needs(2)) {
+      const dk = temporary(recorder, 'd k', k.shape);
+      const dv = temporary(recorder, 'd v', v.shape);
+      recorder.dispatch({
+        ...variant('attention_backward_key_value', recorder, attributes),
+        bindings: [q, k, v, attributes.layout.seen, dy, stats, dk, dv].map(whole),
+        grid: gridFor(recorder, tokens * attributes.kvHeads),
+      });
+      pass(1, dk);
+      pass(2, dv);
+    }
+  },
+
+  reference([q, k, v], { layout, heads, kvHeads, headDim, window, softcap }, index) {
+    const tokens = q.shape[0];
+    const sight = index(layout.sight);
+    const data = new Float64Array(tokens * heads * headDim);
+    for (let i = 0; i < tokens; i++) {
+      const [docStart, prefixEnd, branchStart, position] = sight.subarray(4 * i, 4 * i + 4);
+      for (let h = 0; h < heads; h++) {
+        const kvHead = Math.floor((h * kvHeads) / heads);
+        const weights = new Map<number, number>();
+        for (let j = 0; j <= i; j++) {
+          const inReach = j >= branchStart || (j >= docStart && j < prefixEnd);
+          if (!inReach || position - sight[4 * j + 3] >= (window ?? Number.POSITIVE_INFINITY)) continue;
+          let score = 0;
+          for (let d = 0; d < headDim; d++)
+            score += q.data[(i * heads + h) * headDim + d] * k.data[(j * kvHeads + kvHead) * headDim + d];
+          score /= Math.sqrt(headDim);
+          weights.set(j, softcap === undefined ? score : softcap * Math.tanh(score / softcap));
+        }
+        const largest = Math.max(...weights.values());
+        const total = [...weights.values()].reduce((sum, s) => sum + Math.exp(s - largest), 0);
+        for (const [j, score] of weights) {
+          const p = Math.exp(score - largest) / total;
+          for (let d = 0; d < headDim; d++)
+            data[(i * heads + h) * headDim + d] += p * v.data[(j * kvHeads + kvHead) * headDim + d];
+        }
+      }
+    }
+    return [{ shape: q.shape, data }];
+  },
+};
+
+function variant(
+  kernel: string,
+  recorder: Recorder,
+  { heads, kvHeads, headDim, window, softcap }: AttentionAttributes,
+) {
+  return {
+    label: kernel,
+    kernel,
+    conditions: { WINDOWED: window !== undefined, SOFTCAP: softcap !== undefined },
+    constants: { HEAD4: headDim / 4, WORKGROUP: workgroupSize(recorder) },
+    overrides: {
+      HEADS: heads,
+      KV_HEADS: kvHeads,
+      SCALE: 1 / Math.sqrt(headDim),
+      ...(window === undefined ? {} : { WINDOW: window }),
+      ...(softcap === undefined ? {} : { CAP: softcap }),
+    },
+  };
+}

@@ -1,0 +1,185 @@
+/**
+ * The GPU side of a packed batch: one buffer per shape bucket, cut into aligned fields and filled by a single write.
+ * Kernels only read it.
+ */
+import { alignUp, elementCount, type Tensor } from '../autograd/tensor.ts';
+import type { BatchShape, PackedBatch } from '../data/batches.ts';
+import { occurrences, picks } from '../data/occurrences.ts';
+import type { Gpu } from '../gpu/device.ts';
+import type { Storage } from '../gpu/memory.ts';
+import type { Answers } from '../objectives/objective.ts';
+
+/** The counts of a whole optimizer step, over which its micro-batches are averaged. */
+export interface StepCounts {
+  readonly pairs: number;
+  /** Response tokens of all chosen answers. */
+  readonly chosenTokens: number;
+  /** All answers, chosen and rejected: what KTO's mean is over. */
+  readonly answers: number;
+}
+
+/** What a batch carries besides its tokens. */
+export interface BatchExtras {
+  readonly counts: StepCounts;
+  /** Reference log-probs of the response tokens, in row order; fewer than the capacity is fine. */
+  readonly refLogps?: Float32Array;
+  /** One uniform random number in (0, 1) per pair. */
+  readonly uniforms?: Float32Array;
+  /** Rows of the step that come before this micro-batch's; for objectives that see the step as a whole. */
+  readonly rowOffset?: number;
+}
+
+/** Every field with its dtype and its shape for a capacity. */
+const FIELDS = {
+  ids: ['u32', (c) => [c.tokens]],
+  positions: ['u32', (c) => [c.tokens]],
+  sight: ['u32', (c) => [c.tokens, 4]],
+  seen: ['u32', (c) => [c.tokens, 2]],
+  occurrenceOrder: ['u32', (c) => [c.tokens]],
+  occurrenceStarts: ['u32', (c) => [c.tokens + 1]],
+  occurrenceIds: ['u32', (c) => [c.tokens]],
+  headRows: ['u32', (c) => [c.rows]],
+  pickStarts: ['u32', (c) => [c.tokens + 1]],
+  picks: ['u32', (c) => [c.rows]],
+  targets: ['u32', (c) => [c.rows]],
+  diff: ['f32', (c) => [c.rows]],
+  weights: ['f32', (c) => [c.rows]],
+  refLogps: ['f32', (c) => [c.rows]],
+  chosen: ['u32', (c) => [c.pairs, 2]],
+  rejected: ['u32', (c) => [c.pairs, 2]],
+  mismatched: ['u32', (c) => [c.pairs, 2]],
+  chosenLengths: ['f32', (c) => [c.pairs]],
+  rejectedLengths: ['f32', (c) => [c.pairs]],
+  mismatchedLengths: ['f32', (c) => [c.pairs]],
+  pairWeights: ['f32', (c) => [c.pairs]],
+  tokenWeights: ['f32', (c) => [c.pairs]],
+  desirable: ['f32', (c) => [c.pairs]],
+  undesirable: ['f32', (c) => [c.pairs]],
+  uniforms: ['f32', (c) => [c.pairs]],
+  place: ['u32', () => [2]],
+} as const satisfies Record<string, readonly ['u32' | 'f32', (capacity: BatchShape) => readonly number[]]>;
+
+type FieldName = keyof typeof FIELDS;
+
+export class BatchTensors {
+  readonly capacity: BatchShape;
+  readonly #gpu: Gpu;
+  readonly #storage: Storage;
+  readonly #host: ArrayBuffer;
+  readonly #tensors: Readonly<Record<FieldName, Tensor>>;
+
+  constructor(gpu: Gpu, capacity: BatchShape) {
+    this.#gpu = gpu;
+    this.capacity = capacity;
+    const names = Object.keys(FIELDS) as FieldName[];
+    const shapes = names.map((name) => FIELDS[name][1](capacity));
+    const offsets: number[] = [];
+    let end = 0;
+    for (const shape of shapes) {
+      offsets.push(end);
+      end = alignUp(end + 4 * Math.max(1, elementCount(shape)));
+    }
+    this.#storage = gpu.memory.allocate('batch', end, 'batch');
+    this.#host = new ArrayBuffer(end);
+    this.#tensors = Object.fromEntries(
+      names.map((name, i): [FieldName, Tensor] => {
+        const byteLength = 4 * Math.max(1, elementCount(shapes[i]));
+        const shard = {
+          storage: this.#storage,
+          byteOffset: offsets[i],
+          byteLength,
+          rowStart: 0,
+          rows: shapes[i][0],
+        };
+        return [
+          name,
+          { label: name, shape: shapes[i], dtype: FIELDS[name][0], shards: [shard], requiresGrad: false },
+        ];
+      }),
+    ) as Record<FieldName, Tensor>;
+  }
+
+  get(name: FieldName): Tensor {
+    return this.#tensors[name];
+  }
+
+  /** One side of the pairs, as objectives see it. */
+  answers(side: 'chosen' | 'rejected' | 'mismatched'): Answers {
+    return { segments: this.get(side), lengths: this.get(`${side}Lengths`) };
+  }
+
+  /** Copies a batch, packed to this capacity, to the GPU. */
+  load(batch: PackedBatch, extras: BatchExtras): void {
+    const { ids, positions, sight, seen, headRows, targets, diff, weights } = batch;
+    const { chosen, rejected, mismatched } = batch;
+    const arrays = {
+      ids,
+      positions,
+      sight,
+      seen,
+      headRows,
+      targets,
+      diff,
+      weights,
+      chosen,
+      rejected,
+      mismatched,
+    };
+    for (const [name, values] of Object.entries(arrays)) this.#set(name as keyof typeof arrays, values);
+    const found = occurrences(ids.subarray(0, batch.used.tokens), this.capacity.tokens);
+    this.#set('occurrenceOrder', found.order);
+    this.#set('occurrenceStarts', found.starts);
+    this.#set('occurrenceIds', found.uniqueIds);
+    const picked = picks(headRows.subarray(0, batch.used.rows), this.capacity);
+    this.#set('pickStarts', picked.starts);
+    this.#set('picks', picked.picks);
+    this.#set('chosenLengths', lengthsOf(chosen));
+    this.#set('rejectedLengths', lengthsOf(rejected));
+    this.#set('mismatchedLengths', lengthsOf(mismatched));
+    this.#set('refLogps', extras.refLogps ?? []);
+    this.#set('uniforms', extras.uniforms ?? []);
+    this.#set('place', [extras.rowOffset ?? 0, batch.used.rows]);
+    this.#setPairWeights(batch, extras.counts);
+    this.#gpu.write(
+      { storage: this.#storage, byteOffset: 0, byteLength: this.#host.byteLength },
+      new Uint8Array(this.#host),
+    );
+  }
+
+  free(): void {
+    this.#gpu.memory.free(this.#storage);
+  }
+
+  #setPairWeights(batch: PackedBatch, counts: StepCounts): void {
+    const real = (i: number) => i < batch.used.pairs;
+    const has = (side: Uint32Array, i: number) => side[2 * i + 1] > side[2 * i];
+    const fill = (name: FieldName, value: (i: number) => number) =>
+      this.#set(
+        name,
+        Float32Array.from({ length: this.capacity.pairs }, (_, i) => value(i)),
+      );
+    fill('pairWeights', (i) => (real(i) ? 1 / counts.pairs : 0));
+    fill('tokenWeights', (i) => (real(i) && has(batch.chosen, i) ? 1 / counts.chosenTokens : 0));
+    fill('desirable', (i) => (real(i) && has(batch.chosen, i) ? 1 / counts.answers : 0));
+    fill('undesirable', (i) => (real(i) && has(batch.rejected, i) ? 1 / counts.answers : 0));
+  }
+
+  /** Fills a field from its start and zeroes the rest. */
+  #set(name: FieldName, values: ArrayLike<number>): void {
+    const { byteOffset } = this.#tensors[name].shards[0];
+    const length = elementCount(this.#tensors[name].shape);
+    const view =
+      FIELDS[name][0] === 'f32'
+        ? new Float32Array(this.#host, byteOffset, length)
+        : new Uint32Array(this.#host, byteOffset, length);
+    view.set(values);
+    view.fill(0, values.length);
+  }
+}
+
+/** |y| per answer; 1 in empty slots, so that means stay finite. */
+function lengthsOf(segments: Uint32Array): Float32Array {
+  return Float32Array.from({ length: segments.length / 2 }, (_, i) =>
+    Math.max(1, segments[2 * i + 1] - segments[2 * i]),
+  );
+}

@@ -1,0 +1,50 @@
+/** From a packed batch on the GPU to the log-probs of its response tokens. */
+import type { Tape } from '../autograd/tape.ts';
+import type { Tensor } from '../autograd/tensor.ts';
+import type { ForwardOptions, Llama, TokenLayout } from '../models/llama.ts';
+import { attention } from '../ops/attention.ts';
+import { gatherRows } from '../ops/gather-rows.ts';
+import { tokenLogps } from '../ops/token-logps.ts';
+import type { BatchTensors } from './batch-tensors.ts';
+
+/** The token axis of a packed batch, as the model wants it. */
+export function packedLayout(model: Llama, batch: BatchTensors): TokenLayout {
+  const { heads, kvHeads, headDim, slidingWindow: window } = model.config;
+  const layout = { sight: batch.get('sight'), seen: batch.get('seen') };
+  return {
+    tokens: {
+      ids: batch.get('ids'),
+      occurrences: {
+        order: batch.get('occurrenceOrder'),
+        starts: batch.get('occurrenceStarts'),
+        uniqueIds: batch.get('occurrenceIds'),
+      },
+    },
+    positions: batch.get('positions'),
+    attend: (tape, _layer, q, k, v) =>
+      tape.apply(attention, [q, k, v], { layout, heads, kvHeads, headDim, window })[0],
+  };
+}
+
+/** Hidden states that predict the response tokens, [rows, hidden]. */
+export function responseHidden(
+  tape: Tape,
+  model: Llama,
+  batch: BatchTensors,
+  options: ForwardOptions,
+): Tensor {
+  const hidden = model.hidden(tape, packedLayout(model, batch), options);
+  const picks = { rows: batch.get('headRows'), starts: batch.get('pickStarts'), picks: batch.get('picks') };
+  return tape.apply(gatherRows, [hidden], picks)[0];
+}
+
+/** Log-probs of the response tokens, [rows]. */
+export function responseLogps(
+  tape: Tape,
+  model: Llama,
+  batch: BatchTensors,
+  options: ForwardOptions,
+): Tensor {
+  const hidden = responseHidden(tape, model, batch, options);
+  return tape.apply(tokenLogps, [hidden, model.head], { targets: batch.get('targets') })[0];
+}

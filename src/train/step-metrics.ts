@@ -1,0 +1,94 @@
+/**
+ * The numbers of one optimizer step, added up on the GPU over its micro-batches and read one step later: a small copy
+ * into one of two staging buffers, so that no step ever waits for its own metrics.
+ */
+import { allocateTensor, type Tensor, whole } from '../autograd/tensor.ts';
+import { bufferOf, type Gpu } from '../gpu/device.ts';
+import type { Storage } from '../gpu/memory.ts';
+import type { Recorder } from '../gpu/program.ts';
+
+/** Room for this many metrics; objectives have a handful each. */
+const CAPACITY = 64;
+
+export class StepMetrics {
+  /** f32 [64]; zero it at the start of a step. */
+  readonly tensor: Tensor;
+  readonly #gpu: Gpu;
+  readonly #indices = new Map<string, number>();
+  readonly #staging: Storage[];
+  #turn = 0;
+
+  constructor(gpu: Gpu) {
+    this.#gpu = gpu;
+    this.tensor = allocateTensor(gpu, 'metrics', [CAPACITY], 'f32', 'state');
+    this.#staging = [0, 1].map((i) => gpu.memory.allocateReadback(`metrics read-back ${i}`, 4 * CAPACITY));
+  }
+
+  /** Adds the mean over pairs: weights are 1 / pairs in the step, 0 in empty slots. */
+  addMean(recorder: Recorder, name: string, values: Tensor, weights: Tensor): void {
+    this.#dispatch(recorder, name, {}, [values, weights]);
+  }
+
+  /** Adds the share of pairs in which `values` is greater than `others`. */
+  addShareGreater(recorder: Recorder, name: string, values: Tensor, others: Tensor, weights: Tensor): void {
+    this.#dispatch(recorder, name, { GREATER: true }, [values, weights, others]);
+  }
+
+  /** Sets a metric to a value [1] as it stands. */
+  set(recorder: Recorder, name: string, value: Tensor): void {
+    this.#dispatch(recorder, name, { SET: true }, [value]);
+  }
+
+  /**
+   * Queues the copy of this step's numbers.
+   * @returns a function that waits for them; call it a step later, and before calling `snapshot` twice more.
+   */
+  snapshot(): () => Promise<Record<string, number>> {
+    const staging = bufferOf(this.#staging[this.#turn]);
+    this.#turn = 1 - this.#turn;
+    const encoder = this.#gpu.device.createCommandEncoder();
+    encoder.copyBufferToBuffer(bufferOf(whole(this.tensor).storage), 0, staging, 0, 4 * CAPACITY);
+    this.#gpu.device.queue.submit([encoder.finish()]);
+    const mapped = staging.mapAsync(GPUMapMode.READ);
+    // A device that is lost rejects the mapping before anybody waits for it.
+    mapped.catch(() => {});
+    return async () => {
+      await mapped.catch((error: unknown) => {
+        this.#gpu.throwIfFailed();
+        throw error;
+      });
+      const values = new Float32Array(staging.getMappedRange().slice(0));
+      staging.unmap();
+      return Object.fromEntries([...this.#indices].map(([name, i]) => [name, values[i]]));
+    };
+  }
+
+  free(): void {
+    for (const storage of [...this.#staging, whole(this.tensor).storage]) this.#gpu.memory.free(storage);
+  }
+
+  #dispatch(
+    recorder: Recorder,
+    name: string,
+    conditions: Record<string, boolean>,
+    tensors: readonly Tensor[],
+  ): void {
+    recorder.dispatch({
+      label: 'metric_add',
+      kernel: 'metric_add',
+      conditions: { GREATER: false, SET: false, ...conditions },
+      overrides: { INDEX: this.#index(name) },
+      bindings: [whole(this.tensor), ...tensors.map(whole)],
+      grid: [1, 1],
+    });
+  }
+
+  #index(name: string): number {
+    const known = this.#indices.get(name);
+    if (known !== undefined) return known;
+    if (this.#indices.size === CAPACITY)
+      throw new RangeError(`More than ${CAPACITY} metrics; no room for ${name}.`);
+    this.#indices.set(name, this.#indices.size);
+    return this.#indices.size - 1;
+  }
+}
