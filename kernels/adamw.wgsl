@@ -1,0 +1,43 @@
+// adamw: one step of AdamW over a slab (Loshchilov & Hutter; PyTorch's order of operations)
+//
+//   g = clip * gradient;   m = b1 m + (1 - b1) g;   v = b2 v + (1 - b2) g^2
+//   w = w - lr * decay * w - lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+//
+//   w, m, v: f32, updated in place    gradient: f32    norm: [3] (norm, clip, finite); nothing is touched unless finite
+//   settings: (lr, b1, b2, eps, decay, 1 - b1^t, 1 - b2^t, max_norm), from the host in f64
+//   COPY: also writes the 16-bit copy that products use, two values to a u32 (COPY_BF16, else f16).
+//
+// One invocation per pair of elements; limited by bandwidth.
+import package::grid::invocation_index;
+import package::half::narrow_bf16;
+import constants::WORKGROUP;
+
+// 1, or 0 for slabs that weight decay leaves alone (norms).
+override DECAYS: f32;
+
+@group(0) @binding(0) var<storage, read_write> w: array<vec2f>;
+@group(0) @binding(1) var<storage, read> gradient: array<vec2f>;
+@group(0) @binding(2) var<storage, read_write> m: array<vec2f>;
+@group(0) @binding(3) var<storage, read_write> v: array<vec2f>;
+@group(0) @binding(4) var<storage, read> norm: array<f32>;
+@group(0) @binding(5) var<storage, read> settings: array<f32>;
+@if(COPY) @group(0) @binding(6) var<storage, read_write> copy: array<u32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
+  let i = invocation_index(id, workgroups, WORKGROUP);
+  if (i >= arrayLength(&w) || norm[2] == 0.0) { return; }
+  let lr = settings[0];
+  let b1 = settings[1];
+  let b2 = settings[2];
+  let g = norm[1] * gradient[i];
+  let first = b1 * m[i] + (1.0 - b1) * g;
+  let second = b2 * v[i] + (1.0 - b2) * g * g;
+  let decayed = w[i] - lr * (DECAYS * settings[4]) * w[i];
+  let updated = decayed - lr * (first / settings[5]) / (sqrt(second / settings[6]) + settings[3]);
+  m[i] = first;
+  v[i] = second;
+  w[i] = updated;
+  @if(COPY && COPY_BF16) copy[i] = narrow_bf16(updated);
+  @if(COPY && !COPY_BF16) copy[i] = pack2x16float(updated);
+}
