@@ -4,7 +4,8 @@
 //   w = w - lr * decay * w - lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
 //
 //   w, m, v: f32, updated in place    gradient: f32    norm: [3] (norm, clip, finite); nothing is touched unless finite
-//   settings: (lr, b1, b2, eps, decay, 1 - b1^t, 1 - b2^t, max_norm), from the host in f64
+//   settings: (lr, b1, b2, eps, decay, 1 - b1^t, 1 - b2^t, max_norm, 1 - b1, 1 - b2); differences are taken in f64 on the
+//   host, since 1 - 0.999 in f32 is off by 5e-5 of itself
 //   COPY: also writes the 16-bit copy that products use, two values to a u32 (COPY_BF16, else f16).
 //
 // One invocation per pair of elements; limited by bandwidth.
@@ -31,8 +32,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
   let b1 = settings[1];
   let b2 = settings[2];
   let g = norm[1] * gradient[i];
-  let first = b1 * m[i] + (1.0 - b1) * g;
-  let second = b2 * v[i] + (1.0 - b2) * g * g;
+  let first = b1 * m[i] + settings[8] * g;
+  let second = b2 * v[i] + settings[9] * g * g;
   let decayed = w[i] - lr * (DECAYS * settings[4]) * w[i];
   let updated = decayed - lr * (first / settings[5]) / (sqrt(second / settings[6]) + settings[3]);
   m[i] = first;

@@ -1,6 +1,6 @@
 /**
  * AdamW over parameter slabs. One program per run: gradient norm, update of every slab, objective state, metrics.
- * The learning rate and the bias corrections of a step come from the host in one 32-byte write.
+ * The learning rate and the bias corrections of a step come from the host in one 40-byte write.
  */
 import { allocateTensor, elementCount, type Tensor, temporary, upload, whole } from '../autograd/tensor.ts';
 import type { Gpu } from '../gpu/device.ts';
@@ -33,18 +33,16 @@ export class AdamW {
     this.#slabs = slabs;
     this.#settings = settings;
     this.norm = allocateTensor(gpu, 'gradient norm', [3], 'f32', 'state');
-    this.#onGpu = allocateTensor(gpu, 'optimizer settings', [8], 'f32', 'state');
+    this.#onGpu = allocateTensor(gpu, 'optimizer settings', [10], 'f32', 'state');
   }
 
   /** @param step number of this update, counted from 1. */
   configure(step: number, learningRate: number): void {
     const { beta1, beta2, epsilon, weightDecay, maxGradNorm } = this.#settings;
     const corrections = [1 - beta1 ** step, 1 - beta2 ** step];
-    upload(
-      this.#gpu,
-      this.#onGpu,
-      new Float32Array([learningRate, beta1, beta2, epsilon, weightDecay, ...corrections, maxGradNorm]),
-    );
+    const rest = [maxGradNorm, 1 - beta1, 1 - beta2];
+    const values = [learningRate, beta1, beta2, epsilon, weightDecay, ...corrections, ...rest];
+    upload(this.#gpu, this.#onGpu, new Float32Array(values));
   }
 
   /** Records the gradient norm over all slabs, then the update of each. */
