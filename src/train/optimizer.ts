@@ -2,7 +2,7 @@
  * AdamW over parameter slabs. One program per run: gradient norm, update of every slab, objective state, metrics.
  * The learning rate and the bias corrections of a step come from the host in one 40-byte write.
  */
-import { allocateTensor, elementCount, type Tensor, temporary, upload, whole } from '../autograd/tensor.ts';
+import { allocateTensor, type Tensor, temporary, upload, whole } from '../autograd/tensor.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/program.ts';
 import type { Slab } from '../nn/parameters.ts';
@@ -85,29 +85,4 @@ export class AdamW {
       });
     }
   }
-}
-
-/** Records filling an f32 tensor with a value. */
-export function recordFill(recorder: Recorder, tensor: Tensor, value: number): void {
-  recorder.dispatch({
-    label: 'fill',
-    kernel: 'fill',
-    constants: { WORKGROUP: workgroupSize(recorder) },
-    overrides: { VALUE: value },
-    bindings: [whole(tensor)],
-    grid: gridFor(recorder, elementCount(tensor.shape)),
-  });
-}
-
-/** Records rounding the masters of a slab into its 16-bit copy, where it has one. */
-export function recordNarrow(recorder: Recorder, slab: Slab): void {
-  if (slab.copy === undefined) return;
-  recorder.dispatch({
-    label: 'narrow',
-    kernel: 'narrow',
-    conditions: { COPY_BF16: slab.copy.dtype === 'bf16' },
-    constants: { WORKGROUP: workgroupSize(recorder) },
-    bindings: [slab.master, slab.copy].map(whole),
-    grid: gridFor(recorder, slab.length / 2),
-  });
 }

@@ -1,0 +1,215 @@
+/**
+ * Joins file tensors to parameters. Trained weights become f32 masters in slabs; frozen ones keep 16 bits where the
+ * checkpoint has them. Weights go from disk to the GPU in pieces, so host memory stays small whatever the model.
+ */
+import {
+  allocateTensor,
+  bytesPerElement,
+  type DType,
+  freeTensor,
+  rowLength,
+  type Tensor,
+} from '../autograd/tensor.ts';
+import { InputError, InputErrors } from '../errors.ts';
+import { type FloatDType, narrow, widen } from '../formats/half.ts';
+import { ModelDirectory } from '../formats/model-directory.ts';
+import type { Gpu } from '../gpu/device.ts';
+import { Program } from '../gpu/program.ts';
+import { ParameterSlabs, type ParameterSpec } from '../nn/parameters.ts';
+import type { LoraPair } from '../nn/projection.ts';
+import { makeRotaryTable } from '../nn/rotary-table.ts';
+import { recordNarrow } from '../ops/fill.ts';
+import { type LlamaConfig, parseLlamaConfig } from './config.ts';
+import { Llama, LORA_MODULES, weightShapes } from './llama.ts';
+
+/** Bytes of a weight that are on the host at the same time. */
+const PIECE_BYTES = 16 * 2 ** 20;
+
+export interface LoraSettings {
+  readonly r: number;
+  readonly alpha: number;
+  /** Names such as 'q_proj'. */
+  readonly targetModules: readonly string[];
+}
+
+/** How a checkpoint is to be held. */
+export interface LoadOptions {
+  /** 'none' freezes everything, 'full' trains every weight, otherwise only LoRA pairs are trained. */
+  readonly train: 'none' | 'full' | LoraSettings;
+  /** dtype that products read weights in; 'auto' is f32 on CPU adapters, else the checkpoint's. */
+  readonly dtype: DType | 'auto';
+  /** Rows of the rotary table; at most the model's positions. */
+  readonly positions: number;
+}
+
+/** A model on the GPU with everything needed to train and save it. */
+export interface LoadedModel {
+  readonly directory: ModelDirectory;
+  readonly config: LlamaConfig;
+  readonly model: Llama;
+  /** Trained parameters; undefined for a frozen model. */
+  readonly trained: ParameterSlabs | undefined;
+  readonly lora: LoraSettings | undefined;
+  readonly dtype: DType;
+  free(): void;
+}
+
+/** @throws InputError for anything in the directory that is missing, unsound or not supported. */
+export async function loadModel(gpu: Gpu, path: string, options: LoadOptions): Promise<LoadedModel> {
+  const directory = await ModelDirectory.open(gpu.runtime.files, path);
+  const config = parseLlamaConfig(directory.config, `${path}/config.json`);
+  const shapes = weightShapes(config);
+  checkWeights(directory, shapes);
+  const dtype = options.dtype === 'auto' ? automaticDType(gpu, directory) : options.dtype;
+  const lora = typeof options.train === 'object' ? options.train : undefined;
+  const specs = trainedSpecs(config, shapes, options.train);
+  const trained =
+    specs.length === 0
+      ? undefined
+      : new ParameterSlabs(gpu, specs, dtype, (name) => !name.endsWith('norm.weight'));
+  const frozen = new Map<string, Tensor>();
+  for (const [name, shape] of shapes) {
+    const parameter = trained?.parameters.get(name);
+    const isVector = shape.length === 1;
+    const tensor = parameter?.master ?? allocateTensor(gpu, name, shape, isVector ? 'f32' : dtype, 'weights');
+    await copyWeight(gpu, directory, name, tensor);
+    if (parameter === undefined) frozen.set(name, tensor);
+  }
+  if (trained !== undefined) await roundMasters(gpu, trained);
+  const rope = makeRotaryTable(
+    gpu,
+    Math.min(options.positions, config.maxPositions),
+    config.headDim,
+    config.ropeTheta,
+    config.ropeScaling,
+  );
+  const weight = (name: string): Tensor => {
+    const tensor = normTensor(trained, name) ?? frozen.get(name);
+    if (tensor === undefined) throw new RangeError(`${name} was not loaded.`);
+    return tensor;
+  };
+  return {
+    directory,
+    config,
+    model: new Llama(config, weight, (module) => loraPair(trained, lora, module), rope),
+    trained,
+    lora,
+    dtype,
+    free() {
+      for (const tensor of [...frozen.values(), rope.table]) freeTensor(gpu, tensor);
+      trained?.free();
+    },
+  };
+}
+
+/** Norm weights are read in f32 by their kernel, even where matrices have 16-bit copies. */
+function normTensor(trained: ParameterSlabs | undefined, name: string): Tensor | undefined {
+  const parameter = trained?.parameters.get(name);
+  if (parameter === undefined) return undefined;
+  if (parameter.shape.length > 1) return parameter.tensor;
+  return { ...parameter.master, requiresGrad: true, gradient: parameter.tensor.gradient };
+}
+
+function loraPair(
+  trained: ParameterSlabs | undefined,
+  lora: LoraSettings | undefined,
+  module: string,
+): LoraPair | undefined {
+  if (lora === undefined || trained === undefined) return undefined;
+  const a = trained.parameters.get(`${module}.lora_A.weight`);
+  const b = trained.parameters.get(`${module}.lora_B.weight`);
+  return a && b && { a: a.tensor, b: b.tensor, scale: lora.alpha / lora.r };
+}
+
+function trainedSpecs(
+  config: LlamaConfig,
+  shapes: ReadonlyMap<string, readonly number[]>,
+  train: LoadOptions['train'],
+): ParameterSpec[] {
+  if (train === 'none') return [];
+  if (train === 'full') return [...shapes].map(([name, shape]) => ({ name, shape }));
+  const unknown = train.targetModules.filter((m) => !(LORA_MODULES as readonly string[]).includes(m));
+  if (unknown.length > 0)
+    throw new InputError(
+      `lora.target_modules: ${unknown.join(', ')} is not one of ${LORA_MODULES.join(', ')}.`,
+    );
+  const specs: ParameterSpec[] = [];
+  for (const [name, [out, inner]] of shapes) {
+    const module = name.replace(/\.weight$/, '');
+    if (!train.targetModules.some((target) => module.endsWith(`.${target}`))) continue;
+    specs.push(
+      { name: `${module}.lora_A.weight`, shape: [train.r, inner] },
+      { name: `${module}.lora_B.weight`, shape: [out, train.r] },
+    );
+  }
+  if (specs.length === 0 || config.layers === 0)
+    throw new InputError('lora.target_modules names no module of this model.');
+  return specs;
+}
+
+/** @throws InputErrors naming every weight that is missing, misshapen, of an unreadable dtype, or unknown. */
+function checkWeights(directory: ModelDirectory, shapes: ReadonlyMap<string, readonly number[]>): void {
+  const problems: string[] = [];
+  for (const [name, shape] of shapes) {
+    const entry = directory.tensors.get(name);
+    if (entry === undefined) problems.push(`${name}: missing, expected shape [${shape}]`);
+    else if (entry.shape.join() !== shape.join())
+      problems.push(`${name}: has shape [${entry.shape}], expected [${shape}]`);
+    else if (!['F32', 'F16', 'BF16'].includes(entry.dtype))
+      problems.push(`${name}: ${entry.dtype} is not supported, only F32, F16 and BF16`);
+  }
+  for (const name of directory.tensors.keys()) {
+    // Old checkpoints carry rotary frequencies, which follow from the config, and a copy of a tied head.
+    const redundant = name.endsWith('rotary_emb.inv_freq') || name === 'lm_head.weight';
+    if (!shapes.has(name) && !redundant) problems.push(`${name}: this model has no such weight`);
+  }
+  if (problems.length > 0)
+    throw new InputErrors(
+      `${directory.path} does not hold the weights that its config.json describes:`,
+      problems,
+    );
+}
+
+function automaticDType(gpu: Gpu, directory: ModelDirectory): DType {
+  const stored = directory.tensors.get('model.embed_tokens.weight')?.dtype;
+  if (gpu.isCpu || stored === 'F32') return 'f32';
+  return stored === 'F16' ? 'f16' : 'bf16';
+}
+
+const FILE_DTYPE: Readonly<Record<'f32' | 'f16' | 'bf16', FloatDType>> = {
+  f32: 'F32',
+  f16: 'F16',
+  bf16: 'BF16',
+};
+
+/** Copies one weight to the GPU piece by piece, converting where dtypes differ. */
+async function copyWeight(gpu: Gpu, directory: ModelDirectory, name: string, tensor: Tensor): Promise<void> {
+  const from = (directory.tensors.get(name)?.dtype ?? 'F32') as FloatDType;
+  const to = FILE_DTYPE[tensor.dtype as 'f32' | 'f16' | 'bf16'];
+  const fromBytes = from === 'F32' ? 4 : 2;
+  const length = rowLength(tensor.shape);
+  // An even number of rows keeps 16-bit pieces on multiples of four bytes.
+  const step = Math.max(2, 2 * Math.floor(PIECE_BYTES / (8 * length)));
+  for (const shard of tensor.shards) {
+    for (let row = 0; row < shard.rows; row += step) {
+      const rows = Math.min(step, shard.rows - row);
+      const bytes = await directory.readRange(
+        name,
+        (shard.rowStart + row) * length * fromBytes,
+        rows * length * fromBytes,
+      );
+      const converted = from === to ? bytes : narrow(widen(bytes, from), to);
+      const padded = converted.byteLength % 4 === 0 ? converted : new Uint8Array([...converted, 0, 0]);
+      gpu.write(shard, padded, row * length * bytesPerElement(tensor.dtype));
+    }
+  }
+}
+
+/** Rounds all masters into the 16-bit copies that products read. */
+async function roundMasters(gpu: Gpu, trained: ParameterSlabs): Promise<void> {
+  const program = await Program.build(gpu, 'round masters', (recorder) => {
+    for (const { master, copy } of trained.slabs)
+      if (copy !== undefined) recordNarrow(recorder, master, copy);
+  });
+  program.run();
+}
