@@ -12,18 +12,24 @@ import { gridFor, workgroupSize } from './launch.ts';
 import { linear } from './linear.ts';
 import { rmsNorm } from './rms-norm.ts';
 import { rotary } from './rotary.ts';
+import { segmentSum } from './segment-sum.ts';
 import { swiglu } from './swiglu.ts';
 import { tokenLogps } from './token-logps.ts';
+import { binary, dot, unary } from './vector.ts';
 
 export const ops = {
   attention,
+  binary,
+  dot,
   embedding,
   gatherRows,
   linear,
   rmsNorm,
   rotary,
+  segmentSum,
   swiglu,
   tokenLogps,
+  unary,
 } satisfies Record<string, Op<never>>;
 
 /** Adds or copies a tensor into a gradient; shards of both lie alike. */
