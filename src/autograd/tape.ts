@@ -38,6 +38,11 @@ export class Tape {
     this.#accumulate = accumulate;
   }
 
+  /** An empty tape that records into the same program. */
+  fork(): Tape {
+    return new Tape(this.recorder, this.#accumulate);
+  }
+
   /** Runs an op. Its outputs want gradients when one of its inputs does. */
   apply<Attributes>(op: Op<Attributes>, inputs: readonly Tensor[], attributes: Attributes): Tensor[] {
     const launched = op.launch(this.recorder, inputs, attributes);
@@ -57,7 +62,7 @@ export class Tape {
    * Trained leaves used inside accumulate into their own gradients as always.
    */
   recompute(inputs: readonly Tensor[], block: (tape: Tape, inputs: readonly Tensor[]) => Tensor): Tensor {
-    const silent = new Tape(this.recorder, this.#accumulate);
+    const silent = this.fork();
     const output: Tensor = { ...block(silent, inputs.map(detach)), requiresGrad: true };
     this.#nodes.push({
       inputs,
@@ -65,7 +70,7 @@ export class Tape {
       backward: (gradientOf) => {
         const gradient = gradientOf(output);
         if (gradient === undefined) return;
-        const inner = new Tape(this.recorder, this.#accumulate);
+        const inner = this.fork();
         const leaves = inputs.map((t) => ({ ...t }));
         inner.backward(block(inner, leaves), gradient);
         inputs.forEach((input, i) => {

@@ -17,32 +17,30 @@ export interface Answers {
   readonly lengths: Tensor;
 }
 
-/** What the loop must provide; it computes nothing that no objective in use needs. */
+/** What the loop must provide; it computes nothing that the objective in use does not need. */
 export interface Needs {
   /** 'none', the reference's token log-probs, or its logits beside the policy's (epsilon-DPO). */
   readonly reference: 'none' | 'logps' | 'logits';
   /** True when the reference follows the policy during the run, so that nothing about it may be cached. */
   readonly liveReference?: boolean;
-  /** Rows: pairs, single answers with a label, or only the chosen answer. */
+  /** Rows: pairs; pairs or single answers with a label; or chosen answers only. */
   readonly rows: 'pairs' | 'labels' | 'chosen';
-  /** Token differences between chosen and rejected (FIGA; BMC asks for them by itself). */
-  readonly differences?: boolean;
+  /** Token differences between chosen and rejected. */
+  readonly differences?: 'levenshtein' | 'difflib';
   /** KTO: log-probs of a mismatched completion for every prompt. */
   readonly mismatched?: boolean;
 }
 
-export interface ObjectiveInputs {
-  readonly tape: Tape;
-  /** Policy token log-probs [R]; a leaf that wants a gradient. */
+/** What the loop hands over: log-probs and what is known about the rows. */
+export interface TokenInputs {
+  /** Policy token log-probs [R]. */
   readonly logps: Tensor;
   /** Reference token log-probs [R], when `needs.reference` is not 'none'. */
   readonly refLogps?: Tensor;
   /** f32 [R], 1 where a token differs from the other answer. */
   readonly diff?: Tensor;
-  /** lambda [R]: weights of the policy terms (BMC, or given in the data); absent means 1. Constants to the gradient. */
-  readonly weights?: Tensor;
-  /** Weights of the reference terms [R]; with BMC's `reference_weights: reference` they differ from `weights`. */
-  readonly refWeights?: Tensor;
+  /** Token weights given in the data [R] (DPO(EW)). */
+  readonly dataWeights?: Tensor;
   /** epsilon-DPO: log p+ - log p and log p - log p- per token [R]. */
   readonly logpSteps?: { readonly plus: Tensor; readonly minus: Tensor };
   readonly chosen: Answers;
@@ -53,21 +51,35 @@ export interface ObjectiveInputs {
   readonly pairWeights: Tensor;
   /** f32 [P]: 1 / (chosen response tokens in the whole step) for a pair, 0 for an empty slot: the nll's mean. */
   readonly tokenWeights: Tensor;
-  /** KTO: f32 [P] each; weight of the chosen (desirable) and of the rejected (undesirable) answer in the mean. */
-  readonly labelWeights?: { readonly desirable: Tensor; readonly undesirable: Tensor };
-  /** The run's random numbers for this step: one uniform in (0, 1) per pair, f32 [P]. */
-  readonly uniforms?: Tensor;
+  /** f32 [P] each, KTO's mean: 1 / answers where there is a chosen (desirable) or rejected (undesirable) answer, else 0. */
+  readonly desirable: Tensor;
+  readonly undesirable: Tensor;
+  /** One uniform random number in (0, 1) per pair [P], from the run's seed. */
+  readonly uniforms: Tensor;
+  /** False in evaluation, which moves no state and draws nothing. */
+  readonly training: boolean;
+}
+
+/** The same for an objective: on its tape, with `logps` a leaf that wants a gradient and token weights worked out. */
+export interface ObjectiveInputs extends TokenInputs {
+  readonly tape: Tape;
+  /** lambda [R]: weights of the policy terms (BMC, or given in the data); absent means 1. Constants to the gradient. */
+  readonly weights?: Tensor;
+  /** Weights of the reference terms [R]; with BMC's `reference_weights: reference` they differ from `weights`. */
+  readonly refWeights?: Tensor;
 }
 
 export interface ObjectiveResult {
   /** f32 [1]: the part of the step's loss that these rows make. */
   readonly loss: Tensor;
-  /** f32 [P]: loss per pair, before weighting. */
+  /** f32 [P]: the method's loss per pair, before weighting; without terms that are means over all tokens. */
   readonly losses: Tensor;
   /** Further metrics, f32 [P], logged as their mean over pairs. */
   readonly metrics?: Readonly<Record<string, Tensor>>;
-  /** Further metrics, f32 [1], logged as they are (of the last micro-batch of the step). */
+  /** Further metrics, f32 [1], logged as they are. */
   readonly scalars?: Readonly<Record<string, Tensor>>;
+  /** In training: what is added to the state's accumulators 'step.*', f32 [1] each. */
+  readonly accumulate?: Readonly<Record<string, Tensor>>;
 }
 
 /** State on the GPU, by name, f32 [1] each; part of every checkpoint. */
@@ -75,24 +87,75 @@ export type ObjectiveState = Readonly<Record<string, Tensor>>;
 
 export interface Objective<Settings> {
   readonly name: string;
-  /** The formula in plain text, for `prefgrad objectives` and docs. */
+  /** The loss in plain text, for `prefgrad objectives` and docs. */
   readonly formula: string;
   readonly paper: string;
   /** Settings with ranges and defaults. */
   readonly settings: z.ZodType<Settings>;
-  needs(settings: Settings): Needs;
   /** True when the loss of a step is the sum over its micro-batches, given the step's counts. */
   readonly separable: boolean;
   /** Which token-weighting axes it takes. */
-  readonly takesWeights: boolean;
-  /** Initial values of the state; names of accumulators that start every step at 0 begin with 'step.'. */
-  initState(settings: Settings): Readonly<Record<string, number>>;
+  readonly takes: { readonly bmc: boolean; readonly dataWeights: boolean };
+  needs(settings: Settings): Needs;
+  /** Initial state. Names that begin with 'step.' are accumulators: 0 at the start of every step. */
+  initState?(settings: Settings): Readonly<Record<string, number>>;
   losses(inputs: ObjectiveInputs, settings: Settings, state: ObjectiveState): ObjectiveResult;
   /**
    * f32 [R]: per-token terms whose sum over an answer is its logged reward (weighted and length-normalised where the
    * method is). Detached.
    */
   contributions(inputs: ObjectiveInputs, settings: Settings, state: ObjectiveState): Tensor;
-  /** Records the update of the state after an optimizer step; runs only when the step's gradient was finite. */
-  afterStep?(tape: Tape, settings: Settings, state: ObjectiveState, finite: Tensor): void;
+  /** New values of the state after an optimizer step, f32 [1] each; committed only when the step's gradient was finite. */
+  nextState?(tape: Tape, settings: Settings, state: ObjectiveState): Readonly<Record<string, Tensor>>;
+}
+
+/** An objective with its settings filled in: what the loop works with. */
+export interface BoundObjective {
+  readonly name: string;
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly separable: boolean;
+  readonly takes: { readonly bmc: boolean; readonly dataWeights: boolean };
+  readonly needs: Needs;
+  readonly initState: Readonly<Record<string, number>>;
+  losses(inputs: ObjectiveInputs, state: ObjectiveState): ObjectiveResult;
+  contributions(inputs: ObjectiveInputs, state: ObjectiveState): Tensor;
+  nextState?(tape: Tape, state: ObjectiveState): Readonly<Record<string, Tensor>>;
+}
+
+/** An objective of any settings, as the registry lists it. */
+export interface RegisteredObjective {
+  readonly name: string;
+  readonly formula: string;
+  readonly paper: string;
+  readonly settings: z.ZodType;
+  readonly takes: { readonly bmc: boolean; readonly dataWeights: boolean };
+  /** Checks settings and fills in defaults. @throws z.ZodError */
+  bind(settings: unknown): BoundObjective;
+}
+
+/** Makes an objective ready for the registry. */
+export function defineObjective<Settings>(objective: Objective<Settings>): RegisteredObjective {
+  const { name, formula, paper, takes, separable } = objective;
+  return {
+    name,
+    formula,
+    paper,
+    takes,
+    settings: objective.settings,
+    bind(raw) {
+      const settings = objective.settings.parse(raw);
+      const { nextState } = objective;
+      return {
+        name,
+        separable,
+        takes,
+        settings: settings as Record<string, unknown>,
+        needs: objective.needs(settings),
+        initState: objective.initState?.(settings) ?? {},
+        losses: (inputs, state) => objective.losses(inputs, settings, state),
+        contributions: (inputs, state) => objective.contributions(inputs, settings, state),
+        nextState: nextState && ((tape, state) => nextState.call(objective, tape, settings, state)),
+      };
+    },
+  };
 }

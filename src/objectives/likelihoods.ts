@@ -1,0 +1,80 @@
+/**
+ * Sequence likelihoods as objectives use them. With token weights lambda (BMC, DPO(EW)) a weighted sum takes the place of
+ * a sum; a mean divides the weighted sum by the plain number of tokens.
+ */
+import { detach, type Tensor } from '../autograd/tensor.ts';
+import { segmentSum } from '../ops/segment-sum.ts';
+import { type VectorMath, vectorMath } from '../ops/vector.ts';
+import type { Answers, ObjectiveInputs } from './objective.ts';
+
+export interface Likelihoods extends VectorMath {
+  /** Pw, Pl: sum of lambda p over an answer, [P]. */
+  policySum(side: Answers): Tensor;
+  /** The same divided by |y|. */
+  policyMean(side: Answers): Tensor;
+  /** Rw, Rl: sum of lambda r, [P]. */
+  referenceSum(side: Answers): Tensor;
+  referenceMean(side: Answers): Tensor;
+  /** Sum of p without weights, for likelihood terms. */
+  plainSum(side: Answers): Tensor;
+  /** Sum of any vector on the token axis, over an answer. */
+  sumOver(side: Answers, tokens: Tensor): Tensor;
+  /** A vector on the pair axis, given to every token of both answers; 0 outside all answers. */
+  perAnswer(pairs: Tensor): Tensor;
+  /** A vector on the token axis divided by the length of the answer each token belongs to; 0 outside all answers. */
+  perToken(tokens: Tensor): Tensor;
+  /** lambda p per token, detached. */
+  policyTokens(): Tensor;
+  /** lambda (p - r) per token, detached. */
+  logRatioTokens(): Tensor;
+  /** -(sum of all chosen log-probs) / (number of chosen tokens in the step), this micro-batch's part, [1]. */
+  nll(): Tensor;
+}
+
+export function likelihoods(inputs: ObjectiveInputs): Likelihoods {
+  const { tape, logps, weights, chosen, rejected } = inputs;
+  const math = vectorMath(tape);
+  const refWeights = inputs.refWeights ?? weights;
+  const reference = (): Tensor => {
+    if (inputs.refLogps === undefined)
+      throw new RangeError('The objective reads reference log-probs that it did not ask for.');
+    return inputs.refLogps;
+  };
+  const sum = (side: Answers, tokens: Tensor, lambda?: Tensor) =>
+    tape.apply(segmentSum, [tokens], { segments: side.segments, weights: lambda })[0];
+  const weighted = (tokens: Tensor, lambda: Tensor | undefined) =>
+    lambda === undefined ? tokens : math.multiply(tokens, lambda);
+  const perAnswer = (pairs: Tensor) =>
+    math.add(spread(inputs, chosen, pairs), spread(inputs, rejected, pairs));
+  const lengthShares = () =>
+    math.add(
+      spread(inputs, chosen, math.reciprocal(chosen.lengths)),
+      spread(inputs, rejected, math.reciprocal(rejected.lengths)),
+    );
+  const policyTokens = () => weighted(detach(logps), weights);
+  return {
+    ...math,
+    policySum: (side) => sum(side, logps, weights),
+    policyMean: (side) => math.divide(sum(side, logps, weights), side.lengths),
+    referenceSum: (side) => sum(side, reference(), refWeights),
+    referenceMean: (side) => math.divide(sum(side, reference(), refWeights), side.lengths),
+    plainSum: (side) => sum(side, logps),
+    sumOver: (side, tokens) => sum(side, tokens),
+    perAnswer,
+    perToken: (tokens) => math.multiply(tokens, lengthShares()),
+    policyTokens,
+    logRatioTokens: () => math.subtract(policyTokens(), weighted(reference(), refWeights)),
+    nll: () => math.affine(math.dot(sum(chosen, logps), inputs.tokenWeights), -1),
+  };
+}
+
+/** Gives every token of an answer the value of its pair, 0 to the others: the gradient of a segment sum. */
+function spread(inputs: ObjectiveInputs, side: Answers, pairs: Tensor): Tensor {
+  const leaf: Tensor = { ...detach(inputs.logps), requiresGrad: true };
+  const inner = inputs.tape.fork();
+  const [total] = inner.apply(segmentSum, [leaf], { segments: side.segments });
+  inner.backward(total, pairs);
+  const values = inner.gradientOf(leaf);
+  if (values === undefined) throw new RangeError('A segment sum gave no gradient.');
+  return values;
+}
