@@ -25,7 +25,8 @@ const NEWLINE = 0x0a;
  * Throws `InputError` with file and line for what is no JSON object.
  */
 export async function* readRows(files: ReadFiles, path: string): AsyncGenerator<RawRow> {
-  if (!(await files.exists(path))) throw new InputError(`${path}: no such file; check the path of the data set`);
+  if (!(await files.exists(path)))
+    throw new InputError(`${path}: no such file; check the path of the data set`);
   const source = await files.open(path);
   try {
     if (await beginsWithBracket(source)) {
@@ -92,17 +93,18 @@ async function beginsWithBracket(source: FileSource): Promise<boolean> {
 
 async function wholeText(source: FileSource): Promise<string> {
   const bytes = await source.readRange(0, source.size);
-  return decode([bytes], source.name, 1).trim();
+  return decode([bytes], source.name, 1);
 }
 
 /** Finds where each element of a JSON array begins and ends, so that errors can name its line. */
 function* arrayRows(text: string, file: string): Generator<RawRow> {
-  let line = 1;
-  let begin = 1;
-  let beginLine = 1;
+  const open = text.indexOf('[');
+  let line = text.slice(0, open).split('\n').length;
+  let begin = open + 1;
+  let beginLine = 0;
   let depth = 0;
   let inString = false;
-  for (let at = 0; at < text.length; at++) {
+  for (let at = open; at < text.length; at++) {
     const char = text.charAt(at);
     if (char === '\n') line++;
     if (inString) {
@@ -118,10 +120,15 @@ function* arrayRows(text: string, file: string): Generator<RawRow> {
     if (!ends) continue;
     const element = text.slice(begin, at);
     const last = depth === 0;
-    if (element.trim() || !last) yield { file, line: beginLine, value: parseRow(element, file, beginLine) };
+    const where = beginLine || line;
+    if (element.trim() || !last) yield { file, line: where, value: parseRow(element, file, where) };
     begin = at + 1;
-    if (last && text.slice(begin).trim()) throw new InputError(`${file}:${line}: text behind the end of the JSON array`);
+    beginLine = 0;
+    if (last && text.slice(begin).trim())
+      throw new InputError(`${file}:${line}: text behind the end of the JSON array`);
     if (last) return;
   }
-  throw new InputError(`${file}:${line}: the JSON array does not end; the file is cut off or a quote or bracket is missing`);
+  throw new InputError(
+    `${file}:${line}: the JSON array does not end; the file is cut off or a quote or bracket is missing`,
+  );
 }

@@ -6,7 +6,7 @@
 import { InputError } from '../errors.ts';
 import type { FileSystem } from '../runtime/runtime.ts';
 import { isObject, type JsonObject, parseJsonObject } from './json.ts';
-import { type SpecialToken, SpecialStrings } from './special-strings.ts';
+import { SpecialStrings, type SpecialToken } from './special-strings.ts';
 import { Tokenizer } from './tokenizer.ts';
 import { buildVariants, type Variants } from './tokenizer-variants.ts';
 
@@ -25,7 +25,8 @@ export async function loadTokenizer(files: ReadFiles, directory: string): Promis
         '(in Python: AutoTokenizer.from_pretrained(...).save_pretrained(directory))',
     );
   }
-  const optional = async (file: string) => ((await files.exists(at(file))) ? files.readText(at(file)) : undefined);
+  const optional = async (file: string) =>
+    (await files.exists(at(file))) ? files.readText(at(file)) : undefined;
   const object = async (file: string) => parseJsonObject((await optional(file)) ?? '{}', at(file));
   const text = await files.readText(name);
   const json = parseJsonObject(text, name);
@@ -71,7 +72,11 @@ function unknownOf(json: JsonObject, named: Record<string, string>): string | un
 }
 
 /** Added tokens flagged special, and those the configuration names, with their ids. */
-function specialTokensOf(json: JsonObject, config: JsonObject, named: Record<string, string>): SpecialToken[] {
+function specialTokensOf(
+  json: JsonObject,
+  config: JsonObject,
+  named: Record<string, string>,
+): SpecialToken[] {
   const names = new Set(Object.values(named));
   if (Array.isArray(config.additional_special_tokens)) {
     for (const value of config.additional_special_tokens) names.add(contentOf(value) ?? '');
@@ -124,7 +129,9 @@ function prefixOf(
   const probe = '\uE000';
   const tokens = variants.start.post_processor?.([probe], null, true).tokens ?? [probe];
   const before = tokens.slice(0, tokens.indexOf(probe));
-  let ids = before.map((token) => idOf(token, specials) ?? variants.start.token_to_id(token)).filter((id) => id !== undefined);
+  let ids = before
+    .map((token) => idOf(token, specials) ?? variants.start.token_to_id(token))
+    .filter((id) => id !== undefined);
   if (addBos === false) ids = ids.filter((id) => id !== bosId);
   if (addBos === true && bosId !== undefined && !ids.includes(bosId)) ids = [bosId, ...ids];
   return ids;

@@ -77,7 +77,7 @@ export class SpecialStrings {
     const start = text.length - text.trimStart().length;
     let out = '';
     for (let at = 0; at < text.length; at++) {
-      if (at === start && this.#endsOneAt(text, at)) out += mark;
+      if (at === start && this.#continuesOneAt(text, at, end)) out += mark;
       out += text.charAt(at);
       if (this.matchAt(text, at) || this.#beginsOneAt(text, at, end)) out += mark;
     }
@@ -87,14 +87,19 @@ export class SpecialStrings {
   /** True when text[at, end) is a proper beginning of a special token. */
   #beginsOneAt(text: string, at: number, end: number): boolean {
     const tokens = at < end ? this.#byFirst.get(text.charAt(at)) : undefined;
-    return tokens?.some((token) => end - at < token.content.length && text.startsWith(token.content.slice(0, end - at), at)) ?? false;
+    return (
+      tokens?.some(
+        (token) => end - at < token.content.length && text.startsWith(token.content.slice(0, end - at), at),
+      ) ?? false
+    );
   }
 
-  /** True when a proper ending of a special token stands at `at`. */
-  #endsOneAt(text: string, at: number): boolean {
+  /** True when what stands at `at` could continue a special token: its ending, or text[at, end) from its middle. */
+  #continuesOneAt(text: string, at: number, end: number): boolean {
+    const whole = text.slice(at, end);
     return this.tokens.some(({ content }) => {
       for (let from = 1; from < content.length; from++) {
-        if (text.startsWith(content.slice(from), at)) return true;
+        if (text.startsWith(content.slice(from), at) || content.startsWith(whole, from)) return true;
       }
       return false;
     });

@@ -61,7 +61,10 @@ function withoutPieces(model: unknown, hidden: ReadonlySet<string>): unknown {
     return { ...model, vocab };
   }
   if (!isObject(model.vocab)) return model;
-  return { ...model, vocab: Object.fromEntries(Object.entries(model.vocab).filter(([key]) => !hidden.has(key))) };
+  return {
+    ...model,
+    vocab: Object.fromEntries(Object.entries(model.vocab).filter(([key]) => !hidden.has(key))),
+  };
 }
 
 /** Applies `edit` to every component of a (nested) sequence; null removes the component. */
@@ -70,7 +73,10 @@ function rewrite(node: unknown, edit: (node: JsonObject) => JsonObject | null): 
   for (const key of ['normalizers', 'pretokenizers', 'decoders']) {
     const parts = node[key];
     if (node.type === 'Sequence' && Array.isArray(parts)) {
-      return { ...node, [key]: parts.map((part: unknown) => rewrite(part, edit)).filter((part) => part !== null) };
+      return {
+        ...node,
+        [key]: parts.map((part: unknown) => rewrite(part, edit)).filter((part) => part !== null),
+      };
     }
   }
   return edit(node);

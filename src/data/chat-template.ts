@@ -1,0 +1,133 @@
+/**
+ * Conversations to tokens. The prompt is the template with its generation prompt; a response is exactly what the
+ * template adds when the answer is there, and ends as the template ends it.
+ */
+
+import { Template } from '@huggingface/jinja';
+import { InputError } from '../errors.ts';
+import { rowError, type Where } from './columns.ts';
+import type { Turn } from './conversations.ts';
+import { reason } from './json.ts';
+import type { Tokenizer } from './tokenizer.ts';
+
+/** A conversation as tokens. `texts` are the responses as text, special tokens of the template included. */
+export interface EncodedChat {
+  readonly promptText: string;
+  readonly promptIds: number[];
+  readonly texts: string[];
+  readonly answerIds: number[][];
+}
+
+/** The chat template of one tokenizer, compiled. */
+export class ChatTemplate {
+  readonly #tokenizer: Tokenizer;
+  readonly #template: Template;
+  readonly #source: string;
+
+  /** Throws `InputError` when the tokenizer has no template, or one that does not compile. */
+  constructor(tokenizer: Tokenizer) {
+    const source = tokenizer.chatTemplate;
+    if (source === undefined) {
+      throw new InputError(
+        `${tokenizer.name}: the data is conversational, but the tokenizer has no chat_template; use the tokenizer of ` +
+          'an instruction-tuned model, put a chat_template.jinja beside it, or give prompt and answers as strings',
+      );
+    }
+    this.#tokenizer = tokenizer;
+    this.#source = source;
+    try {
+      this.#template = new Template(source);
+    } catch (error) {
+      throw new InputError(`${tokenizer.name}: the chat template does not compile (${reason(error)})`);
+    }
+  }
+
+  /** The text the template makes of a conversation. `mark` hides special-token strings in the contents (see encode). */
+  render(turns: readonly Turn[], addGenerationPrompt: boolean, where: Where, mark?: string): string {
+    const messages = mark === undefined ? turns : turns.map((turn) => this.#hide(turn, mark));
+    try {
+      return this.#template.render({
+        ...this.#tokenizer.namedTokens,
+        messages,
+        add_generation_prompt: addGenerationPrompt,
+      });
+    } catch (error) {
+      throw rowError(
+        where,
+        `the chat template refuses this conversation (${reason(error)})`,
+        'bring its roles into the order the template wants, or drop the row',
+      );
+    }
+  }
+
+  /**
+   * Tokens of a prompt and of each of its answers.
+   *
+   * What a user wrote must stay text even where it spells a special token. Contents are therefore rendered with a
+   * mark (one character found nowhere in the row) inside every such string; trimming and tests in the template see
+   * almost the same text. In the result only the template's own special strings are whole; they become tokens, and
+   * the marks are removed before the text between them is encoded.
+   */
+  encode(prompt: readonly Turn[], answers: readonly (readonly Turn[])[], where: Where): EncodedChat {
+    for (const { role } of [...prompt, ...answers.flat()]) {
+      if (!this.#tokenizer.specials.occursIn(role)) continue;
+      throw rowError(where, `the role '${role}' contains a special token`, "use a role such as 'user'");
+    }
+    const mark = this.#unusedCharacter(JSON.stringify([prompt, answers]));
+    const head = this.render(prompt, true, where, mark);
+    const tails = answers.map((answer) => {
+      const whole = this.render([...prompt, ...answer], false, where, mark);
+      if (!whole.startsWith(head)) throw this.#notPrefix(head, whole, mark, where);
+      return whole.slice(head.length);
+    });
+    const continues = !this.#endsWithSpecial(head);
+    const text = (marked: string) => marked.replaceAll(mark, '');
+    return {
+      promptText: text(head),
+      promptIds: this.#tokenizer.encodeTemplated(head, { mark }),
+      texts: tails.map(text),
+      answerIds: tails.map((tail) => this.#tokenizer.encodeTemplated(tail, { mark, continues })),
+    };
+  }
+
+  /** Behind a special token a text begins anew, so a tokenizer that marks beginnings marks this one too. */
+  #endsWithSpecial(head: string): boolean {
+    const last = this.#tokenizer.specials.split(head).at(-1);
+    return last === undefined || 'special' in last;
+  }
+
+  #hide(turn: Turn, mark: string): Turn {
+    const hide = (value: unknown): unknown => {
+      if (typeof value === 'string') return this.#tokenizer.specials.hide(value, mark);
+      if (Array.isArray(value)) return value.map(hide);
+      if (typeof value !== 'object' || value === null) return value;
+      return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, hide(inner)]));
+    };
+    const entries = Object.entries(turn).map(([key, value]) => [key, key === 'role' ? value : hide(value)]);
+    return { role: turn.role, content: turn.content, ...Object.fromEntries(entries) };
+  }
+
+  /** A private-use character that neither the row nor the template contains. */
+  #unusedCharacter(row: string): string {
+    for (let code = 0xe000; code <= 0xf8ff; code++) {
+      const mark = String.fromCharCode(code);
+      const inToken = this.#tokenizer.specials.tokens.some((token) => token.content.includes(mark));
+      if (!inToken && !row.includes(mark) && !this.#source.includes(mark)) return mark;
+    }
+    throw new InputError(
+      `${this.#tokenizer.name}: a row uses every private-use character of Unicode; drop it`,
+    );
+  }
+
+  #notPrefix(head: string, whole: string, mark: string, where: Where): InputError {
+    let at = 0;
+    while (at < whole.length && head.charAt(at) === whole.charAt(at)) at++;
+    const near = (text: string) => JSON.stringify(text.slice(at, at + 24).replaceAll(mark, ''));
+    return rowError(
+      where,
+      'the chat template writes the prompt differently once the answer is there ' +
+        `(${near(head)} against ${near(whole)} at character ${at})`,
+      'mend the template so that the prompt with its generation prompt begins the whole conversation',
+    );
+  }
+}

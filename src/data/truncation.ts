@@ -1,0 +1,44 @@
+/**
+ * Fitting prompt and answers into `maxLength` tokens.
+ */
+
+/**
+ * 'keep_start': the prompt stays whole; an answer loses its end (and with it the EOS) where prompt + answer are too
+ * long, each answer by itself. 'keep_end': answers stay whole; the prompt, which both share, loses tokens from its
+ * start, behind the BOS, until it fits the longer answer.
+ */
+export type Truncation = 'keep_start' | 'keep_end';
+
+/** What stays of a row. */
+export interface Fit {
+  readonly promptIds: readonly number[];
+  /** How many tokens of each answer stay. */
+  readonly lengths: readonly number[];
+  readonly truncated: boolean;
+}
+
+/**
+ * Cuts a row to `maxLength` tokens per prompt + answer. Null when nothing useful can stay: the prompt alone fills the
+ * length (keep_start), or an answer leaves no room for the BOS, or for one prompt token where there is none (keep_end).
+ */
+export function fitRow(
+  promptIds: readonly number[],
+  lengths: readonly number[],
+  maxLength: number,
+  truncation: Truncation,
+  bosId: number | undefined,
+): Fit | null {
+  const longest = Math.max(...lengths);
+  if (promptIds.length + longest <= maxLength) return { promptIds, lengths, truncated: false };
+  if (truncation === 'keep_start') {
+    const room = maxLength - promptIds.length;
+    if (room < 1) return null;
+    return { promptIds, lengths: lengths.map((length) => Math.min(length, room)), truncated: true };
+  }
+  const room = maxLength - longest;
+  if (room < 1) return null;
+  const [first] = promptIds;
+  const kept = first !== undefined && first === bosId ? [first] : [];
+  const tail = promptIds.slice(promptIds.length - (room - kept.length));
+  return { promptIds: [...kept, ...(room > kept.length ? tail : [])], lengths, truncated: true };
+}
