@@ -1,0 +1,19 @@
+/** What `planAdapter` decides. */
+export type AdapterPlan =
+  /** Write the files, then run the commands. */
+  | { kind: 'install'; files: { path: string; text: string }[]; commands: string[][] }
+  /** Not root: the one command for the user to run. */
+  | { kind: 'ask'; command: string }
+  /** Nothing this script can do: what to tell the user. */
+  | { kind: 'manual'; lines: string[] };
+
+export interface Machine {
+  platform: string;
+  osRelease: string;
+  uid: number;
+  aptSources: { path: string; text: string }[];
+  command: string;
+}
+
+export function planAdapter(machine: Machine, wanted: readonly ('lavapipe' | 'chromium')[]): AdapterPlan;
+export function parseOsRelease(text: string): Record<string, string>;
