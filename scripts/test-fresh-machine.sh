@@ -27,8 +27,8 @@ die() {
 command -v debootstrap > /dev/null || die 'needs debootstrap: apt-get install debootstrap'
 
 # The mirror this machine itself uses; no host name is known here.
-mirror=$(cat /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2> /dev/null |
-  awk '/^URIs:/ { print $2; exit } /^deb / { for (i = 2; i <= NF; i++) if ($i ~ /:\/\//) { print $i; exit } }')
+mirror=$({ cat /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2> /dev/null || true; } |
+  awk '/^URIs:/ { print $2 } /^deb / { for (i = 2; i <= NF; i++) if ($i ~ /:\/\//) print $i }' | sed -n 1p)
 [ -n "$mirror" ] || die 'found no Debian mirror in the apt sources of this machine'
 
 mkdir -p "$work"
