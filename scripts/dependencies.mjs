@@ -17,7 +17,7 @@ export function installDependencies({ root, runtimeOnly, say }) {
   const { platform, arch } = process;
   if (missingPackages(lock, installed, { runtimeOnly, platform, arch }).length === 0) return;
   say('Installing the npm packages of package-lock.json.');
-  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
+  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error', '--no-update-notifier'];
   const result = runNpm([...args, runtimeOnly ? '--omit=dev' : '--include=dev'], root);
   if (result.status !== 0) {
     throw new Error(

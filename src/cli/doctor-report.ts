@@ -1,0 +1,141 @@
+/** The doctor's findings as data, and as text for people. */
+import { formatBytes } from '../gpu/memory.ts';
+import type { Measurement } from './doctor-measure.ts';
+
+export interface AdapterFacts {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly device: string;
+  /** Driver and version, as the adapter tells them. */
+  readonly description: string;
+  readonly backend: string;
+  readonly type: 'CPU' | 'GPU';
+  /** How to ask for exactly this adapter: a value of PREFGRAD_ADAPTER. */
+  readonly choice: string;
+}
+
+export interface FeatureFacts {
+  readonly name: string;
+  readonly present: boolean;
+  /** What it is for; for a missing one, what happens without it. */
+  readonly note: string;
+}
+
+export interface LimitFacts {
+  readonly name: string;
+  readonly value: number;
+  readonly isBytes: boolean;
+  readonly note: string;
+}
+
+export interface DoctorReport {
+  readonly version: string;
+  /** Runtime and version, operating system and CPU. */
+  readonly runtime: string;
+  readonly system: string;
+  readonly residentBytes: number | undefined;
+  /** The first one is what training would use. */
+  readonly adapters: readonly AdapterFacts[];
+  readonly features: readonly FeatureFacts[];
+  readonly limits: readonly LimitFacts[];
+  /** Tile shapes of tensor cores: 'f16 x f16 -> f32 16x16x16'. */
+  readonly subgroupMatrices: readonly string[];
+  readonly measurement: Measurement | undefined;
+  /** What is wrong or missing, and the command that mends it. */
+  readonly advice: readonly string[];
+}
+
+/** A product in f32 of the doctor's size must agree with f64 to this, else the driver miscomputes. */
+export const MATMUL_TOLERANCE = 1e-5;
+
+/** Sections with aligned columns. */
+export function formatReport(report: DoctorReport): string {
+  const sections = [
+    section('System', table(systemRows(report))),
+    section('Adapters', report.adapters.length === 0 ? ['none'] : report.adapters.flatMap(adapterLines)),
+  ];
+  if (report.adapters.length > 0) {
+    sections.push(
+      section('Features of the first adapter', table(report.features.map(featureRow))),
+      section('Tensor-core shapes (M x N x K)', tensorCoreLines(report)),
+      section('Limits of the first adapter', table(report.limits.map(limitRow))),
+      section('Measured now on the first adapter', measuredLines(report.measurement)),
+    );
+  }
+  const advice = report.advice.length === 0 ? ['nothing'] : report.advice.map((line) => `- ${line}`);
+  sections.push(section('To do', advice));
+  return `${sections.join('\n\n')}\n`;
+}
+
+function systemRows(report: DoctorReport): string[][] {
+  const memory = report.residentBytes;
+  return [
+    ['prefgrad', report.version],
+    ['runtime', report.runtime],
+    ['system', report.system],
+    ['resident memory', memory === undefined ? 'not known' : formatBytes(memory)],
+  ];
+}
+
+function adapterLines(adapter: AdapterFacts, index: number): string[] {
+  const name = [adapter.vendor, adapter.architecture].filter((s) => s !== '').join(' ') || 'unknown';
+  return [
+    `${index + 1}. ${name} (${adapter.type}, ${adapter.backend})`,
+    ...table([
+      ['device', adapter.device || '-'],
+      ['driver', adapter.description || '-'],
+      ['to choose it', adapter.choice],
+    ]).map((line) => `   ${line}`),
+  ];
+}
+
+function featureRow(feature: FeatureFacts): string[] {
+  return [feature.present ? 'yes' : 'no', feature.name, feature.note];
+}
+
+function limitRow(limit: LimitFacts): string[] {
+  return [limit.name, limit.isBytes ? formatBytes(limit.value) : String(limit.value), limit.note];
+}
+
+function tensorCoreLines({ subgroupMatrices }: DoctorReport): string[] {
+  return subgroupMatrices.length === 0
+    ? ['none: matrix products run on the ordinary units']
+    : [...subgroupMatrices];
+}
+
+function measuredLines(measurement: Measurement | undefined): string[] {
+  if (measurement === undefined) return ['nothing: the device did not open, see below'];
+  const { copyGigabytesPerSecond, matmulSize, matmulGigaflops, matmulError } = measurement;
+  const verdict = matmulError <= MATMUL_TOLERANCE ? 'correct' : 'WRONG';
+  return table([
+    ['copy', `${significant(copyGigabytesPerSecond)} GB/s`, 'read + written'],
+    [
+      `f32 matmul ${matmulSize}x${matmulSize}`,
+      `${significant(matmulGigaflops)} GFLOP/s`,
+      `${verdict}, error ${matmulError.toExponential(1)}`,
+    ],
+  ]);
+}
+
+function significant(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
+}
+
+function section(title: string, lines: readonly string[]): string {
+  return [title, ...lines.map((line) => `  ${line}`)].join('\n');
+}
+
+/** Left-aligned columns two spaces apart. */
+function table(rows: readonly string[][]): string[] {
+  const widths: number[] = [];
+  for (const row of rows)
+    row.forEach((cell, i) => {
+      widths[i] = Math.max(widths[i] ?? 0, cell.length);
+    });
+  return rows.map((row) =>
+    row
+      .map((cell, i) => cell.padEnd(widths[i]))
+      .join('  ')
+      .trimEnd(),
+  );
+}

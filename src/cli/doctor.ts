@@ -1,0 +1,241 @@
+/** `prefgrad doctor`: what this machine offers, what is missing, and how to get it. */
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import { relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Gpu } from '../gpu/device.ts';
+import { NoAdapterError } from '../runtime/no-adapter.ts';
+import type { AdapterChoice, Runtime } from '../runtime/runtime.ts';
+import { adviceFor } from './doctor-advice.ts';
+import { type Measurement, measure } from './doctor-measure.ts';
+import {
+  type AdapterFacts,
+  type DoctorReport,
+  type FeatureFacts,
+  formatReport,
+  type LimitFacts,
+  MATMUL_TOLERANCE,
+} from './doctor-report.ts';
+
+export interface DoctorOptions extends AdapterChoice {
+  /** Print the report as one JSON object. */
+  json?: boolean;
+}
+
+/** CPU adapters that stand behind a GPU in the loader's list and are found only when asked for. */
+const CPU_ADAPTERS = ['lavapipe', 'swiftshader'];
+
+const FEATURES: readonly [name: string, use: string, without: string][] = [
+  ['shader-f16', '16-bit arithmetic', '16-bit weights are widened to f32 in the kernels'],
+  ['subgroups', 'sums within a subgroup', 'sums go through workgroup memory'],
+  ['subgroup-size-control', 'kernels tuned to one subgroup size', 'kernels fit any subgroup size'],
+  ['timestamp-query', 'exact kernel times in npm run bench', 'bench takes times on the host'],
+  ['chromium-experimental-subgroup-matrix', 'tensor cores', 'matrix products run on the ordinary units'],
+];
+
+const LIMITS: readonly [name: keyof GPUSupportedLimits & string, isBytes: boolean, note: string][] = [
+  ['maxBufferSize', true, 'largest weight slab'],
+  ['maxStorageBufferBindingSize', true, 'larger tensors are cut into shards'],
+  ['maxStorageBuffersPerShaderStage', false, 'tensors in one kernel'],
+  ['maxComputeWorkgroupStorageSize', true, 'tile memory of a workgroup'],
+  ['maxComputeInvocationsPerWorkgroup', false, 'threads of a workgroup'],
+  ['maxComputeWorkgroupsPerDimension', false, 'larger grids are folded into two dimensions'],
+];
+
+/**
+ * Writes the report on the machine and on the adapter that `options` choose.
+ * @returns the exit code: 0 when training can run here, 2 when there is no adapter, 1 when the adapter does not work
+ */
+export async function runDoctor(
+  runtime: Runtime,
+  write: (text: string) => void,
+  options: DoctorOptions = {},
+): Promise<number> {
+  const { report, works } = await examine(runtime, options);
+  write(options.json ? `${JSON.stringify(report, null, 2)}\n` : formatReport(report));
+  return report.adapters.length === 0 ? 2 : works ? 0 : 1;
+}
+
+async function examine(
+  runtime: Runtime,
+  options: DoctorOptions,
+): Promise<{ report: DoctorReport; works: boolean }> {
+  const choice: AdapterChoice = { adapter: options.adapter, backend: options.backend };
+  const chosen = await adapterOrNull(runtime, choice);
+  // Asking for a CPU adapter by name changes which driver the loader takes from then on, so measuring comes first.
+  const trial = chosen === null ? undefined : await tryOut(runtime, choice);
+  const adapters = await listAdapters(runtime, chosen, options);
+  const features = chosen === null ? [] : featuresOf(chosen, runtime);
+  const report: DoctorReport = {
+    version: packageVersion(),
+    runtime: runtimeVersion(),
+    system: `${os.type()} ${os.release()} ${os.arch()}, ${os.cpus().length} x ${os.cpus()[0]?.model.trim() ?? 'CPU'}`,
+    residentBytes: runtime.residentBytes(),
+    adapters,
+    features,
+    limits: chosen === null ? [] : limitsOf(chosen),
+    subgroupMatrices: chosen === null ? [] : subgroupMatricesOf(chosen),
+    measurement: trial?.measurement,
+    advice: adviceFor({
+      platform: os.platform(),
+      adapters,
+      features,
+      hasNvidiaDevice: fs.existsSync('/dev/nvidiactl'),
+      renderNode: renderNode(),
+      failure: trial?.failure,
+      setupCommand: setupCommand(),
+    }),
+  };
+  return { report, works: trial !== undefined && trial.failure === undefined };
+}
+
+async function adapterOrNull(runtime: Runtime, choice: AdapterChoice): Promise<GPUAdapter | null> {
+  try {
+    return await runtime.requestAdapter(choice);
+  } catch (error) {
+    if (error instanceof NoAdapterError) return null;
+    throw error;
+  }
+}
+
+/** Opens the device and computes something; a broken driver is a finding, not a crash. */
+async function tryOut(
+  runtime: Runtime,
+  choice: AdapterChoice,
+): Promise<{ measurement?: Measurement; failure?: string }> {
+  if (choice.backend === 'null') return { failure: 'the null backend checks kernels, but computes nothing.' };
+  try {
+    const gpu = await Gpu.open(runtime, choice);
+    const measurement = await measure(gpu).finally(() => gpu.close());
+    if (measurement.matmulError <= MATMUL_TOLERANCE) return { measurement };
+    return { measurement, failure: 'a matrix product came out wrong. Update its driver.' };
+  } catch (error) {
+    return { failure: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** The chosen adapter first, then the CPU adapters that are also here. */
+async function listAdapters(
+  runtime: Runtime,
+  chosen: GPUAdapter | null,
+  options: DoctorOptions,
+): Promise<AdapterFacts[]> {
+  if (chosen === null) return [];
+  const byName = new Map<string, AdapterFacts>();
+  const add = (adapter: GPUAdapter, name: string) => {
+    const facts = factsOf(adapter, runtime, options.backend, name);
+    const key = `${facts.vendor} ${facts.architecture} ${facts.device} ${facts.description}`;
+    const known = byName.get(key);
+    // The name says more than 'auto', which would take another adapter on another day.
+    byName.set(key, known === undefined ? facts : { ...known, choice: facts.choice });
+  };
+  add(chosen, options.adapter ?? 'auto');
+  if (runtime.name === 'node' && options.backend === undefined) {
+    for (const name of CPU_ADAPTERS) {
+      const adapter = await adapterOrNull(runtime, { adapter: name });
+      if (adapter !== null) add(adapter, name);
+    }
+  }
+  return [...byName.values()];
+}
+
+function factsOf(
+  adapter: GPUAdapter,
+  runtime: Runtime,
+  backend: string | undefined,
+  choice: string,
+): AdapterFacts {
+  const { vendor, architecture, device, description } = adapter.info;
+  const isCpu = /llvmpipe|swiftshader|software|cpu/i.test(`${architecture} ${device} ${description}`);
+  return {
+    vendor,
+    architecture,
+    device,
+    description,
+    backend: runtime.name === 'node' ? (backend ?? platformBackend()) : `chosen by ${runtime.name}`,
+    type: isCpu || adapter.info.isFallbackAdapter ? 'CPU' : 'GPU',
+    choice: choice === 'auto' ? 'nothing to do, it is taken by itself' : `PREFGRAD_ADAPTER=${choice}`,
+  };
+}
+
+function platformBackend(): string {
+  return { darwin: 'metal', win32: 'd3d12' }[os.platform() as string] ?? 'vulkan';
+}
+
+function featuresOf(adapter: GPUAdapter, runtime: Runtime): FeatureFacts[] {
+  return FEATURES.map(([name, use, without]) => {
+    const present = adapter.features.has(name);
+    return {
+      name,
+      present,
+      note: present ? `${use}${toggleNote(name, adapter, runtime)}` : `without it, ${without}`,
+    };
+  });
+}
+
+/** Dawn hides f16 on NVIDIA's Vulkan driver; our runtime for Node asks for it all the same. */
+function toggleNote(feature: string, adapter: GPUAdapter, runtime: Runtime): string {
+  const hidden =
+    feature === 'shader-f16' && /nvidia/i.test(adapter.info.vendor) && platformBackend() === 'vulkan';
+  return hidden && runtime.name === 'node' ? ' (through the toggle vulkan_enable_f16_on_nvidia)' : '';
+}
+
+function limitsOf(adapter: GPUAdapter): LimitFacts[] {
+  return LIMITS.map(([name, isBytes, note]) => ({
+    name,
+    value: Number(adapter.limits[name]),
+    isBytes,
+    note,
+  }));
+}
+
+/** Dawn's extension of GPUAdapterInfo, there only with the feature. */
+interface SubgroupMatrixConfig {
+  readonly componentType: string;
+  readonly resultComponentType: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
+function subgroupMatricesOf(adapter: GPUAdapter): string[] {
+  const info = adapter.info as GPUAdapterInfo & { subgroupMatrixConfigs?: Iterable<SubgroupMatrixConfig> };
+  return [...(info.subgroupMatrixConfigs ?? [])].map(
+    (c) => `${c.componentType} -> ${c.resultComponentType}  ${c.M} x ${c.N} x ${c.K}`,
+  );
+}
+
+function renderNode(): 'none' | 'forbidden' | 'open' {
+  let names: string[];
+  try {
+    names = fs.readdirSync('/dev/dri').filter((name) => name.startsWith('renderD'));
+  } catch {
+    return 'none';
+  }
+  if (names.length === 0) return 'none';
+  const mayOpen = names.some((name) => {
+    try {
+      fs.accessSync(`/dev/dri/${name}`, fs.constants.R_OK | fs.constants.W_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+  return mayOpen ? 'open' : 'forbidden';
+}
+
+function setupCommand(): string {
+  const script = fileURLToPath(new URL('../../scripts/setup.mjs', import.meta.url));
+  const near = relative(process.cwd(), script);
+  return `node ${near.startsWith('..') ? script : near} --install-adapter`;
+}
+
+function packageVersion(): string {
+  const path = fileURLToPath(new URL('../../package.json', import.meta.url));
+  return (JSON.parse(fs.readFileSync(path, 'utf8')) as { version: string }).version;
+}
+
+function runtimeVersion(): string {
+  const { deno, node } = process.versions as Record<string, string | undefined>;
+  return deno === undefined ? `Node ${node}` : `Deno ${deno}`;
+}

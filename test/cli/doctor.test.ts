@@ -1,0 +1,129 @@
+import { describe, expect, it } from 'vitest';
+import { runDoctor } from '../../src/cli/doctor.ts';
+import { adviceFor, type Findings } from '../../src/cli/doctor-advice.ts';
+import { type AdapterFacts, type DoctorReport, formatReport } from '../../src/cli/doctor-report.ts';
+import { NoAdapterError } from '../../src/runtime/no-adapter.ts';
+import { nodeRuntime } from '../../src/runtime/node.ts';
+import type { Runtime } from '../../src/runtime/runtime.ts';
+
+const cpu: AdapterFacts = {
+  vendor: 'mesa',
+  architecture: 'software',
+  device: 'llvmpipe',
+  description: 'llvmpipe: Mesa 25',
+  backend: 'vulkan',
+  type: 'CPU',
+  choice: 'PREFGRAD_ADAPTER=lavapipe',
+};
+const gpu: AdapterFacts = { ...cpu, vendor: 'nvidia', architecture: 'hopper', type: 'GPU' };
+
+const report: DoctorReport = {
+  version: '0.1.0',
+  runtime: 'Node 20.19.0',
+  system: 'Linux',
+  residentBytes: 2 ** 27,
+  adapters: [gpu, cpu],
+  features: [
+    { name: 'shader-f16', present: true, note: '16-bit arithmetic' },
+    { name: 'subgroups', present: false, note: 'without it, sums go through workgroup memory' },
+  ],
+  limits: [{ name: 'maxBufferSize', value: 2 ** 31, isBytes: true, note: 'largest weight slab' }],
+  subgroupMatrices: ['f16 -> f32  16 x 16 x 16'],
+  measurement: {
+    copyGigabytesPerSecond: 3210.4,
+    matmulSize: 2048,
+    matmulGigaflops: 12.345,
+    matmulError: 2e-7,
+  },
+  advice: ['do this'],
+};
+
+const healthy: Findings = {
+  platform: 'linux',
+  adapters: [cpu],
+  features: [],
+  hasNvidiaDevice: false,
+  renderNode: 'none',
+  failure: undefined,
+  setupCommand: 'node scripts/setup.mjs --install-adapter',
+};
+
+describe('the report as text', () => {
+  const text = formatReport(report);
+
+  it('names every adapter and how to choose it', () => {
+    expect(text).toContain('1. nvidia hopper (GPU, vulkan)');
+    expect(text).toContain('2. mesa software (CPU, vulkan)');
+    expect(text).toContain('to choose it  PREFGRAD_ADAPTER=lavapipe');
+  });
+
+  it('aligns columns and shows sizes in units', () => {
+    expect(text).toContain('  yes  shader-f16  16-bit arithmetic\n  no   subgroups   without it, sums');
+    expect(text).toContain('maxBufferSize  2.00 GiB  largest weight slab');
+    expect(text).toContain('3210 GB/s');
+    expect(text).toContain('12.3 GFLOP/s');
+  });
+
+  it('calls a wrong product wrong', () => {
+    const measurement = { copyGigabytesPerSecond: 1, matmulSize: 384, matmulGigaflops: 1, matmulError: 0.5 };
+    expect(formatReport({ ...report, measurement })).toContain('WRONG');
+  });
+});
+
+describe('advice', () => {
+  it('is empty on a machine that has what it needs', () => {
+    expect(adviceFor(healthy)).toEqual([]);
+  });
+
+  it('gives the command where there is no adapter', () => {
+    expect(adviceFor({ ...healthy, adapters: [] })).toEqual([expect.stringContaining(healthy.setupCommand)]);
+  });
+
+  it('knows the container that hides the Vulkan half of an NVIDIA driver', () => {
+    expect(adviceFor({ ...healthy, hasNvidiaDevice: true })).toEqual([
+      expect.stringContaining('NVIDIA_DRIVER_CAPABILITIES=all'),
+    ]);
+  });
+
+  it('knows the user who may not open the GPU', () => {
+    expect(adviceFor({ ...healthy, renderNode: 'forbidden' })).toEqual([expect.stringContaining('usermod')]);
+  });
+
+  it('says what a GPU lacks', () => {
+    const features = [{ name: 'shader-f16', present: false, note: '' }];
+    expect(adviceFor({ ...healthy, adapters: [gpu], features })).toEqual([expect.stringContaining('16-bit')]);
+  });
+});
+
+describe('runDoctor', () => {
+  const without: Runtime = {
+    ...nodeRuntime(),
+    requestAdapter: () => Promise.reject(new NoAdapterError('none')),
+  };
+
+  it('answers 2 without an adapter, and says how to get one', async () => {
+    let text = '';
+    expect(await runDoctor(without, (part) => (text += part))).toBe(2);
+    expect(text).toContain('scripts/setup.mjs --install-adapter');
+  });
+
+  it('checks kernels on the null backend, and reports that it computes nothing', async () => {
+    let text = '';
+    const code = await runDoctor(nodeRuntime(), (part) => (text += part), { backend: 'null', json: true });
+    expect(code).toBe(1);
+    const { adapters, measurement, advice } = JSON.parse(text) as DoctorReport;
+    expect(adapters).toHaveLength(1);
+    expect(measurement).toBeUndefined();
+    expect(advice).toEqual([expect.stringContaining('computes nothing')]);
+  });
+
+  it('measures the adapter of this machine', async () => {
+    let text = '';
+    const code = await runDoctor(nodeRuntime(), (part) => (text += part), { json: true });
+    const { adapters, measurement } = JSON.parse(text) as DoctorReport;
+    if (adapters.length === 0) return expect(code).toBe(2);
+    expect(code).toBe(0);
+    expect(measurement?.matmulError).toBeLessThan(1e-5);
+    expect(measurement?.copyGigabytesPerSecond).toBeGreaterThan(0);
+  });
+});
