@@ -1,16 +1,14 @@
 /** One set-up at a time per clone: two commands started together must not both install. */
 import * as fs from 'node:fs';
-import { dirname } from 'node:path';
 
 /** How long another set-up may take: npm packages and a driver over a slow line. */
 const PATIENCE_MS = 15 * 60_000;
 
 /**
- * Runs `action` while holding `path`. The file holds the owner's process id; one whose owner is gone is taken over.
+ * Runs `action` while holding `path`, in a folder that exists. The file holds the owner's process id; one whose owner is gone is taken over.
  * @throws Error when another set-up holds it for a quarter of an hour
  */
 export async function withLock(path, action, notify) {
-  fs.mkdirSync(dirname(path), { recursive: true });
   const deadline = Date.now() + PATIENCE_MS;
   for (let round = 0; !take(path); round++) {
     if (round === 0) notify(`Waiting for another set-up of this clone (process ${ownerOf(path)}).`);

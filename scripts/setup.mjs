@@ -37,11 +37,20 @@ export class SetupError extends Error {}
 export async function setup(options = {}) {
   checkNodeVersion();
   try {
-    const lock = join(ROOT, '.cache', `setup-${process.getuid?.() ?? 0}.lock`);
-    await withLock(lock, () => run(options), say);
+    await withLock(join(cacheFolder(), `setup-${process.getuid?.() ?? 0}.lock`), () => run(options), say);
   } catch (error) {
     throw error instanceof SetupError ? error : new SetupError(error.message);
   }
+}
+
+/** Belongs to the owner of the clone, also when `sudo` made it: training caches files there later. */
+function cacheFolder() {
+  const folder = join(ROOT, '.cache');
+  if (fs.mkdirSync(folder, { recursive: true }) !== undefined && process.getuid?.() === 0) {
+    const { uid, gid } = fs.statSync(ROOT);
+    fs.chownSync(folder, uid, gid);
+  }
+  return folder;
 }
 
 function run(options) {
