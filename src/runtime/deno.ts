@@ -1,24 +1,49 @@
-/** Deno: WebGPU is built in (wgpu), files come through its Node-compatible modules. */
+/**
+ * Deno: WebGPU is built in (wgpu), files come through its Node-compatible modules.
+ *
+ * wgpu reads the environment once, when the first adapter is asked for: a later choice of another CPU driver in the same
+ * process has no effect, and is refused. Where there is no Vulkan driver, wgpu takes OpenGL, which lacks f16.
+ */
 import { fileURLToPath } from 'node:url';
 import { readKernels } from './kernel-folder.ts';
 import { NoAdapterError } from './no-adapter.ts';
 import { nodeFiles } from './node-files.ts';
-import type { Runtime } from './runtime.ts';
+import type { AdapterChoice, Runtime } from './runtime.ts';
+import { cpuDriverFile, selectDriver } from './vulkan-drivers.ts';
 
+/** The runtime of Deno. Opens nothing before it is asked for an adapter. */
 export function denoRuntime(): Runtime {
   return {
     name: 'deno',
     files: nodeFiles,
-    async requestAdapter() {
-      const adapter = await navigator.gpu?.requestAdapter({ powerPreference: 'high-performance' });
-      if (adapter == null) {
-        throw new NoAdapterError(
-          'Deno found no WebGPU adapter. Install a GPU driver, or Mesa lavapipe with "npm run setup".',
-        );
-      }
-      return adapter;
-    },
+    requestAdapter,
     kernelSources: async () => readKernels(fileURLToPath(new URL('../../kernels/', import.meta.url))),
     residentBytes: () => process.memoryUsage.rss(),
   };
+}
+
+async function requestAdapter(choice: AdapterChoice = {}): Promise<GPUAdapter> {
+  const wanted = (choice.adapter || process.env.PREFGRAD_ADAPTER || 'auto').toLowerCase();
+  const driver = cpuDriverFile(wanted);
+  const restore = driver === undefined ? () => {} : selectDriver(driver);
+  const adapter = await navigator.gpu
+    ?.requestAdapter({ powerPreference: 'high-performance' })
+    .finally(restore);
+  if (adapter == null) {
+    throw new NoAdapterError(
+      'Deno found no WebGPU adapter. A GPU needs its vendor driver and the Vulkan loader (libvulkan1). Without a GPU, Mesa ' +
+        'lavapipe works: "npm run setup" installs it, or prints the one command to run. "npx prefgrad doctor" shows what is here.',
+    );
+  }
+  const { vendor, architecture, device, description } = adapter.info;
+  const name = `${vendor} ${architecture} ${device} ${description}`.trim();
+  // Both names of Mesa's CPU driver mean the adapter that calls itself llvmpipe.
+  const part = wanted === 'lavapipe' ? 'llvmpipe' : wanted;
+  if (wanted !== 'auto' && !name.toLowerCase().includes(part)) {
+    throw new NoAdapterError(
+      `There is no adapter called ${JSON.stringify(wanted)}; Deno offers ${JSON.stringify(name)}. ` +
+        'Deno settles on a driver at the first adapter of a process.',
+    );
+  }
+  return adapter;
 }

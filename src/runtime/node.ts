@@ -1,15 +1,20 @@
-/** Node: WebGPU from npm `webgpu` (Dawn), files and kernels from disk. */
-import * as fs from 'node:fs';
+/**
+ * Node: WebGPU from npm `webgpu` (Dawn), files and kernels from disk.
+ *
+ * What Dawn does here, as observed with 0.6.2:
+ *  - It neither keeps the process alive nor crashes at its end, whether devices were destroyed or not, also after
+ *    `process.exit()` with work in flight.
+ *  - For CPU drivers it prints two 'maxDynamic...' lines on stderr whenever an instance looks for adapters. They are
+ *    harmless, and no toggle silences them.
+ *  - Mesa's lavapipe before version 24 lacks what Dawn needs, and is not offered.
+ */
 import { fileURLToPath } from 'node:url';
 import { create, globals } from 'webgpu';
 import { readKernels } from './kernel-folder.ts';
 import { NoAdapterError } from './no-adapter.ts';
 import { nodeFiles } from './node-files.ts';
 import type { AdapterChoice, Runtime } from './runtime.ts';
-
-/** Where Debian's and Ubuntu's chromium packages keep SwiftShader, a second CPU adapter. */
-const SWIFTSHADER_ICD = '/usr/lib/chromium/vk_swiftshader_icd.json';
-const LAVAPIPE_ICD = '/usr/share/vulkan/icd.d/lvp_icd.json';
+import { cpuDriverFile, selectDriver } from './vulkan-drivers.ts';
 
 /**
  * Dawn's toggles: f16 on NVIDIA is off by default; our kernels stay inside their bindings, so clamping every access and
@@ -23,6 +28,7 @@ const TOGGLES = [
 /** Dawn frees itself with this object, so it lives as long as the process. */
 const instances: GPU[] = [];
 
+/** The runtime of Node. Opens nothing before it is asked for an adapter. */
 export function nodeRuntime(): Runtime {
   return {
     name: 'node',
@@ -34,48 +40,63 @@ export function nodeRuntime(): Runtime {
 }
 
 async function requestAdapter(choice: AdapterChoice = {}): Promise<GPUAdapter> {
-  const wanted = (choice.adapter ?? process.env.PREFGRAD_ADAPTER ?? 'auto').toLowerCase();
-  selectDriver(wanted);
   Object.assign(globalThis, globals);
-  const gpu = create([`backend=${choice.backend ?? defaultBackend()}`, ...TOGGLES]);
-  instances.push(gpu);
+  const backend =
+    choice.backend ?? { darwin: 'metal', win32: 'd3d12' }[process.platform as string] ?? 'vulkan';
+  const wanted = choice.adapter || process.env.PREFGRAD_ADAPTER || 'auto';
   const adapter =
-    (await gpu.requestAdapter({ powerPreference: 'high-performance' })) ??
-    (await gpu.requestAdapter({ forceFallbackAdapter: true }));
-  if (adapter === null) throw new NoAdapterError(missingAdapterText());
-  const name =
-    `${adapter.info.vendor} ${adapter.info.architecture} ${adapter.info.device} ${adapter.info.description}`.toLowerCase();
-  if (wanted !== 'auto' && wanted !== 'lavapipe' && !name.includes(wanted)) {
-    throw new NoAdapterError(
-      `The adapter ${JSON.stringify(wanted)} is not here; this machine has: ${name.trim()}.`,
-    );
-  }
+    wanted === 'auto' ? await firstAdapter(backend) : await adapterNamed(backend, wanted.toLowerCase());
+  if (adapter === null) throw new NoAdapterError(MISSING_ADAPTER);
   return adapter;
 }
 
-/** CPU drivers are chosen by telling the Vulkan loader which one to load. */
-function selectDriver(wanted: string): void {
-  const icd =
-    wanted === 'swiftshader'
-      ? SWIFTSHADER_ICD
-      : wanted === 'lavapipe' || wanted === 'llvmpipe'
-        ? LAVAPIPE_ICD
-        : undefined;
-  if (icd === undefined) return;
-  if (!fs.existsSync(icd))
-    throw new NoAdapterError(`${icd} is not on this machine; install it with: node scripts/setup.mjs`);
-  process.env.VK_ICD_FILENAMES = icd;
-  process.env.VK_DRIVER_FILES = icd;
-}
-
-function defaultBackend(): string {
-  return process.platform === 'darwin' ? 'metal' : process.platform === 'win32' ? 'd3d12' : 'vulkan';
-}
-
-function missingAdapterText(): string {
+/** Dawn sorts a discrete GPU before an integrated one, and both before CPU drivers. */
+async function firstAdapter(backend: string, filter: string[] = []): Promise<GPUAdapter | null> {
+  const gpu = create([`backend=${backend}`, ...filter, ...TOGGLES]);
+  instances.push(gpu);
   return (
-    'There is no WebGPU adapter on this machine. A GPU needs its vendor driver and the Vulkan loader (libvulkan1). ' +
-    'Without a GPU, Mesa lavapipe 24 or later works: run "npm run setup", which installs it or prints the one command to run. ' +
-    '"npx prefgrad doctor" shows what is here.'
+    (await gpu.requestAdapter({ powerPreference: 'high-performance' })) ??
+    (await gpu.requestAdapter({ forceFallbackAdapter: true }))
   );
 }
+
+/** The adapter whose name contains `wanted` (lower case); null when this machine has none at all. */
+async function adapterNamed(backend: string, wanted: string): Promise<GPUAdapter | null> {
+  const driver = backend === 'vulkan' ? cpuDriverFile(wanted) : undefined;
+  if (driver !== undefined) {
+    const restore = selectDriver(driver);
+    try {
+      return await firstAdapter(backend);
+    } finally {
+      restore();
+    }
+  }
+  const names = await adapterNames(backend);
+  const name = names.find((candidate) => candidate.toLowerCase().includes(wanted));
+  if (name !== undefined) return firstAdapter(backend, [`adapter=${name}`]);
+  if (names.length === 0) return null;
+  // 'nvidia' or 'mesa' may stand in the vendor alone.
+  const first = await firstAdapter(backend);
+  const { vendor = '', architecture = '', description = '' } = first?.info ?? {};
+  if (`${vendor} ${architecture} ${description}`.toLowerCase().includes(wanted)) return first;
+  throw new NoAdapterError(
+    `There is no adapter called ${JSON.stringify(wanted)}; this machine has ${names.map((n) => JSON.stringify(n)).join(', ')}. ` +
+      'Name one of them, or leave the choice out. "npm run setup" installs the CPU adapter lavapipe; swiftshader comes with chromium.',
+  );
+}
+
+/** Dawn lists the adapters it has when it is asked for one by a name that none has. */
+async function adapterNames(backend: string): Promise<string[]> {
+  try {
+    await firstAdapter(backend, ['adapter=(list all)']);
+    return [];
+  } catch (error) {
+    return [...String(error).matchAll(/name: '(.*)'$/gm)].map(([, name]) => name);
+  }
+}
+
+const MISSING_ADAPTER =
+  'There is no WebGPU adapter on this machine. A GPU needs its vendor driver and the Vulkan loader (libvulkan1). ' +
+  'Without a GPU, Mesa lavapipe 24 or later works: "npm run quickstart" installs it, or prints the one command to run; ' +
+  'on Ubuntu 24.04 and Debian 13 that is "apt-get install mesa-vulkan-drivers libvulkan1", on Debian 12 the same with ' +
+  '"-t bookworm-backports". "npx prefgrad doctor" shows what is here.';

@@ -1,0 +1,47 @@
+/** Browsers: `navigator.gpu`, files in memory or behind URLs, kernels from the bundle. Works in a worker too. */
+import { MemoryFiles } from './memory-files.ts';
+import { NoAdapterError } from './no-adapter.ts';
+import type { AdapterChoice, Runtime } from './runtime.ts';
+
+/** A browser's runtime; its files are a tree in memory that starts empty and takes blobs and URLs. */
+export interface BrowserRuntime extends Runtime {
+  readonly name: 'browser';
+  readonly files: MemoryFiles;
+}
+
+/** @param files - a tree to share with another part of the page; a new one by default */
+export function browserRuntime(files = new MemoryFiles()): BrowserRuntime {
+  return {
+    name: 'browser',
+    files,
+    requestAdapter,
+    kernelSources: async () => ({ ...(await import('./kernel-bundle.ts')).bundledKernels }),
+    residentBytes: () => undefined,
+  };
+}
+
+async function requestAdapter(choice: AdapterChoice = {}): Promise<GPUAdapter> {
+  if (navigator.gpu === undefined) {
+    throw new NoAdapterError(
+      'This browser offers no WebGPU here. It needs a current Chrome, Edge, Safari or Firefox, and a page from https or localhost. ' +
+        'On Linux, Chrome may need chrome://flags/#enable-unsafe-webgpu.',
+    );
+  }
+  const adapter =
+    (await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' })) ??
+    (await navigator.gpu.requestAdapter({ forceFallbackAdapter: true }));
+  if (adapter === null) {
+    throw new NoAdapterError(
+      'This browser has WebGPU, but no adapter for it: look into chrome://gpu for the reason, and update the GPU driver.',
+    );
+  }
+  const wanted = choice.adapter?.toLowerCase() || 'auto';
+  const { vendor, architecture, device, description } = adapter.info;
+  const name = `${vendor} ${architecture} ${device} ${description}`.trim();
+  if (wanted !== 'auto' && !name.toLowerCase().includes(wanted)) {
+    throw new NoAdapterError(
+      `There is no adapter called ${JSON.stringify(wanted)}; this browser offers ${JSON.stringify(name)}.`,
+    );
+  }
+  return adapter;
+}

@@ -1,0 +1,49 @@
+/** CPU adapters are ordinary Vulkan drivers: the loader offers the one whose description file the environment names. */
+import * as fs from 'node:fs';
+
+interface CpuDriver {
+  /** What users call it. */
+  readonly names: readonly string[];
+  /** Where distributions keep its description file. */
+  readonly files: readonly string[];
+}
+
+const DRIVERS: readonly CpuDriver[] = [
+  {
+    names: ['lavapipe', 'llvmpipe'],
+    files: ['lvp_icd.json', 'lvp_icd.x86_64.json', 'lvp_icd.aarch64.json'].map(
+      (file) => `/usr/share/vulkan/icd.d/${file}`,
+    ),
+  },
+  {
+    names: ['swiftshader'],
+    files: ['/usr/lib/chromium', '/usr/lib/chromium-browser', '/opt/google/chrome'].map(
+      (folder) => `${folder}/vk_swiftshader_icd.json`,
+    ),
+  },
+];
+
+/** The loader reads the first where it knows it, else the second. */
+const VARIABLES = ['VK_DRIVER_FILES', 'VK_ICD_FILENAMES'] as const;
+
+/** The description file of the CPU driver called `name` (any case); undefined when there is none on this machine. */
+export function cpuDriverFile(name: string): string | undefined {
+  const driver = DRIVERS.find(({ names }) => names.includes(name.toLowerCase()));
+  return driver?.files.find((file) => fs.existsSync(file));
+}
+
+/**
+ * Makes the Vulkan loader offer only the driver of `file`, until the returned function is called. The loader reads the
+ * environment inside the first `requestAdapter` of a WebGPU instance. Has no effect in a worker thread of Node, whose
+ * environment is a copy.
+ */
+export function selectDriver(file: string): () => void {
+  const before = VARIABLES.map((variable) => [variable, process.env[variable]] as const);
+  for (const variable of VARIABLES) process.env[variable] = file;
+  return () => {
+    for (const [variable, value] of before) {
+      if (value === undefined) delete process.env[variable];
+      else process.env[variable] = value;
+    }
+  };
+}
