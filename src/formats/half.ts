@@ -1,39 +1,53 @@
-/** 16-bit floats on the host: exact widening, rounding to nearest even. Values travel as u16 bit patterns. */
+/** 16-bit floats on the host: exact widening, rounding to nearest even. */
 
 export type FloatDType = 'F32' | 'F16' | 'BF16';
 
-const bits = new Uint32Array(1);
-const float = new Float32Array(bits.buffer);
+const float = new Float32Array(1);
+const bits = new Uint32Array(float.buffer);
 
-/** Little-endian tensor bytes to f32. Exact. */
-export function widen(bytes: Uint8Array, dtype: FloatDType): Float32Array<ArrayBuffer> {
-  const copy = bytes.slice().buffer;
-  if (dtype === 'F32') return new Float32Array(copy);
-  const halves = new Uint16Array(copy);
-  const toFloat = dtype === 'BF16' ? bf16ToFloat : f16ToFloat;
-  return Float32Array.from(halves, toFloat);
+/** Value of every f16 bit pattern; made when first needed. */
+let f16Values: Float32Array | undefined;
+
+/** Little-endian tensor bytes to f32. Exact. The result may share memory with `bytes`. */
+export function widen(bytes: Uint8Array<ArrayBuffer>, dtype: FloatDType): Float32Array<ArrayBuffer> {
+  const size = dtype === 'F32' ? 4 : 2;
+  const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  if (dtype === 'F32') return new Float32Array(aligned.buffer, aligned.byteOffset, bytes.length / 4);
+  const halves = new Uint16Array(aligned.buffer, aligned.byteOffset, bytes.length / 2);
+  const result = new Float32Array(halves.length);
+  if (dtype === 'BF16') {
+    const words = new Uint32Array(result.buffer);
+    for (let i = 0; i < halves.length; i++) words[i] = halves[i] << 16;
+  } else {
+    f16Values ??= Float32Array.from({ length: 65536 }, (_, half) => f16ToFloat(half));
+    for (let i = 0; i < halves.length; i++) result[i] = f16Values[halves[i]];
+  }
+  return result;
 }
 
-/** f32 to little-endian tensor bytes, rounded to nearest even. */
-export function narrow(values: Float32Array, dtype: FloatDType): Uint8Array<ArrayBuffer> {
-  if (dtype === 'F32') return new Uint8Array(values.slice().buffer);
-  const toBits = dtype === 'BF16' ? floatToBf16 : floatToF16;
-  return new Uint8Array(Uint16Array.from(values, toBits).buffer);
+/** f32 to little-endian tensor bytes, rounded to nearest even. For F32 the result shares memory with `values`. */
+export function narrow(values: Float32Array<ArrayBuffer>, dtype: FloatDType): Uint8Array<ArrayBuffer> {
+  if (dtype === 'F32') return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const halves = new Uint16Array(values.length);
+  const round = dtype === 'BF16' ? bf16OfWord : f16OfWord;
+  for (let i = 0; i < words.length; i++) halves[i] = round(words[i]);
+  return new Uint8Array(halves.buffer);
 }
 
+/** Value of a bf16 bit pattern. */
 export function bf16ToFloat(half: number): number {
   bits[0] = half << 16;
   return float[0];
 }
 
+/** Bit pattern of the bf16 nearest to `value`. */
 export function floatToBf16(value: number): number {
   float[0] = value;
-  const word = bits[0];
-  // A NaN keeps a bit set in its mantissa; rounding could otherwise carry it into an infinity.
-  if ((word & 0x7fffffff) > 0x7f800000) return (word >>> 16) | 0x40;
-  return ((word + 0x7fff + ((word >>> 16) & 1)) >>> 16) & 0xffff;
+  return bf16OfWord(bits[0]);
 }
 
+/** Value of an f16 bit pattern. */
 export function f16ToFloat(half: number): number {
   const sign = half & 0x8000 ? -1 : 1;
   const exponent = (half >>> 10) & 0x1f;
@@ -43,23 +57,30 @@ export function f16ToFloat(half: number): number {
   return sign * (1 + mantissa / 1024) * 2 ** (exponent - 15);
 }
 
+/** Bit pattern of the f16 nearest to `value` (taken as f32); beyond 65519.99 it is an infinity. */
 export function floatToF16(value: number): number {
   float[0] = value;
-  const word = bits[0];
-  const sign = (word >>> 16) & 0x8000;
-  const magnitude = Math.abs(float[0]);
-  if (Number.isNaN(magnitude)) return sign | 0x7e00;
-  // 65520 is half way between the largest f16 and the next power of two.
-  if (magnitude >= 65520) return sign | 0x7c00;
-  const exponent = Math.max(-14, Math.floor(Math.log2(magnitude || 2 ** -24)));
-  const unit = 2 ** (exponent - 10);
-  const steps = roundToEven(magnitude / unit);
-  return sign | (exponent === -14 ? steps : ((exponent + 15) << 10) + steps - 1024);
+  return f16OfWord(bits[0]);
 }
 
-function roundToEven(x: number): number {
-  const low = Math.floor(x);
-  const rest = x - low;
-  if (rest < 0.5 || (rest === 0.5 && low % 2 === 0)) return low;
-  return low + 1;
+function bf16OfWord(word: number): number {
+  // A NaN keeps a bit set in its mantissa; rounding could otherwise carry it into an infinity.
+  if ((word & 0x7fffffff) > 0x7f800000) return (word >>> 16) | 0x40;
+  return (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+}
+
+function f16OfWord(word: number): number {
+  const sign = (word >>> 16) & 0x8000;
+  const magnitude = word & 0x7fffffff;
+  if (magnitude > 0x7f800000) return sign | 0x7e00;
+  // 65520 is half way between the largest f16 and the next power of two.
+  if (magnitude >= 0x477ff000) return sign | 0x7c00;
+  if (magnitude >= 0x38800000) {
+    // 13 mantissa bits go; the exponent's bias falls from 127 to 15. A carry out of the mantissa raises the exponent.
+    return sign | ((magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
+  }
+  // Subnormal f16 are multiples of 2^-24, which is the spacing of f32 above 0.5: the addition rounds.
+  bits[0] = magnitude;
+  float[0] += 0.5;
+  return sign | (bits[0] - 0x3f000000);
 }

@@ -1,7 +1,10 @@
-/** A model in the Hugging Face layout: config.json, and model.safetensors or shards with an index. */
+/** Reads a model in the Hugging Face layout: config.json, and model.safetensors or shards with an index. */
 import { InputError, InputErrors } from '../errors.ts';
 import type { FileSystem } from '../runtime/runtime.ts';
+import { readJson } from './json-file.ts';
 import { SafetensorsFile, type TensorEntry } from './safetensors.ts';
+
+export { readJson } from './json-file.ts';
 
 export class ModelDirectory {
   readonly path: string;
@@ -14,7 +17,12 @@ export class ModelDirectory {
     this.path = path;
     this.config = config;
     this.#files = files;
-    this.tensors = new Map([...files].map(([name, file]) => [name, entryOf(file, name)]));
+    const tensors = new Map<string, TensorEntry>();
+    for (const [name, file] of files) {
+      const entry = file.entries.get(name);
+      if (entry !== undefined) tensors.set(name, entry);
+    }
+    this.tensors = tensors;
   }
 
   /** @throws InputError naming what is missing or unsound. */
@@ -38,59 +46,74 @@ export class ModelDirectory {
     );
   }
 
+  /** All bytes of a small tensor, little-endian. */
+  async readTensor(name: string): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#file(name).readTensor(name);
+  }
+
+  /** Rows [first, first + count) of a tensor, where a row is everything behind the first dimension. */
+  async readTensorRows(name: string, first: number, count: number): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#file(name).readTensorRows(name, first, count);
+  }
+
   /** Bytes [offset, offset + length) of one tensor. */
-  readRange(name: string, offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
-    const file = this.#files.get(name);
-    if (file === undefined) throw new InputError(`${this.path}: there is no tensor ${name}.`);
-    return file.readRange(name, offset, length);
+  async readRange(name: string, offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#file(name).readRange(name, offset, length);
   }
 
   async close(): Promise<void> {
     for (const file of new Set(this.#files.values())) await file.close();
   }
-}
 
-/** Reads a JSON object. @throws InputError naming the file. */
-export async function readJson(files: FileSystem, path: string): Promise<Record<string, unknown>> {
-  const text = await files.readText(path);
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value))
-      return value as Record<string, unknown>;
-  } catch (error) {
-    throw new InputError(`${path}: not JSON: ${error instanceof Error ? error.message : error}`);
+  #file(name: string): SafetensorsFile {
+    const file = this.#files.get(name);
+    if (file === undefined) throw new InputError(`${this.path}: there is no tensor ${name}.`);
+    return file;
   }
-  throw new InputError(`${path}: expected a JSON object.`);
 }
 
+/** Which file holds which tensor, after `weight_map` of the index. */
 async function openShards(
   files: FileSystem,
   path: string,
   index: string,
 ): Promise<Map<string, SafetensorsFile>> {
-  const map = (await readJson(files, index)).weight_map;
-  if (typeof map !== 'object' || map === null) throw new InputError(`${index}: there is no weight_map.`);
-  const weights = Object.entries(map as Record<string, unknown>);
+  const weights = await readWeightMap(files, index);
   const shards = new Map<string, SafetensorsFile>();
   const problems: string[] = [];
-  for (const shard of new Set(weights.map(([, file]) => String(file)))) {
-    if (await files.exists(`${path}/${shard}`))
-      shards.set(shard, await SafetensorsFile.open(await files.open(`${path}/${shard}`)));
-    else problems.push(`the shard ${shard} is missing`);
-  }
   const result = new Map<string, SafetensorsFile>();
-  for (const [name, file] of weights) {
-    const shard = shards.get(String(file));
-    if (shard === undefined) continue;
-    if (shard.entries.has(name)) result.set(name, shard);
-    else problems.push(`${name} should be in ${file}, but is not`);
+  try {
+    for (const shard of new Set(weights.values())) {
+      if (await files.exists(`${path}/${shard}`))
+        shards.set(shard, await SafetensorsFile.open(await files.open(`${path}/${shard}`)));
+      else problems.push(`the shard ${shard} is missing`);
+    }
+    for (const [name, shardName] of weights) {
+      const shard = shards.get(shardName);
+      if (shard === undefined) continue;
+      if (shard.entries.has(name)) result.set(name, shard);
+      else problems.push(`${name} should be in ${shardName}, but is not`);
+    }
+    if (problems.length > 0) throw new InputErrors(`${index} does not match its shards:`, problems);
+    return result;
+  } catch (error) {
+    for (const shard of shards.values()) await shard.close();
+    throw error;
   }
-  if (problems.length > 0) throw new InputErrors(`${index} does not match its shards:`, problems);
-  return result;
 }
 
-function entryOf(file: SafetensorsFile, name: string): TensorEntry {
-  const entry = file.entries.get(name);
-  if (entry === undefined) throw new RangeError(`${name} is not in its file.`);
-  return entry;
+async function readWeightMap(files: FileSystem, index: string): Promise<Map<string, string>> {
+  const map = (await readJson(files, index)).weight_map;
+  if (typeof map !== 'object' || map === null || Array.isArray(map))
+    throw new InputError(`${index}: there is no weight_map.`);
+  const result = new Map<string, string>();
+  for (const [name, shard] of Object.entries(map)) {
+    // A path would lead out of the model's directory.
+    if (typeof shard !== 'string' || /[\\/]/.test(shard))
+      throw new InputError(
+        `${index}: weight_map gives ${JSON.stringify(shard)} for ${name}, which is no file name.`,
+      );
+    result.set(name, shard);
+  }
+  return result;
 }

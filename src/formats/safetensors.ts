@@ -1,41 +1,18 @@
 /**
- * safetensors: an 8-byte little-endian header length, a JSON header {name: {dtype, shape, data_offsets}}, then the bytes
- * of all tensors end to end. Everything is checked before a single tensor is read.
+ * Reads safetensors: an 8-byte little-endian header length, a JSON header {name: {dtype, shape, data_offsets}}, then the
+ * bytes of all tensors end to end. Tensors are read range by range.
  */
-import { InputError, InputErrors } from '../errors.ts';
-import type { FileSink, FileSource } from '../runtime/runtime.ts';
+import { InputError } from '../errors.ts';
+import type { FileSource } from '../runtime/runtime.ts';
+import { checkEntries, type PlacedEntry, parseHeader } from './safetensors-header.ts';
 
-/** Every dtype of the format and its bytes per element. */
-const DTYPE_BYTES: Readonly<Record<string, number>> = {
-  BOOL: 1,
-  U8: 1,
-  I8: 1,
-  F8_E4M3: 1,
-  F8_E5M2: 1,
-  U16: 2,
-  I16: 2,
-  F16: 2,
-  BF16: 2,
-  U32: 4,
-  I32: 4,
-  F32: 4,
-  U64: 8,
-  I64: 8,
-  F64: 8,
-};
+export type { TensorEntry } from './safetensors-dtypes.ts';
 
-export interface TensorEntry {
-  readonly name: string;
-  readonly dtype: string;
-  readonly shape: readonly number[];
-}
-
-interface PlacedEntry extends TensorEntry {
-  readonly start: number;
-  readonly byteLength: number;
-}
+/** No model has a longer header; a claim beyond it is some other file. The reference implementation has the same limit. */
+const MAX_HEADER_BYTES = 100_000_000;
 
 export class SafetensorsFile {
+  /** All tensors by name, in the order of their bytes. */
   readonly entries: ReadonlyMap<string, PlacedEntry>;
   readonly #source: FileSource;
   readonly #dataStart: number;
@@ -46,113 +23,79 @@ export class SafetensorsFile {
     this.entries = entries;
   }
 
-  /** @throws InputError naming file, tensor and numbers when the file is not sound. */
+  /**
+   * Takes over `source`: it is closed here when the file is not sound, else by `close`.
+   * @throws InputError naming file, tensor and numbers
+   */
   static async open(source: FileSource): Promise<SafetensorsFile> {
-    const { name, size } = source;
-    if (size < 8)
-      throw new InputError(
-        `${name}: ${size} bytes are too few for a safetensors file; was the download cut off?`,
+    try {
+      const headerLength = await readHeaderLength(source);
+      const text = new TextDecoder().decode(await source.readRange(8, headerLength));
+      const dataStart = 8 + headerLength;
+      const header = parseHeader(text, source.name);
+      return new SafetensorsFile(
+        source,
+        dataStart,
+        checkEntries(header, source.name, source.size - dataStart),
       );
-    const prefix = await source.readRange(0, 8);
-    const headerLength = Number(new DataView(prefix.buffer).getBigUint64(0, true));
-    if (headerLength > size - 8) {
-      throw new InputError(
-        `${name}: the header claims ${headerLength} bytes, but only ${size - 8} follow; the file is truncated or no safetensors.`,
-      );
+    } catch (error) {
+      await source.close();
+      throw error;
     }
-    const header = parseHeader(new TextDecoder().decode(await source.readRange(8, headerLength)), name);
-    return new SafetensorsFile(source, 8 + headerLength, checkEntries(header, name, size - 8 - headerLength));
   }
 
-  /** Bytes [offset, offset + length) of one tensor. */
+  /** All bytes of a small tensor, little-endian. */
+  readTensor(name: string): Promise<Uint8Array<ArrayBuffer>> {
+    return this.readRange(name, 0, this.#entry(name).byteLength);
+  }
+
+  /** Rows [first, first + count) of a tensor, where a row is everything behind the first dimension. */
+  readTensorRows(name: string, first: number, count: number): Promise<Uint8Array<ArrayBuffer>> {
+    const { shape, byteLength } = this.#entry(name);
+    const rowBytes = byteLength / Math.max(1, shape[0] ?? 1);
+    return this.readRange(name, first * rowBytes, count * rowBytes);
+  }
+
+  /** Bytes [offset, offset + length) of one tensor. @throws InputError when they are not inside it */
   async readRange(name: string, offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
-    const entry = this.entries.get(name);
-    if (entry === undefined) throw new InputError(`${this.#source.name}: there is no tensor ${name}.`);
-    return this.#source.readRange(this.#dataStart + entry.start + offset, length);
+    const { start, byteLength } = this.#entry(name);
+    if (!(offset >= 0 && length >= 0 && offset + length <= byteLength)) {
+      throw new InputError(
+        `${this.#source.name}: bytes ${offset} to ${offset + length} of ${name} were asked for, but it has ${byteLength}.`,
+      );
+    }
+    return this.#source.readRange(this.#dataStart + start + offset, length);
   }
 
   close(): Promise<void> {
     return this.#source.close();
   }
+
+  #entry(name: string): PlacedEntry {
+    const entry = this.entries.get(name);
+    if (entry === undefined) throw new InputError(`${this.#source.name}: there is no tensor ${name}.`);
+    return entry;
+  }
 }
 
-function parseHeader(text: string, file: string): Record<string, unknown> {
-  try {
-    const header: unknown = JSON.parse(text);
-    if (typeof header === 'object' && header !== null && !Array.isArray(header))
-      return header as Record<string, unknown>;
-  } catch {
-    // The message below says it for both cases.
-  }
-  throw new InputError(`${file}: the header is not a JSON object; this is no safetensors file.`);
-}
-
-function checkEntries(
-  header: Record<string, unknown>,
-  file: string,
-  dataBytes: number,
-): Map<string, PlacedEntry> {
-  const problems: string[] = [];
-  const entries: PlacedEntry[] = [];
-  for (const [name, raw] of Object.entries(header)) {
-    if (name === '__metadata__') continue;
-    const entry = checkEntry(name, raw);
-    if (typeof entry === 'string') problems.push(`${name}: ${entry}`);
-    else entries.push(entry);
-  }
-  entries.sort((a, b) => a.start - b.start || a.byteLength - b.byteLength);
-  let end = 0;
-  for (const entry of entries) {
-    if (entry.start < end)
-      problems.push(
-        `${entry.name}: begins at byte ${entry.start}, inside the tensor before it, which ends at ${end}`,
-      );
-    if (entry.start > end)
-      problems.push(`${entry.name}: begins at byte ${entry.start}, leaving a hole after byte ${end}`);
-    end = Math.max(end, entry.start + entry.byteLength);
-  }
-  if (end > dataBytes)
-    problems.push(`the tensors need ${end} bytes, but the file holds ${dataBytes}: it is truncated`);
-  if (end < dataBytes && problems.length === 0)
-    problems.push(
-      `the tensors need ${end} bytes, but the file holds ${dataBytes}: there is something behind them`,
+async function readHeaderLength({ name, size, readRange }: FileSource): Promise<number> {
+  if (size === 0) throw new InputError(`${name}: the file is empty; was the download cut off?`);
+  if (size < 8)
+    throw new InputError(
+      `${name}: ${size} bytes are too few for a safetensors file; was the download cut off?`,
     );
-  if (problems.length > 0) throw new InputErrors(`${file} is not a sound safetensors file:`, problems);
-  return new Map(entries.map((e) => [e.name, e]));
-}
-
-function checkEntry(name: string, raw: unknown): PlacedEntry | string {
-  if (typeof raw !== 'object' || raw === null) return 'its header entry is not an object';
-  const { dtype, shape, data_offsets: offsets } = raw as Record<string, unknown>;
-  const size = typeof dtype === 'string' ? DTYPE_BYTES[dtype] : undefined;
-  if (typeof dtype !== 'string' || size === undefined) return `unknown dtype ${JSON.stringify(dtype)}`;
-  const isSize = (n: unknown): n is number => typeof n === 'number' && Number.isInteger(n) && n >= 0;
-  if (!Array.isArray(shape) || !shape.every(isSize)) return `bad shape ${JSON.stringify(shape)}`;
-  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize))
-    return `bad data_offsets ${JSON.stringify(offsets)}`;
-  const [start, end]: number[] = offsets;
-  const expected = shape.reduce((n, d) => n * d, size);
-  if (end - start !== expected)
-    return `${dtype} of shape [${shape}] takes ${expected} bytes, but data_offsets give ${end - start}`;
-  return { name, dtype, shape, start, byteLength: expected };
-}
-
-/** Writes the header for `entries`; the caller then writes each tensor's bytes in the same order. */
-export async function writeSafetensorsHeader(sink: FileSink, entries: readonly TensorEntry[]): Promise<void> {
-  const header: Record<string, unknown> = { __metadata__: { format: 'pt' } };
-  let offset = 0;
-  for (const { name, dtype, shape } of entries) {
-    const end = offset + shape.reduce((n, d) => n * d, DTYPE_BYTES[dtype]);
-    header[name] = { dtype, shape, data_offsets: [offset, end] };
-    offset = end;
+  const prefix = await readRange(0, 8);
+  const length = new DataView(prefix.buffer, prefix.byteOffset).getBigUint64(0, true);
+  if (length > size - 8) {
+    const pointer =
+      new TextDecoder().decode(prefix) === 'version ' ? ' It looks like a Git LFS pointer.' : '';
+    throw new InputError(
+      `${name}: the header claims ${length} bytes, but only ${size - 8} follow; the file is truncated or no safetensors.${pointer}`,
+    );
   }
-  const text = JSON.stringify(header);
-  const bytes = new TextEncoder().encode(text);
-  // Readers map the data: it starts on a multiple of eight, reached with spaces.
-  const padding = (8 - (bytes.length % 8)) % 8;
-  const length = new DataView(new ArrayBuffer(8));
-  length.setBigUint64(0, BigInt(bytes.length + padding), true);
-  await sink.write(new Uint8Array(length.buffer));
-  await sink.write(bytes);
-  if (padding > 0) await sink.write(' '.repeat(padding));
+  if (length > MAX_HEADER_BYTES)
+    throw new InputError(
+      `${name}: the header claims ${length} bytes, more than the ${MAX_HEADER_BYTES} of the format.`,
+    );
+  return Number(length);
 }

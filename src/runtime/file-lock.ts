@@ -15,6 +15,9 @@ interface Owner {
 
 let attempts = 0;
 
+/** A process that was killed and that nobody has waited for: it still has an entry, but does nothing any more. */
+const ENDED = 'ended';
+
 /** Takes the lock at `path`; null when a living process, this one included, or another machine holds it. */
 export async function takeLock(path: string): Promise<(() => Promise<void>) | null> {
   const me: Owner = { pid: process.pid, started: (await startOf(process.pid)) ?? '', host: hostname() };
@@ -25,7 +28,7 @@ export async function takeLock(path: string): Promise<(() => Promise<void>) | nu
   try {
     for (;;) {
       try {
-        await fs.link(draft, path);
+        await linkOrWrite(draft, path, text);
         return () => release(path, text);
       } catch (error) {
         if (codeOf(error) !== 'EEXIST') throw error;
@@ -35,6 +38,16 @@ export async function takeLock(path: string): Promise<(() => Promise<void>) | nu
     }
   } finally {
     await fs.rm(draft, { force: true });
+  }
+}
+
+/** Some file systems (exFAT, some network ones) know no links; there the lock is empty for a moment. */
+async function linkOrWrite(draft: string, path: string, text: string): Promise<void> {
+  try {
+    await fs.link(draft, path);
+  } catch (error) {
+    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(String(codeOf(error)))) throw error;
+    await fs.writeFile(path, text, { flag: 'wx' });
   }
 }
 
@@ -80,17 +93,18 @@ async function isAlive(owner: Owner): Promise<boolean> {
     if (codeOf(error) !== 'EPERM') return false;
   }
   const started = await startOf(owner.pid);
+  if (started === ENDED) return false;
   return started === undefined || owner.started === '' || started === owner.started;
 }
 
-/** Linux: the boot and the clock ticks since then at which a process started. Elsewhere undefined. */
+/** Linux: the boot and the clock ticks since then at which a process started. Elsewhere undefined. `ENDED` for a zombie. */
 async function startOf(pid: number): Promise<string | undefined> {
   try {
     const boot = (await fs.readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
     const stat = await fs.readFile(`/proc/${pid}/stat`, 'utf8');
     // The second field is the program's name in parentheses, which may hold spaces; the start is the 22nd field.
-    const ticks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-    return `${boot}/${ticks}`;
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' || fields[0] === 'X' ? ENDED : `${boot}/${fields[19]}`;
   } catch {
     return undefined;
   }

@@ -2,8 +2,9 @@
  * Node: WebGPU from npm `webgpu` (Dawn), files and kernels from disk.
  *
  * What Dawn does here, as observed with 0.6.2:
- *  - It neither keeps the process alive nor crashes at its end, whether devices were destroyed or not, also after
- *    `process.exit()` with work in flight.
+ *  - A pending GPU promise keeps the process alive, an idle device does not: a process ends by itself, with devices
+ *    destroyed or not, and `process.exit()` with work in flight is safe. But when the object that `create()` returned
+ *    has been collected while work is in flight, the process dies of a segmentation fault at its end.
  *  - For CPU drivers it prints two 'maxDynamic...' lines on stderr whenever an instance looks for adapters. They are
  *    harmless, and no toggle silences them.
  *  - Mesa's lavapipe before version 24 lacks what Dawn needs, and is not offered.

@@ -1,0 +1,130 @@
+/** A model directory as transformers loads it, as a list of files to be written. */
+import type { FileSystem } from '../runtime/runtime.ts';
+import type { FloatDType } from './half.ts';
+import { parseJsonObject } from './json-file.ts';
+import { copiedFile, jsonFile, type OutputFile, textFile } from './output-file.ts';
+import { tensorBytes } from './safetensors-dtypes.ts';
+import { type OutputTensor, safetensorsFile } from './safetensors-writer.ts';
+
+/** Files beside the weights that belong to a model and are taken over byte for byte. */
+const COPIED = [
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'tokenizer.model',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'vocab.json',
+  'merges.txt',
+  'chat_template.jinja',
+  'chat_template.json',
+] as const;
+
+/** What transformers does when nobody asks for another size. */
+const DEFAULT_SHARD_BYTES = 5_000_000_000;
+
+export interface ModelFilesOptions {
+  /** dtype of the weights, written into config.json; the tensors must have it. */
+  readonly dtype: FloatDType;
+  /** A shard grows to at most this, unless one tensor is larger. 5 GB by default. */
+  readonly maxShardBytes?: number;
+}
+
+/**
+ * Everything a saved model consists of.
+ * @param directory - the model it came from, whose config, tokenizer and generation settings are taken over
+ */
+export async function modelFiles(
+  files: FileSystem,
+  directory: string,
+  tensors: readonly OutputTensor[],
+  options: ModelFilesOptions,
+): Promise<OutputFile[]> {
+  const configPath = `${directory}/config.json`;
+  const config = configWithDType(await files.readText(configPath), configPath, options.dtype);
+  return [
+    textFile('config.json', config),
+    ...(await tokenizerFiles(files, directory)),
+    ...weightFiles(tensors, options.maxShardBytes ?? DEFAULT_SHARD_BYTES),
+  ];
+}
+
+/** Copies of the tokenizer and generation files that `directory` has. */
+export async function tokenizerFiles(files: FileSystem, directory: string): Promise<OutputFile[]> {
+  const result: OutputFile[] = [];
+  for (const name of COPIED) {
+    const path = `${directory}/${name}`;
+    if (await files.exists(path)) result.push(copiedFile(name, files, path));
+  }
+  return result;
+}
+
+/** One model.safetensors, or numbered shards and their index. */
+export function weightFiles(tensors: readonly OutputTensor[], maxShardBytes: number): OutputFile[] {
+  const shards = cut(tensors, maxShardBytes);
+  if (shards.length === 1) return [safetensorsFile('model.safetensors', tensors)];
+  const number = (n: number) => String(n).padStart(5, '0');
+  const name = (i: number) => `model-${number(i + 1)}-of-${number(shards.length)}.safetensors`;
+  const weightMap = shards.flatMap((shard, i) => shard.map((tensor) => [tensor.name, name(i)]));
+  return [
+    ...shards.map((shard, i) => safetensorsFile(name(i), shard)),
+    jsonFile('model.safetensors.index.json', {
+      metadata: { total_size: tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0) },
+      weight_map: Object.fromEntries(weightMap),
+    }),
+  ];
+}
+
+function cut(tensors: readonly OutputTensor[], maxBytes: number): OutputTensor[][] {
+  let shard: OutputTensor[] = [];
+  const shards = [shard];
+  let size = 0;
+  for (const tensor of tensors) {
+    const bytes = tensorBytes(tensor);
+    if (shard.length > 0 && size + bytes > maxBytes) {
+      shard = [];
+      shards.push(shard);
+      size = 0;
+    }
+    shard.push(tensor);
+    size += bytes;
+  }
+  return shards;
+}
+
+const DTYPE_NAMES: Readonly<Record<FloatDType, string>> = {
+  F32: 'float32',
+  F16: 'float16',
+  BF16: 'bfloat16',
+};
+
+/**
+ * config.json with its dtype replaced, in the text where possible: JSON has one kind of number, Python two, and strict
+ * readers want `500000.0` to stay what it is.
+ */
+export function configWithDType(text: string, path: string, dtype: FloatDType): string {
+  const config = parseJsonObject(text, path);
+  // transformers 5 writes `dtype`; every version reads `torch_dtype`.
+  const present = ['dtype', 'torch_dtype'].filter((key) => key in config);
+  const keys = present.length === 0 ? ['torch_dtype'] : present;
+  const wanted = { ...config };
+  let edited = text;
+  for (const key of keys) {
+    wanted[key] = DTYPE_NAMES[dtype];
+    const member = `"${key}": "${DTYPE_NAMES[dtype]}"`;
+    edited =
+      present.length === 0
+        ? edited.replace(/\{(\s*)/, Object.keys(config).length === 0 ? `{${member}` : `{$1${member},$1`)
+        : edited.replace(new RegExp(`"${key}"\\s*:\\s*("[^"]*"|null)`), member);
+  }
+  return hasSameMembers(edited, wanted) ? edited : `${JSON.stringify(wanted, null, 2)}\n`;
+}
+
+/** Whether `text` is `object`, its keys in whatever order. */
+function hasSameMembers(text: string, object: Record<string, unknown>): boolean {
+  const found = parseJsonObject(text, 'config.json');
+  return (
+    Object.keys(found).length === Object.keys(object).length &&
+    Object.entries(object).every(([key, value]) => JSON.stringify(found[key]) === JSON.stringify(value))
+  );
+}
