@@ -1,0 +1,82 @@
+/** What the schema of single keys cannot say: rules of the objective in use, and rules between keys. */
+import { nearest } from '../nearest.ts';
+import type { RegisteredObjective } from '../objectives/objective.ts';
+import { objectives } from '../objectives/registry.ts';
+import { type ConfigProblem, problemsOf } from './config-problems.ts';
+
+type Group = Readonly<Record<string, unknown>>;
+
+/** Checks name, settings, token weights and reference mode of the objective. Values of the wrong type are left to the schema. */
+export function objectiveProblems(raw: unknown): ConfigProblem[] {
+  const choice = group(raw, 'objective');
+  const name = choice?.name;
+  if (choice === undefined || typeof name !== 'string') return [];
+  const objective = objectives.find((o) => o.name === name);
+  if (objective === undefined) {
+    const names = objectives.map((o) => o.name);
+    const message = `there is no objective ${JSON.stringify(name)}; did you mean ${nearest(name, names)}? Known: ${names.join(', ')}`;
+    return [{ path: ['objective', 'name'], message }];
+  }
+  return [
+    ...settingsProblems(objective, choice),
+    ...weightProblems(objective, choice),
+    ...referenceProblems(objective, choice, group(raw, 'reference') ?? {}),
+  ];
+}
+
+function settingsProblems(objective: RegisteredObjective, choice: Group): ConfigProblem[] {
+  const settings = choice.settings === undefined ? {} : group(choice, 'settings');
+  if (settings === undefined) return [];
+  const parsed = objective.settings.safeParse(settings);
+  return parsed.success
+    ? []
+    : problemsOf(parsed.error, objective.settings, settings, ['objective', 'settings']);
+}
+
+function weightProblems(objective: RegisteredObjective, choice: Group): ConfigProblem[] {
+  if (choice.bmc === undefined || objective.takes.bmc) return [];
+  const takers = objectives.filter((o) => o.takes.bmc).map((o) => o.name);
+  return [
+    {
+      path: ['objective', 'bmc'],
+      message: `${objective.name} does not take BMC token weights; ${takers.join(', ')} do`,
+    },
+  ];
+}
+
+function referenceProblems(objective: RegisteredObjective, choice: Group, reference: Group): ConfigProblem[] {
+  if (!objective.settings.safeParse(choice.settings ?? {}).success) return [];
+  const { needs } = objective.bind(choice.settings ?? {});
+  const problems: ConfigProblem[] = [];
+  if (needs.reference === 'none' && reference.model !== undefined) {
+    const message = `${objective.name} uses no reference model; remove this key, or choose an objective that does`;
+    problems.push({ path: ['reference', 'model'], message });
+  }
+  if (needs.liveReference && reference.mode === 'precompute') {
+    const message = `the reference of ${objective.name} follows the policy, so it cannot be precomputed; expected auto or in_step`;
+    problems.push({ path: ['reference', 'mode'], message });
+  }
+  return problems;
+}
+
+/** Keys that would do nothing without another one. */
+export function crossProblems(raw: unknown): ConfigProblem[] {
+  const [training, data] = [group(raw, 'training') ?? {}, group(raw, 'data') ?? {}];
+  const problems: ConfigProblem[] = [];
+  if (training.eval_steps !== undefined && data.eval === undefined) {
+    problems.push({
+      path: ['training', 'eval_steps'],
+      message: 'there is nothing to evaluate on; give data.eval too',
+    });
+  }
+  if (training.save_total_limit !== undefined && training.save_steps === undefined) {
+    const message = 'checkpoints are only written in between when training.save_steps is given too';
+    problems.push({ path: ['training', 'save_total_limit'], message });
+  }
+  return problems;
+}
+
+function group(raw: unknown, key: string): Group | undefined {
+  const value = typeof raw === 'object' && raw !== null ? (raw as Group)[key] : undefined;
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Group) : undefined;
+}

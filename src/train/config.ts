@@ -1,0 +1,199 @@
+/**
+ * The configuration of a training run: every key with its range, its default and one line of description, which the
+ * help texts and the docs print. Leaf names are TRL's. Knows no file format: the command line reads YAML into plain
+ * values (src/cli/config-file.ts), a page may send JSON.
+ */
+import { z } from 'zod';
+import { DEFAULT_COLUMNS, type Field } from '../data/columns.ts';
+import type { DataFormat } from '../data/rows.ts';
+import type { Truncation } from '../data/truncation.ts';
+import { InputErrors } from '../errors.ts';
+import { bmcSchema } from '../objectives/bmc.ts';
+import { type ConfigProblem, problemsOf } from './config-problems.ts';
+import { crossProblems, objectiveProblems } from './config-rules.ts';
+
+const path = () => z.string().min(1);
+const count = () => z.number().int().min(1);
+const fields = Object.keys(DEFAULT_COLUMNS) as Field[];
+
+const model = z.strictObject({
+  path: path().describe(
+    'model directory in the Hugging Face layout: config.json, safetensors, tokenizer.json',
+  ),
+  dtype: z
+    .enum(['auto', 'f32', 'f16', 'bf16'])
+    .default('auto')
+    .describe("type of the weights' compute copies; auto: f32 on a CPU adapter, else the checkpoint's"),
+});
+
+const lora = z.strictObject({
+  r: count().max(1024).default(16).describe('rank of the update'),
+  lora_alpha: z.number().gt(0).default(32).describe('the update is scaled by lora_alpha / r'),
+  target_modules: z
+    .array(z.enum(['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']))
+    .min(1)
+    .default(['q_proj', 'v_proj'])
+    .describe('projections that get an update'),
+});
+
+const objective = z.strictObject({
+  name: z.string().describe('the method; "prefgrad objectives" lists all with their settings'),
+  settings: z.record(z.string(), z.unknown()).default({}).describe("the method's own settings, such as beta"),
+  bmc: bmcSchema
+    .optional()
+    .describe("BMC's token weights on top of dpo, ipo, rdpo, orpo or simpo; {} for defaults"),
+});
+
+const reference = z.strictObject({
+  model: path()
+    .optional()
+    .describe(
+      'model directory of the reference; without it the policy before training (LoRA: its base weights)',
+    ),
+  mode: z
+    .enum(['auto', 'precompute', 'in_step'])
+    .default('auto')
+    .describe(
+      'precompute: once, cached on disk; in_step: beside the policy; auto: precompute where the method can',
+    ),
+  cache_dir: path()
+    .optional()
+    .describe('where precomputed log-probs are kept; without it OUTPUT_DIR/reference-cache'),
+});
+
+const data = z.strictObject({
+  train: path().describe('preference rows to train on, JSON or JSON Lines'),
+  eval: path().optional().describe('preference rows held out for evaluation'),
+  format: z
+    .enum(['auto', 'trl', 'sharegpt'] satisfies DataFormat[])
+    .default('auto')
+    .describe("form of the rows: TRL's (plain or conversational) or sharegpt's; auto decides row by row"),
+  columns: z
+    .partialRecord(z.enum(fields), path())
+    .default({})
+    .describe('field: NAME for columns of another name'),
+  max_length: z.number().int().min(2).default(1024).describe('most tokens of prompt and answer together'),
+  truncation: z
+    .enum(['keep_start', 'keep_end'] satisfies Truncation[])
+    .default('keep_start')
+    .describe('keep_start cuts the end of answers that are too long, keep_end the start of the prompt'),
+  max_rows: count().optional().describe('read no more than this many rows of each file'),
+});
+
+const training = z.strictObject({
+  learning_rate: z
+    .number()
+    .gt(0)
+    .max(1)
+    .optional()
+    .describe('peak learning rate; 1e-6 unless given, 2e-5 for sft'),
+  num_train_epochs: z.number().gt(0).default(1).describe('passes over the data; may be a fraction'),
+  max_steps: z
+    .number()
+    .int()
+    .min(-1)
+    .refine((steps) => steps !== 0, 'must be -1 or at least 1, found 0')
+    .default(-1)
+    .describe('optimizer steps; overrides num_train_epochs unless it is -1'),
+  per_device_train_batch_size: count().default(8).describe('rows per micro-batch'),
+  gradient_accumulation_steps: count().default(1).describe('micro-batches per optimizer step'),
+  max_tokens_per_micro_batch: count()
+    .default(4096)
+    .describe('micro-batches that hold more tokens are cut further'),
+  prompt_sharing: z.boolean().default(true).describe('compute a prompt once for all of its answers'),
+  packing: z.boolean().default(true).describe('pack sequences onto one token axis instead of padding them'),
+  gradient_checkpointing: z
+    .boolean()
+    .default(true)
+    .describe('recompute activations in the backward pass to save memory'),
+  lr_scheduler_type: z.enum(['cosine', 'linear', 'constant']).default('cosine').describe('after the warm-up'),
+  warmup_ratio: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0.1)
+    .describe('share of the steps in which the rate rises from 0'),
+  warmup_steps: z.number().int().min(0).optional().describe('the same in steps; overrides warmup_ratio'),
+  weight_decay: z.number().min(0).max(1).default(0).describe("AdamW's decoupled weight decay"),
+  adam_beta1: z.number().min(0).lt(1).default(0.9).describe('decay of the mean of gradients'),
+  adam_beta2: z.number().min(0).lt(1).default(0.999).describe('decay of the mean of squared gradients'),
+  adam_epsilon: z.number().gt(0).default(1e-8).describe('added to the root of the squared-gradient mean'),
+  max_grad_norm: z
+    .number()
+    .gt(0)
+    .default(1)
+    .describe('gradients of a larger global norm are scaled down to it'),
+  logging_steps: count().default(10).describe('steps between lines of metrics'),
+  eval_steps: count()
+    .optional()
+    .describe('steps between evaluations; without it only before and after training'),
+  save_steps: count()
+    .optional()
+    .describe('steps between checkpoints; without it only at the end and on Ctrl-C'),
+  save_total_limit: count().optional().describe('older checkpoints than this many are removed'),
+});
+
+/** The YAML document as an object. Keys that are not listed are errors. */
+export const trainConfigSchema = z
+  .strictObject({
+    model: model.describe('the model to train'),
+    lora: lora.optional().describe('train a low-rank update; without it all weights are trained'),
+    objective: objective.describe(
+      'what is optimised; "objective: dpo" is short for "objective: {name: dpo}"',
+    ),
+    reference: reference.prefault({}).describe('the model that the policy is held against'),
+    data: data.describe('what it is trained on'),
+    training: training.prefault({}).describe('how it is trained'),
+    output_dir: path().describe('where the model, checkpoints, metrics and logs go'),
+    seed: z.number().int().min(0).max(0xffffffff).default(42).describe('seed of everything that is random'),
+    adapter: path()
+      .optional()
+      .describe('part of the name of the WebGPU adapter; without it PREFGRAD_ADAPTER, else the best one'),
+  })
+  .transform((config) => ({
+    ...config,
+    training: {
+      ...config.training,
+      learning_rate: config.training.learning_rate ?? (config.objective.name === 'sft' ? 2e-5 : 1e-6),
+    },
+  }));
+
+/** A checked configuration with all defaults filled in; `activate(config.objective)` gives its objective. */
+export type TrainConfig = z.output<typeof trainConfigSchema>;
+
+/** What the user may write. */
+export type TrainConfigInput = z.input<typeof trainConfigSchema>;
+
+export type ConfigReading =
+  | { readonly config: TrainConfig; readonly problems: readonly [] }
+  | { readonly config: undefined; readonly problems: readonly ConfigProblem[] };
+
+/** Checks plain values against the schema, the objective's own settings and the rules between keys, all at once. */
+export function readTrainConfig(raw: unknown): ConfigReading {
+  const values = withObjectiveName(raw);
+  const parsed = trainConfigSchema.safeParse(values);
+  const problems = [
+    ...(parsed.success ? [] : problemsOf(parsed.error, trainConfigSchema, values)),
+    ...objectiveProblems(values),
+    ...crossProblems(values),
+  ];
+  return parsed.success && problems.length === 0
+    ? { config: parsed.data, problems: [] }
+    : { config: undefined, problems };
+}
+
+/** The same for callers without a file. @throws InputErrors with every problem, each under its key. */
+export function trainConfigFrom(raw: unknown): TrainConfig {
+  const { config, problems } = readTrainConfig(raw);
+  if (config !== undefined) return config;
+  throw new InputErrors(
+    'The configuration is wrong:',
+    problems.map(({ path: at, message }) => (at.length === 0 ? message : `${at.join('.')}: ${message}`)),
+  );
+}
+
+/** `objective: dpo` is `objective: {name: dpo}`. */
+function withObjectiveName(raw: unknown): unknown {
+  if (typeof raw !== 'object' || raw === null || !('objective' in raw)) return raw;
+  return typeof raw.objective === 'string' ? { ...raw, objective: { name: raw.objective } } : raw;
+}

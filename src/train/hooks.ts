@@ -1,0 +1,59 @@
+/** What a training run tells whoever watches it: the command line, a page, a test. */
+
+/** Metrics by their TRL names. */
+export type Metrics = Readonly<Record<string, number>>;
+
+export interface RunStart {
+  readonly totalSteps: number;
+  /** 0, or the steps that a resumed run has behind it. */
+  readonly firstStep: number;
+  /** The adapter's name as the driver gives it. */
+  readonly adapter: string;
+  readonly predictedPeakBytes: number;
+}
+
+export interface StepInfo {
+  /** Optimizer steps done, 1-based. */
+  readonly step: number;
+  readonly metrics: Metrics;
+  readonly tokensPerSecond: number;
+  readonly secondsLeft: number;
+  /** True every `logging_steps`, when the step is also written to metrics.jsonl. */
+  readonly log: boolean;
+}
+
+/** A continuation of one held-out prompt, by the model before and after training. */
+export interface Sample {
+  readonly prompt: string;
+  readonly before: string;
+  readonly after: string;
+}
+
+export interface RunSummary {
+  readonly outcome: 'finished' | 'interrupted';
+  readonly step: number;
+  readonly totalSteps: number;
+  readonly seconds: number;
+  readonly peakBytes: number;
+  /** Evaluation before the first step and after the last one, where there is data to evaluate on. */
+  readonly before?: Metrics;
+  readonly after?: Metrics;
+  readonly samples?: readonly Sample[];
+  /** The checkpoint to resume from, when the run was interrupted. */
+  readonly checkpoint?: string;
+  /** What was written, with a word on each: 'model', 'metrics', 'TensorBoard events'. */
+  readonly files: readonly { readonly what: string; readonly path: string }[];
+}
+
+/** All of them return at once; the run does not wait for a screen. */
+export interface TrainHooks {
+  /** Something worth a line: rows dropped, buckets planned, the reference cached. */
+  note(line: string): void;
+  start(info: RunStart): void;
+  step(info: StepInfo): void;
+  evaluated(metrics: Metrics, step: number): void;
+  checkpoint(path: string): void;
+  /** Asked after every step; true makes the run write a checkpoint and end with 'interrupted'. */
+  shouldStop(): boolean;
+  finish(summary: RunSummary): void;
+}
