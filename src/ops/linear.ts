@@ -23,6 +23,13 @@ interface Product {
 }
 
 /**
+ * Tiles where K is no multiple of 4: every element has its own bounds check there, and unrolled large tiles of them take a
+ * CPU adapter seconds to compile.
+ */
+const RAGGED = { ROWS: 2, COLUMNS: 2 };
+const RAGGED4 = { ROWS: 2, COLUMNS4: 1 };
+
+/**
  * y (+)= scale · x wᵀ (+ residual), one dispatch per shard of w. `y` may be a slice of scratch memory; kernels take the
  * number of rows from the length of their bindings, so slices must be exact.
  */
@@ -35,7 +42,10 @@ export function launchLinear(
 ): void {
   const { rows, weight, scale, accumulate } = product;
   const [columns, inner] = [weight.shape[0], rowLength(weight.shape)];
-  const tile = { ROWS: 4, COLUMNS: 8, WORKGROUP: workgroupSize(recorder) };
+  const tile = {
+    ...(inner % 4 === 0 ? { ROWS: 4, COLUMNS: 8 } : RAGGED),
+    WORKGROUP: workgroupSize(recorder),
+  };
   for (const shard of weight.shards) {
     recorder.dispatch({
       label: 'linear_forward',
@@ -53,7 +63,10 @@ export function launchLinear(
 export function launchLinearBackwardInput(recorder: Recorder, dy: Slice, dx: Slice, product: Product): void {
   const { rows, weight, scale } = product;
   const [columns, inner] = [weight.shape[0], rowLength(weight.shape)];
-  const tile = { ROWS: 4, COLUMNS4: 2, WORKGROUP: workgroupSize(recorder) };
+  const tile = {
+    ...(inner % 4 === 0 ? { ROWS: 4, COLUMNS4: 2 } : RAGGED4),
+    WORKGROUP: workgroupSize(recorder),
+  };
   weight.shards.forEach((shard, i) => {
     recorder.dispatch({
       label: 'linear_backward_input',
@@ -71,7 +84,10 @@ export function launchLinearBackwardInput(recorder: Recorder, dy: Slice, dx: Sli
 export function launchLinearBackwardWeight(recorder: Recorder, dy: Slice, x: Slice, product: Product): void {
   const { weight, scale, accumulate } = product;
   const [columns, inner] = [weight.shape[0], rowLength(weight.shape)];
-  const tile = { ROWS: 4, COLUMNS4: 2, WORKGROUP: workgroupSize(recorder) };
+  const tile = {
+    ...(inner % 4 === 0 ? { ROWS: 4, COLUMNS4: 2 } : RAGGED4),
+    WORKGROUP: workgroupSize(recorder),
+  };
   for (const shard of weight.shards) {
     recorder.dispatch({
       label: 'linear_backward_weight',

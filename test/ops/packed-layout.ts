@@ -1,0 +1,28 @@
+/** The index tensors of attention for documents given as [prompt length, answer length, answer length, ...]. */
+import type { AttentionLayout } from '../../src/ops/attention.ts';
+import type { Workbench } from '../support/workbench.ts';
+
+/** Every length counts tokens of the packed axis. */
+export function packedLayout(bench: Workbench, documents: readonly (readonly number[])[]): AttentionLayout {
+  const sight: number[] = [];
+  const seen: number[] = [];
+  let token = 0;
+  for (const [prompt, ...answers] of documents) {
+    const start = token;
+    const prefixEnd = start + prompt;
+    const end = answers.reduce((sum, n) => sum + n, prefixEnd);
+    const add = (branchStart: number, length: number, firstPosition: number, seenEnd: number) => {
+      for (let i = 0; i < length; i++) {
+        sight.push(start, prefixEnd, branchStart, firstPosition + i);
+        seen.push(seenEnd, firstPosition + i);
+      }
+      token += length;
+    };
+    add(start, prompt, 0, end);
+    for (const length of answers) add(token, length, prompt, token + length);
+  }
+  return {
+    sight: bench.indices('sight', [token, 4], sight),
+    seen: bench.indices('seen', [token, 2], seen),
+  };
+}
