@@ -21,15 +21,16 @@ export function browserRuntime(files = new MemoryFiles()): BrowserRuntime {
 }
 
 async function requestAdapter(choice: AdapterChoice = {}): Promise<GPUAdapter> {
-  if (navigator.gpu === undefined) {
+  const gpu = globalThis.navigator?.gpu;
+  if (gpu === undefined) {
     throw new NoAdapterError(
       'This browser offers no WebGPU here. It needs a current Chrome, Edge, Safari or Firefox, and a page from https or localhost. ' +
         'On Linux, Chrome may need chrome://flags/#enable-unsafe-webgpu.',
     );
   }
   const adapter =
-    (await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' })) ??
-    (await navigator.gpu.requestAdapter({ forceFallbackAdapter: true }));
+    (await gpu.requestAdapter({ powerPreference: 'high-performance' })) ??
+    (await gpu.requestAdapter({ forceFallbackAdapter: true }));
   if (adapter === null) {
     throw new NoAdapterError(
       'This browser has WebGPU, but no adapter for it: look into chrome://gpu for the reason, and update the GPU driver.',

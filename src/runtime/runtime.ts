@@ -26,23 +26,32 @@ export interface FileSystem {
   readText(path: string): Promise<string>;
   /** Creates or truncates. Parent directories must exist. */
   create(path: string): Promise<FileSink>;
-  /** Opens for appending at `offset`, after cutting the file back to it (undefined: at its end). */
+  /**
+   * Opens for appending at `offset`, after cutting the file back to it (undefined: at its end). A missing file is made;
+   * an offset that the file does not have is an InputError.
+   */
   append(path: string, offset?: number): Promise<FileSink>;
   exists(path: string): Promise<boolean>;
   isDirectory(path: string): Promise<boolean>;
   /** Names (not paths) in a directory, sorted. */
   list(path: string): Promise<string[]>;
   makeDirectory(path: string): Promise<void>;
-  /** Atomic within one file system; the directory entry is made durable. */
+  /** Atomic within one file system; the directory entry is made durable. Replaces a file, but no directory. */
   rename(from: string, to: string): Promise<void>;
   /** Removes a file or a tree; silent when it does not exist. */
   remove(path: string): Promise<void>;
-  /** Creates `path` exclusively, as a lock; returns the release, or null when somebody holds it. */
+  /**
+   * Creates `path` exclusively, as a lock; returns the release, or null when somebody holds it. A lock whose process is
+   * gone is taken over.
+   */
   lock(path: string): Promise<(() => Promise<void>) | null>;
 }
 
 export interface AdapterChoice {
-  /** 'auto' takes the first GPU, else a CPU adapter. Otherwise a substring of the adapter's name, e.g. 'llvmpipe'. */
+  /**
+   * 'auto' takes the first GPU, else a CPU adapter. Otherwise a part of the adapter's name, in any case, or 'lavapipe' or
+   * 'swiftshader' for a CPU adapter. In Node and Deno the environment variable PREFGRAD_ADAPTER gives the default.
+   */
   adapter?: string;
   /** Node only: Dawn backend, 'vulkan' | 'metal' | 'd3d12' | 'null'. */
   backend?: string;
