@@ -72,9 +72,15 @@ export function packBatch(
   capacity: BatchShape,
   mismatched?: readonly Answer[],
 ): PackedBatch {
-  const used = examples.reduce((sum, e, i) => addShapes(sum, shapeOf(e, mismatched?.[i])), { tokens: 0, rows: 0, pairs: 0 });
+  const used = examples.reduce((sum, e, i) => addShapes(sum, shapeOf(e, mismatched?.[i])), {
+    tokens: 0,
+    rows: 0,
+    pairs: 0,
+  });
   if (used.tokens > capacity.tokens || used.rows > capacity.rows || used.pairs > capacity.pairs) {
-    throw new RangeError(`A batch of ${JSON.stringify(used)} does not fit a bucket of ${JSON.stringify(capacity)}.`);
+    throw new RangeError(
+      `A batch of ${JSON.stringify(used)} does not fit a bucket of ${JSON.stringify(capacity)}.`,
+    );
   }
   const batch: PackedBatch = {
     used,
@@ -100,7 +106,14 @@ export function packBatch(
     const extra = mismatched?.[pair];
     const docEnd = docStart + shapeOf(example, extra).tokens;
     example.promptIds.forEach((id, i) => {
-      setToken(batch, token++, { id, position: i, docStart, prefixEnd, branchStart: docStart, seenEnd: docEnd });
+      setToken(batch, token++, {
+        id,
+        position: i,
+        docStart,
+        prefixEnd,
+        branchStart: docStart,
+        seenEnd: docEnd,
+      });
     });
     const packAnswer = (answer: Answer, side: Uint32Array) => {
       const branchStart = token;

@@ -22,7 +22,10 @@ export function occurrences(
 }
 
 /** Rows of the head sorted by the token they are taken from: token t's run is `picks[starts[t] .. starts[t + 1]]`. */
-export function picks(headRows: Uint32Array, capacity: BatchShape): { starts: Uint32Array; picks: Uint32Array } {
+export function picks(
+  headRows: Uint32Array,
+  capacity: BatchShape,
+): { starts: Uint32Array; picks: Uint32Array } {
   const starts = new Uint32Array(capacity.tokens + 1);
   for (const token of headRows) starts[token + 1]++;
   for (let t = 0; t < capacity.tokens; t++) starts[t + 1] += starts[t];

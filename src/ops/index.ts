@@ -7,6 +7,7 @@ import { type Accumulate, Tape } from '../autograd/tape.ts';
 import type { Recorder } from '../gpu/program.ts';
 import { attention } from './attention.ts';
 import { embedding } from './embedding.ts';
+import { epsilonLogps } from './epsilon-logps.ts';
 import { gatherRows } from './gather-rows.ts';
 import { gridFor, workgroupSize } from './launch.ts';
 import { linear } from './linear.ts';
@@ -22,6 +23,7 @@ export const ops = {
   binary,
   dot,
   embedding,
+  epsilonLogps,
   gatherRows,
   linear,
   rmsNorm,

@@ -170,7 +170,7 @@ export type ConfigReading =
 
 /** Checks plain values against the schema, the objective's own settings and the rules between keys, all at once. */
 export function readTrainConfig(raw: unknown): ConfigReading {
-  const values = withObjectiveName(raw);
+  const values = expandShorthand(raw);
   const parsed = trainConfigSchema.safeParse(values);
   const problems = [
     ...(parsed.success ? [] : problemsOf(parsed.error, trainConfigSchema, values)),
@@ -193,7 +193,7 @@ export function trainConfigFrom(raw: unknown): TrainConfig {
 }
 
 /** `objective: dpo` is `objective: {name: dpo}`. */
-function withObjectiveName(raw: unknown): unknown {
+export function expandShorthand(raw: unknown): unknown {
   if (typeof raw !== 'object' || raw === null || !('objective' in raw)) return raw;
   return typeof raw.objective === 'string' ? { ...raw, objective: { name: raw.objective } } : raw;
 }

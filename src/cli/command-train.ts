@@ -1,0 +1,63 @@
+/** `prefgrad train CONFIG.yaml`. */
+import type { Command } from 'commander';
+import { configKeysText } from './config-keys.ts';
+import type { Cli, GlobalOptions } from './context.ts';
+import { EXIT, EXIT_CODES } from './failure.ts';
+import { listenForInterrupt } from './interrupt.ts';
+import { repeated } from './options.ts';
+import { preflight } from './preflight.ts';
+import { progressHooks } from './progress.ts';
+
+interface Options extends GlobalOptions {
+  readonly set: string[];
+  readonly resume?: string | true;
+}
+
+export function addTrain(program: Command, cli: Cli): void {
+  program
+    .command('train')
+    .summary('train a model as a configuration says')
+    .description(
+      'Trains the model that CONFIG.yaml names and writes the result, checkpoints and metrics to its output_dir. ' +
+        'Everything that is wrong with the configuration, the model or the first rows of the data is reported at ' +
+        'once, before the adapter is opened. Ctrl-C finishes the step and writes a checkpoint; a second Ctrl-C ' +
+        'stops at once. Paths in the configuration are relative to the current directory.',
+    )
+    .argument('<CONFIG.yaml>', 'configuration; its keys are listed below')
+    .option('--set <KEY=VALUE>', 'override a key, such as training.learning_rate=5e-7; repeatable', repeated, [])
+    .option('--resume [CHECKPOINT]', 'continue from the last checkpoint in output_dir, or from the one named')
+    .addHelpText(
+      'after',
+      () => `
+Examples:
+  prefgrad train examples/quickstart.yaml
+  prefgrad train examples/quickstart.yaml --set objective=simpo --set output_dir=runs/simpo
+  prefgrad train examples/quickstart.yaml --resume
+
+"--set objective=NAME" replaces the whole group with its settings; "--set objective.settings.beta=0.05" sets one.
+
+${configKeysText()}
+${EXIT_CODES}`,
+    )
+    .action(async (file: string, _: unknown, command: Command) => {
+      const { set, resume, adapter } = command.optsWithGlobals<Options>();
+      const runtime = await cli.runtime();
+      const { config } = await preflight(runtime, file, { set, adapter, resume: resume !== undefined });
+      const { train } = await import('../train/train.ts');
+      const interrupt = listenForInterrupt(() =>
+        hooks.note('Finishing this step and writing a checkpoint. Ctrl-C again stops at once.'),
+      );
+      const screen = { write: (text: string) => cli.err(text), terminal: cli.terminal };
+      const hooks = progressHooks(screen, () => interrupt.requested);
+      try {
+        const summary = await train(runtime, config, hooks, { resume });
+        if (summary.outcome === 'interrupted') {
+          cli.err(`Interrupted. Continue with: prefgrad train ${file} --resume\n`);
+          cli.exitCode = EXIT.interrupted;
+        }
+      } finally {
+        hooks.close();
+        interrupt.release();
+      }
+    });
+}

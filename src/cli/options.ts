@@ -1,0 +1,39 @@
+/** Readers of option values. What they refuse, commander reports with the option's name. */
+import { InvalidArgumentError } from 'commander';
+import { parse, YAMLParseError } from 'yaml';
+
+/** A whole number of at least `least`. */
+export function wholeNumber(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() !== '' && Number.isSafeInteger(value) && value >= least) return value;
+    throw new InvalidArgumentError(`Expected a whole number of at least ${least}.`);
+  };
+}
+
+/** A number from `least` to `most`. */
+export function numberFrom(least: number, most = Number.POSITIVE_INFINITY): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() !== '' && Number.isFinite(value) && value >= least && value <= most) return value;
+    const upper = most === Number.POSITIVE_INFINITY ? '' : ` and at most ${most}`;
+    throw new InvalidArgumentError(`Expected a number of at least ${least}${upper}.`);
+  };
+}
+
+/** Collects a repeated option. */
+export function repeated(text: string, before: readonly string[] = []): string[] {
+  return [...before, text];
+}
+
+/** NAME=VALUE pairs with YAML values, as {NAME: value}; repeated. */
+export function assignments(text: string, before: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+  const equals = text.indexOf('=');
+  if (equals < 1) throw new InvalidArgumentError('Expected NAME=VALUE.');
+  try {
+    return { ...before, [text.slice(0, equals)]: parse(text.slice(equals + 1)) as unknown };
+  } catch (error) {
+    if (error instanceof YAMLParseError) throw new InvalidArgumentError('The value is not valid YAML; quote it.');
+    throw error;
+  }
+}

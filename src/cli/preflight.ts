@@ -1,0 +1,140 @@
+/**
+ * Everything about a run that can be known to be wrong before a GPU is opened: the configuration, the files it names,
+ * the first rows of the data, and an output directory in use.
+ */
+import { loadTokenizer } from '../data/load-tokenizer.ts';
+import { prepareDataset } from '../data/prepare.ts';
+import type { Expects } from '../data/rows.ts';
+import type { Tokenizer } from '../data/tokenizer.ts';
+import { InputError, InputErrors } from '../errors.ts';
+import { ModelDirectory } from '../formats/model-directory.ts';
+import { type LlamaConfig, parseLlamaConfig } from '../models/config.ts';
+import type { Needs } from '../objectives/objective.ts';
+import { activate } from '../objectives/registry.ts';
+import type { FileSystem, Runtime } from '../runtime/runtime.ts';
+import type { TrainConfig } from '../train/config.ts';
+import { loadConfig } from './config-file.ts';
+
+/** Rows of each data file that are read before training. */
+export const FIRST_ROWS = 200;
+
+export interface PreflightOptions {
+  readonly set: readonly string[];
+  /** Overrides the configuration's adapter. */
+  readonly adapter: string | undefined;
+  /** A run is to be continued, so output_dir may be in use. */
+  readonly resume: boolean;
+}
+
+export interface Preflight {
+  readonly config: TrainConfig;
+  /** What was found, a line each. */
+  readonly facts: readonly string[];
+}
+
+/** @throws InputErrors with everything that is wrong. */
+export async function preflight(runtime: Runtime, file: string, options: PreflightOptions): Promise<Preflight> {
+  const { files } = runtime;
+  const { config: read, locate } = await loadConfig(files, file, options.set);
+  const config = options.adapter === undefined ? read : { ...read, adapter: options.adapter };
+  const problems: string[] = [];
+  const facts: string[] = [];
+  /** Runs one check; its error becomes a problem under the key that it is about. */
+  const check = async <T>(key: string, action: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await action();
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      problems.push(`${locate(key.split('.'))}: ${key}: ${error.message.replaceAll('\n', '\n  ')}`);
+      return undefined;
+    }
+  };
+  const active = activate(config.objective);
+  facts.push(`objective: ${active.name}${active.bmc === undefined ? '' : ' with BMC weights'}`);
+
+  const model = await check('model.path', () => readModel(files, config.model.path));
+  if (model !== undefined) facts.push(`model: ${config.model.path}, ${modelText(model)}`);
+  const tokenizer = await check('model.path', () => readTokenizer(files, config.model.path));
+  await check('data.max_length', async () => checkLength(config.data.max_length, model));
+  const { model: reference } = config.reference;
+  if (reference !== undefined) await check('reference.model', () => readModel(files, reference));
+
+  for (const key of ['train', 'eval'] as const) {
+    const path = config.data[key];
+    if (path === undefined) continue;
+    const fact = await check(`data.${key}`, () => readFirstRows(files, path, config, active.needs, tokenizer, model));
+    if (fact !== undefined) facts.push(`${key} data: ${fact}`);
+  }
+  if (!options.resume) await check('output_dir', () => checkFree(files, config.output_dir));
+  if (problems.length > 0) throw new InputErrors(`${file}: the run cannot start`, problems);
+  return { config, facts };
+}
+
+async function readModel(files: FileSystem, path: string): Promise<LlamaConfig> {
+  const directory = await ModelDirectory.open(files, path);
+  try {
+    return parseLlamaConfig(directory.config, `${path}/config.json`);
+  } finally {
+    await directory.close();
+  }
+}
+
+/** Says nothing about a directory that is not there: the model's check has done so. */
+async function readTokenizer(files: FileSystem, path: string): Promise<Tokenizer | undefined> {
+  return (await files.isDirectory(path)) ? loadTokenizer(files, path) : undefined;
+}
+
+function modelText({ architecture, layers, hiddenSize, vocabSize, maxPositions }: LlamaConfig): string {
+  return `${architecture}, ${layers} layers of width ${hiddenSize}, vocabulary ${vocabSize}, ${maxPositions} positions`;
+}
+
+function checkLength(maxLength: number, model: LlamaConfig | undefined): void {
+  if (model === undefined || maxLength <= model.maxPositions) return;
+  throw new InputError(`${maxLength} is more than the model's ${model.maxPositions} positions; lower it`);
+}
+
+const EXPECTED: Readonly<Record<Needs['rows'], Expects>> = { pairs: 'paired', chosen: 'paired', labels: 'either' };
+
+async function readFirstRows(
+  files: FileSystem,
+  path: string,
+  { data }: TrainConfig,
+  needs: Needs,
+  tokenizer: Tokenizer | undefined,
+  model: LlamaConfig | undefined,
+): Promise<string | undefined> {
+  if (!(await files.exists(path)) || (await files.isDirectory(path))) {
+    throw new InputError(`${path}: there is no such file. Relative paths start at the current directory.`);
+  }
+  if (tokenizer === undefined) return undefined;
+  const { report } = await prepareDataset({
+    files,
+    path,
+    tokenizer,
+    format: data.format,
+    columns: data.columns,
+    expects: EXPECTED[needs.rows],
+    maxLength: data.max_length,
+    truncation: data.truncation,
+    diff: needs.differences,
+    modelVocabSize: model?.vocabSize,
+    limit: Math.min(FIRST_ROWS, data.max_rows ?? FIRST_ROWS),
+  });
+  const { rows, kept, truncated, identical, tooLong, longest } = report;
+  return (
+    `${path}, first ${rows} rows: ${kept} kept, longest ${longest} tokens, ${truncated} truncated, ` +
+    `${identical} dropped with identical answers, ${tooLong} dropped as too long`
+  );
+}
+
+/** An output directory with anything in it belongs to another run. */
+async function checkFree(files: FileSystem, path: string): Promise<void> {
+  if (!(await files.exists(path))) return;
+  if (!(await files.isDirectory(path))) throw new InputError(`${path} is a file, not a directory`);
+  const names = await files.list(path);
+  if (names.length === 0) return;
+  const shown = names.slice(0, 3).join(', ') + (names.length > 3 ? ', ...' : '');
+  throw new InputError(
+    `${path} is in use (${shown}). Continue that run with --resume, or choose another directory with --set output_dir=DIR`,
+  );
+}

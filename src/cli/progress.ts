@@ -1,0 +1,136 @@
+/** Shows a training run: a bar on a terminal, a line per `logging_steps` anywhere else, and a summary at the end. */
+import { MultiBar, type SingleBar } from 'cli-progress';
+import type { Metrics, RunStart, RunSummary, StepInfo, TrainHooks } from '../train/hooks.ts';
+import { bytes, duration, metric } from './units.ts';
+
+/** Where progress goes. */
+export interface Screen {
+  /** Writes lines, each with its newline. */
+  write(text: string): void;
+  /** A terminal to draw the bar on. */
+  readonly terminal: NodeJS.WriteStream | undefined;
+}
+
+const BAR = '{bar} {value}/{total} | {shown}';
+/** Metrics that are shown while training, with the names that fit a narrow terminal. */
+const SHOWN = [
+  ['loss', 'loss'],
+  ['rewards/accuracies', 'acc'],
+  ['rewards/margins', 'margin'],
+] as const;
+
+/** Columns from which the bar has room for the metrics' full names. */
+const WIDE = 120;
+
+/** Hooks that must be closed, also after an error: the bar is redrawn by a timer. */
+export interface ProgressHooks extends TrainHooks {
+  close(): void;
+}
+
+/** @param shouldStop asked after every step; see interrupt.ts */
+export function progressHooks(screen: Screen, shouldStop: () => boolean): ProgressHooks {
+  const isNarrow = (screen.terminal?.columns ?? WIDE) < WIDE;
+  const bar = screen.terminal === undefined ? undefined : new ProgressBar(screen.terminal);
+  const line = (text: string) => (bar?.isDrawn ? bar.log(text) : screen.write(`${text}\n`));
+  let total = 0;
+  return {
+    note: line,
+    start(info: RunStart) {
+      total = info.totalSteps;
+      line(`Adapter: ${info.adapter}`);
+      line(`Predicted peak memory: ${bytes(info.predictedPeakBytes)}`);
+      if (info.firstStep > 0) line(`Resuming after step ${info.firstStep} of ${total}.`);
+      bar?.start(total, info.firstStep);
+    },
+    step(info: StepInfo) {
+      if (bar !== undefined) bar.update(info.step, stepText(info, isNarrow));
+      else if (info.log) line(`step ${info.step}/${total} | ${stepText(info, false)}`);
+    },
+    evaluated(metrics: Metrics, step: number) {
+      const shown = Object.entries(metrics).map(([name, value]) => `${name} ${metric(value)}`);
+      line(`Evaluation after step ${step}: ${shown.join(', ')}`);
+    },
+    checkpoint: (path) => line(`Checkpoint: ${path}`),
+    shouldStop,
+    finish(summary: RunSummary) {
+      bar?.stop();
+      screen.write(summaryText(summary));
+    },
+    close: () => bar?.stop(),
+  };
+}
+
+function stepText({ metrics, tokensPerSecond, secondsLeft }: StepInfo, isNarrow: boolean): string {
+  const shown = SHOWN.filter(([name]) => metrics[name] !== undefined).map(
+    ([name, short]) => `${isNarrow ? short : name} ${metric(metrics[name])}`,
+  );
+  return [...shown, `${Math.round(tokensPerSecond)} tokens/s`, `${duration(secondsLeft)} left`].join(' | ');
+}
+
+/** What came of the run: metrics before and after, samples, files. */
+export function summaryText(summary: RunSummary): string {
+  const { step, totalSteps, seconds, peakBytes, before = {}, after, samples = [], files } = summary;
+  const verb = summary.outcome === 'finished' ? 'Finished' : 'Interrupted after';
+  const lines = [`${verb} ${step} of ${totalSteps} steps in ${duration(seconds)}; peak memory ${bytes(peakBytes)}.`];
+  if (after !== undefined) {
+    const names = Object.keys(after);
+    const width = Math.max(...names.map((name) => name.length));
+    lines.push('', `${'held-out data'.padEnd(width)}  ${'before'.padStart(10)}  ${'after'.padStart(10)}`);
+    for (const name of names) {
+      const cells = [before[name], after[name]].map((value) => metric(value).padStart(10));
+      lines.push(`${name.padEnd(width)}  ${cells.join('  ')}`);
+    }
+  }
+  for (const { prompt, before: old, after: now } of samples) {
+    lines.push('', `Prompt: ${prompt}`, `  before: ${oneLine(old)}`, `  after:  ${oneLine(now)}`);
+  }
+  if (files.length > 0) lines.push('', ...files.map(({ what, path }) => `${what}: ${path}`));
+  return `${lines.join('\n')}\n`;
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s*\n\s*/g, ' ').trim();
+}
+
+/** cli-progress with lines above the bar. */
+class ProgressBar {
+  readonly #bars: MultiBar;
+  #bar: SingleBar | undefined;
+
+  constructor(terminal: NodeJS.WriteStream) {
+    this.#bars = new MultiBar({
+      stream: terminal,
+      format: BAR,
+      barsize: 20,
+      barCompleteChar: '=',
+      barIncompleteChar: '-',
+      hideCursor: false,
+      gracefulExit: false,
+      emptyOnZero: true,
+    });
+  }
+
+  get isDrawn(): boolean {
+    return this.#bar !== undefined;
+  }
+
+  start(total: number, first: number): void {
+    this.#bar = this.#bars.create(total, first, { shown: 'first step' });
+  }
+
+  update(step: number, shown: string): void {
+    this.#bar?.update(step, { shown });
+  }
+
+  log(text: string): void {
+    this.#bars.log(`${text}\n`);
+  }
+
+  /** Draws the last state, and the lines that were still waiting for the next redraw. */
+  stop(): void {
+    if (this.#bar === undefined) return;
+    this.#bars.update();
+    this.#bars.stop();
+    this.#bar = undefined;
+  }
+}
