@@ -13,8 +13,6 @@ interface Owner {
   readonly host: string;
 }
 
-let attempts = 0;
-
 /** A process that was killed and that nobody has waited for: it still has an entry, but does nothing any more. */
 const ENDED = 'ended';
 
@@ -23,21 +21,25 @@ export async function takeLock(path: string): Promise<(() => Promise<void>) | nu
   const me: Owner = { pid: process.pid, started: (await startOf(process.pid)) ?? '', host: hostname() };
   const text = `${JSON.stringify(me)}\n`;
   // Written elsewhere first and linked into place, the lock is never seen without its owner.
-  const draft = `${path}.${process.pid}-${attempts++}`;
+  const draft = `${path}.${crypto.randomUUID()}`;
   await fs.writeFile(draft, text, { flag: 'wx' });
   try {
-    for (;;) {
-      try {
-        await linkOrWrite(draft, path, text);
-        return () => release(path, text);
-      } catch (error) {
-        if (codeOf(error) !== 'EEXIST') throw error;
-      }
-      const found = await fs.readFile(path, 'utf8').catch(() => undefined);
-      if (found !== undefined && !(await removeStale(path, found, me))) return null;
-    }
+    if ((await placed(draft, path, text)) || (await takeOver(draft, path, text, me)))
+      return () => release(path, text);
+    return null;
   } finally {
     await fs.rm(draft, { force: true });
+  }
+}
+
+/** Puts the lock into place, unless there is one. */
+async function placed(draft: string, path: string, text: string): Promise<boolean> {
+  try {
+    await linkOrWrite(draft, path, text);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return false;
+    throw error;
   }
 }
 
@@ -51,22 +53,35 @@ async function linkOrWrite(draft: string, path: string, text: string): Promise<v
   }
 }
 
-/** Removes the lock with the text `found` if its owner is gone. */
-async function removeStale(path: string, found: string, me: Owner): Promise<boolean> {
-  const owner = parseOwner(found);
-  if (owner !== undefined && (owner.host !== me.host || (await isAlive(owner)))) return false;
-  // Two processes may find the same stale lock. Moved aside, it can be compared before it is thrown away.
-  const aside = `${path}.stale-${process.pid}-${attempts++}`;
+/**
+ * Replaces the lock of an owner who is gone. Only one process at a time may do this: of two who find the same stale lock,
+ * the second would otherwise throw the first one's new lock away.
+ */
+async function takeOver(draft: string, path: string, text: string, me: Owner): Promise<boolean> {
+  const turn = `${path}.takeover`;
+  if (!(await enter(turn))) return false;
   try {
-    await fs.rename(path, aside);
+    const found = await fs.readFile(path, 'utf8').catch(() => undefined);
+    const owner = found === undefined ? undefined : parseOwner(found);
+    if (owner !== undefined && (owner.host !== me.host || (await isAlive(owner)))) return false;
+    await fs.rm(path, { force: true });
+    return await placed(draft, path, text);
+  } finally {
+    await fs.rm(turn, { force: true });
+  }
+}
+
+/** Somebody else who is at it will have the lock in a moment; one who died at it is forgotten after ten seconds. */
+async function enter(turn: string): Promise<boolean> {
+  const stat = await fs.stat(turn).catch(() => undefined);
+  if (stat !== undefined && Date.now() - stat.mtimeMs > 10_000) await fs.rm(turn, { force: true });
+  try {
+    await fs.writeFile(turn, '', { flag: 'wx' });
+    return true;
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return true;
+    if (codeOf(error) === 'EEXIST') return false;
     throw error;
   }
-  const moved = await fs.readFile(aside, 'utf8');
-  if (moved !== found) await fs.link(aside, path).catch(() => {});
-  await fs.rm(aside, { force: true });
-  return moved === found;
 }
 
 async function release(path: string, text: string): Promise<void> {

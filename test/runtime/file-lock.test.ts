@@ -49,10 +49,20 @@ describe('a lock', () => {
   });
 
   it('goes to exactly one of many that ask at once, and nothing is left beside it', async () => {
+    for (let round = 0; round < 20; round++) {
+      const path = await lockOf({ pid: 2 ** 22 + 1 });
+      const answers = await Promise.all(Array.from({ length: 20 }, () => takeLock(path)));
+      expect(answers.filter((release) => release !== null)).toHaveLength(1);
+      expect(await fs.readdir(path.replace(/\/lock$/, ''))).toEqual(['lock']);
+    }
+  });
+
+  it('is taken over although somebody died while taking it over', async () => {
     const path = await lockOf({ pid: gone() });
-    const answers = await Promise.all(Array.from({ length: 20 }, () => takeLock(path)));
-    expect(answers.filter((release) => release !== null)).toHaveLength(1);
-    expect(await fs.readdir(path.replace(/\/lock$/, ''))).toEqual(['lock']);
+    await fs.writeFile(`${path}.takeover`, '');
+    expect(await takeLock(path)).toBeNull();
+    await fs.utimes(`${path}.takeover`, 0, 0);
+    expect(await takeLock(path)).not.toBeNull();
   });
 
   it('is not released by an owner who lost it', async () => {
