@@ -9,7 +9,10 @@ export interface Interrupt {
 }
 
 /** @param announce called at the first Ctrl-C (or SIGTERM, which schedulers send) */
-export function listenForInterrupt(announce: () => void, exit: (code: number) => void = process.exit): Interrupt {
+export function listenForInterrupt(
+  announce: () => void,
+  exit: (code: number) => void = process.exit,
+): Interrupt {
   let requested = false;
   const onSignal = () => {
     if (requested) {

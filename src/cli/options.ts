@@ -27,13 +27,17 @@ export function repeated(text: string, before: readonly string[] = []): string[]
 }
 
 /** NAME=VALUE pairs with YAML values, as {NAME: value}; repeated. */
-export function assignments(text: string, before: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+export function assignments(
+  text: string,
+  before: Readonly<Record<string, unknown>> = {},
+): Record<string, unknown> {
   const equals = text.indexOf('=');
   if (equals < 1) throw new InvalidArgumentError('Expected NAME=VALUE.');
   try {
     return { ...before, [text.slice(0, equals)]: parse(text.slice(equals + 1)) as unknown };
   } catch (error) {
-    if (error instanceof YAMLParseError) throw new InvalidArgumentError('The value is not valid YAML; quote it.');
+    if (error instanceof YAMLParseError)
+      throw new InvalidArgumentError('The value is not valid YAML; quote it.');
     throw error;
   }
 }

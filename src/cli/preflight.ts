@@ -4,7 +4,6 @@
  */
 import { loadTokenizer } from '../data/load-tokenizer.ts';
 import { prepareDataset } from '../data/prepare.ts';
-import type { Expects } from '../data/rows.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { InputError, InputErrors } from '../errors.ts';
 import { ModelDirectory } from '../formats/model-directory.ts';
@@ -14,6 +13,7 @@ import { activate } from '../objectives/registry.ts';
 import type { FileSystem, Runtime } from '../runtime/runtime.ts';
 import type { TrainConfig } from '../train/config.ts';
 import { loadConfig } from './config-file.ts';
+import { datasetSettings } from './dataset-settings.ts';
 
 /** Rows of each data file that are read before training. */
 export const FIRST_ROWS = 200;
@@ -33,7 +33,11 @@ export interface Preflight {
 }
 
 /** @throws InputErrors with everything that is wrong. */
-export async function preflight(runtime: Runtime, file: string, options: PreflightOptions): Promise<Preflight> {
+export async function preflight(
+  runtime: Runtime,
+  file: string,
+  options: PreflightOptions,
+): Promise<Preflight> {
   const { files } = runtime;
   const { config: read, locate } = await loadConfig(files, file, options.set);
   const config = options.adapter === undefined ? read : { ...read, adapter: options.adapter };
@@ -62,7 +66,9 @@ export async function preflight(runtime: Runtime, file: string, options: Preflig
   for (const key of ['train', 'eval'] as const) {
     const path = config.data[key];
     if (path === undefined) continue;
-    const fact = await check(`data.${key}`, () => readFirstRows(files, path, config, active.needs, tokenizer, model));
+    const fact = await check(`data.${key}`, () =>
+      readFirstRows(files, path, config, active.needs, tokenizer, model),
+    );
     if (fact !== undefined) facts.push(`${key} data: ${fact}`);
   }
   if (!options.resume) await check('output_dir', () => checkFree(files, config.output_dir));
@@ -93,12 +99,10 @@ function checkLength(maxLength: number, model: LlamaConfig | undefined): void {
   throw new InputError(`${maxLength} is more than the model's ${model.maxPositions} positions; lower it`);
 }
 
-const EXPECTED: Readonly<Record<Needs['rows'], Expects>> = { pairs: 'paired', chosen: 'paired', labels: 'either' };
-
 async function readFirstRows(
   files: FileSystem,
   path: string,
-  { data }: TrainConfig,
+  config: TrainConfig,
   needs: Needs,
   tokenizer: Tokenizer | undefined,
   model: LlamaConfig | undefined,
@@ -108,17 +112,12 @@ async function readFirstRows(
   }
   if (tokenizer === undefined) return undefined;
   const { report } = await prepareDataset({
+    ...datasetSettings(config, needs),
     files,
     path,
     tokenizer,
-    format: data.format,
-    columns: data.columns,
-    expects: EXPECTED[needs.rows],
-    maxLength: data.max_length,
-    truncation: data.truncation,
-    diff: needs.differences,
     modelVocabSize: model?.vocabSize,
-    limit: Math.min(FIRST_ROWS, data.max_rows ?? FIRST_ROWS),
+    limit: Math.min(FIRST_ROWS, config.data.max_rows ?? FIRST_ROWS),
   });
   const { rows, kept, truncated, identical, tooLong, longest } = report;
   return (

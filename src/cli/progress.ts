@@ -71,7 +71,9 @@ function stepText({ metrics, tokensPerSecond, secondsLeft }: StepInfo, isNarrow:
 export function summaryText(summary: RunSummary): string {
   const { step, totalSteps, seconds, peakBytes, before = {}, after, samples = [], files } = summary;
   const verb = summary.outcome === 'finished' ? 'Finished' : 'Interrupted after';
-  const lines = [`${verb} ${step} of ${totalSteps} steps in ${duration(seconds)}; peak memory ${bytes(peakBytes)}.`];
+  const lines = [
+    `${verb} ${step} of ${totalSteps} steps in ${duration(seconds)}; peak memory ${bytes(peakBytes)}.`,
+  ];
   if (after !== undefined) {
     const names = Object.keys(after);
     const width = Math.max(...names.map((name) => name.length));

@@ -1,0 +1,39 @@
+/** `prefgrad doctor`. */
+import type { Command } from 'commander';
+import type { Cli, GlobalOptions } from './context.ts';
+import { EXIT_CODES } from './failure.ts';
+
+interface Options extends GlobalOptions {
+  readonly backend?: string;
+  readonly json?: true;
+}
+
+export function addDoctor(program: Command, cli: Cli): void {
+  program
+    .command('doctor')
+    .summary('what this machine offers, and what is missing')
+    .description(
+      'Lists the WebGPU adapters of this machine with the features and limits that matter, measures a copy and a ' +
+        'matrix product on the chosen one, and says what is missing and how to get it. Run it first on a new machine.',
+    )
+    .option('--json', 'print the report as one JSON object')
+    .option('--backend <NAME>', "Dawn's backend: vulkan, metal or d3d12; the platform's own unless given")
+    .addHelpText(
+      'after',
+      `
+Examples:
+  prefgrad doctor
+  prefgrad doctor --adapter lavapipe --json
+
+${EXIT_CODES}`,
+    )
+    .action(async (_: unknown, command: Command) => {
+      const { adapter, backend, json } = command.optsWithGlobals<Options>();
+      const { runDoctor } = await import('./doctor.ts');
+      cli.exitCode = await runDoctor(await cli.runtime(), (text) => cli.out(text), {
+        adapter,
+        backend,
+        json,
+      });
+    });
+}

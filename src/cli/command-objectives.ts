@@ -1,0 +1,55 @@
+/** `prefgrad objectives`. */
+import type { Command } from 'commander';
+import { InputError } from '../errors.ts';
+import type { Cli, GlobalOptions } from './context.ts';
+import { engine } from './engine.ts';
+import { EXIT_CODES } from './failure.ts';
+import { objectiveFacts, objectiveText } from './objective-list.ts';
+
+interface Options extends GlobalOptions {
+  readonly evaluate?: string;
+  readonly out?: string;
+  readonly json?: true;
+}
+
+export function addObjectives(program: Command, cli: Cli): void {
+  program
+    .command('objectives')
+    .summary('list every method, or compute cases with them')
+    .description(
+      'Lists every objective that a configuration can name: its loss, settings with ranges and defaults, what it ' +
+        'needs (a reference, pairs or labels) and the paper it is from. With --evaluate it computes the cases of a ' +
+        'file with the production kernels instead, to compare them with another implementation: one JSON line per ' +
+        'case with the loss, the loss of each pair, rewards, and gradients per token.',
+    )
+    .option('--json', 'list as one JSON array')
+    .option(
+      '--evaluate <IN.json>',
+      'compute the cases of this file: batch.pairs with logits, cases with name and hp',
+    )
+    .option('--out <OUT.jsonl>', 'where the results of --evaluate go')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  prefgrad objectives
+  prefgrad objectives --json
+  prefgrad objectives --evaluate golden.json --out results.jsonl --adapter lavapipe
+
+${EXIT_CODES}`,
+    )
+    .action(async (_: unknown, command: Command) => {
+      const { evaluate, out, json, adapter } = command.optsWithGlobals<Options>();
+      if (evaluate === undefined) {
+        if (out !== undefined) throw new InputError('--out is for --evaluate; the list goes to stdout.');
+        const { objectives } = await import('../objectives/registry.ts');
+        const facts = objectives.map(objectiveFacts);
+        cli.out(json ? `${JSON.stringify(facts, null, 2)}\n` : facts.map(objectiveText).join('\n'));
+        return;
+      }
+      if (out === undefined) throw new InputError('--evaluate needs --out OUT.jsonl.');
+      const evaluateObjectivesFile = await engine('evaluateObjectivesFile');
+      await evaluateObjectivesFile(await cli.runtime(), { input: evaluate, out, adapter });
+      cli.err(`Results: ${out}\n`);
+    });
+}

@@ -1,0 +1,63 @@
+/** The command line as a whole: every command, and what happens to their errors. */
+import { readFile } from 'node:fs/promises';
+import { Command } from 'commander';
+import { detectRuntime } from '../runtime/index.ts';
+import { addDoctor } from './command-doctor.ts';
+import { addGenerate } from './command-generate.ts';
+import { addObjectives } from './command-objectives.ts';
+import { addPreview } from './command-preview.ts';
+import { addScore } from './command-score.ts';
+import { addTrain } from './command-train.ts';
+import { addValidate } from './command-validate.ts';
+import type { Cli } from './context.ts';
+import { EXIT, EXIT_CODES, reportFailure } from './failure.ts';
+
+/** The program with all of its commands, writing through `cli`. */
+export function buildProgram(cli: Cli, version: string): Command {
+  const program = new Command('prefgrad')
+    .description(
+      'Preference tuning of language models on any GPU. A new machine: "prefgrad doctor". A first run: ' +
+        '"prefgrad train examples/quickstart.yaml". Your own data: copy that file, then "prefgrad validate", ' +
+        '"prefgrad preview" and "prefgrad train".',
+    )
+    .version(version)
+    .option(
+      '--adapter <NAME>',
+      'part of the name of the WebGPU adapter, such as nvidia or lavapipe; see doctor',
+    )
+    .addHelpText('after', `\n"prefgrad help COMMAND" says more on each.\n\n${EXIT_CODES}`)
+    .configureOutput({ writeOut: (text) => cli.out(text), writeErr: (text) => cli.err(text) })
+    .configureHelp({ showGlobalOptions: true })
+    .showHelpAfterError('("--help" shows what there is)')
+    .exitOverride();
+  for (const add of [addTrain, addValidate, addPreview, addScore, addGenerate, addObjectives, addDoctor]) {
+    add(program, cli);
+  }
+  return program;
+}
+
+/** Runs one command line, without the program's name. @returns the exit code */
+export async function runCli(args: readonly string[], cli: Cli = processCli()): Promise<number> {
+  try {
+    await buildProgram(cli, await packageVersion()).parseAsync([...args], { from: 'user' });
+    return cli.exitCode;
+  } catch (error) {
+    return reportFailure(error, (text) => cli.err(text));
+  }
+}
+
+/** stdout, stderr and the runtime of this process. */
+function processCli(): Cli {
+  return {
+    out: (text) => process.stdout.write(text),
+    err: (text) => process.stderr.write(text),
+    terminal: process.stderr.isTTY ? process.stderr : undefined,
+    runtime: detectRuntime,
+    exitCode: EXIT.done,
+  };
+}
+
+async function packageVersion(): Promise<string> {
+  const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
