@@ -6,6 +6,7 @@
 //   stats: [T, HEADS] vec2f (lse, delta)    seen: [T] vec2u (seen_end, position)
 //
 // One invocation per (key token, kv head), neighbouring lanes on neighbouring tokens; no barriers, no atomics.
+// ROLLED: loops over a head stay loops, since they begin at a 0 that no compiler can know (see attention.ts).
 import package::grid::invocation_index;
 import package::softcap::capped;
 import package::softcap::capped_slope;
@@ -31,6 +32,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
   let invocation = invocation_index(id, workgroups, WORKGROUP);
   let tokens = arrayLength(&seen);
   if (invocation >= tokens * KV_HEADS) { return; }
+  @if(ROLLED) let first = workgroups.z - 1u;
+  @else const first = 0u;
   let j = invocation % tokens;
   let kv_head = invocation / tokens;
   let group = HEADS / KV_HEADS;
@@ -40,7 +43,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
   var value: array<vec4f, HEAD4>;
   var key_sum: array<vec4f, HEAD4>;
   var value_sum: array<vec4f, HEAD4>;
-  for (var d = 0u; d < HEAD4; d++) {
+  for (var d = first; d < HEAD4; d++) {
     key[d] = SCALE * k[place + d];
     value[d] = v[place + d];
   }
@@ -50,7 +53,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
       let row = (i * HEADS + head) * HEAD4;
       var score = 0.0;
       var dp = 0.0;
-      for (var d = 0u; d < HEAD4; d++) {
+      for (var d = first; d < HEAD4; d++) {
         score += dot(q[row + d], key[d]);
         dp += dot(dy[row + d], value[d]);
       }
@@ -58,13 +61,13 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
       let own = stats[i * HEADS + head];
       let p = exp(score - own.x);
       let ds = p * (dp - own.y) * capped_slope(score);
-      for (var d = 0u; d < HEAD4; d++) {
+      for (var d = first; d < HEAD4; d++) {
         key_sum[d] += ds * q[row + d];
         value_sum[d] += p * dy[row + d];
       }
     }
   }
-  for (var d = 0u; d < HEAD4; d++) {
+  for (var d = first; d < HEAD4; d++) {
     dk[place + d] = SCALE * key_sum[d];
     dv[place + d] = value_sum[d];
   }

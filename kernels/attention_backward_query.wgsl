@@ -4,6 +4,7 @@
 //   q, dy, dq: [T, HEADS * 4 * HEAD4] f32    k, v: [T, KV_HEADS * 4 * HEAD4] f32    stats: [T, HEADS] vec2f (lse, delta)
 //
 // One invocation per (token, head), scores computed again; no barriers, no atomics.
+// ROLLED: loops over a head stay loops, since they begin at a 0 that no compiler can know (see attention.ts).
 import package::grid::invocation_index;
 import package::softcap::capped;
 import package::softcap::capped_slope;
@@ -28,6 +29,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
   let invocation = invocation_index(id, workgroups, WORKGROUP);
   let tokens = arrayLength(&sight);
   if (invocation >= tokens * HEADS) { return; }
+  @if(ROLLED) let first = workgroups.z - 1u;
+  @else const first = 0u;
   let i = invocation % tokens;
   let head = invocation / tokens;
   let kv_head = head / (HEADS / KV_HEADS);
@@ -38,7 +41,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
   var query: array<vec4f, HEAD4>;
   var gradient: array<vec4f, HEAD4>;
   var sum: array<vec4f, HEAD4>;
-  for (var d = 0u; d < HEAD4; d++) {
+  for (var d = first; d < HEAD4; d++) {
     query[d] = SCALE * q[row + d];
     gradient[d] = dy[row + d];
   }
@@ -54,17 +57,17 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
       let place = (j * KV_HEADS + kv_head) * HEAD4;
       var score = 0.0;
       var dp = 0.0;
-      for (var d = 0u; d < HEAD4; d++) {
+      for (var d = first; d < HEAD4; d++) {
         score += dot(query[d], k[place + d]);
         dp += dot(gradient[d], v[place + d]);
       }
       score = capped(score);
       let ds = exp(score - own.x) * (dp - own.y) * capped_slope(score);
-      for (var d = 0u; d < HEAD4; d++) { sum[d] += ds * k[place + d]; }
+      for (var d = first; d < HEAD4; d++) { sum[d] += ds * k[place + d]; }
     }
     j++;
   }
-  for (var d = 0u; d < HEAD4; d++) {
+  for (var d = first; d < HEAD4; d++) {
     @if(ACCUMULATE) dq[row + d] += SCALE * sum[d];
     @else dq[row + d] = SCALE * sum[d];
   }

@@ -6,6 +6,7 @@
 //   q, y: [B, HEADS * 4 * HEAD4] f32    keys, values: [B, LENGTH, KV_HEADS * 4 * HEAD4] f32    positions: [B] u32
 //
 // One invocation per (sequence, head), online softmax, no barriers; limited by reading the cache.
+// ROLLED: loops over a head stay loops, since they begin at a 0 that no compiler can know (see attention.ts).
 import package::grid::invocation_index;
 import constants::HEAD4;
 import constants::WORKGROUP;
@@ -26,6 +27,8 @@ override SCALE: f32;
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
   let invocation = invocation_index(id, workgroups, WORKGROUP);
   if (invocation >= arrayLength(&positions) * HEADS) { return; }
+  @if(ROLLED) let first = workgroups.z - 1u;
+  @else const first = 0u;
   let sequence = invocation / HEADS;
   let head = invocation % HEADS;
   let kv_head = head / (HEADS / KV_HEADS);
@@ -33,7 +36,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
 
   var query: array<vec4f, HEAD4>;
   var sum: array<vec4f, HEAD4>;
-  for (var d = 0u; d < HEAD4; d++) { query[d] = SCALE * q[invocation * HEAD4 + d]; }
+  for (var d = first; d < HEAD4; d++) { query[d] = SCALE * q[invocation * HEAD4 + d]; }
 
   var largest = -3.4e38;
   var total = 0.0;
@@ -42,13 +45,13 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
   for (var j = first; j <= position; j++) {
     let place = ((sequence * LENGTH + j) * KV_HEADS + kv_head) * HEAD4;
     var score = 0.0;
-    for (var d = 0u; d < HEAD4; d++) { score += dot(query[d], keys[place + d]); }
+    for (var d = first; d < HEAD4; d++) { score += dot(query[d], keys[place + d]); }
     let larger = max(largest, score);
     let shrink = exp(largest - larger);
     let weight = exp(score - larger);
     total = total * shrink + weight;
-    for (var d = 0u; d < HEAD4; d++) { sum[d] = sum[d] * shrink + weight * values[place + d]; }
+    for (var d = first; d < HEAD4; d++) { sum[d] = sum[d] * shrink + weight * values[place + d]; }
     largest = larger;
   }
-  for (var d = 0u; d < HEAD4; d++) { y[invocation * HEAD4 + d] = sum[d] / total; }
+  for (var d = first; d < HEAD4; d++) { y[invocation * HEAD4 + d] = sum[d] / total; }
 }

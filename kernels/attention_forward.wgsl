@@ -9,6 +9,7 @@
 //
 // One invocation per (token, head), neighbouring lanes on neighbouring tokens of one head, so that they walk the same
 // keys. Online softmax, no barriers; limited by load instructions.
+// ROLLED: loops over a head stay loops, since they begin at a 0 that no compiler can know (see attention.ts).
 import package::grid::invocation_index;
 import package::softcap::capped;
 import constants::HEAD4;
@@ -31,6 +32,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
   let invocation = invocation_index(id, workgroups, WORKGROUP);
   let tokens = arrayLength(&sight);
   if (invocation >= tokens * HEADS) { return; }
+  @if(ROLLED) let first = workgroups.z - 1u;
+  @else const first = 0u;
   let i = invocation % tokens;
   let head = invocation / tokens;
   let kv_head = head / (HEADS / KV_HEADS);
@@ -38,7 +41,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
 
   var query: array<vec4f, HEAD4>;
   var sum: array<vec4f, HEAD4>;
-  for (var d = 0u; d < HEAD4; d++) { query[d] = SCALE * q[(i * HEADS + head) * HEAD4 + d]; }
+  for (var d = first; d < HEAD4; d++) { query[d] = SCALE * q[(i * HEADS + head) * HEAD4 + d]; }
 
   var largest = -3.4e38;
   var total = 0.0;
@@ -53,17 +56,17 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
     if (visible) {
       let place = (j * KV_HEADS + kv_head) * HEAD4;
       var score = 0.0;
-      for (var d = 0u; d < HEAD4; d++) { score += dot(query[d], k[place + d]); }
+      for (var d = first; d < HEAD4; d++) { score += dot(query[d], k[place + d]); }
       score = capped(score);
       let larger = max(largest, score);
       let shrink = exp(largest - larger);
       let weight = exp(score - larger);
       total = total * shrink + weight;
-      for (var d = 0u; d < HEAD4; d++) { sum[d] = sum[d] * shrink + weight * v[place + d]; }
+      for (var d = first; d < HEAD4; d++) { sum[d] = sum[d] * shrink + weight * v[place + d]; }
       largest = larger;
     }
     j++;
   }
-  for (var d = 0u; d < HEAD4; d++) { y[(i * HEADS + head) * HEAD4 + d] = sum[d] / total; }
+  for (var d = first; d < HEAD4; d++) { y[(i * HEADS + head) * HEAD4 + d] = sum[d] / total; }
   lse[i * HEADS + head] = largest + log(total);
 }

@@ -2,11 +2,11 @@
 //
 //   x, dy, dx: [T, H] f32    w: [H] f32    r: [T] f32.   ACCUMULATE adds to dx, otherwise dx is overwritten.
 //
-// One invocation per row, read twice; no barriers. Limited by bandwidth.
+// One invocation per row, read twice; no barriers. Limited by bandwidth. H is the length of a binding: loops of a baked
+// length are unrolled by CPU adapters, which then compile for seconds.
 import package::grid::invocation_index;
 import constants::WORKGROUP;
 
-override H: u32;
 
 @if(VEC4) alias element = vec4f;
 @else alias element = f32;
@@ -23,7 +23,7 @@ override H: u32;
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
   let t = invocation_index(id, workgroups, WORKGROUP);
   if (t >= arrayLength(&r)) { return; }
-  let columns = H / WIDTH;
+  let columns = arrayLength(&w);
   let base = t * columns;
   let scale = r[t];
   var products = element();
@@ -31,7 +31,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
   @if(VEC4) let sum = products.x + products.y + products.z + products.w;
   @else let sum = products;
   // n mean(dy w n) = x r^2 mean(dy w x)
-  let pull = scale * scale * sum / f32(H);
+  let pull = scale * scale * sum / f32(columns * WIDTH);
   for (var h = 0u; h < columns; h++) {
     let gradient = scale * (dy[base + h] * w[h] - x[base + h] * pull);
     @if(ACCUMULATE) dx[base + h] += gradient;

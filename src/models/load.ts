@@ -9,7 +9,9 @@ import {
   freeTensor,
   rowLength,
   type Tensor,
+  upload,
 } from '../autograd/tensor.ts';
+import { uniformAt } from '../data/random.ts';
 import { InputError, InputErrors } from '../errors.ts';
 import { type FloatDType, narrow, widen } from '../formats/half.ts';
 import { ModelDirectory } from '../formats/model-directory.ts';
@@ -40,6 +42,8 @@ export interface LoadOptions {
   readonly dtype: DType | 'auto';
   /** Rows of the rotary table; at most the model's positions. */
   readonly positions: number;
+  /** Of LoRA's first values. */
+  readonly seed?: number;
 }
 
 /** A model on the GPU with everything needed to train and save it. */
@@ -51,6 +55,10 @@ export interface LoadedModel {
   readonly trained: ParameterSlabs | undefined;
   readonly lora: LoraSettings | undefined;
   readonly dtype: DType;
+  /** The tensor that layers read, by Hugging Face name. */
+  weight(name: string): Tensor;
+  /** Rounds the masters into the 16-bit copies, after they were written from outside. */
+  roundMasters(): Promise<void>;
   free(): void;
 }
 
@@ -75,7 +83,10 @@ export async function loadModel(gpu: Gpu, path: string, options: LoadOptions): P
     await copyWeight(gpu, directory, name, tensor);
     if (parameter === undefined) frozen.set(name, tensor);
   }
-  if (trained !== undefined) await roundMasters(gpu, trained);
+  if (trained !== undefined) {
+    if (lora !== undefined) initializeLora(gpu, trained, options.seed ?? 0);
+    await roundMasters(gpu, trained);
+  }
   const rope = makeRotaryTable(
     gpu,
     Math.min(options.positions, config.maxPositions),
@@ -95,6 +106,10 @@ export async function loadModel(gpu: Gpu, path: string, options: LoadOptions): P
     trained,
     lora,
     dtype,
+    weight,
+    roundMasters: async () => {
+      if (trained !== undefined) await roundMasters(gpu, trained);
+    },
     free() {
       for (const tensor of [...frozen.values(), rope.table]) freeTensor(gpu, tensor);
       trained?.free();
@@ -202,6 +217,21 @@ async function copyWeight(gpu: Gpu, directory: ModelDirectory, name: string, ten
       const padded = converted.byteLength % 4 === 0 ? converted : new Uint8Array([...converted, 0, 0]);
       gpu.write(shard, padded, row * length * bytesPerElement(tensor.dtype));
     }
+  }
+}
+
+/** LoRA starts as PEFT's does: A uniform in +-1 / sqrt(inputs), B zero, so that the first step is the base model's. */
+function initializeLora(gpu: Gpu, trained: ParameterSlabs, seed: number): void {
+  let stream = 0;
+  for (const { name, shape, master } of trained.parameters.values()) {
+    stream++;
+    if (!name.endsWith('.lora_A.weight')) continue;
+    const bound = 1 / Math.sqrt(shape[1]);
+    const values = Float32Array.from(
+      { length: shape[0] * shape[1] },
+      (_, i) => bound * (2 * uniformAt(seed, stream, i) - 1),
+    );
+    upload(gpu, master, values);
   }
 }
 

@@ -34,9 +34,19 @@ export class StepMetrics {
     this.#dispatch(recorder, name, { GREATER: true }, [values, weights, others]);
   }
 
+  /** Adds a value [1]: a part of a sum over micro-batches. */
+  addSum(recorder: Recorder, name: string, value: Tensor): void {
+    this.#dispatch(recorder, name, { SUM: true }, [value]);
+  }
+
   /** Sets a metric to a value [1] as it stands. */
   set(recorder: Recorder, name: string, value: Tensor): void {
     this.#dispatch(recorder, name, { SET: true }, [value]);
+  }
+
+  /** Sets a metric to one element of a vector. */
+  setFrom(recorder: Recorder, name: string, values: Tensor, element: number): void {
+    this.#dispatch(recorder, name, { SET: true }, [values], element);
   }
 
   /**
@@ -72,12 +82,13 @@ export class StepMetrics {
     name: string,
     conditions: Record<string, boolean>,
     tensors: readonly Tensor[],
+    element = 0,
   ): void {
     recorder.dispatch({
       label: 'metric_add',
       kernel: 'metric_add',
-      conditions: { GREATER: false, SET: false, ...conditions },
-      overrides: { INDEX: this.#index(name) },
+      conditions: { GREATER: false, SET: false, SUM: false, ...conditions },
+      overrides: { INDEX: this.#index(name), ...(conditions.SET ? { ELEMENT: element } : {}) },
       bindings: [whole(this.tensor), ...tensors.map(whole)],
       grid: [1, 1],
     });

@@ -1,0 +1,111 @@
+/** What a run writes: the model in its own layout, and everything a resumed run needs. */
+import { download, rowLength, type Tensor } from '../autograd/tensor.ts';
+import { type FloatDType, narrow } from '../formats/half.ts';
+import { modelFiles, tokenizerFiles } from '../formats/model-files.ts';
+import { jsonFile, type OutputFile } from '../formats/output-file.ts';
+import { adapterFiles } from '../formats/peft.ts';
+import { SafetensorsFile } from '../formats/safetensors.ts';
+import { type OutputTensor, safetensorsFile } from '../formats/safetensors-writer.ts';
+import type { Gpu } from '../gpu/device.ts';
+import type { LoadedModel } from '../models/load.ts';
+import type { ParameterSlabs } from '../nn/parameters.ts';
+import type { ObjectiveState } from '../objectives/objective.ts';
+
+/** The numbers of trainer_state.json. */
+export interface TrainerState {
+  readonly global_step: number;
+  /** Bytes of metrics.jsonl that belong to the steps done. */
+  readonly metrics_offset: number;
+  readonly tensorboard: { readonly file: string; readonly offset: number };
+  readonly objective_state: Readonly<Record<string, number>>;
+  /** The configuration, to refuse resuming another run. */
+  readonly config: unknown;
+}
+
+/** The trained model: a full one in its checkpoint's dtype, or a PEFT adapter. */
+export async function trainedModelFiles(gpu: Gpu, loaded: LoadedModel): Promise<OutputFile[]> {
+  const { trained, lora, directory } = loaded;
+  if (trained === undefined) throw new RangeError('The model was not trained.');
+  const files = gpu.runtime.files;
+  if (lora !== undefined) {
+    const tensors = [...trained.parameters.values()].map((p) =>
+      outputTensor(gpu, `base_model.model.${p.name}`, p.master, 'F32'),
+    );
+    const config = {
+      r: lora.r,
+      alpha: lora.alpha,
+      targetModules: [...lora.targetModules],
+      baseModel: directory.path,
+    };
+    return [...adapterFiles(config, tensors), ...(await tokenizerFiles(files, directory.path))];
+  }
+  const dtype = (directory.tensors.get('model.embed_tokens.weight')?.dtype ?? 'F32') as FloatDType;
+  const tensors = [...trained.parameters.values()].map((p) => outputTensor(gpu, p.name, p.master, dtype));
+  return modelFiles(files, directory.path, tensors, { dtype });
+}
+
+/** Masters, moments and, where the reference moves, the reference; all f32. */
+export function optimizerFile(
+  gpu: Gpu,
+  trained: ParameterSlabs,
+  liveReference: ReadonlyMap<string, Tensor>,
+): OutputFile {
+  const tensors = [...namedState(trained, liveReference)].map(([name, tensor]) =>
+    outputTensor(gpu, name, tensor, 'F32'),
+  );
+  return safetensorsFile('optimizer.safetensors', tensors);
+}
+
+export function trainerStateFile(state: TrainerState): OutputFile {
+  return jsonFile('trainer_state.json', state);
+}
+
+/** Puts masters, moments and a moving reference back as a checkpoint has them. */
+export async function restoreOptimizer(
+  gpu: Gpu,
+  path: string,
+  trained: ParameterSlabs,
+  liveReference: ReadonlyMap<string, Tensor>,
+): Promise<void> {
+  const file = await SafetensorsFile.open(await gpu.runtime.files.open(`${path}/optimizer.safetensors`));
+  for (const [name, tensor] of namedState(trained, liveReference)) {
+    const rowBytes = 4 * rowLength(tensor.shape);
+    for (const shard of tensor.shards) {
+      gpu.write(shard, await file.readRange(name, shard.rowStart * rowBytes, shard.rows * rowBytes));
+    }
+  }
+  await file.close();
+}
+
+export async function readState(gpu: Gpu, state: ObjectiveState): Promise<Record<string, number>> {
+  const values: Record<string, number> = {};
+  for (const [name, tensor] of Object.entries(state)) values[name] = (await download(gpu, tensor))[0];
+  return values;
+}
+
+function* namedState(
+  trained: ParameterSlabs,
+  liveReference: ReadonlyMap<string, Tensor>,
+): Generator<[string, Tensor]> {
+  for (const p of trained.parameters.values()) {
+    yield [`master.${p.name}`, p.master];
+    yield [`exp_avg.${p.name}`, p.firstMoment];
+    yield [`exp_avg_sq.${p.name}`, p.secondMoment];
+  }
+  for (const [name, tensor] of liveReference) yield [`reference.${name}`, tensor];
+}
+
+/** A tensor on the GPU as it goes into a file, one shard at a time. */
+function outputTensor(gpu: Gpu, name: string, tensor: Tensor, dtype: FloatDType): OutputTensor {
+  return {
+    name,
+    dtype,
+    shape: tensor.shape,
+    async *read() {
+      for (const shard of tensor.shards) {
+        const values = new Float32Array(await gpu.read(shard, 0, 4 * shard.rows * rowLength(tensor.shape)));
+        yield narrow(values, dtype);
+      }
+    },
+  };
+}

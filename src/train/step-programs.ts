@@ -1,0 +1,222 @@
+/**
+ * The programs of a training step, one set per shape bucket.
+ *
+ * A separable objective needs one program per micro-batch: policy and (live) reference forward, objective, backward.
+ * One that is not separable sees the whole step at once: every micro-batch runs forward and leaves its log-probs in a
+ * step-long tensor; the objective runs once; every micro-batch runs forward again and then backward from its part of
+ * dL/dlogp. Activations never outlive a micro-batch either way.
+ */
+import type { Tape } from '../autograd/tape.ts';
+import { allocateTensor, freeTensor, type Tensor, temporary, whole } from '../autograd/tensor.ts';
+import type { BatchShape } from '../data/batches.ts';
+import type { Gpu } from '../gpu/device.ts';
+import type { Arena } from '../gpu/planner.ts';
+import { Program, type Recorder } from '../gpu/program.ts';
+import type { Llama } from '../models/llama.ts';
+import type { ObjectiveState, TokenInputs } from '../objectives/objective.ts';
+import type { ActiveObjective } from '../objectives/registry.ts';
+import { type ObjectiveRun, runObjective } from '../objectives/run.ts';
+import { epsilonLogps } from '../ops/epsilon-logps.ts';
+import { accumulate, tapeFor } from '../ops/index.ts';
+import { gridFor, workgroupSize } from '../ops/launch.ts';
+import { BatchTensors } from './batch-tensors.ts';
+import { responseHidden, responseLogps } from './forward.ts';
+import type { StepMetrics } from './step-metrics.ts';
+
+/** The models and the objective that programs are made of. */
+export interface StepParts {
+  readonly gpu: Gpu;
+  readonly arena: Arena;
+  readonly policy: Llama;
+  /** Runs inside the step; absent when its log-probs come with the batch, or nobody needs it. */
+  readonly reference: { readonly model: Llama; readonly adapter: boolean } | undefined;
+  readonly objective: ActiveObjective;
+  readonly state: ObjectiveState;
+  readonly metrics: StepMetrics;
+  readonly evalMetrics: StepMetrics;
+  /** Token weights stand in the data (DPO(EW)). */
+  readonly dataWeights: boolean;
+  readonly recompute: boolean;
+}
+
+/** Log-probs and their gradients of a whole step, for objectives that are not separable. */
+export class WholeStep {
+  readonly batch: BatchTensors;
+  readonly logps: Tensor;
+  readonly refLogps: Tensor;
+  readonly gradient: Tensor;
+  readonly #gpu: Gpu;
+
+  /** @param largest the most rows and pairs that one optimizer step has. */
+  constructor(gpu: Gpu, largest: BatchShape) {
+    this.#gpu = gpu;
+    this.batch = new BatchTensors(gpu, largest);
+    const make = (label: string) => allocateTensor(gpu, label, [largest.rows], 'f32', 'batch');
+    this.logps = make('log-probs of the step');
+    this.refLogps = make('reference log-probs of the step');
+    this.gradient = make('dL/dlogp of the step');
+  }
+
+  free(): void {
+    this.batch.free();
+    for (const tensor of [this.logps, this.refLogps, this.gradient]) freeTensor(this.#gpu, tensor);
+  }
+}
+
+/** Forward, objective and backward of one micro-batch. */
+export function separableProgram(parts: StepParts, batch: BatchTensors): Program {
+  return new Program(parts.gpu, parts.arena, `step of ${batch.capacity.tokens} tokens`, (recorder) => {
+    const tape = tapeFor(recorder);
+    const tokens = recordTokens(parts, tape, batch, true);
+    const run = runObjective(recorder, parts.objective, tokens, parts.state);
+    if (run.gradient === undefined) throw new RangeError('The objective gave no gradient.');
+    tape.backward(tokens.logps, run.gradient);
+    recordMetrics(recorder, parts.metrics, run, tokens);
+    addToState(recorder, parts.state, run);
+  });
+}
+
+/** Objective without backward, for evaluation. Metrics are means over this batch. */
+export function evaluationProgram(parts: StepParts, batch: BatchTensors): Program {
+  return new Program(parts.gpu, parts.arena, `evaluation of ${batch.capacity.tokens} tokens`, (recorder) => {
+    const tokens = recordTokens(parts, tapeFor(recorder), batch, false);
+    recordMetrics(
+      recorder,
+      parts.evalMetrics,
+      runObjective(recorder, parts.objective, tokens, parts.state),
+      tokens,
+    );
+  });
+}
+
+/** Forward of one micro-batch; its log-probs go to their place in the step. */
+export function forwardProgram(parts: StepParts, batch: BatchTensors, step: WholeStep): Program {
+  return new Program(parts.gpu, parts.arena, `forward of ${batch.capacity.tokens} tokens`, (recorder) => {
+    const { logps, refLogps } = recordTokens(parts, tapeFor(recorder), batch, false);
+    copyRows(recorder, logps, step.logps, batch, true);
+    if (refLogps !== undefined) copyRows(recorder, refLogps, step.refLogps, batch, true);
+  });
+}
+
+/** The objective over all log-probs of a step. */
+export function wholeObjectiveProgram(parts: StepParts, step: WholeStep): Program {
+  return new Program(parts.gpu, parts.arena, 'objective of the step', (recorder) => {
+    const refLogps = parts.objective.needs.reference === 'none' ? undefined : step.refLogps;
+    const tokens = { ...knownInputs(parts, step.batch, true), logps: step.logps, refLogps };
+    const run = runObjective(recorder, parts.objective, tokens, parts.state);
+    if (run.gradient === undefined) throw new RangeError('The objective gave no gradient.');
+    accumulate(recorder, run.gradient, { tensor: step.gradient, accumulate: false });
+    recordMetrics(recorder, parts.metrics, run, tokens);
+    addToState(recorder, parts.state, run);
+  });
+}
+
+/** Forward again and backward from the micro-batch's part of the step's gradient. */
+export function backwardProgram(parts: StepParts, batch: BatchTensors, step: WholeStep): Program {
+  return new Program(parts.gpu, parts.arena, `backward of ${batch.capacity.tokens} tokens`, (recorder) => {
+    const tape = tapeFor(recorder);
+    const logps = responseLogps(tape, parts.policy, batch, { adapter: true, recompute: parts.recompute });
+    const gradient = temporary(recorder, 'dL/dlogp', logps.shape);
+    copyRows(recorder, gradient, step.gradient, batch, false);
+    tape.backward(logps, gradient);
+  });
+}
+
+/** Log-probs of the response tokens under a model that is not trained, into `into` [rows]. */
+export function logpsProgram(
+  gpu: Gpu,
+  arena: Arena,
+  model: Llama,
+  adapter: boolean,
+  batch: BatchTensors,
+  into: Tensor,
+): Program {
+  return new Program(gpu, arena, `log-probs of ${batch.capacity.tokens} tokens`, (recorder) => {
+    const logps = responseLogps(tapeFor(recorder), model, batch, { adapter, recompute: false });
+    accumulate(recorder, logps, { tensor: into, accumulate: false });
+  });
+}
+
+function recordTokens(parts: StepParts, tape: Tape, batch: BatchTensors, training: boolean): TokenInputs {
+  const { policy, reference, objective } = parts;
+  const known = knownInputs(parts, batch, training);
+  const options = { adapter: true, recompute: parts.recompute && training };
+  const silent = { adapter: reference?.adapter ?? false, recompute: false };
+  if (objective.needs.reference === 'logits') {
+    if (reference === undefined) throw new RangeError(`${objective.name} needs a live reference.`);
+    const hidden = responseHidden(tape, policy, batch, options);
+    const refHidden = responseHidden(tape.fork(), reference.model, batch, silent);
+    const attributes = { targets: batch.get('targets'), epsilon: Number(objective.settings.epsilon) };
+    const heads = [hidden, policy.head, { ...refHidden, requiresGrad: false }, reference.model.head];
+    const [logps, refLogps, plus, minus] = tape.apply(epsilonLogps, heads, attributes);
+    return { ...known, logps, refLogps, logpSteps: { plus, minus } };
+  }
+  const logps = responseLogps(tape, policy, batch, options);
+  if (objective.needs.reference === 'none') return { ...known, logps };
+  const refLogps =
+    reference === undefined
+      ? batch.get('refLogps')
+      : responseLogps(tape.fork(), reference.model, batch, silent);
+  return { ...known, logps, refLogps };
+}
+
+function knownInputs(
+  { objective, dataWeights }: StepParts,
+  batch: BatchTensors,
+  training: boolean,
+): Omit<TokenInputs, 'logps'> {
+  return {
+    chosen: batch.answers('chosen'),
+    rejected: batch.answers('rejected'),
+    mismatched: objective.needs.mismatched ? batch.answers('mismatched') : undefined,
+    diff: objective.needs.differences === undefined ? undefined : batch.get('diff'),
+    dataWeights: dataWeights ? batch.get('weights') : undefined,
+    pairWeights: batch.get('pairWeights'),
+    tokenWeights: batch.get('tokenWeights'),
+    desirable: batch.get('desirable'),
+    undesirable: batch.get('undesirable'),
+    uniforms: batch.get('uniforms'),
+    training,
+  };
+}
+
+/** TRL's metrics; `loss` is a sum over micro-batches, everything else a mean over pairs. */
+function recordMetrics(
+  recorder: Recorder,
+  metrics: StepMetrics,
+  run: ObjectiveRun,
+  { pairWeights }: TokenInputs,
+): void {
+  metrics.addSum(recorder, 'loss', run.loss);
+  metrics.addMean(recorder, 'rewards/chosen', run.rewards.chosen, pairWeights);
+  metrics.addMean(recorder, 'rewards/rejected', run.rewards.rejected, pairWeights);
+  metrics.addShareGreater(
+    recorder,
+    'rewards/accuracies',
+    run.rewards.chosen,
+    run.rewards.rejected,
+    pairWeights,
+  );
+  metrics.addMean(recorder, 'logps/chosen', run.logps.chosen, pairWeights);
+  metrics.addMean(recorder, 'logps/rejected', run.logps.rejected, pairWeights);
+  for (const [name, values] of Object.entries(run.metrics ?? {}))
+    metrics.addMean(recorder, name, values, pairWeights);
+  for (const [name, value] of Object.entries(run.scalars ?? {})) metrics.set(recorder, name, value);
+}
+
+function addToState(recorder: Recorder, state: ObjectiveState, run: ObjectiveRun): void {
+  for (const [name, value] of Object.entries(run.accumulate ?? {})) {
+    accumulate(recorder, value, { tensor: state[name], accumulate: true });
+  }
+}
+
+function copyRows(recorder: Recorder, rows: Tensor, step: Tensor, batch: BatchTensors, out: boolean): void {
+  recorder.dispatch({
+    label: 'rows_copy',
+    kernel: 'rows_copy',
+    conditions: { OUT: out },
+    constants: { WORKGROUP: workgroupSize(recorder) },
+    bindings: [rows, step, batch.get('place')].map(whole),
+    grid: gridFor(recorder, rows.shape[0]),
+  });
+}

@@ -1,0 +1,438 @@
+/** A training run from configuration to files. Reads straight down. */
+import { upload } from '../autograd/tensor.ts';
+import type { Example } from '../data/examples.ts';
+import { loadTokenizer } from '../data/load-tokenizer.ts';
+import { prepareDataset } from '../data/prepare.ts';
+import type { Tokenizer } from '../data/tokenizer.ts';
+import { InputError, RunError } from '../errors.ts';
+import { latestCheckpoint, rotateCheckpoints, saveCheckpoint } from '../formats/checkpoint.ts';
+import { writeDirectory } from '../formats/directory-writer.ts';
+import { readJson } from '../formats/json-file.ts';
+import { TensorBoardWriter } from '../formats/tensorboard.ts';
+import { generate } from '../generate/generator.ts';
+import { Gpu } from '../gpu/device.ts';
+import { formatBytes } from '../gpu/memory.ts';
+import { type LoadedModel, type LoadOptions, loadModel } from '../models/load.ts';
+import type { Needs } from '../objectives/objective.ts';
+import { type ActiveObjective, activate } from '../objectives/registry.ts';
+import type { FileSink, Runtime } from '../runtime/runtime.ts';
+import type { TrainConfig } from './config.ts';
+import type { Metrics, RunSummary, Sample, TrainHooks } from './hooks.ts';
+import { optimizerFile, readState, restoreOptimizer, trainedModelFiles, trainerStateFile } from './saving.ts';
+import { needsLiveReference, type StepReport, Trainer, type TrainerParts } from './trainer.ts';
+
+export interface TrainOptions {
+  /** true continues from the newest checkpoint in the output directory, a text from that checkpoint. */
+  readonly resume?: string | boolean;
+}
+
+/** Held-out prompts that are continued before and after training, to look at. */
+const SAMPLES = 2;
+const SAMPLE_TOKENS = 80;
+
+/** Runs a training job. @throws InputError before anything is trained, RunError when the run fails on the way. */
+export async function train(
+  runtime: Runtime,
+  config: TrainConfig,
+  hooks: TrainHooks,
+  options: TrainOptions = {},
+): Promise<RunSummary> {
+  const { files } = runtime;
+  const objective = activate(config.objective);
+  await files.makeDirectory(config.output_dir);
+  const unlock = await files.lock(`${config.output_dir}/.lock`);
+  if (unlock === null) {
+    throw new InputError(
+      `${config.output_dir} is in use by another run. If none is running, remove ${config.output_dir}/.lock.`,
+    );
+  }
+  const gpu = await Gpu.open(runtime, { adapter: config.adapter });
+  try {
+    return await runOn(gpu, config, objective, hooks, options);
+  } finally {
+    gpu.close();
+    await unlock();
+  }
+}
+
+async function runOn(
+  gpu: Gpu,
+  config: TrainConfig,
+  objective: ActiveObjective,
+  hooks: TrainHooks,
+  options: TrainOptions,
+): Promise<RunSummary> {
+  const { files } = gpu.runtime;
+  const started = Date.now();
+  const tokenizer = await loadTokenizer(files, config.model.path);
+  const policy = await loadModel(gpu, config.model.path, policyOptions(config));
+  const data = await loadData(gpu, config, objective, tokenizer, policy, hooks);
+  const reference = await loadReference(gpu, config, objective, policy);
+  const parts: TrainerParts = { gpu, config, objective, policy, reference, ...data };
+  const trainer = await Trainer.open(parts, hooks.note);
+  if (!needsLiveReference(parts) && reference !== undefined && reference.loaded !== policy)
+    reference.loaded.free();
+
+  const checkpoint = await findCheckpoint(gpu, config, options.resume);
+  const log = await openLog(gpu, config, trainer, checkpoint);
+  hooks.note(
+    `${data.train.length} rows, ${trainer.totalSteps} steps, ${trainer.bucketCount} shape buckets, ${(100 * trainer.emptyShare).toFixed(1)}% of token slots empty.`,
+  );
+  const predictedPeakBytes = trainer.predictedPeakBytes;
+  gpu.memory.resetPeak();
+  await trainer.warmUp();
+  hooks.start({
+    totalSteps: trainer.totalSteps,
+    firstStep: trainer.step,
+    adapter: `${gpu.adapterName} (${gpu.driver})`,
+    predictedPeakBytes,
+  });
+  hooks.note(`Memory: predicted peak ${formatBytes(predictedPeakBytes)}.`);
+
+  const evaluate = async (): Promise<Metrics | undefined> => {
+    if (data.eval.length === 0) return undefined;
+    const metrics = await trainer.evaluate();
+    await log.write(trainer.step, metrics);
+    hooks.evaluated(metrics, trainer.step);
+    return metrics;
+  };
+  const save = async (): Promise<string> => {
+    const path = await saveRun(gpu, config, trainer, log);
+    hooks.checkpoint(path);
+    return path;
+  };
+  const prompts = data.eval.slice(0, SAMPLES).map((e) => Array.from(e.promptIds));
+  const before = trainer.step === 0 ? await evaluate() : undefined;
+  const samplesBefore = await continuations(gpu, policy, tokenizer, prompts, config.seed);
+
+  const { training } = config;
+  const clock = new Clock(trainer.step, trainer.totalSteps);
+  const reported = async (report: StepReport | undefined) => {
+    if (report === undefined) return;
+    if (report.step === 1) checkFirstStep(parts, report.metrics);
+    clock.done(report.step, tokensOf(trainer, report.step - 1));
+    const isLogged = report.step % training.logging_steps === 0 || report.step === trainer.totalSteps;
+    if (isLogged) await log.write(report.step, report.metrics);
+    hooks.step({
+      ...report,
+      tokensPerSecond: clock.tokensPerSecond,
+      secondsLeft: clock.secondsLeft,
+      log: isLogged,
+    });
+  };
+  let interrupted = false;
+  while (trainer.step < trainer.totalSteps && !interrupted) {
+    await reported(await trainer.runStep());
+    interrupted = hooks.shouldStop();
+    const isDue = (every: number | undefined) =>
+      every !== undefined && trainer.step % every === 0 && trainer.step < trainer.totalSteps;
+    if (interrupted || isDue(training.eval_steps) || isDue(training.save_steps))
+      await reported(await trainer.flush());
+    if (isDue(training.eval_steps) && !interrupted) await evaluate();
+    if (isDue(training.save_steps) && !interrupted) await save();
+    // Lets a page or a signal handler have its turn between steps.
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  await reported(await trainer.flush());
+  await gpu.settle();
+  const checkpointPath = interrupted ? await save() : undefined;
+  const after = interrupted ? undefined : await evaluate();
+  const samplesAfter = interrupted ? [] : await continuations(gpu, policy, tokenizer, prompts, config.seed);
+  const outputs = [
+    { what: 'metrics', path: `${config.output_dir}/metrics.jsonl` },
+    { what: 'TensorBoard events', path: config.output_dir },
+  ];
+  if (!interrupted) {
+    const path = `${config.output_dir}/model`;
+    await writeDirectory(files, path, await trainedModelFiles(gpu, policy));
+    outputs.unshift({ what: policy.lora === undefined ? 'model' : 'PEFT adapter', path });
+  }
+  await log.close();
+  const samples: Sample[] = samplesAfter.map((text, i) => ({
+    prompt: tokenizer.decode(prompts[i], { atStart: true, skipSpecial: true }),
+    before: samplesBefore[i],
+    after: text,
+  }));
+  const summary: RunSummary = {
+    outcome: interrupted ? 'interrupted' : 'finished',
+    step: trainer.step,
+    totalSteps: trainer.totalSteps,
+    seconds: (Date.now() - started) / 1000,
+    peakBytes: gpu.memory.peak,
+    before,
+    after,
+    samples,
+    checkpoint: checkpointPath,
+    files: outputs,
+  };
+  hooks.finish(summary);
+  return summary;
+}
+
+function policyOptions({ model, lora, data, seed }: TrainConfig): LoadOptions {
+  const train =
+    lora === undefined
+      ? ('full' as const)
+      : { r: lora.r, alpha: lora.lora_alpha, targetModules: lora.target_modules };
+  return { train, dtype: model.dtype, positions: data.max_length, seed };
+}
+
+async function loadData(
+  gpu: Gpu,
+  config: TrainConfig,
+  objective: ActiveObjective,
+  tokenizer: Tokenizer,
+  policy: LoadedModel,
+  hooks: TrainHooks,
+): Promise<{ train: Example[]; eval: Example[] }> {
+  const { data } = config;
+  if (data.max_length > policy.config.maxPositions) {
+    throw new InputError(
+      `data.max_length: ${data.max_length} is more than the ${policy.config.maxPositions} positions of ${config.model.path}.`,
+    );
+  }
+  const expects: Record<Needs['rows'], 'paired' | 'either'> = {
+    pairs: 'paired',
+    chosen: 'paired',
+    labels: 'either',
+  };
+  const load = async (path: string): Promise<Example[]> => {
+    const { examples, report } = await prepareDataset({
+      files: gpu.runtime.files,
+      path,
+      tokenizer,
+      columns: data.columns,
+      format: data.format,
+      expects: expects[objective.needs.rows],
+      maxLength: data.max_length,
+      truncation: data.truncation,
+      diff: objective.needs.differences,
+      modelVocabSize: policy.config.vocabSize,
+      limit: data.max_rows,
+    });
+    const dropped =
+      report.identical + report.tooLong > 0
+        ? `, ${report.identical} dropped as identical, ${report.tooLong} as too long`
+        : '';
+    hooks.note(`${path}: ${report.kept} of ${report.rows} rows${dropped}, ${report.truncated} truncated.`);
+    if (examples.length === 0) throw new InputError(`${path}: no row is left to train on.`);
+    return examples;
+  };
+  const examples = await load(data.train);
+  noteVaried(examples, hooks);
+  return { train: examples, eval: data.eval === undefined ? [] : await load(data.eval) };
+}
+
+/** Says how much of the answers differs, and warns where token weights would weigh nothing. */
+function noteVaried(examples: readonly Example[], hooks: TrainHooks): void {
+  const masks = examples.flatMap((e) =>
+    e.kind === 'pair' && e.chosen.diff && e.rejected.diff ? [e.chosen.diff, e.rejected.diff] : [],
+  );
+  if (masks.length === 0) return;
+  const shares = masks.map((mask) => mask.reduce((sum, v) => sum + v, 0) / mask.length);
+  const mean = shares.reduce((a, b) => a + b, 0) / shares.length;
+  hooks.note(`Varied tokens: ${(100 * mean).toFixed(1)}% of the answers' tokens on average.`);
+  const empty = shares.filter((s) => s === 0).length;
+  if (empty === shares.length)
+    hooks.note(`Warning: none of ${empty} answers has a differing token; all token weights are 1.`);
+}
+
+/** The reference: the base of a LoRA model, or weights of its own. */
+async function loadReference(
+  gpu: Gpu,
+  config: TrainConfig,
+  objective: ActiveObjective,
+  policy: LoadedModel,
+): Promise<TrainerParts['reference']> {
+  if (objective.needs.reference === 'none') return undefined;
+  const live = objective.needs.liveReference === true;
+  if (live && config.reference.mode === 'precompute') {
+    throw new InputError(
+      `reference.mode: ${objective.name} moves its reference during the run, so it cannot be precomputed; use auto.`,
+    );
+  }
+  if (live && config.lora !== undefined)
+    throw new InputError(`lora: ${objective.name} moves its reference, which needs full fine-tuning.`);
+  if (policy.lora !== undefined && config.reference.model === undefined)
+    return { loaded: policy, adapter: false };
+  const dtype = live ? 'f32' : config.model.dtype;
+  const loaded = await loadModel(gpu, config.reference.model ?? config.model.path, {
+    train: 'none',
+    dtype,
+    positions: config.data.max_length,
+  });
+  if (loaded.config.vocabSize !== policy.config.vocabSize) {
+    throw new InputError(
+      `reference.model: its vocabulary has ${loaded.config.vocabSize} tokens, the policy's ${policy.config.vocabSize}.`,
+    );
+  }
+  return { loaded, adapter: false };
+}
+
+/** With a live reference equal to the policy the first DPO step must give ln 2 and rewards of 0; anything else is a mistake. */
+function checkFirstStep(parts: TrainerParts, metrics: Metrics): void {
+  const { objective, config } = parts;
+  if (objective.name !== 'dpo' || !needsLiveReference(parts) || config.reference.model !== undefined) return;
+  const exact =
+    Math.abs(metrics.loss - Math.LN2) < 1e-4 &&
+    metrics['rewards/chosen'] === 0 &&
+    metrics['rewards/rejected'] === 0;
+  if (exact) return;
+  throw new RunError(
+    `Before training, policy and reference are the same model, so the loss must be ln 2 = 0.6931 and rewards 0; ` +
+      `found loss ${metrics.loss} and rewards ${metrics['rewards/chosen']}, ${metrics['rewards/rejected']}. Please report this with "prefgrad doctor --json".`,
+  );
+}
+
+interface FoundCheckpoint {
+  readonly path: string;
+  readonly state: Readonly<Record<string, unknown>>;
+}
+
+async function findCheckpoint(
+  gpu: Gpu,
+  config: TrainConfig,
+  resume: TrainOptions['resume'],
+): Promise<FoundCheckpoint | undefined> {
+  if (resume === undefined || resume === false) return undefined;
+  const path =
+    typeof resume === 'string'
+      ? resume
+      : (await latestCheckpoint(gpu.runtime.files, config.output_dir))?.path;
+  if (path === undefined)
+    throw new InputError(`${config.output_dir} holds no checkpoint to resume from. Start without --resume.`);
+  return { path, state: await readJson(gpu.runtime.files, `${path}/trainer_state.json`) };
+}
+
+/** metrics.jsonl and TensorBoard events, continued where the checkpoint says. */
+interface RunLog {
+  write(step: number, metrics: Metrics): Promise<void>;
+  readonly metricsOffset: number;
+  readonly tensorboard: { readonly file: string; readonly offset: number };
+  close(): Promise<void>;
+}
+
+async function openLog(
+  gpu: Gpu,
+  config: TrainConfig,
+  trainer: Trainer,
+  checkpoint: FoundCheckpoint | undefined,
+): Promise<RunLog> {
+  const { files } = gpu.runtime;
+  const path = `${config.output_dir}/metrics.jsonl`;
+  let offset = 0;
+  let resume: RunLog['tensorboard'] | undefined;
+  if (checkpoint !== undefined) {
+    const { state } = checkpoint;
+    await restoreOptimizer(gpu, checkpoint.path, trained(trainer), trainer.liveReference);
+    for (const [name, value] of Object.entries(state.objective_state as Record<string, number>)) {
+      upload(gpu, trainer.objectiveState[name], new Float32Array([value]));
+    }
+    trainer.step = Number(state.global_step);
+    offset = Number(state.metrics_offset);
+    resume = state.tensorboard as RunLog['tensorboard'];
+    await trainer.policy.roundMasters();
+  }
+  const sink: FileSink = offset > 0 ? await files.append(path, offset) : await files.create(path);
+  const board = await TensorBoardWriter.open(files, config.output_dir, { resume });
+  return {
+    async write(step, metrics) {
+      const line = `${JSON.stringify({ step, ...metrics })}\n`;
+      await sink.write(line);
+      offset += new TextEncoder().encode(line).length;
+      await board.scalars(step, metrics);
+    },
+    get metricsOffset() {
+      return offset;
+    },
+    get tensorboard() {
+      return { file: board.file, offset: board.offset };
+    },
+    async close() {
+      await sink.close();
+      await board.close();
+    },
+  };
+}
+
+async function saveRun(gpu: Gpu, config: TrainConfig, trainer: Trainer, log: RunLog): Promise<string> {
+  const { files } = gpu.runtime;
+  const state = {
+    global_step: trainer.step,
+    metrics_offset: log.metricsOffset,
+    tensorboard: log.tensorboard,
+    objective_state: await readState(gpu, trainer.objectiveState),
+    config,
+  };
+  const contents = [
+    ...(await trainedModelFiles(gpu, trainer.policy)),
+    optimizerFile(gpu, trained(trainer), trainer.liveReference),
+    trainerStateFile(state),
+  ];
+  const path = await saveCheckpoint(files, config.output_dir, trainer.step, contents);
+  const limit = config.training.save_total_limit;
+  if (limit !== undefined) await rotateCheckpoints(files, config.output_dir, limit);
+  return path;
+}
+
+function trained({ policy }: Trainer) {
+  if (policy.trained === undefined) throw new RangeError('The policy has nothing that is trained.');
+  return policy.trained;
+}
+
+async function continuations(
+  gpu: Gpu,
+  policy: LoadedModel,
+  tokenizer: Tokenizer,
+  prompts: readonly number[][],
+  seed: number,
+): Promise<string[]> {
+  if (prompts.length === 0) return [];
+  const results = await generate(gpu, policy.model, prompts, {
+    temperature: 0.8,
+    topK: 0,
+    topP: 1,
+    seed,
+    maxNewTokens: SAMPLE_TOKENS,
+    eosIds: tokenizer.eosIds,
+    adapter: true,
+    batchSize: prompts.length,
+  });
+  return results.map((ids) => tokenizer.decode(ids, { skipSpecial: true }));
+}
+
+function tokensOf(trainer: Trainer, step: number): number {
+  return trainer.plan.microBatchesOf(step).reduce((n, b) => n + trainer.plan.shapeOf(b).tokens, 0);
+}
+
+/** Throughput and time left, from the steps since this process began. */
+class Clock {
+  readonly #start = Date.now();
+  readonly #first: number;
+  readonly #total: number;
+  #step: number;
+  #tokens = 0;
+
+  constructor(first: number, total: number) {
+    this.#first = first;
+    this.#step = first;
+    this.#total = total;
+  }
+
+  done(step: number, tokens: number): void {
+    this.#step = step;
+    this.#tokens += tokens;
+  }
+
+  get tokensPerSecond(): number {
+    return this.#tokens / this.#seconds;
+  }
+
+  get secondsLeft(): number {
+    return (this.#seconds / Math.max(1, this.#step - this.#first)) * (this.#total - this.#step);
+  }
+
+  get #seconds(): number {
+    return Math.max(1e-3, (Date.now() - this.#start) / 1000);
+  }
+}

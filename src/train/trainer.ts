@@ -1,0 +1,530 @@
+/**
+ * One run's engine: model, reference, programs and optimizer, advanced one optimizer step at a time. The loop around it
+ * (train.ts) decides when to log, evaluate and save; a page drives it step by step.
+ */
+import { allocateTensor, freeTensor, type Tensor, upload, whole } from '../autograd/tensor.ts';
+import { addShapes, type BatchShape, packBatch, shapeOf } from '../data/batches.ts';
+import type { Answer, Example } from '../data/examples.ts';
+import { uniformAt } from '../data/random.ts';
+import { RunError } from '../errors.ts';
+import type { Gpu } from '../gpu/device.ts';
+import { Arena } from '../gpu/planner.ts';
+import { Program } from '../gpu/program.ts';
+import type { LoadedModel } from '../models/load.ts';
+import type { ObjectiveState } from '../objectives/objective.ts';
+import type { ActiveObjective } from '../objectives/registry.ts';
+import { recordFill } from '../ops/fill.ts';
+import { tapeFor } from '../ops/index.ts';
+import { gridFor, workgroupSize } from '../ops/launch.ts';
+import { type BatchExtras, BatchTensors, type StepCounts } from './batch-tensors.ts';
+import type { TrainConfig } from './config.ts';
+import { bucketTokens, cutStep, type MicroBatch, planBuckets } from './micro-batches.ts';
+import { AdamW } from './optimizer.ts';
+import { RunPlan } from './run-plan.ts';
+import { learningRate } from './schedule.ts';
+import { StepMetrics } from './step-metrics.ts';
+import * as programs from './step-programs.ts';
+
+export interface TrainerParts {
+  readonly gpu: Gpu;
+  readonly config: TrainConfig;
+  readonly objective: ActiveObjective;
+  readonly policy: LoadedModel;
+  /** The reference, where the objective needs one; with LoRA the policy's own weights, adapter off. */
+  readonly reference: { readonly loaded: LoadedModel; readonly adapter: boolean } | undefined;
+  readonly train: readonly Example[];
+  readonly eval: readonly Example[];
+}
+
+/** What one optimizer step gave. */
+export interface StepReport {
+  /** 1-based. */
+  readonly step: number;
+  readonly metrics: Record<string, number>;
+}
+
+interface Bucket {
+  readonly batch: BatchTensors;
+  /** One program for separable objectives; forward and backward for the others. */
+  readonly train: readonly Program[];
+}
+
+export class Trainer {
+  readonly plan: RunPlan;
+  readonly policy: LoadedModel;
+  readonly objectiveState: ObjectiveState;
+  /** Weights of a reference that moves (TR-DPO), by name. */
+  readonly liveReference: ReadonlyMap<string, Tensor>;
+  /** Optimizer steps done. */
+  step = 0;
+  /** Shape buckets of training, and the share of their token slots that stays empty. */
+  readonly bucketCount: number;
+  readonly emptyShare: number;
+  readonly #parts: TrainerParts;
+  readonly #arena: Arena;
+  readonly #metrics: StepMetrics;
+  readonly #evalMetrics: StepMetrics;
+  readonly #optimizer: AdamW;
+  readonly #buckets = new Map<number, Bucket>();
+  readonly #evalBuckets = new Map<number, { batch: BatchTensors; program: Program }>();
+  readonly #whole: programs.WholeStep | undefined;
+  readonly #programs: {
+    begin: Program;
+    objective: Program | undefined;
+    end: Program;
+    moveReference: Program | undefined;
+  };
+  readonly #trainRefs: (Float32Array | undefined)[];
+  readonly #evalRefs: (Float32Array | undefined)[];
+  #pending:
+    | {
+        readonly step: number;
+        readonly lr: number;
+        readonly read: () => Promise<Record<string, number>>;
+        readonly examples: readonly Example[];
+      }
+    | undefined;
+
+  /** Plans every program; `open` computes what must be known before the first step and binds them. */
+  private constructor(
+    parts: TrainerParts,
+    trainRefs: (Float32Array | undefined)[],
+    evalRefs: (Float32Array | undefined)[],
+  ) {
+    const { gpu, config, objective, policy, reference } = parts;
+    const { training } = config;
+    if (policy.trained === undefined) throw new RangeError('The policy has nothing that is trained.');
+    this.#parts = parts;
+    this.policy = policy;
+    this.#trainRefs = trainRefs;
+    this.#evalRefs = evalRefs;
+    this.#arena = new Arena(gpu.memory);
+    this.#metrics = new StepMetrics(gpu);
+    this.#evalMetrics = new StepMetrics(gpu);
+    this.plan = new RunPlan(
+      parts.train.map((e, i) => shapeOf(e, mismatchedOf(objective, parts.train, i))),
+      {
+        stepSize: training.per_device_train_batch_size * training.gradient_accumulation_steps,
+        maxExamples: training.packing ? training.per_device_train_batch_size : 1,
+        maxTokens: training.max_tokens_per_micro_batch,
+        epochs: training.num_train_epochs,
+        maxSteps: training.max_steps,
+        seed: config.seed,
+      },
+    );
+    this.objectiveState = Object.fromEntries(
+      Object.entries(objective.initState).map(([name, value]) => {
+        const tensor = allocateTensor(gpu, name, [1], 'f32', 'state');
+        upload(gpu, tensor, new Float32Array([value]));
+        return [name, tensor];
+      }),
+    );
+    this.liveReference = new Map(
+      objective.needs.liveReference && reference !== undefined
+        ? [...policy.trained.parameters.keys()].map((name) => [name, reference.loaded.weight(name)])
+        : [],
+    );
+    const live = needsLiveReference(parts);
+    const stepParts: programs.StepParts = {
+      gpu,
+      arena: this.#arena,
+      policy: policy.model,
+      reference:
+        live && reference !== undefined
+          ? { model: reference.loaded.model, adapter: reference.adapter }
+          : undefined,
+      objective,
+      state: this.objectiveState,
+      metrics: this.#metrics,
+      evalMetrics: this.#evalMetrics,
+      dataWeights: hasDataWeights(parts.train),
+      recompute: training.gradient_checkpointing,
+    };
+    const { buckets, emptyShare } = this.plan.buckets();
+    this.bucketCount = buckets.size;
+    this.emptyShare = emptyShare;
+    this.#whole = objective.separable ? undefined : new programs.WholeStep(gpu, this.plan.largestStep());
+    for (const [tokens, capacity] of buckets) {
+      const batch = new BatchTensors(gpu, capacity);
+      const train =
+        this.#whole === undefined
+          ? [programs.separableProgram(stepParts, batch)]
+          : [
+              programs.forwardProgram(stepParts, batch, this.#whole),
+              programs.backwardProgram(stepParts, batch, this.#whole),
+            ];
+      this.#buckets.set(tokens, { batch, train });
+    }
+    for (const [tokens, capacity] of planBuckets(
+      this.#evalBatches().map((b) => this.#shape(parts.eval, b)),
+    )) {
+      const batch = new BatchTensors(gpu, capacity);
+      this.#evalBuckets.set(tokens, { batch, program: programs.evaluationProgram(stepParts, batch) });
+    }
+    this.#optimizer = new AdamW(gpu, policy.trained.slabs, {
+      beta1: training.adam_beta1,
+      beta2: training.adam_beta2,
+      epsilon: training.adam_epsilon,
+      weightDecay: training.weight_decay,
+      maxGradNorm: training.max_grad_norm,
+    });
+    this.#programs = {
+      begin: this.#beginProgram(),
+      objective: this.#whole && programs.wholeObjectiveProgram(stepParts, this.#whole),
+      end: this.#endProgram(),
+      moveReference: this.liveReference.size === 0 ? undefined : this.#moveReferenceProgram(),
+    };
+  }
+
+  /** @param note told what takes time before the first step. */
+  static async open(parts: TrainerParts, note: (line: string) => void): Promise<Trainer> {
+    const wanted = parts.objective.needs.reference === 'logps' && !needsLiveReference(parts);
+    if (wanted) note(`Computing the reference log-probs of ${parts.train.length + parts.eval.length} rows.`);
+    const trainRefs = wanted ? await referenceLogps(parts, parts.train) : parts.train.map(() => undefined);
+    const evalRefs = wanted ? await referenceLogps(parts, parts.eval) : parts.eval.map(() => undefined);
+    return new Trainer(parts, trainRefs, evalRefs);
+  }
+
+  get totalSteps(): number {
+    return this.plan.totalSteps;
+  }
+
+  /** Bytes that will be held while training: everything allocated so far and the planned arena. */
+  get predictedPeakBytes(): number {
+    return this.#parts.gpu.memory.current + this.#arena.byteLength;
+  }
+
+  /** Allocates the arena and compiles every pipeline. Nothing is allocated after this, except by evaluation and saving. */
+  async warmUp(): Promise<void> {
+    this.#arena.allocate();
+    const { begin, objective, end, moveReference } = this.#programs;
+    const evals = [...this.#evalBuckets.values()].map((b) => b.program);
+    const all = [
+      begin,
+      objective,
+      end,
+      moveReference,
+      ...evals,
+      ...[...this.#buckets.values()].flatMap((b) => b.train),
+    ];
+    for (const program of all) await program?.bind();
+    await this.#parts.gpu.settle();
+  }
+
+  /**
+   * Runs one optimizer step.
+   * @returns the report of the step before, whose numbers have arrived meanwhile; undefined for the first.
+   * @throws RunError when the step before had a gradient that is not finite; it changed nothing.
+   */
+  async runStep(): Promise<StepReport | undefined> {
+    const { config, train } = this.#parts;
+    const step = this.step;
+    const examples = this.plan.examplesOf(step).map((i) => train[i]);
+    const counts = countsOf(examples);
+    const batches = this.plan.microBatchesOf(step);
+    const uniforms = Float32Array.from(examples, (_, i) => uniformAt(config.seed, 0x5eed + step, i));
+    this.#programs.begin.run();
+    if (this.#whole === undefined) {
+      for (const batch of batches) this.#load(batch, { counts }).train[0].run();
+    } else {
+      let rowOffset = 0;
+      const offsets = batches.map((batch) => {
+        const start = rowOffset;
+        rowOffset += this.plan.shapeOf(batch).rows;
+        return start;
+      });
+      batches.forEach((batch, i) => this.#load(batch, { counts, rowOffset: offsets[i] }).train[0].run());
+      const order = batches.flat();
+      const packed = packBatch(
+        order.map((i) => train[i]),
+        this.#whole.batch.capacity,
+        this.#mismatchedAll(order),
+      );
+      this.#whole.batch.load(packed, { counts, uniforms });
+      this.#programs.objective?.run();
+      batches.forEach((batch, i) => this.#load(batch, { counts, rowOffset: offsets[i] }).train[1].run());
+    }
+    const lr = this.#learningRate(step);
+    this.#optimizer.configure(step + 1, lr);
+    this.#programs.end.run();
+    this.step = step + 1;
+    const { settings } = this.#parts.objective;
+    if (this.#programs.moveReference !== undefined && this.step % Number(settings.tau) === 0)
+      this.#programs.moveReference.run();
+    const read = this.#metrics.snapshot();
+    const report = await this.flush();
+    this.#pending = { step: this.step, lr, read, examples };
+    return report;
+  }
+
+  /** Waits for the numbers of the last step. */
+  async flush(): Promise<StepReport | undefined> {
+    const pending = this.#pending;
+    this.#pending = undefined;
+    if (pending === undefined) return undefined;
+    const { finite, ...raw } = await pending.read();
+    this.#parts.gpu.throwIfFailed();
+    if (finite !== 1) {
+      const lines = pending.examples.map((e) => e.line).join(', ');
+      throw new RunError(
+        `Step ${pending.step}: the gradient is not finite (norm ${raw.grad_norm}); the step changed nothing. ` +
+          `Its rows are lines ${lines} of ${this.#parts.config.data.train}. Look at them, or lower training.learning_rate.`,
+      );
+    }
+    const metrics: Record<string, number> = {
+      ...raw,
+      learning_rate: pending.lr,
+      epoch: this.plan.epochAt(pending.step),
+    };
+    if ('rewards/chosen' in metrics)
+      metrics['rewards/margins'] = metrics['rewards/chosen'] - metrics['rewards/rejected'];
+    return { step: pending.step, metrics };
+  }
+
+  /** Means over the evaluation rows, named `eval_...`; and pair accuracy and margin by mean log-prob. */
+  async evaluate(): Promise<Record<string, number>> {
+    const total: Record<string, number> = {};
+    const examples = this.#parts.eval;
+    for (const indices of this.#evalBatches()) {
+      const rows = indices.map((i) => examples[i]);
+      const bucket = this.#evalBuckets.get(bucketTokens(this.#shape(examples, indices).tokens));
+      if (bucket === undefined) throw new RangeError('No bucket was planned for an evaluation batch.');
+      const packed = packBatch(rows, bucket.batch.capacity, this.#mismatchedOf(examples, indices));
+      bucket.batch.load(packed, {
+        counts: countsOf(rows),
+        refLogps: joined(indices.map((i) => this.#evalRefs[i])),
+      });
+      this.#programs.begin.run();
+      bucket.program.run();
+      const values = await this.#evalMetrics.snapshot()();
+      for (const [name, value] of Object.entries(values))
+        total[name] = (total[name] ?? 0) + (value * rows.length) / examples.length;
+    }
+    const named = Object.fromEntries(Object.entries(total).map(([name, value]) => [`eval_${name}`, value]));
+    if ('eval_rewards/chosen' in named)
+      named['eval_rewards/margins'] = named['eval_rewards/chosen'] - named['eval_rewards/rejected'];
+    return named;
+  }
+
+  free(): void {
+    const { gpu } = this.#parts;
+    for (const { batch } of [...this.#buckets.values(), ...this.#evalBuckets.values()]) batch.free();
+    for (const tensor of Object.values(this.objectiveState)) freeTensor(gpu, tensor);
+    this.#whole?.free();
+    this.#metrics.free();
+    this.#evalMetrics.free();
+    this.#arena.free();
+  }
+
+  #learningRate(step: number): number {
+    const { training } = this.#parts.config;
+    const warmupSteps = training.warmup_steps ?? Math.ceil(training.warmup_ratio * this.totalSteps);
+    return learningRate(
+      {
+        type: training.lr_scheduler_type,
+        learningRate: training.learning_rate,
+        warmupSteps,
+        totalSteps: this.totalSteps,
+      },
+      step,
+    );
+  }
+
+  #load(batch: MicroBatch, extras: Omit<BatchExtras, 'refLogps'>): Bucket {
+    const { train } = this.#parts;
+    const bucket = this.#buckets.get(bucketTokens(this.plan.shapeOf(batch).tokens));
+    if (bucket === undefined) throw new RangeError('No bucket was planned for a micro-batch.');
+    const packed = packBatch(
+      batch.map((i) => train[i]),
+      bucket.batch.capacity,
+      this.#mismatchedAll(batch),
+    );
+    bucket.batch.load(packed, { ...extras, refLogps: joined(batch.map((i) => this.#trainRefs[i])) });
+    return bucket;
+  }
+
+  #mismatchedAll(indices: readonly number[]): Answer[] | undefined {
+    return this.#mismatchedOf(this.#parts.train, indices);
+  }
+
+  #mismatchedOf(examples: readonly Example[], indices: readonly number[]): Answer[] | undefined {
+    const answers = indices.map((i) => mismatchedOf(this.#parts.objective, examples, i));
+    return answers.every((a) => a !== undefined) ? answers : undefined;
+  }
+
+  #evalBatches(): MicroBatch[] {
+    const { config, eval: examples } = this.#parts;
+    const shapes = examples.map((_, i) => this.#shape(examples, [i]));
+    return cutStep([...examples.keys()], shapes, {
+      stepSize: examples.length,
+      maxExamples: 64,
+      maxTokens: config.training.max_tokens_per_micro_batch,
+    });
+  }
+
+  #shape(examples: readonly Example[], indices: readonly number[]): BatchShape {
+    return indices
+      .map((i) => shapeOf(examples[i], mismatchedOf(this.#parts.objective, examples, i)))
+      .reduce(addShapes);
+  }
+
+  /** Zeroes gradients, metrics and the state's accumulators. */
+  #beginProgram(): Program {
+    return new Program(this.#parts.gpu, this.#arena, 'begin', (recorder) => {
+      for (const slab of this.policy.trained?.slabs ?? []) recordFill(recorder, slab.gradient, 0);
+      recordFill(recorder, this.#metrics.tensor, 0);
+      recordFill(recorder, this.#evalMetrics.tensor, 0);
+      for (const [name, tensor] of Object.entries(this.objectiveState))
+        if (name.startsWith('step.')) recordFill(recorder, tensor, 0);
+    });
+  }
+
+  /** Gradient norm, AdamW, and the objective's state, which moves only when the gradient was finite. */
+  #endProgram(): Program {
+    const { gpu, objective } = this.#parts;
+    return new Program(gpu, this.#arena, 'optimizer', (recorder) => {
+      this.#optimizer.record(recorder);
+      const next = objective.nextState?.(tapeFor(recorder), this.objectiveState) ?? {};
+      for (const [name, value] of Object.entries(next)) {
+        recorder.dispatch({
+          label: 'state_commit',
+          kernel: 'state_commit',
+          bindings: [value, this.#optimizer.norm, this.objectiveState[name]].map(whole),
+          grid: [1, 1],
+        });
+      }
+      this.#metrics.setFrom(recorder, 'grad_norm', this.#optimizer.norm, 0);
+      this.#metrics.setFrom(recorder, 'finite', this.#optimizer.norm, 2);
+    });
+  }
+
+  #moveReferenceProgram(): Program {
+    const { gpu, objective } = this.#parts;
+    return new Program(gpu, this.#arena, 'reference update', (recorder) => {
+      for (const [name, tensor] of this.liveReference) {
+        const parameter = this.policy.trained?.parameters.get(name);
+        parameter?.master.shards.forEach((shard, i) => {
+          recorder.dispatch({
+            label: 'reference_update',
+            kernel: 'reference_update',
+            constants: { WORKGROUP: workgroupSize(recorder) },
+            overrides: { ALPHA: Number(objective.settings.alpha) },
+            bindings: [shard, tensor.shards[i]],
+            grid: gridFor(recorder, shard.byteLength / 4),
+          });
+        });
+      }
+    });
+  }
+}
+
+/** Must the reference run beside the policy? Its logits, or rows that change with the batch, cannot come from a cache. */
+export function needsLiveReference({
+  objective,
+  config,
+}: Pick<TrainerParts, 'objective' | 'config'>): boolean {
+  const { reference, liveReference, mismatched } = objective.needs;
+  if (reference === 'none') return false;
+  return (
+    reference === 'logits' ||
+    liveReference === true ||
+    mismatched === true ||
+    config.reference.mode === 'in_step'
+  );
+}
+
+/** KTO's mismatched completion: the chosen (or only) answer of the next example in the data set. */
+function mismatchedOf(
+  objective: ActiveObjective,
+  examples: readonly Example[],
+  index: number,
+): Answer | undefined {
+  if (!objective.needs.mismatched) return undefined;
+  const other = examples[(index + 1) % examples.length];
+  return other.kind === 'pair' ? other.chosen : other.completion;
+}
+
+function countsOf(examples: readonly Example[]): StepCounts {
+  const chosen = (e: Example) =>
+    e.kind === 'pair' ? e.chosen.ids.length : e.label ? e.completion.ids.length : 0;
+  return {
+    pairs: examples.length,
+    chosenTokens: Math.max(
+      1,
+      examples.reduce((n, e) => n + chosen(e), 0),
+    ),
+    answers: examples.reduce((n, e) => n + (e.kind === 'pair' ? 2 : 1), 0),
+  };
+}
+
+function hasDataWeights(examples: readonly Example[]): boolean {
+  return examples.some(
+    (e) => e.kind === 'pair' && (e.chosen.weights !== undefined || e.rejected.weights !== undefined),
+  );
+}
+
+function joined(parts: readonly (Float32Array | undefined)[]): Float32Array | undefined {
+  const known = parts.filter((p) => p !== undefined);
+  if (known.length === 0) return undefined;
+  const result = new Float32Array(known.reduce((n, p) => n + p.length, 0));
+  let offset = 0;
+  for (const part of known) {
+    result.set(part, offset);
+    offset += part.length;
+  }
+  return result;
+}
+
+/** Reference log-probs of every response token, per example in the order its answers are packed. */
+async function referenceLogps(
+  { gpu, config, reference }: TrainerParts,
+  examples: readonly Example[],
+): Promise<Float32Array[]> {
+  if (reference === undefined) throw new RangeError('There is no reference.');
+  const shapes = examples.map((e) => shapeOf(e));
+  const limits = {
+    stepSize: examples.length,
+    maxExamples: 256,
+    maxTokens: config.training.max_tokens_per_micro_batch,
+  };
+  const batches = cutStep([...examples.keys()], shapes, limits);
+  const sizes = batches.map((b) => b.map((i) => shapes[i]).reduce(addShapes));
+  const arena = new Arena(gpu.memory);
+  const buckets = new Map(
+    [...planBuckets(sizes)].map(([tokens, capacity]) => {
+      const batch = new BatchTensors(gpu, capacity);
+      const into = allocateTensor(gpu, 'reference log-probs', [capacity.rows], 'f32', 'reference');
+      const program = programs.logpsProgram(
+        gpu,
+        arena,
+        reference.loaded.model,
+        reference.adapter,
+        batch,
+        into,
+      );
+      return [tokens, { batch, into, program }];
+    }),
+  );
+  arena.allocate();
+  const results: Float32Array[] = [];
+  for (const [n, indices] of batches.entries()) {
+    const bucket = buckets.get(bucketTokens(sizes[n].tokens));
+    if (bucket === undefined) throw new RangeError('No bucket was planned for a reference batch.');
+    await bucket.program.bind();
+    const rows = indices.map((i) => examples[i]);
+    bucket.batch.load(packBatch(rows, bucket.batch.capacity), { counts: countsOf(rows) });
+    bucket.program.run();
+    const values = new Float32Array(await gpu.read(whole(bucket.into), 0, 4 * sizes[n].rows));
+    let offset = 0;
+    for (const i of indices) {
+      results.push(values.slice(offset, offset + shapes[i].rows));
+      offset += shapes[i].rows;
+    }
+  }
+  for (const { batch, into } of buckets.values()) {
+    batch.free();
+    freeTensor(gpu, into);
+  }
+  arena.free();
+  return results;
+}
