@@ -8,6 +8,7 @@ import type { Gpu } from '../gpu/device.ts';
 import { Arena } from '../gpu/planner.ts';
 import { gridOf, Program } from '../gpu/program.ts';
 import type { Attend, Llama } from '../models/llama.ts';
+import { rolled } from '../ops/attention.ts';
 import { tapeFor } from '../ops/index.ts';
 import { linear } from '../ops/linear.ts';
 import { type SamplingOptions, sampleToken } from './sampling.ts';
@@ -166,7 +167,10 @@ class Decoder {
       tape.recorder.dispatch({
         label: 'attention_cached',
         kernel: 'attention_cached',
-        conditions: { WINDOWED: config.slidingWindow !== undefined },
+        conditions: {
+          WINDOWED: config.slidingWindow !== undefined,
+          ROLLED: rolled(tape.recorder, config.headDim),
+        },
         constants: { WORKGROUP: workgroup, HEAD4: config.headDim / 4 },
         overrides: {
           HEADS: config.heads,

@@ -114,6 +114,14 @@ export const attention: Op<AttentionAttributes> = {
   },
 };
 
+/**
+ * Whether loops over a head stay loops. A GPU wants them unrolled, with the head in registers; so does a CPU adapter for
+ * short heads. For long ones its compiler takes seconds to minutes, and the result is no faster.
+ */
+export function rolled(recorder: Recorder, headDim: number): boolean {
+  return recorder.gpu.isCpu && headDim > 16;
+}
+
 function variant(
   kernel: string,
   recorder: Recorder,
@@ -122,7 +130,11 @@ function variant(
   return {
     label: kernel,
     kernel,
-    conditions: { WINDOWED: window !== undefined, SOFTCAP: softcap !== undefined },
+    conditions: {
+      WINDOWED: window !== undefined,
+      SOFTCAP: softcap !== undefined,
+      ROLLED: rolled(recorder, headDim),
+    },
     constants: { HEAD4: headDim / 4, WORKGROUP: workgroupSize(recorder) },
     overrides: {
       HEADS: heads,

@@ -22,7 +22,7 @@ export const rmsNorm: Op<RmsNormAttributes> = {
       kernel: 'rms_norm_forward',
       conditions: { VEC4: width % 4 === 0 },
       constants: { WORKGROUP: workgroupSize(recorder) },
-      overrides: { H: width, EPS: eps },
+      overrides: { EPS: eps },
       bindings: [x, w, y, r].map(whole),
       grid: gridFor(recorder, rows),
     });
@@ -41,7 +41,6 @@ export const rmsNorm: Op<RmsNormAttributes> = {
         kernel: 'rms_norm_backward_input',
         conditions: { VEC4: width % 4 === 0, ACCUMULATE: accumulate },
         constants,
-        overrides: { H: width },
         bindings: [x, w, r, dy, tensor].map(whole),
         grid: gridFor(recorder, rows),
       });

@@ -14,34 +14,35 @@ beforeAll(async () => {
 
 const attributes = () => ({});
 
+// On a CPU adapter each new shape costs the compilation of five kernels: shapes are few, and chosen for their edges.
 describe("linear is PyTorch's x wᵀ", () => {
-  for (const fixture of fixturesOf('matmul')) {
-    // The fixture's weights are exact in 16 bits, so that all dtypes must give the same numbers.
-    it.each(['f32', 'f16', 'bf16'] as const)(`${fixture.name}, weights in %s`, async (w) => {
-      await checkFixture(gpu, fixture, ['x', 'w'], ['y'], { op: linear, attributes, dtypes: { w } });
+  it.each(fixturesOf('matmul').map((f) => [f.name, f] as const))('%s', async (_name, fixture) => {
+    await checkFixture(gpu, fixture, ['x', 'w'], ['y'], { op: linear, attributes });
+  });
+
+  // The fixture's weights are exact in 16 bits, so that all dtypes must give the same numbers.
+  const ragged = fixturesOf('matmul').filter((f) => ['31x33x17', '33x172x64'].includes(f.name));
+  for (const fixture of ragged) {
+    it.each(['f16', 'bf16'] as const)(`${fixture.name}, weights in %s`, async (w) => {
+      const c = { op: linear, attributes, dtypes: { w }, leavesOnly: true };
+      await checkFixture(gpu, fixture, ['x', 'w'], ['y'], c);
     });
   }
 });
 
 describe('linear against finite differences', () => {
-  it.each([
-    [1, 3, 1],
-    [5, 8, 9],
-    [4, 4, 8],
-    [9, 6, 17],
-    [13, 12, 5],
-  ])('%i x %i x %i', async (t, k, n) => {
-    await checkOp(gpu, { op: linear, inputs: [gridValues(1, [t, k]), gridValues(2, [n, k])], attributes });
+  it('a ragged shape', async () => {
+    await checkOp(gpu, { op: linear, inputs: [gridValues(1, [9, 6]), gridValues(2, [17, 6])], attributes });
   });
 
+  const inputs = [gridValues(1, [13, 8]), gridValues(2, [5, 8]), gridValues(3, [13, 5])];
+
   it('with a residual and a scale, which the residual escapes', async () => {
-    const inputs = [gridValues(1, [5, 8]), gridValues(2, [3, 8]), gridValues(3, [5, 3])];
     await checkOp(gpu, { op: linear, inputs, attributes: () => ({ scale: 2.5 }) });
   });
 
   it('of a frozen weight: only x and the residual get a gradient', async () => {
-    const inputs = [gridValues(1, [5, 8]), gridValues(2, [3, 8]), gridValues(3, [5, 3])];
-    await checkOp(gpu, { op: linear, inputs, attributes, differentiate: [0, 2] });
+    await checkOp(gpu, { op: linear, inputs, attributes: () => ({ scale: 2.5 }), differentiate: [0, 2] });
   });
 });
 
@@ -58,6 +59,6 @@ describe('linear widens 16-bit weights exactly', () => {
       data: Float64Array.from({ length: k * k }, (_, i) => (i % (k + 1) === 0 ? 1 : 0)),
     };
     const inputs = [x, halfValues(dtype, [9, k])];
-    await checkOp(gpu, { op: linear, inputs, attributes, differentiate: [0], tolerance: 1e-6 });
+    await checkOp(gpu, { op: linear, inputs, attributes, differentiate: [], tolerance: 1e-6 });
   });
 });
