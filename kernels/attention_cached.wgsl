@@ -40,9 +40,9 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
 
   var largest = -3.4e38;
   var total = 0.0;
-  var first = 0u;
-  @if(WINDOWED) first = position + 1u - min(position + 1u, WINDOW);
-  for (var j = first; j <= position; j++) {
+  var oldest = 0u;
+  @if(WINDOWED) oldest = position + 1u - min(position + 1u, WINDOW);
+  for (var j = oldest; j <= position; j++) {
     let place = ((sequence * LENGTH + j) * KV_HEADS + kv_head) * HEAD4;
     var score = 0.0;
     for (var d = first; d < HEAD4; d++) { score += dot(query[d], keys[place + d]); }

@@ -8,7 +8,7 @@ import { numberFrom, repeated, wholeNumber } from './options.ts';
 interface Options extends GlobalOptions {
   readonly model: string;
   readonly adapterDir?: string;
-  readonly prompt: string[];
+  readonly prompt?: string[];
   readonly prompts?: string;
   readonly maxNewTokens: number;
   readonly temperature: number;
@@ -30,7 +30,7 @@ export function addGenerate(program: Command, cli: Cli): void {
     )
     .requiredOption('--model <DIR>', 'model directory')
     .option('--adapter-dir <DIR>', 'directory of a PEFT LoRA adapter for that model')
-    .option('--prompt <TEXT>', 'text to continue; repeatable', repeated, [])
+    .option('--prompt <TEXT>', 'text to continue; repeatable', repeated)
     .option('--prompts <FILE>', "rows with a 'prompt', text or a list of messages; JSON or JSON Lines")
     .option('--max-new-tokens <COUNT>', 'most tokens per continuation', wholeNumber(1), 128)
     .option(
@@ -64,7 +64,7 @@ Examples:
 ${EXIT_CODES}`,
     )
     .action(async (_: unknown, command: Command) => {
-      const { prompt, prompts, out, ...options } = command.optsWithGlobals<Options>();
+      const { prompt = [], prompts, out, ...options } = command.optsWithGlobals<Options>();
       if (prompt.length === 0 && prompts === undefined) {
         throw new InputError('There is nothing to continue; give --prompt TEXT or --prompts FILE.');
       }

@@ -5,7 +5,7 @@ import { EXIT_CODES } from './failure.ts';
 import { repeated, wholeNumber } from './options.ts';
 
 interface Options extends GlobalOptions {
-  readonly set: string[];
+  readonly set?: string[];
   readonly rows: number;
 }
 
@@ -20,7 +20,7 @@ export function addPreview(program: Command, cli: Cli): void {
         'or answers cut by max_length before you train.',
     )
     .argument('<CONFIG.yaml>', 'configuration whose data, model and objective are used')
-    .option('--set <KEY=VALUE>', 'override a key, as train does; repeatable', repeated, [])
+    .option('--set <KEY=VALUE>', 'override a key, as train does; repeatable', repeated)
     .option('--rows <COUNT>', 'rows to show', wholeNumber(1), 2)
     .addHelpText(
       'after',
@@ -32,7 +32,7 @@ Examples:
 ${EXIT_CODES}`,
     )
     .action(async (file: string, _: unknown, command: Command) => {
-      const { set, rows } = command.optsWithGlobals<Options>();
+      const { set = [], rows } = command.optsWithGlobals<Options>();
       const { previewRows } = await import('./preview.ts');
       for await (const text of previewRows((await cli.runtime()).files, file, { set, rows })) cli.out(text);
     });

@@ -15,14 +15,14 @@ interface Options extends GlobalOptions {
   readonly data: string;
   readonly out: string;
   readonly objective?: string;
-  readonly settings: Record<string, unknown>;
+  readonly settings?: Record<string, unknown>;
   readonly bmc?: true;
   readonly bmcDelta: number;
   readonly bmcDiff: BmcSettings['diff'];
   readonly bmcReferenceWeights: BmcSettings['reference_weights'];
   readonly maxLength?: number;
   readonly truncation: Truncation;
-  readonly columns: Columns;
+  readonly columns?: Columns;
   readonly format: DataFormat;
 }
 
@@ -48,7 +48,6 @@ export function addScore(program: Command, cli: Cli): void {
       '--settings <NAME=VALUE>',
       "one of the objective's settings, such as beta=0.1; repeatable",
       assignments,
-      {},
     )
     .option('--bmc', "write BMC's token weights, and weight the contributions by them")
     .option('--bmc-delta <NUMBER>', 'upper bound of the confidence weight', numberFrom(0), 2)
@@ -72,12 +71,7 @@ export function addScore(program: Command, cli: Cli): void {
         .choices(['keep_start', 'keep_end'])
         .default('keep_start'),
     )
-    .option(
-      '--columns <FIELD=NAME>',
-      'read a field from a column of another name; repeatable',
-      assignments,
-      {},
-    )
+    .option('--columns <FIELD=NAME>', 'read a field from a column of another name; repeatable', assignments)
     .addOption(
       new Option('--format <FORM>', 'form of the rows').choices(['auto', 'trl', 'sharegpt']).default('auto'),
     )
@@ -94,7 +88,7 @@ ${EXIT_CODES}`,
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals<Options>();
       const scoreFile = await engine('scoreFile');
-      const { objective, settings, bmc } = options;
+      const { objective, settings = {}, columns = {}, bmc } = options;
       const weights: BmcSettings = {
         delta: options.bmcDelta,
         diff: options.bmcDiff,
@@ -109,7 +103,7 @@ ${EXIT_CODES}`,
         bmc: bmc ? weights : undefined,
         maxLength: options.maxLength,
         truncation: options.truncation,
-        columns: options.columns,
+        columns,
         format: options.format,
         adapter: options.adapter,
       });

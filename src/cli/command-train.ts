@@ -2,7 +2,6 @@
 import type { Command } from 'commander';
 import { configKeysText } from './config-keys.ts';
 import type { Cli, GlobalOptions } from './context.ts';
-import { engine } from './engine.ts';
 import { EXIT, EXIT_CODES } from './failure.ts';
 import { listenForInterrupt } from './interrupt.ts';
 import { repeated } from './options.ts';
@@ -10,7 +9,7 @@ import { preflight } from './preflight.ts';
 import { progressHooks } from './progress.ts';
 
 interface Options extends GlobalOptions {
-  readonly set: string[];
+  readonly set?: string[];
   readonly resume?: string | true;
 }
 
@@ -25,13 +24,11 @@ export function addTrain(program: Command, cli: Cli): void {
         'stops at once. Paths in the configuration are relative to the current directory.',
     )
     .argument('<CONFIG.yaml>', 'configuration; its keys are listed below')
+    .option('--set <KEY=VALUE>', 'override a key, such as training.learning_rate=5e-7; repeatable', repeated)
     .option(
-      '--set <KEY=VALUE>',
-      'override a key, such as training.learning_rate=5e-7; repeatable',
-      repeated,
-      [],
+      '--resume [CHECKPOINT]',
+      'behind CONFIG.yaml: continue from the last checkpoint in output_dir, or from the one named',
     )
-    .option('--resume [CHECKPOINT]', 'continue from the last checkpoint in output_dir, or from the one named')
     .addHelpText(
       'after',
       () => `
@@ -46,10 +43,10 @@ ${configKeysText()}
 ${EXIT_CODES}`,
     )
     .action(async (file: string, _: unknown, command: Command) => {
-      const { set, resume, adapter } = command.optsWithGlobals<Options>();
+      const { set = [], resume, adapter } = command.optsWithGlobals<Options>();
       const runtime = await cli.runtime();
       const { config } = await preflight(runtime, file, { set, adapter, resume: resume !== undefined });
-      const train = await engine('train');
+      const { train } = await import('../train/train.ts');
       const interrupt = listenForInterrupt(() =>
         hooks.note('Finishing this step and writing a checkpoint. Ctrl-C again stops at once.'),
       );

@@ -6,7 +6,7 @@ import { repeated } from './options.ts';
 import { FIRST_ROWS, preflight } from './preflight.ts';
 
 interface Options extends GlobalOptions {
-  readonly set: string[];
+  readonly set?: string[];
   readonly resume?: boolean;
 }
 
@@ -21,7 +21,7 @@ export function addValidate(program: Command, cli: Cli): void {
         'and column. "prefgrad train --help" lists the keys.',
     )
     .argument('<CONFIG.yaml>', 'configuration to check')
-    .option('--set <KEY=VALUE>', 'override a key before checking, as train does; repeatable', repeated, [])
+    .option('--set <KEY=VALUE>', 'override a key before checking, as train does; repeatable', repeated)
     .option('--resume', 'check for a run that is to be continued: output_dir may be in use')
     .addHelpText(
       'after',
@@ -33,7 +33,7 @@ Examples:
 ${EXIT_CODES}`,
     )
     .action(async (file: string, _: unknown, command: Command) => {
-      const { set, adapter, resume = false } = command.optsWithGlobals<Options>();
+      const { set = [], adapter, resume = false } = command.optsWithGlobals<Options>();
       const runtime = await cli.runtime();
       const { facts } = await preflight(runtime, file, { set, adapter, resume });
       cli.out(`${file} is valid.\n${facts.map((fact) => `  ${fact}\n`).join('')}`);

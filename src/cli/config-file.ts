@@ -56,12 +56,15 @@ export function parseConfig(text: string, file: string, overrides: readonly stri
   const { config, problems } = readTrainConfig(values);
   const listed = problems.map(({ path, message }) => ({ where: locate(path), key: path.join('.'), message }));
   listed.sort((a, b) => inFileOrder(a.where, b.where));
-  const lists = [
-    ...wrong,
-    ...listed.map((p) => [p.where, p.key, p.message].filter((s) => s !== '').join(': ')),
-  ];
+  const lists = [...wrong, ...listed.map(problemText)];
   if (config === undefined || lists.length > 0) fail(file, lists);
   return { config, locate };
+}
+
+/** 'WHERE: KEY: MESSAGE'; a `--set` names its key already. */
+function problemText({ where, key, message }: { where: string; key: string; message: string }): string {
+  const isNamed = key === '' || where === `--set ${key}`;
+  return isNamed ? `${where}: ${message}` : `${where}: ${key}: ${message}`;
 }
 
 function fail(file: string, problems: readonly string[]): never {

@@ -5,8 +5,6 @@ import type { DataFormat } from '../data/rows.ts';
 import type { Truncation } from '../data/truncation.ts';
 import type { BmcSettings } from '../objectives/bmc.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import type { TrainConfig } from '../train/config.ts';
-import type { RunSummary, TrainHooks } from '../train/hooks.ts';
 
 export interface ScoreOptions {
   readonly model: string;
@@ -25,12 +23,6 @@ export interface ScoreOptions {
 }
 
 interface Engine {
-  train(
-    runtime: Runtime,
-    config: TrainConfig,
-    hooks: TrainHooks,
-    options: { readonly resume: string | true | undefined },
-  ): Promise<RunSummary>;
   scoreFile(runtime: Runtime, options: ScoreOptions): Promise<DataReport>;
   evaluateObjectivesFile(
     runtime: Runtime,
@@ -39,7 +31,6 @@ interface Engine {
 }
 
 const MODULES: Readonly<Record<keyof Engine, string>> = {
-  train: '../train/train.ts',
   scoreFile: '../evaluate/score.ts',
   evaluateObjectivesFile: '../evaluate/objectives-file.ts',
 };

@@ -130,7 +130,8 @@ async function readFirstRows(
 async function checkFree(files: FileSystem, path: string): Promise<void> {
   if (!(await files.exists(path))) return;
   if (!(await files.isDirectory(path))) throw new InputError(`${path} is a file, not a directory`);
-  const names = await files.list(path);
+  // Whether a lock is stale only its taker can tell.
+  const names = (await files.list(path)).filter((name) => name !== '.lock');
   if (names.length === 0) return;
   const shown = names.slice(0, 3).join(', ') + (names.length > 3 ? ', ...' : '');
   throw new InputError(

@@ -1,4 +1,5 @@
 /** Says what is wrong with a value: what was found, what is allowed, and for an unknown key the nearest known one. */
+import { distance } from 'fastest-levenshtein';
 import { z } from 'zod';
 import { nearest } from '../nearest.ts';
 
@@ -103,7 +104,11 @@ function child(schema: ValueSchema | undefined, key: string | number): ValueSche
 function unknownKey(key: string, schema: ValueSchema | undefined): string {
   const known = keysOf(schema);
   if (known.length === 0) return 'there is no such key, and none is expected here';
-  return `there is no such key; did you mean ${nearest(key, known)}?`;
+  // People shorten names: 'batch_size' is nearer to 'per_device_train_batch_size' than edits say.
+  const longer = known.filter((name) => name.includes(key));
+  const guess = nearest(key, longer.length > 0 ? longer : known);
+  const isSure = distance(key, guess) <= Math.max(2, key.length / 2);
+  return `there is no such key; did you mean ${guess}?${isSure ? '' : ` Known: ${known.join(', ')}`}`;
 }
 
 function valueAt(raw: unknown, keys: readonly (string | number)[]): unknown {

@@ -20,7 +20,7 @@ export function objectiveProblems(raw: unknown): ConfigProblem[] {
   return [
     ...settingsProblems(objective, choice),
     ...weightProblems(objective, choice),
-    ...referenceProblems(objective, choice, group(raw, 'reference') ?? {}),
+    ...referenceProblems(objective, choice, group(raw, 'reference') ?? {}, group(raw, 'lora') !== undefined),
   ];
 }
 
@@ -44,7 +44,7 @@ function weightProblems(objective: RegisteredObjective, choice: Group): ConfigPr
   ];
 }
 
-function referenceProblems(objective: RegisteredObjective, choice: Group, reference: Group): ConfigProblem[] {
+function referenceProblems(objective: RegisteredObjective, choice: Group, reference: Group, hasLora: boolean): ConfigProblem[] {
   if (!objective.settings.safeParse(choice.settings ?? {}).success) return [];
   const { needs } = objective.bind(choice.settings ?? {});
   const problems: ConfigProblem[] = [];
@@ -52,9 +52,20 @@ function referenceProblems(objective: RegisteredObjective, choice: Group, refere
     const message = `${objective.name} uses no reference model; remove this key, or choose an objective that does`;
     problems.push({ path: ['reference', 'model'], message });
   }
-  if (needs.liveReference && reference.mode === 'precompute') {
-    const message = `the reference of ${objective.name} follows the policy, so it cannot be precomputed; expected auto or in_step`;
+  const uncached = needs.liveReference
+    ? `the reference of ${objective.name} follows the policy`
+    : needs.reference === 'logits'
+      ? `${objective.name} needs the reference's logits`
+      : needs.mismatched
+        ? `${objective.name} needs the reference on completions of other prompts`
+        : undefined;
+  if (uncached !== undefined && reference.mode === 'precompute') {
+    const message = `${uncached}, so it cannot be precomputed; expected auto or in_step`;
     problems.push({ path: ['reference', 'mode'], message });
+  }
+  if (needs.liveReference && hasLora) {
+    const message = `the reference of ${objective.name} follows the policy, which needs full fine-tuning; remove this group`;
+    problems.push({ path: ['lora'], message });
   }
   return problems;
 }

@@ -1,0 +1,100 @@
+import { PassThrough } from 'node:stream';
+import { describe, expect, it, vi } from 'vitest';
+import { listenForInterrupt } from '../../src/cli/interrupt.ts';
+import { progressHooks } from '../../src/cli/progress.ts';
+import { bytes, duration, metric } from '../../src/cli/units.ts';
+import type { StepInfo } from '../../src/train/hooks.ts';
+
+const start = { totalSteps: 20, firstStep: 0, adapter: 'mesa llvmpipe', predictedPeakBytes: 3 * 2 ** 20 };
+const step = (n: number): StepInfo => ({
+  step: n,
+  metrics: { loss: 0.6789123, 'rewards/accuracies': 0.5, 'rewards/margins': 0.01234 },
+  tokensPerSecond: 1234.4,
+  secondsLeft: 75,
+  log: n % 10 === 0,
+});
+
+describe('progress without a terminal', () => {
+  it('is one line per logged step, and what happens besides', () => {
+    let text = '';
+    const hooks = progressHooks({ write: (t) => (text += t), terminal: undefined }, () => false);
+    hooks.start(start);
+    for (let n = 1; n <= 10; n++) hooks.step(step(n));
+    hooks.checkpoint('out/checkpoint-10');
+    expect(text).toBe(
+      'Adapter: mesa llvmpipe\nPredicted peak memory: 3.0 MiB\n' +
+        'step 10/20 | loss 0.6789 | rewards/accuracies 0.5 | rewards/margins 0.01234 | 1234 tokens/s | 1m15s left\n' +
+        'Checkpoint: out/checkpoint-10\n',
+    );
+  });
+
+  it('ends with metrics before and after, samples and files', () => {
+    let text = '';
+    const hooks = progressHooks({ write: (t) => (text += t), terminal: undefined }, () => false);
+    hooks.finish({
+      outcome: 'finished',
+      step: 20,
+      totalSteps: 20,
+      seconds: 61,
+      peakBytes: 2 ** 21,
+      before: { 'eval/rewards/accuracies': 0 },
+      after: { 'eval/rewards/accuracies': 0.75 },
+      samples: [{ prompt: 'Once', before: 'a\ncat', after: 'a dog' }],
+      files: [{ what: 'Model', path: 'out/model' }],
+    });
+    expect(text).toContain('Finished 20 of 20 steps in 1m01s; peak memory 2.0 MiB.');
+    expect(text).toMatch(/eval\/rewards\/accuracies +0 +0\.75\n/);
+    expect(text).toContain('Prompt: Once\n  before: a cat\n  after:  a dog\n\nModel: out/model\n');
+  });
+});
+
+describe('progress on a terminal', () => {
+  it('is a bar with lines above it', () => {
+    const stream = Object.assign(new PassThrough(), { isTTY: true, columns: 160, rows: 40 });
+    let drawn = '';
+    stream.on('data', (chunk: Buffer) => (drawn += chunk.toString()));
+    const terminal = Object.assign(stream, {
+      cursorTo: () => true,
+      moveCursor: () => true,
+      clearLine: () => true,
+    }) as unknown as NodeJS.WriteStream;
+    let text = '';
+    const hooks = progressHooks({ write: (t) => (text += t), terminal }, () => false);
+    hooks.start(start);
+    hooks.step(step(5));
+    hooks.note('a note');
+    hooks.close();
+    hooks.close();
+    expect(text).toContain('Adapter: mesa llvmpipe');
+    expect(drawn).toContain('a note\n');
+    expect(drawn).toContain('5/20 | loss 0.6789 | rewards/accuracies 0.5');
+    expect(drawn).toContain('1m15s left');
+  });
+});
+
+describe('Ctrl-C', () => {
+  it('asks to stop first, and ends the process at the second time', () => {
+    const announce = vi.fn();
+    const exit = vi.fn();
+    const interrupt = listenForInterrupt(announce, exit);
+    try {
+      expect(interrupt.requested).toBe(false);
+      process.emit('SIGINT');
+      expect(interrupt.requested).toBe(true);
+      expect(announce).toHaveBeenCalledOnce();
+      expect(exit).not.toHaveBeenCalled();
+      process.emit('SIGINT');
+      expect(exit).toHaveBeenCalledWith(130);
+    } finally {
+      interrupt.release();
+    }
+  });
+});
+
+describe('numbers', () => {
+  it('are short', () => {
+    expect([0, 1536, 5 * 2 ** 30].map(bytes)).toEqual(['0 B', '1.5 KiB', '5.0 GiB']);
+    expect([9.4, 75, 3725, Number.NaN].map(duration)).toEqual(['9s', '1m15s', '1h02m', '?']);
+    expect([0, 0.123456, 1e-7, undefined].map(metric)).toEqual(['0', '0.1235', '1.00e-7', '-']);
+  });
+});
