@@ -1,7 +1,8 @@
 /** Shows a training run: a bar on a terminal, a line per `logging_steps` anywhere else, and a summary at the end. */
 import { MultiBar, type SingleBar } from 'cli-progress';
+import { formatBytes } from '../gpu/memory.ts';
 import type { Metrics, RunStart, RunSummary, StepInfo, TrainHooks } from '../train/hooks.ts';
-import { bytes, duration, metric } from './units.ts';
+import { duration, metric } from './units.ts';
 
 /** Where progress goes. */
 export interface Screen {
@@ -38,7 +39,7 @@ export function progressHooks(screen: Screen, shouldStop: () => boolean): Progre
     start(info: RunStart) {
       total = info.totalSteps;
       line(`Adapter: ${info.adapter}`);
-      line(`Predicted peak memory: ${bytes(info.predictedPeakBytes)}`);
+      line(`Predicted peak memory: ${formatBytes(info.predictedPeakBytes)}`);
       if (info.firstStep > 0) line(`Resuming after step ${info.firstStep} of ${total}.`);
       bar?.start(total, info.firstStep);
     },
@@ -72,7 +73,7 @@ export function summaryText(summary: RunSummary): string {
   const { step, totalSteps, seconds, peakBytes, before = {}, after, samples = [], files } = summary;
   const verb = summary.outcome === 'finished' ? 'Finished' : 'Interrupted after';
   const lines = [
-    `${verb} ${step} of ${totalSteps} steps in ${duration(seconds)}; peak memory ${bytes(peakBytes)}.`,
+    `${verb} ${step} of ${totalSteps} steps in ${duration(seconds)}; peak memory ${formatBytes(peakBytes)}.`,
   ];
   if (after !== undefined) {
     const names = Object.keys(after);

@@ -1,13 +1,5 @@
 /** Numbers as people read them. */
 
-/** 1536 -> '1.5 KiB'. */
-export function bytes(count: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let [value, unit] = [count, 0];
-  while (value >= 1024 && unit < units.length - 1) [value, unit] = [value / 1024, unit + 1];
-  return `${unit === 0 || value >= 100 ? value.toFixed(0) : value.toFixed(1)} ${units[unit]}`;
-}
-
 /** 3725 -> '1h02m', 75 -> '1m15s', 9.4 -> '9s'; '?' where nothing is known yet. */
 export function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return '?';

@@ -1,6 +1,6 @@
 /** What the schema of single keys cannot say: rules of the objective in use, and rules between keys. */
 import { nearest } from '../nearest.ts';
-import type { RegisteredObjective } from '../objectives/objective.ts';
+import type { Needs, RegisteredObjective } from '../objectives/objective.ts';
 import { objectives } from '../objectives/registry.ts';
 import { type ConfigProblem, problemsOf } from './config-problems.ts';
 
@@ -44,7 +44,12 @@ function weightProblems(objective: RegisteredObjective, choice: Group): ConfigPr
   ];
 }
 
-function referenceProblems(objective: RegisteredObjective, choice: Group, reference: Group, hasLora: boolean): ConfigProblem[] {
+function referenceProblems(
+  objective: RegisteredObjective,
+  choice: Group,
+  reference: Group,
+  hasLora: boolean,
+): ConfigProblem[] {
   if (!objective.settings.safeParse(choice.settings ?? {}).success) return [];
   const { needs } = objective.bind(choice.settings ?? {});
   const problems: ConfigProblem[] = [];
@@ -52,13 +57,7 @@ function referenceProblems(objective: RegisteredObjective, choice: Group, refere
     const message = `${objective.name} uses no reference model; remove this key, or choose an objective that does`;
     problems.push({ path: ['reference', 'model'], message });
   }
-  const uncached = needs.liveReference
-    ? `the reference of ${objective.name} follows the policy`
-    : needs.reference === 'logits'
-      ? `${objective.name} needs the reference's logits`
-      : needs.mismatched
-        ? `${objective.name} needs the reference on completions of other prompts`
-        : undefined;
+  const uncached = whyNotCached(objective.name, needs);
   if (uncached !== undefined && reference.mode === 'precompute') {
     const message = `${uncached}, so it cannot be precomputed; expected auto or in_step`;
     problems.push({ path: ['reference', 'mode'], message });
@@ -68,6 +67,14 @@ function referenceProblems(objective: RegisteredObjective, choice: Group, refere
     problems.push({ path: ['lora'], message });
   }
   return problems;
+}
+
+/** Why log-probs of the reference cannot be computed once, before training. */
+function whyNotCached(name: string, needs: Needs): string | undefined {
+  if (needs.liveReference) return `the reference of ${name} follows the policy`;
+  if (needs.reference === 'logits') return `${name} needs the reference's logits`;
+  if (needs.mismatched) return `${name} needs the reference on completions of other prompts`;
+  return undefined;
 }
 
 /** Keys that would do nothing without another one. */
