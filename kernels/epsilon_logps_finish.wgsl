@@ -1,15 +1,17 @@
 // epsilon_logps_finish: the token's log-probs under policy and reference, and what the perturbation changes
 //
-//   logps, ref_logps, plus = log p+ - log p, minus = log p - log p-, lse of the policy: [ROWS] f32, overwritten
+//   log p = z_y - m - log S;   log pref = z_y - d_y - n - log R
+//   log p+ - log p = E d_y - log1p(A+ / S);   log p - log p- = E d_y + log1p(A- / S)
 //
-//   With t the target's logit, m the maximum and s the sum of a stream:
-//     log p+ - log p = (t+ - t) - (m+ - m) - log(s+ / s)
-//   which keeps the small difference that a subtraction of two log-probs would round away.
+//   state: [ROWS, 2] vec4f as epsilon_logps_chunk_forward leaves it
+//   logps, ref_logps, plus, minus, lse of the policy: [ROWS] f32, overwritten. plus and minus are exactly 0 where z = r.
 //
 // One invocation per row.
 import package::grid::invocation_index;
 import package::math::log1p;
 import constants::WORKGROUP;
+
+override E: f32;
 
 @group(0) @binding(0) var<storage, read> state: array<vec4f>;
 @group(0) @binding(1) var<storage, read_write> logps: array<f32>;
@@ -22,17 +24,16 @@ import constants::WORKGROUP;
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
   let row = invocation_index(id, workgroups, WORKGROUP);
   if (row >= arrayLength(&logps)) { return; }
-  let m = state[3u * row];
-  let s = state[3u * row + 1u];
-  let t = state[3u * row + 2u];
-  logps[row] = (t.x - m.x) - log(s.x);
-  ref_logps[row] = (t.y - m.y) - log(s.y);
-  plus[row] = ((t.z - t.x) - (m.z - m.x)) - log_ratio(s.z, s.x);
-  minus[row] = ((t.x - t.w) - (m.x - m.w)) - log_ratio(s.x, s.w);
-  lse[row] = m.x + log(s.x);
-}
-
-/// log(a / b), exactly 0 for equal sums.
-fn log_ratio(a: f32, b: f32) -> f32 {
-  return log1p((a - b) / b);
+  let policy = state[2u * row];
+  let reference = state[2u * row + 1u];
+  let z = reference.z;
+  let d = reference.w;
+  let log_sum = log(policy.y);
+  logps[row] = (z - policy.x) - log_sum;
+  lse[row] = policy.x + log_sum;
+  ref_logps[row] = ((z - d) - reference.x) - log(reference.y);
+  // The ratios are means of expm1 and above -1; rounding may reach it.
+  let change = max(policy.zw / policy.y, vec2f(-0.9999999));
+  plus[row] = E * d - log1p(change.x);
+  minus[row] = E * d + log1p(change.y);
 }

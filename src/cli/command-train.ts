@@ -55,7 +55,7 @@ ${EXIT_CODES}`,
       try {
         const summary = await train(runtime, config, hooks, { resume });
         if (summary.outcome === 'interrupted') {
-          cli.err(`Interrupted. Continue with: prefgrad train ${file} --resume\n`);
+          cli.err(`Continue with: ${resumeCommand(file, set, adapter)}\n`);
           cli.exitCode = EXIT.interrupted;
         }
       } finally {
@@ -63,4 +63,13 @@ ${EXIT_CODES}`,
         interrupt.release();
       }
     });
+}
+
+/** The command that continues this run, to be pasted into a shell. */
+export function resumeCommand(file: string, set: readonly string[], adapter: string | undefined): string {
+  const quoted = (text: string) =>
+    /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+  const chosen = adapter === undefined ? [] : ['--adapter', adapter];
+  const words = [file, ...set.flatMap((override) => ['--set', override]), ...chosen];
+  return `prefgrad train ${words.map(quoted).join(' ')} --resume`;
 }

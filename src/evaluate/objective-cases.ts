@@ -2,14 +2,7 @@
  * `prefgrad objectives --evaluate`: computes the cases of a golden file with the production kernels and the very graph
  * that training runs. Logits go in as hidden states with an identity head.
  */
-import {
-  allocateTensor,
-  download,
-  freeTensor,
-  type Tensor,
-  upload,
-  whole,
-} from '../autograd/tensor.ts';
+import { allocateTensor, download, freeTensor, type Tensor, upload, whole } from '../autograd/tensor.ts';
 import { type DifferenceMethod, tokenDifferences } from '../data/differences.ts';
 import { InputError } from '../errors.ts';
 import type { Gpu } from '../gpu/device.ts';
@@ -114,7 +107,7 @@ export async function evaluateCase(
     tokenWeights: constant('token weights', 1 / chosenTokens),
     desirable: constant('desirable', 0.5 / pairs.length),
     undesirable: constant('undesirable', 0.5 / pairs.length),
-    uniforms: onGpu('uniforms', [pairs.length], uniformsForFirst(pairs, request)),
+    gumbels: onGpu('gumbels', [pairs.length], noiseForFirst(pairs, request)),
     training: true,
   };
   const state: ObjectiveState = Object.fromEntries(
@@ -256,11 +249,8 @@ function identity(size: number): Float32Array<ArrayBuffer> {
   return Float32Array.from({ length: size * size }, (_, i) => (i % (size + 1) === 0 ? 1 : 0));
 }
 
-/**
- * Uniform numbers under which beta-DPO draws the first pairs, as the golden file has it: u_i = exp(-w_i (i + 1)) gives
- * the priorities log(u_i) / w_i = -(i + 1).
- */
-function uniformsForFirst(pairs: readonly CasePair[], { hp }: CaseRequest): Float32Array<ArrayBuffer> {
+/** Gumbel noise under which beta-DPO draws the first pairs, as the golden file has it: priorities log w + g = -i. */
+function noiseForFirst(pairs: readonly CasePair[], { hp }: CaseRequest): Float32Array<ArrayBuffer> {
   const gap = (pair: CasePair) =>
     sumLogps(pair, 'policy', 'chosen') -
     sumLogps(pair, 'policy', 'rejected') -
@@ -272,7 +262,7 @@ function uniformsForFirst(pairs: readonly CasePair[], { hp }: CaseRequest): Floa
   const momentum = Number(hp.momentum ?? 0.9);
   const m = momentum * Number(hp.gap_mean_before ?? 0) + (1 - momentum) * mean;
   const s = momentum * Number(hp.gap_std_before ?? 0) + (1 - momentum) * deviation;
-  return Float32Array.from(gaps, (g, i) => Math.exp(-Math.exp(-0.5 * ((g - m) / s) ** 2) * (i + 1)));
+  return Float32Array.from(gaps, (g, i) => 0.5 * ((g - m) / s) ** 2 - i);
 }
 
 function sumLogps(pair: CasePair, who: 'policy' | 'ref', side: 'chosen' | 'rejected'): number {

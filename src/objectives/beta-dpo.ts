@@ -9,11 +9,14 @@
  */
 import { z } from 'zod';
 import { detach, type Tensor, temporary, whole } from '../autograd/tensor.ts';
-import type { Recorder } from '../gpu/program.ts';
+import { gridFor, workgroupSize } from '../ops/launch.ts';
 import { logRatioGap } from './dpo.ts';
 import { likelihoods } from './likelihoods.ts';
-import { defineObjective } from './objective.ts';
+import { defineObjective, type ObjectiveInputs, type ObjectiveState } from './objective.ts';
 import { betaSetting } from './shared.ts';
+
+/** beta' never falls below this. */
+const SMALLEST_BETA = 1e-3;
 
 export const betaDpo = defineObjective({
   name: 'beta-dpo',
@@ -32,36 +35,22 @@ export const betaDpo = defineObjective({
   initState: () => ({ mean: 0, deviation: 0, 'step.mean': 0, 'step.deviation': 0 }),
   losses(inputs, { beta, a, rho, momentum }, state) {
     const l = likelihoods(inputs);
-    const { recorder } = inputs.tape;
-    const gap = logRatioGap(l, inputs);
-    const keep = temporary(recorder, 'kept pairs', inputs.pairWeights.shape);
-    const result = temporary(recorder, 'beta-DPO step', [3]);
-    recorder.dispatch({
-      label: 'beta_dpo_select',
-      kernel: 'beta_dpo_select',
-      conditions: { SELECT: inputs.training },
-      overrides: inputs.training
-        ? { BETA: beta, A_SCALE: a, RHO: rho, MOMENTUM: momentum }
-        : { BETA: beta, A_SCALE: a },
-      bindings: [
-        detach(gap),
-        inputs.pairWeights,
-        state.mean,
-        state.deviation,
-        keep,
-        result,
-        ...(inputs.training ? [inputs.uniforms] : []),
-      ].map(whole),
-      grid: [1, 1],
-    });
-    const [mean, deviation, betaUsed] = [0, 1, 2].map((i) => pick(recorder, result, i));
-    const losses = l.affine(l.logSigmoid(l.multiply(gap, betaUsed)), -1);
+    const h = logRatioGap(l, inputs);
+    const gap = detach(h);
+    const { mean, deviation } = inputs.training ? statistics(inputs, gap, state, momentum) : state;
+    const keep =
+      inputs.selection ??
+      (inputs.training ? selection(inputs, gap, mean, deviation, rho) : inputs.pairWeights);
+    const wanted = l.affine(l.subtract(l.dot(gap, keep), mean), beta * a, beta);
+    const betaUsed = l.affine(l.relu(l.affine(wanted, 1, -SMALLEST_BETA)), 1, SMALLEST_BETA);
+    const losses = l.affine(l.logSigmoid(l.multiply(h, betaUsed)), -1);
     return {
       loss: l.dot(losses, keep),
       losses,
       metrics: { 'beta_dpo/gap': gap },
       scalars: { 'beta_dpo/beta': betaUsed, 'beta_dpo/gap_mean': mean, 'beta_dpo/gap_std': deviation },
       accumulate: { 'step.mean': mean, 'step.deviation': deviation },
+      details: { keep },
     };
   },
   contributions(inputs, { beta }) {
@@ -71,14 +60,41 @@ export const betaDpo = defineObjective({
   nextState: (_tape, _settings, state) => ({ mean: state['step.mean'], deviation: state['step.deviation'] }),
 });
 
-function pick(recorder: Recorder, from: Tensor, index: number): Tensor {
-  const y = temporary(recorder, 'pick', [1]);
-  recorder.dispatch({
-    label: 'pick',
-    kernel: 'pick',
-    overrides: { INDEX: index },
-    bindings: [from, y].map(whole),
+/** m and s after this batch, [1] each. */
+function statistics(
+  { tape, pairWeights }: ObjectiveInputs,
+  gap: Tensor,
+  state: ObjectiveState,
+  momentum: number,
+): { mean: Tensor; deviation: Tensor } {
+  const mean = temporary(tape.recorder, 'mean gap', [1]);
+  const deviation = temporary(tape.recorder, 'deviation of the gap', [1]);
+  tape.recorder.dispatch({
+    label: 'beta_dpo_statistics',
+    kernel: 'beta_dpo_statistics',
+    overrides: { MOMENTUM: momentum },
+    bindings: [gap, pairWeights, state.mean, state.deviation, mean, deviation].map(whole),
     grid: [1, 1],
   });
-  return y;
+  return { mean, deviation };
+}
+
+/** 1 / kept for the pairs that are kept, else 0, [P]. */
+function selection(
+  { tape, pairWeights, gumbels }: ObjectiveInputs,
+  gap: Tensor,
+  mean: Tensor,
+  deviation: Tensor,
+  rho: number,
+): Tensor {
+  const keep = temporary(tape.recorder, 'kept pairs', pairWeights.shape);
+  tape.recorder.dispatch({
+    label: 'beta_dpo_select',
+    kernel: 'beta_dpo_select',
+    constants: { WORKGROUP: workgroupSize(tape.recorder) },
+    overrides: { RHO: rho },
+    bindings: [gap, pairWeights, gumbels, mean, deviation, keep].map(whole),
+    grid: gridFor(tape.recorder, pairWeights.shape[0]),
+  });
+  return keep;
 }

@@ -53,6 +53,7 @@ export const epsilonDpo = defineObjective({
         'step.steps': l.dot(step, inputs.pairWeights),
         'step.factors': l.dot(factor, inputs.pairWeights),
       },
+      details: { steps: step, beta_per_pair: betas },
     };
   },
   contributions(inputs, { step_epsilon }, state) {

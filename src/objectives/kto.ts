@@ -6,7 +6,7 @@
  *   desirable: wD (1 - sigmoid(beta (r - KL)));   undesirable: wU (1 - sigmoid(beta (KL - r)));   mean over all answers
  */
 import { z } from 'zod';
-import { detach } from '../autograd/tensor.ts';
+import { detach, type Tensor } from '../autograd/tensor.ts';
 import { likelihoods } from './likelihoods.ts';
 import { type Answers, defineObjective } from './objective.ts';
 import { betaSetting, weightSetting } from './shared.ts';
@@ -42,7 +42,14 @@ export const kto = defineObjective({
       undesirable_weight,
     );
     const loss = l.add(l.dot(desirable, inputs.desirable), l.dot(undesirable, inputs.undesirable));
-    return { loss, losses: l.add(desirable, undesirable), scalars: { kl } };
+    // An unpaired row has an answer on one side only.
+    const present = (losses: Tensor, weights: Tensor) => l.multiply(detach(losses), l.sign(weights));
+    const details = {
+      losses_desirable: present(desirable, inputs.desirable),
+      losses_undesirable: present(undesirable, inputs.undesirable),
+    };
+    const losses = l.add(details.losses_desirable, details.losses_undesirable);
+    return { loss, losses, scalars: { kl }, details };
   },
   contributions(inputs, { beta }) {
     const l = likelihoods(inputs);

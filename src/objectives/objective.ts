@@ -54,8 +54,10 @@ export interface TokenInputs {
   /** f32 [P] each, KTO's mean: 1 / answers where there is a chosen (desirable) or rejected (undesirable) answer, else 0. */
   readonly desirable: Tensor;
   readonly undesirable: Tensor;
-  /** One uniform random number in (0, 1) per pair [P], from the run's seed. */
-  readonly uniforms: Tensor;
+  /** Standard Gumbel noise, one per pair [P], from the run's seed. */
+  readonly gumbels: Tensor;
+  /** beta-DPO: 1 / kept for the pairs to keep, else 0 [P], in place of the draw; to compare with other implementations. */
+  readonly selection?: Tensor;
   /** False in evaluation, which moves no state and draws nothing. */
   readonly training: boolean;
 }
@@ -72,7 +74,7 @@ export interface ObjectiveInputs extends TokenInputs {
 export interface ObjectiveResult {
   /** f32 [1]: the part of the step's loss that these rows make. */
   readonly loss: Tensor;
-  /** f32 [P]: the method's loss per pair, before weighting; without terms that are means over all tokens. */
+  /** f32 [P]: the method's loss per pair, before weighting; without likelihood terms that are means over all tokens. */
   readonly losses: Tensor;
   /** Further metrics, f32 [P], logged as their mean over pairs. */
   readonly metrics?: Readonly<Record<string, Tensor>>;
@@ -80,6 +82,8 @@ export interface ObjectiveResult {
   readonly scalars?: Readonly<Record<string, Tensor>>;
   /** In training: what is added to the state's accumulators 'step.*', f32 [1] each. */
   readonly accumulate?: Readonly<Record<string, Tensor>>;
+  /** Parts of the computation, f32 [P], that are not logged but worth a look when one pair is examined. */
+  readonly details?: Readonly<Record<string, Tensor>>;
 }
 
 /** State on the GPU, by name, f32 [1] each; part of every checkpoint. */

@@ -7,6 +7,7 @@
  * (`nll: sequence_mean`, BMC's Table 7); it is never weighted.
  */
 import { z } from 'zod';
+import { detach } from '../autograd/tensor.ts';
 import { likelihoods } from './likelihoods.ts';
 import { defineObjective } from './objective.ts';
 import { betaSetting, pairMean } from './shared.ts';
@@ -30,12 +31,14 @@ export const orpo = defineObjective({
     const { chosen, rejected } = inputs;
     const [w, r] = [l.policyMean(chosen), l.policyMean(rejected)];
     const odds = l.subtract(l.subtract(w, r), l.subtract(l.log1mexp(w), l.log1mexp(r)));
-    const losses = l.affine(l.logSigmoid(odds), -beta);
-    const perSequence = () => l.affine(pairMean(l, l.divide(l.plainSum(chosen), chosen.lengths), inputs), -1);
-    const likelihood = nll === 'token_mean' ? l.nll() : perSequence();
+    const oddsLosses = l.affine(l.logSigmoid(odds), -beta);
+    const perSequence = () => l.affine(l.divide(l.plainSum(chosen), chosen.lengths), -1);
+    const tokenMean = nll === 'token_mean';
+    const likelihoodLosses = tokenMean ? l.nll() : perSequence();
+    const likelihood = tokenMean ? likelihoodLosses : pairMean(l, likelihoodLosses, inputs);
     return {
-      loss: l.add(pairMean(l, losses, inputs), likelihood),
-      losses,
+      loss: l.add(pairMean(l, oddsLosses, inputs), likelihood),
+      losses: l.add(detach(oddsLosses), detach(likelihoodLosses)),
       metrics: { 'orpo/log_odds': odds },
     };
   },

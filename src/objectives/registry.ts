@@ -75,6 +75,11 @@ export function activate(choice: ObjectiveChoice): ActiveObjective {
       `data: the rows carry token weights, which ${objective.name} does not take; dpo does. Remove the columns or use dpo.`,
     );
   }
+  if (choice.bmc !== undefined && choice.dataWeights) {
+    throw new InputError(
+      'bmc: the rows carry token weights of their own. Remove the columns or leave bmc out.',
+    );
+  }
   const bound = parsed('settings', () => objective.bind(choice.settings ?? {}), objective.settings);
   const bmc =
     choice.bmc === undefined ? undefined : parsed('bmc', () => bmcSchema.parse(choice.bmc), bmcSchema);

@@ -1,10 +1,15 @@
 /**
  * epsilon_logps: token log-probs of policy and reference, and their change under perturbed logits (epsilon-DPO).
  *
- *   z+- = z +- e (z - zref);   outputs log p, log pref, log p+ - log p, log p - log p-
+ *   z+- = z +- e d, d = z - zref;   outputs log p, log pref, log p+ - log p, log p - log p-
  *
  * Both logit streams are formed in f32, chunk by chunk as in token_logps, and meet in one kernel; neither hidden states
- * are combined nor is anything rounded. Heads may differ. Only log p carries a gradient.
+ * are combined nor is anything rounded. The changes are never differences of two log-probs, whose rounding would drown
+ * them while policy and reference are close:
+ *
+ *   log p+(y) - log p(y) = e d_y - log1p(E_p[expm1(e d)]),   and with -e:   log p(y) - log p-(y) = e d_y + log1p(E_p[expm1(-e d)])
+ *
+ * Heads may differ. Only log p carries a gradient.
  */
 import type { Op } from '../autograd/op.ts';
 import { type Tensor, temporary, whole } from '../autograd/tensor.ts';
@@ -14,6 +19,7 @@ import {
   logitChunks,
   logitScratch,
   logitsOf,
+  rowRange,
   rowsOf,
   type TokenLogpsAttributes,
   tokenLogps,
@@ -33,8 +39,8 @@ export const epsilonLogps: Op<EpsilonLogpsAttributes> = {
     const constants = { WORKGROUP: workgroupSize(recorder) };
     const scratch = logitScratch(recorder, rows, head);
     const refScratch = logitScratch(recorder, rows, refHead);
-    const state = temporary(recorder, 'four softmax states', [rows, 12]);
-    for (const chunk of logitChunks(recorder.gpu, rows, head)) {
+    const state = temporary(recorder, 'softmax states', [rows, 8]);
+    for (const chunk of logitChunks(recorder.gpu, rows, cutAlike(head, refHead))) {
       launchLogits(recorder, hidden, head, chunk, scratch);
       launchLogits(recorder, refHidden, refHead, chunk, refScratch);
       recorder.dispatch({
@@ -60,6 +66,7 @@ export const epsilonLogps: Op<EpsilonLogpsAttributes> = {
       label: 'epsilon_logps_finish',
       kernel: 'epsilon_logps_finish',
       constants,
+      overrides: { E: epsilon },
       bindings: [state, ...outputs, lse].map(whole),
       grid: gridFor(recorder, rows),
     });
@@ -101,6 +108,17 @@ export const epsilonLogps: Op<EpsilonLogpsAttributes> = {
     return columns.map((data) => ({ shape: [rows], data }));
   },
 };
+
+/** `head` with shards that also end where those of `other` end: rows that both heads hold in one piece. */
+function cutAlike(head: Tensor, other: Tensor): Tensor {
+  const ends = [...head.shards, ...other.shards].map((shard) => shard.rowStart + shard.rows);
+  const starts = [0, ...new Set(ends)].sort((a, b) => a - b);
+  return { ...head, shards: starts.slice(0, -1).map((start, i) => rowShard(head, start, starts[i + 1])) };
+}
+
+function rowShard(tensor: Tensor, start: number, end: number): Tensor['shards'][number] {
+  return { ...whole(rowRange(tensor, start, end - start)), rowStart: start, rows: end - start };
+}
 
 function logSoftmaxAt(z: readonly number[], target: number): number {
   const largest = Math.max(...z);

@@ -23,8 +23,8 @@ export interface BatchExtras {
   readonly counts: StepCounts;
   /** Reference log-probs of the response tokens, in row order; fewer than the capacity is fine. */
   readonly refLogps?: Float32Array;
-  /** One uniform random number in (0, 1) per pair. */
-  readonly uniforms?: Float32Array;
+  /** Standard Gumbel noise, one per pair. */
+  readonly gumbels?: Float32Array;
   /** Rows of the step that come before this micro-batch's; for objectives that see the step as a whole. */
   readonly rowOffset?: number;
 }
@@ -55,7 +55,7 @@ const FIELDS = {
   tokenWeights: ['f32', (c) => [c.pairs]],
   desirable: ['f32', (c) => [c.pairs]],
   undesirable: ['f32', (c) => [c.pairs]],
-  uniforms: ['f32', (c) => [c.pairs]],
+  gumbels: ['f32', (c) => [c.pairs]],
   place: ['u32', () => [2]],
 } as const satisfies Record<string, readonly ['u32' | 'f32', (capacity: BatchShape) => readonly number[]]>;
 
@@ -137,7 +137,7 @@ export class BatchTensors {
     this.#set('rejectedLengths', lengthsOf(rejected));
     this.#set('mismatchedLengths', lengthsOf(mismatched));
     this.#set('refLogps', extras.refLogps ?? []);
-    this.#set('uniforms', extras.uniforms ?? []);
+    this.#set('gumbels', extras.gumbels ?? []);
     this.#set('place', [extras.rowOffset ?? 0, batch.used.rows]);
     this.#setPairWeights(batch, extras.counts);
     this.#gpu.write(

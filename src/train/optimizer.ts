@@ -17,8 +17,13 @@ export interface AdamWSettings {
   readonly maxGradNorm: number;
 }
 
-/** Runs of a slab whose squares are summed apart; fixed, so that sums have one order. */
-const SPLITS = 256;
+/** Partial sums of squares are kept in rows of this many. */
+const COLUMNS = 256;
+
+/** Rows of partial sums for a slab: one for every 2^16 elements, at most 256. Depends on nothing else, as the bits do. */
+function partialRows(slab: Slab): number {
+  return Math.min(256, Math.ceil(slab.length / 2 ** 16));
+}
 
 export class AdamW {
   /** f32 [3]: gradient norm, clip scale, and 1 when the norm is finite. */
@@ -47,24 +52,8 @@ export class AdamW {
 
   /** Records the gradient norm over all slabs, then the update of each. */
   record(recorder: Recorder): void {
-    const partial = temporary(recorder, 'sums of squares', [SPLITS * this.#slabs.length]);
+    this.#recordNorm(recorder);
     const constants = { WORKGROUP: workgroupSize(recorder) };
-    this.#slabs.forEach((slab, s) => {
-      recorder.dispatch({
-        label: 'gradient_norm_partial',
-        kernel: 'gradient_norm_partial',
-        constants,
-        overrides: { SPLITS, OFFSET: s * SPLITS },
-        bindings: [slab.gradient, partial].map(whole),
-        grid: gridFor(recorder, SPLITS),
-      });
-    });
-    recorder.dispatch({
-      label: 'gradient_norm',
-      kernel: 'gradient_norm',
-      bindings: [partial, this.#onGpu, this.norm].map(whole),
-      grid: [1, 1],
-    });
     for (const slab of this.#slabs) {
       const tensors = [
         slab.master,
@@ -84,5 +73,43 @@ export class AdamW {
         grid: gridFor(recorder, slab.length / 2),
       });
     }
+  }
+
+  /** Squares of every slab to rows of partial sums, rows to one row, that row to the norm; always in the same order. */
+  #recordNorm(recorder: Recorder): void {
+    const constants = { WORKGROUP: workgroupSize(recorder) };
+    const rows = this.#slabs.reduce((sum, slab) => sum + partialRows(slab), 0);
+    const partial = temporary(recorder, 'sums of squares', [rows, COLUMNS]);
+    const sums = temporary(recorder, 'sums of squares by column', [COLUMNS]);
+    let row = 0;
+    for (const slab of this.#slabs) {
+      const splits = partialRows(slab) * COLUMNS;
+      recorder.dispatch({
+        label: 'gradient_norm_partial',
+        kernel: 'gradient_norm_partial',
+        constants,
+        bindings: [
+          whole(slab.gradient),
+          { ...whole(partial), byteOffset: 4 * COLUMNS * row, byteLength: 4 * splits },
+        ],
+        grid: gridFor(recorder, splits),
+      });
+      row += partialRows(slab);
+    }
+    recorder.dispatch({
+      label: 'column_sum',
+      kernel: 'column_sum',
+      conditions: { ACCUMULATE: false },
+      constants,
+      overrides: { H: COLUMNS },
+      bindings: [partial, sums].map(whole),
+      grid: gridFor(recorder, COLUMNS),
+    });
+    recorder.dispatch({
+      label: 'gradient_norm',
+      kernel: 'gradient_norm',
+      bindings: [sums, this.#onGpu, this.norm].map(whole),
+      grid: [1, 1],
+    });
   }
 }

@@ -175,7 +175,7 @@ function knownInputs(
     tokenWeights: batch.get('tokenWeights'),
     desirable: batch.get('desirable'),
     undesirable: batch.get('undesirable'),
-    uniforms: batch.get('uniforms'),
+    gumbels: batch.get('gumbels'),
     training,
   };
 }

@@ -222,7 +222,10 @@ export class Trainer {
     const examples = this.plan.examplesOf(step).map((i) => train[i]);
     const counts = countsOf(examples);
     const batches = this.plan.microBatchesOf(step);
-    const uniforms = Float32Array.from(examples, (_, i) => uniformAt(config.seed, 0x5eed + step, i));
+    const gumbels = Float32Array.from(
+      examples,
+      (_, i) => -Math.log(-Math.log(uniformAt(config.seed, 0x5eed + step, i))),
+    );
     this.#programs.begin.run();
     if (this.#whole === undefined) {
       for (const batch of batches) this.#load(batch, { counts }).train[0].run();
@@ -240,7 +243,7 @@ export class Trainer {
         this.#whole.batch.capacity,
         this.#mismatchedAll(order),
       );
-      this.#whole.batch.load(packed, { counts, uniforms });
+      this.#whole.batch.load(packed, { counts, gumbels });
       this.#programs.objective?.run();
       batches.forEach((batch, i) => this.#load(batch, { counts, rowOffset: offsets[i] }).train[1].run());
     }

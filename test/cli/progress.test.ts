@@ -1,5 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { describe, expect, it, vi } from 'vitest';
+import { resumeCommand } from '../../src/cli/command-train.ts';
 import { listenForInterrupt } from '../../src/cli/interrupt.ts';
 import { progressHooks } from '../../src/cli/progress.ts';
 import { duration, metric } from '../../src/cli/units.ts';
@@ -37,13 +38,13 @@ describe('progress without a terminal', () => {
       totalSteps: 20,
       seconds: 61,
       peakBytes: 2 ** 21,
-      before: { 'eval/rewards/accuracies': 0 },
-      after: { 'eval/rewards/accuracies': 0.75 },
+      before: { 'eval_rewards/accuracies': 0 },
+      after: { 'eval_rewards/accuracies': 0.75 },
       samples: [{ prompt: 'Once', before: 'a\ncat', after: 'a dog' }],
       files: [{ what: 'Model', path: 'out/model' }],
     });
     expect(text).toContain('Finished 20 of 20 steps in 1m01s; peak memory 2.00 MiB.');
-    expect(text).toMatch(/eval\/rewards\/accuracies +0 +0\.75\n/);
+    expect(text).toMatch(/eval_rewards\/accuracies +0 +0\.75\n/);
     expect(text).toContain('Prompt: Once\n  before: a cat\n  after:  a dog\n\nModel: out/model\n');
   });
 });
@@ -73,6 +74,12 @@ describe('progress on a terminal', () => {
 });
 
 describe('Ctrl-C', () => {
+  it('says how to go on, ready for a shell', () => {
+    expect(resumeCommand('my run.yaml', ['seed=1', "model.path=it's"], 'lavapipe')).toBe(
+      "prefgrad train 'my run.yaml' --set seed=1 --set 'model.path=it'\\''s' --adapter lavapipe --resume",
+    );
+  });
+
   it('asks to stop first, and ends the process at the second time', () => {
     const announce = vi.fn();
     const exit = vi.fn();
