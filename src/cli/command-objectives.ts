@@ -2,7 +2,6 @@
 import type { Command } from 'commander';
 import { InputError } from '../errors.ts';
 import type { Cli, GlobalOptions } from './context.ts';
-import { engine } from './engine.ts';
 import { EXIT_CODES } from './failure.ts';
 import { objectiveFacts, objectiveText } from './objective-list.ts';
 
@@ -48,7 +47,7 @@ ${EXIT_CODES}`,
         return;
       }
       if (out === undefined) throw new InputError('--evaluate needs --out OUT.jsonl.');
-      const evaluateObjectivesFile = await engine('evaluateObjectivesFile');
+      const { evaluateObjectivesFile } = await import('../evaluate/objectives-file.ts');
       await evaluateObjectivesFile(await cli.runtime(), { input: evaluate, out, adapter });
       cli.err(`Results: ${out}\n`);
     });

@@ -5,9 +5,9 @@ import type { DataFormat } from '../data/rows.ts';
 import type { Truncation } from '../data/truncation.ts';
 import type { BmcSettings } from '../objectives/bmc.ts';
 import type { Cli, GlobalOptions } from './context.ts';
-import { engine } from './engine.ts';
 import { EXIT_CODES } from './failure.ts';
 import { assignments, numberFrom, wholeNumber } from './options.ts';
+import { loadScore } from './score-options.ts';
 
 interface Options extends GlobalOptions {
   readonly model: string;
@@ -87,7 +87,7 @@ ${EXIT_CODES}`,
     )
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals<Options>();
-      const scoreFile = await engine('scoreFile');
+      const { scoreFile } = await loadScore();
       const { objective, settings = {}, columns = {}, bmc } = options;
       const weights: BmcSettings = {
         delta: options.bmcDelta,

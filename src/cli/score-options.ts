@@ -1,4 +1,4 @@
-/** The functions that commands call, loaded when they are called: `--help` needs no engine. */
+/** What `prefgrad score` asks for. */
 import type { Columns } from '../data/columns.ts';
 import type { DataReport } from '../data/prepare.ts';
 import type { DataFormat } from '../data/rows.ts';
@@ -22,19 +22,13 @@ export interface ScoreOptions {
   readonly adapter: string | undefined;
 }
 
-interface Engine {
+/** src/evaluate/score.ts. */
+interface ScoreModule {
   scoreFile(runtime: Runtime, options: ScoreOptions): Promise<DataReport>;
-  evaluateObjectivesFile(
-    runtime: Runtime,
-    options: { readonly input: string; readonly out: string; readonly adapter: string | undefined },
-  ): Promise<void>;
 }
 
-const MODULES: Readonly<Record<keyof Engine, string>> = {
-  scoreFile: '../evaluate/score.ts',
-  evaluateObjectivesFile: '../evaluate/objectives-file.ts',
-};
-
-export async function engine<Name extends keyof Engine>(name: Name): Promise<Engine[Name]> {
-  return ((await import(MODULES[name])) as Engine)[name];
+/** Loaded when it is called, so that `--help` stays fast. */
+export async function loadScore(): Promise<ScoreModule> {
+  const path: string = '../evaluate/score.ts';
+  return (await import(path)) as ScoreModule;
 }
