@@ -24,10 +24,10 @@ override E: f32;
 @group(0) @binding(3) var<storage, read_write> state: array<vec4f>;
 @group(0) @binding(4) var<storage, read> chunk_start: array<u32>;
 
-/// exp(a) expm1(x) for a <= 0, finite also where expm1(x) alone is not.
-fn growth(a: f32, x: f32) -> f32 {
-  if (abs(x) <= 0.5) { return exp(a) * expm1(x); }
-  return exp(min(a + x, 80.0)) - exp(a);
+/// w expm1(x) with w = exp(a), a <= 0; finite also where expm1(x) alone is not.
+fn growth(w: f32, a: f32, x: f32) -> f32 {
+  if (abs(x) <= 0.5) { return w * expm1(x); }
+  return exp(min(a + x, 80.0)) - w;
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -52,7 +52,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
     let zc = capped(z[c]);
     let rc = capped(r[c]);
     let step = E * (zc - rc);
-    sums += vec3f(exp(zc - m), growth(zc - m, step), growth(zc - m, -step));
+    let w = exp(zc - m);
+    sums += vec3f(w, growth(w, zc - m, step), growth(w, zc - m, -step));
     sum += exp(rc - n);
   }
   let column = targets[row] - chunk_start[0];

@@ -8,8 +8,8 @@
  * one. Rows whose text does not tokenize to the sampled ids again are dropped.
  */
 import { writeFileSync } from 'node:fs';
-import { loadTokenizer } from '../../src/data/load-tokenizer.ts';
 import { tokenDifferences } from '../../src/data/differences.ts';
+import { loadTokenizer } from '../../src/data/load-tokenizer.ts';
 import type { Tokenizer } from '../../src/data/tokenizer.ts';
 import { type GenerateOptions, generate } from '../../src/generate/generator.ts';
 import { Gpu } from '../../src/gpu/device.ts';
@@ -73,12 +73,20 @@ async function write(path: string, openings: readonly Opening[], seed: number): 
     if (pair === undefined) return;
     const [chosen, rejected] = pair;
     const masks = tokenDifferences(rejected.ids, chosen.ids, 'levenshtein');
-    for (const mask of [masks.chosen, masks.rejected]) shares.push(mask.reduce((n, v) => n + v, 0) / mask.length);
-    rows.push({ prompt: stem.opening.text, chosen: chosen.text, rejected: rejected.text, story: stem.opening.story });
+    for (const mask of [masks.chosen, masks.rejected])
+      shares.push(mask.reduce((n, v) => n + v, 0) / mask.length);
+    rows.push({
+      prompt: stem.opening.text,
+      chosen: chosen.text,
+      rejected: rejected.text,
+      story: stem.opening.story,
+    });
   });
   writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
   const varied = shares.reduce((a, b) => a + b, 0) / shares.length;
-  console.log(`${path}: ${rows.length} rows of ${openings.length} openings, mean share of varied tokens ${varied.toFixed(3)}`);
+  console.log(
+    `${path}: ${rows.length} rows of ${openings.length} openings, mean share of varied tokens ${varied.toFixed(3)}`,
+  );
 }
 
 /** A story per opening, cut at the sentence end nearest to where the endings are to branch off. */
@@ -90,14 +98,21 @@ async function sampleStems(openings: readonly Opening[], seed: number): Promise<
     const text = wholeSentences(tokenizer.decode(ids));
     const cuts = sentenceEnds(text)
       .map((end) => tokenizer.encodeContinuation(text.slice(0, end)))
-      .filter((cut) => isPrefix(cut, ids) && cut.length >= COMMON.least * LONGEST && cut.length <= COMMON.most * LONGEST);
+      .filter(
+        (cut) =>
+          isPrefix(cut, ids) && cut.length >= COMMON.least * LONGEST && cut.length <= COMMON.most * LONGEST,
+      );
     const distance = (cut: readonly number[]) => Math.abs(cut.length - COMMON.wanted * LONGEST);
     const [commonIds] = cuts.sort((a, b) => distance(a) - distance(b));
     return commonIds === undefined ? [] : [{ opening, promptIds: prompts[i], commonIds }];
   });
 }
 
-function sample(prompts: readonly (readonly number[])[], maxNewTokens: number, seed: number): Promise<number[][]> {
+function sample(
+  prompts: readonly (readonly number[])[],
+  maxNewTokens: number,
+  seed: number,
+): Promise<number[][]> {
   const options: GenerateOptions = {
     temperature: 0.8,
     topK: 0,
@@ -127,7 +142,11 @@ function bestPair(candidates: readonly Candidate[]): [Candidate, Candidate] | un
   const lengthGap = ([w, l]: [Candidate, Candidate]) => Math.abs(w.ids.length - l.ids.length);
   const scoreGap = ([w, l]: [Candidate, Candidate]) => w.score.score - l.score.score;
   return pairs
-    .filter((p) => dominates(p[0].score, p[1].score) && lengthGap(p) <= LENGTH_SLACK * Math.max(p[0].ids.length, p[1].ids.length))
+    .filter(
+      (p) =>
+        dominates(p[0].score, p[1].score) &&
+        lengthGap(p) <= LENGTH_SLACK * Math.max(p[0].ids.length, p[1].ids.length),
+    )
     .sort((a, b) => scoreGap(b) - scoreGap(a) || lengthGap(a) - lengthGap(b))[0];
 }
 

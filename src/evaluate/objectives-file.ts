@@ -1,42 +1,41 @@
-/** `prefgrad objectives --evaluate IN.json --out OUT.jsonl`: one line per case, in order. */
-import { InputError } from '../errors.ts';
-import { readJson } from '../formats/json-file.ts';
+/** `prefgrad objectives --evaluate IN.json --out OUT.jsonl`. */
 import { Gpu } from '../gpu/device.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import { type CasePair, type CaseRequest, evaluateCase } from './objective-cases.ts';
+import { parseCaseFile } from './case-file.ts';
+import { evaluateCase } from './case-result.ts';
+import { objectiveOfCase } from './objective-cases.ts';
 
-export interface EvaluateObjectivesOptions {
+export interface ObjectivesFileOptions {
   readonly input: string;
   readonly out: string;
-  readonly adapter?: string;
+  readonly adapter?: string | undefined;
 }
 
-/** @throws InputError when the file is not in the golden format or names an unknown objective or setting. */
+/**
+ * Computes every case of a file and writes one JSON line each, in order.
+ * @throws InputError for a wrong file, an unknown method or a setting out of range, before the device is opened. `out`
+ * appears when it is complete.
+ */
 export async function evaluateObjectivesFile(
   runtime: Runtime,
-  options: EvaluateObjectivesOptions,
+  { input, out, adapter }: ObjectivesFileOptions,
 ): Promise<void> {
-  const { input, out, adapter } = options;
-  const file = await readJson(runtime.files, input);
-  const pairs = (file.batch as { pairs?: unknown } | undefined)?.pairs;
-  if (!Array.isArray(pairs) || !Array.isArray(file.cases)) {
-    throw new InputError(`${input}: expected {"batch": {"pairs": [...]}, "cases": [...]}.`);
-  }
+  const { pairs, cases } = parseCaseFile(await runtime.files.readText(input), input);
+  for (const request of cases) objectiveOfCase(request);
+  const partial = `${out}.partial`;
+  const sink = await runtime.files.create(partial);
   const gpu = await Gpu.open(runtime, { adapter });
   try {
-    const lines: string[] = [];
-    for (const [i, request] of (file.cases as CaseRequest[]).entries()) {
-      if (typeof request.name !== 'string') throw new InputError(`${input}: case ${i + 1} has no name.`);
-      const result = await evaluateCase(gpu, pairs as CasePair[], {
-        name: request.name,
-        hp: request.hp ?? {},
-      });
-      lines.push(`${JSON.stringify(result)}\n`);
+    for (const request of cases) {
+      await sink.write(`${JSON.stringify(await evaluateCase(gpu, pairs, request))}\n`);
     }
-    const sink = await runtime.files.create(out);
-    await sink.write(lines.join(''));
+  } catch (error) {
     await sink.close();
+    await runtime.files.remove(partial);
+    throw error;
   } finally {
     gpu.close();
   }
+  await sink.close();
+  await runtime.files.rename(partial, out);
 }

@@ -87,6 +87,7 @@ export async function loadModel(gpu: Gpu, path: string, options: LoadOptions): P
     if (lora !== undefined) initializeLora(gpu, trained, options.seed ?? 0);
     await roundMasters(gpu, trained);
   }
+  await directory.close();
   const rope = makeRotaryTable(
     gpu,
     Math.min(options.positions, config.maxPositions),

@@ -1,7 +1,8 @@
 /** Every objective against PyTorch's values, through the production kernels and the graph that training runs. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { type CasePair, evaluateCase } from '../../src/evaluate/objective-cases.ts';
+import type { CasePair } from '../../src/evaluate/case-file.ts';
+import { evaluateCase } from '../../src/evaluate/case-result.ts';
 import { Gpu } from '../../src/gpu/device.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
 import { expectClose } from '../support/close.ts';

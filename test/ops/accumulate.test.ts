@@ -13,7 +13,11 @@ beforeAll(async () => {
 async function run(on: Gpu, shape: readonly number[], add: boolean, label: string): Promise<void> {
   const bench = new Workbench(on);
   const count = shape.reduce((n, d) => n * d, 1);
-  const [a, b] = [3, 7].map((k) => Float32Array.from({ length: count }, (_, i) => (i * k) % 1021));
+  const [a, b] = [new Float32Array(count), new Float32Array(count)];
+  for (let i = 0; i < count; i++) {
+    a[i] = (3 * i) % 1021;
+    b[i] = (7 * i) % 1021;
+  }
   const [from, into] = [a, b].map((data) => bench.floats(label, { shape, data }));
   const [sum] = await record(on, (recorder) => {
     accumulate(recorder, from, { tensor: into, accumulate: add });

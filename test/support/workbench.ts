@@ -23,7 +23,7 @@ export class Workbench {
 
   /** A float tensor; 16-bit ones are stored packed. */
   floats(label: string, { shape, data, dtype = 'f32' }: HostTensor): Tensor {
-    const values = Float32Array.from(data);
+    const values = new Float32Array(data);
     const bytes = dtype === 'f32' ? values : narrow(values, dtype === 'f16' ? 'F16' : 'BF16');
     return this.#make(label, shape, dtype, bytes);
   }
