@@ -1,7 +1,7 @@
-// adamw: one step of AdamW over a slab (Loshchilov & Hutter; PyTorch's order of operations)
+// adamw: one step of AdamW over a slab (Loshchilov & Hutter), equal to PyTorch's but for rounding
 //
 //   g = clip * gradient;   m = b1 m + (1 - b1) g;   v = b2 v + (1 - b2) g^2
-//   w = w - lr * decay * w - lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+//   w = w - lr * (decay * w + (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)), rounded once
 //
 //   w, m, v: f32, updated in place    gradient: f32    norm: [3] (norm, clip, finite); nothing is touched unless finite
 //   settings: (lr, b1, b2, eps, decay, 1 - b1^t, 1 - b2^t, max_norm, 1 - b1, 1 - b2); differences are taken in f64 on the
@@ -34,8 +34,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
   let g = norm[1] * gradient[i];
   let first = b1 * m[i] + settings[8] * g;
   let second = b2 * v[i] + settings[9] * g * g;
-  let decayed = w[i] - lr * (DECAYS * settings[4]) * w[i];
-  let updated = decayed - lr * (first / settings[5]) / (sqrt(second / settings[6]) + settings[3]);
+  let direction = DECAYS * settings[4] * w[i] + (first / settings[5]) / (sqrt(second / settings[6]) + settings[3]);
+  let updated = w[i] - lr * direction;
   m[i] = first;
   v[i] = second;
   w[i] = updated;

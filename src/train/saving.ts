@@ -28,9 +28,7 @@ export async function trainedModelFiles(gpu: Gpu, loaded: LoadedModel): Promise<
   if (trained === undefined) throw new RangeError('The model was not trained.');
   const files = gpu.runtime.files;
   if (lora !== undefined) {
-    const tensors = [...trained.parameters.values()].map((p) =>
-      outputTensor(gpu, `base_model.model.${p.name}`, p.master, 'F32'),
-    );
+    const tensors = [...trained.parameters.values()].map((p) => outputTensor(gpu, p.name, p.master, 'F32'));
     const config = {
       r: lora.r,
       alpha: lora.alpha,

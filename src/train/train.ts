@@ -11,7 +11,6 @@ import { readJson } from '../formats/json-file.ts';
 import { TensorBoardWriter } from '../formats/tensorboard.ts';
 import { generate } from '../generate/generator.ts';
 import { Gpu } from '../gpu/device.ts';
-import { formatBytes } from '../gpu/memory.ts';
 import { type LoadedModel, type LoadOptions, loadModel } from '../models/load.ts';
 import type { Needs } from '../objectives/objective.ts';
 import { type ActiveObjective, activate } from '../objectives/registry.ts';
@@ -87,7 +86,6 @@ async function runOn(
     adapter: `${gpu.adapterName} (${gpu.driver})`,
     predictedPeakBytes,
   });
-  hooks.note(`Memory: predicted peak ${formatBytes(predictedPeakBytes)}.`);
 
   const evaluate = async (): Promise<Metrics | undefined> => {
     if (data.eval.length === 0) return undefined;

@@ -236,7 +236,8 @@ export class Trainer {
         rowOffset += this.plan.shapeOf(batch).rows;
         return start;
       });
-      batches.forEach((batch, i) => this.#load(batch, { counts, rowOffset: offsets[i] }).train[0].run());
+      for (const [i, batch] of batches.entries())
+        this.#load(batch, { counts, rowOffset: offsets[i] }).train[0].run();
       const order = batches.flat();
       const packed = packBatch(
         order.map((i) => train[i]),
@@ -245,7 +246,8 @@ export class Trainer {
       );
       this.#whole.batch.load(packed, { counts, gumbels });
       this.#programs.objective?.run();
-      batches.forEach((batch, i) => this.#load(batch, { counts, rowOffset: offsets[i] }).train[1].run());
+      for (const [i, batch] of batches.entries())
+        this.#load(batch, { counts, rowOffset: offsets[i] }).train[1].run();
     }
     const lr = this.#learningRate(step);
     this.#optimizer.configure(step + 1, lr);
@@ -284,7 +286,7 @@ export class Trainer {
     return { step: pending.step, metrics };
   }
 
-  /** Means over the evaluation rows, named `eval_...`; and pair accuracy and margin by mean log-prob. */
+  /** Means over the evaluation rows, named `eval_...`. */
   async evaluate(): Promise<Record<string, number>> {
     const total: Record<string, number> = {};
     const examples = this.#parts.eval;

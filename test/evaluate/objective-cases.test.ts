@@ -37,7 +37,7 @@ const EPSILON = ['beta_per_pair', 'beta_next', 'grad_chosen_logits', 'grad_rejec
 
 async function expectGolden(gpu: Gpu, pairs: CasePair[], expected: GoldenCase): Promise<void> {
   const actual = await evaluateCase(gpu, pairs, expected);
-  expectClose([actual.loss], [expected.loss], 1e-5, 'loss');
+  expectClose([Number(actual.loss)], [expected.loss], 1e-5, 'loss');
   for (const key of [...CLOSE, ...EPSILON]) {
     // ORPO-BMC's golden losses include the likelihood term, ours are the odds part.
     if (!(key in expected) || (key === 'losses' && expected.name === 'orpo_bmc')) continue;
@@ -72,7 +72,7 @@ describe('objectives agree with PyTorch', () => {
       name: 'epsilon_dpo',
       hp: { beta: 0.1, epsilon: 0.01 },
     });
-    expect((result.steps as number[]).map(Math.abs)).toEqual(pairs.map(() => 0));
+    expect((result.steps as number[]).map((step) => Math.abs(step))).toEqual(pairs.map(() => 0));
   });
 
   it('a changed constant in a production kernel is noticed', async () => {

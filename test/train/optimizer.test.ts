@@ -48,7 +48,7 @@ class Trainee {
     upload(this.gpu, this.part(name, part), new Float32Array(values));
   }
 
-  get(name: string, part: 'master' | 'firstMoment' | 'secondMoment'): Promise<Float32Array> {
+  get(name: string, part: 'master' | 'firstMoment' | 'secondMoment'): Promise<Float32Array<ArrayBuffer>> {
     return download(this.gpu, this.part(name, part));
   }
 
