@@ -79,11 +79,11 @@ describe("AdamW is PyTorch's", () => {
     for (const step of [1, 2, 3]) {
       trainee.set('w', 'gradient', fixture.inputs.grads.data.slice(37 * (step - 1), 37 * step));
       await trainee.step(step, lr);
-      // One unit in the last place of a weight near 1 is 1.2e-7.
+      // One unit in the last place is 1.2e-7; where weights decay, PyTorch rounds twice.
       expectClose(
         await trainee.get('w', 'master'),
         fixture.outputs[`param_${step}`].data,
-        1e-7,
+        1.5e-7,
         `weights ${step}`,
       );
       const [m, v] = [fixture.outputs[`m_${step}`], fixture.outputs[`v_${step}`]];
