@@ -13,8 +13,8 @@ const pairSchema = z.object({
   policy_rejected_logits: logits,
   ref_chosen_logits: logits,
   ref_rejected_logits: logits,
-  policy_KL_logp: z.number().lt(0).optional(),
-  ref_KL_logp: z.number().lt(0).optional(),
+  policy_KL_logp: z.number().max(0).optional(),
+  ref_KL_logp: z.number().max(0).optional(),
 });
 
 const caseSchema = z.object({ name: z.string(), hp: z.record(z.string(), z.unknown()).default({}) });

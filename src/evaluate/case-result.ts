@@ -16,11 +16,7 @@ export async function evaluateCase(
 export type CaseResult = ReturnType<typeof caseResult>;
 
 /** `loss`, `losses`, gradients per token, rewards, and what the method has besides; names as in the file of cases. */
-export function caseResult(
-  gpu: Gpu,
-  { name, hp }: CaseRequest,
-  computed: CaseValues,
-): Record<string, unknown> {
+function caseResult(gpu: Gpu, { name, hp }: CaseRequest, computed: CaseValues) {
   const { rows, values, active } = computed;
   const list = (key: string) => (key in values ? Array.from(values[key]) : undefined);
   const scalar = (key: string) => values[key]?.[0];

@@ -56,8 +56,8 @@ export function caseRows(pairs: readonly CasePair[], method: DifferenceMethod): 
 
 /** Logits under which token 0 has a given log-prob: the file gives KTO's mismatched answers as sums only. */
 function logitsWithLogp(logp: number, vocabulary: number): number[] {
-  const others = Math.log(vocabulary - 1) - Math.log1p(-Math.exp(logp));
-  return [logp + others, ...new Array<number>(vocabulary - 1).fill(0)];
+  const others = Math.log(-Math.expm1(logp)) - Math.log(vocabulary - 1);
+  return [logp, ...new Array<number>(vocabulary - 1).fill(Math.max(others, logp - 1e4))];
 }
 
 /** Values on the token axis, cut into the answers of one side; rows of `width` values become arrays. */

@@ -22,20 +22,19 @@ export async function evaluateObjectivesFile(
 ): Promise<void> {
   const { pairs, cases } = parseCaseFile(await runtime.files.readText(input), input);
   for (const request of cases) objectiveOfCase(request);
-  const partial = `${out}.partial`;
-  const sink = await runtime.files.create(partial);
   const gpu = await Gpu.open(runtime, { adapter });
+  const partial = `${out}.partial`;
   try {
+    const sink = await runtime.files.create(partial);
     for (const request of cases) {
       await sink.write(`${JSON.stringify(await evaluateCase(gpu, pairs, request))}\n`);
     }
-  } catch (error) {
     await sink.close();
+    await runtime.files.rename(partial, out);
+  } catch (error) {
     await runtime.files.remove(partial);
     throw error;
   } finally {
     gpu.close();
   }
-  await sink.close();
-  await runtime.files.rename(partial, out);
 }

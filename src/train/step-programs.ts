@@ -39,6 +39,9 @@ export interface StepParts {
   readonly recompute: boolean;
 }
 
+/** What the forward pass and the inputs of the objective are made of. */
+type TokenParts = Pick<StepParts, 'policy' | 'reference' | 'objective' | 'dataWeights' | 'recompute'>;
+
 /** Log-probs and their gradients of a whole step, for objectives that are not separable. */
 export class WholeStep {
   readonly batch: BatchTensors;
@@ -137,7 +140,7 @@ export function logpsProgram(
   });
 }
 
-function recordTokens(parts: StepParts, tape: Tape, batch: BatchTensors, training: boolean): TokenInputs {
+function recordTokens(parts: TokenParts, tape: Tape, batch: BatchTensors, training: boolean): TokenInputs {
   const { policy, reference, objective } = parts;
   const known = knownInputs(parts, batch, training);
   const options = { adapter: true, recompute: parts.recompute && training };
@@ -161,7 +164,7 @@ function recordTokens(parts: StepParts, tape: Tape, batch: BatchTensors, trainin
 }
 
 function knownInputs(
-  { objective, dataWeights }: StepParts,
+  { objective, dataWeights }: TokenParts,
   batch: BatchTensors,
   training: boolean,
 ): Omit<TokenInputs, 'logps'> {
@@ -219,4 +222,52 @@ function copyRows(recorder: Recorder, rows: Tensor, step: Tensor, batch: BatchTe
     bindings: [rows, step, batch.get('place')].map(whole),
     grid: gridFor(recorder, rows.shape[0]),
   });
+}
+
+/** What scoring needs of a step's parts. */
+export type ScoreParts = Pick<StepParts, 'gpu' | 'arena' | 'policy' | 'reference' | 'objective' | 'state'>;
+
+/**
+ * Forward and objective without backward; token vectors go to `outputs` by name: logps, refLogps, weights, contributions.
+ * @returns the program and the names that it writes.
+ */
+export function scoreProgram(
+  parts: ScoreParts,
+  batch: BatchTensors,
+  outputs: Readonly<Record<string, Tensor>>,
+): { program: Program; written: ReadonlySet<string> } {
+  const written = new Set<string>();
+  const program = new Program(
+    parts.gpu,
+    parts.arena,
+    `scores of ${batch.capacity.tokens} tokens`,
+    (recorder) => {
+      const write = (name: string, tensor: Tensor | undefined) => {
+        if (tensor === undefined) return;
+        accumulate(recorder, tensor, { tensor: outputs[name], accumulate: false });
+        written.add(name);
+      };
+      const tape = tapeFor(recorder);
+      const tokens = recordTokens({ ...parts, dataWeights: false, recompute: false }, tape, batch, false);
+      const { reference } = parts;
+      const refLogps =
+        tokens.refLogps ??
+        (reference &&
+          responseLogps(tape.fork(), reference.model, batch, {
+            adapter: reference.adapter,
+            recompute: false,
+          }));
+      const run = runObjective(
+        recorder,
+        parts.objective,
+        { ...tokens, diff: batch.get('diff') },
+        parts.state,
+      );
+      write('logps', tokens.logps);
+      write('refLogps', refLogps);
+      write('weights', run.weights);
+      write('contributions', run.contributions);
+    },
+  );
+  return { program, written };
 }

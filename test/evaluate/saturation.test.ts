@@ -1,0 +1,23 @@
+/** Every method where f32 breaks first: beta 200, answers of one token, log-probs of -1e4, p = 1, logits of 1e4. */
+import { describe, expect, it } from 'vitest';
+import type { CasePair } from '../../src/evaluate/case-file.ts';
+import { evaluateCase } from '../../src/evaluate/case-result.ts';
+import { testGpu } from '../support/gpu.ts';
+import { expectCase, type GoldenCase, named, numbers, readFixture } from './golden.ts';
+
+interface Batch {
+  readonly name: string;
+  readonly logits: boolean;
+  readonly batch: { readonly pairs: CasePair[] };
+  readonly cases: GoldenCase[];
+}
+
+const { batches } = readFixture<{ batches: Batch[] }>('torch/saturation.json');
+
+describe.each(batches.filter((b) => b.logits).map((b) => [b.name, b] as const))('%s', (_, batch) => {
+  it.each(named(batch.cases))('%s', async (_name, expected) => {
+    const result = await evaluateCase(await testGpu(), batch.batch.pairs, expected);
+    expect(numbers(Object.values(result).filter(Array.isArray)).every(Number.isFinite)).toBe(true);
+    expectCase(result, expected);
+  });
+});
