@@ -54,10 +54,13 @@ export function caseRows(pairs: readonly CasePair[], method: DifferenceMethod): 
   };
 }
 
-/** Logits under which token 0 has a given log-prob: the file gives KTO's mismatched answers as sums only. */
+/**
+ * Logits under which token 0 has a given log-prob, and token 1 nearly all the rest: the file gives KTO's mismatched
+ * answers as sums only.
+ */
 function logitsWithLogp(logp: number, vocabulary: number): number[] {
-  const others = Math.log(-Math.expm1(logp)) - Math.log(vocabulary - 1);
-  return [logp, ...new Array<number>(vocabulary - 1).fill(Math.max(others, logp - 1e4))];
+  const other = Math.max(Math.log(-Math.expm1(logp)), -1e4);
+  return [logp, other, ...new Array<number>(vocabulary - 2).fill(-3e4)];
 }
 
 /** Values on the token axis, cut into the answers of one side; rows of `width` values become arrays. */

@@ -39,7 +39,7 @@ export const epsilonLogps: Op<EpsilonLogpsAttributes> = {
     const constants = { WORKGROUP: workgroupSize(recorder) };
     const scratch = logitScratch(recorder, rows, head);
     const refScratch = logitScratch(recorder, rows, refHead);
-    const state = temporary(recorder, 'softmax states', [rows, 8]);
+    const state = temporary(recorder, 'softmax states', [rows, 12]);
     for (const chunk of logitChunks(recorder.gpu, rows, cutAlike(head, refHead))) {
       launchLogits(recorder, hidden, head, chunk, scratch);
       launchLogits(recorder, refHidden, refHead, chunk, refScratch);

@@ -52,14 +52,21 @@ const COMPARED = [
   'beta_next',
 ];
 
-/** @throws Error naming the case, the field and the place of the first mismatch. Steps must be equal. */
-export function expectCase(actual: object, expected: GoldenCase, tolerance = 1e-5): void {
+/**
+ * @param tolerances - for fields that get another than 1e-5
+ * @throws Error naming the case, the field and the place of the first mismatch. Steps must be equal.
+ */
+export function expectCase(
+  actual: object,
+  expected: GoldenCase,
+  tolerances: Readonly<Record<string, number>> = {},
+): void {
   const values = actual as Readonly<Record<string, unknown>>;
   const label = (key: string) => `${expected.name} ${JSON.stringify(expected.hp)}: ${key}`;
   for (const key of COMPARED) {
     if (expected[key] === undefined) continue;
     if (values[key] === undefined) throw new Error(`${label(key)} is missing.`);
-    expectClose(numbers(values[key]), numbers(expected[key]), tolerance, label(key));
+    expectClose(numbers(values[key]), numbers(expected[key]), tolerances[key] ?? 1e-5, label(key));
   }
   if (expected.steps !== undefined)
     expectClose(numbers(values.steps), numbers(expected.steps), 0, label('steps'));

@@ -50,7 +50,7 @@ describe('a changed constant in a production kernel is noticed', () => {
     ['bmc_weights.wgsl', '1.0 + diff', '1.001 + diff', 'dpo_bmc'],
     ['math.wgsl', 'q * (1.0 / 3.0 ', 'q * (1.0 / 3.01 ', 'dpo'],
     ['vector_unary.wgsl', 'sigmoid(-a)', 'sigmoid(a)', 'orpo'],
-    ['epsilon_logps_finish.wgsl', '- log1p(change.x)', '+ log1p(change.x)', 'epsilon_dpo'],
+    ['epsilon_logps_finish.wgsl', '- log_ratio(rest.x', '+ log_ratio(rest.x', 'epsilon_dpo'],
     ['beta_dpo_statistics.wgsl', 'pairs - 1.0', 'pairs - 0.0', 'beta_dpo'],
     ['token_logps_finish.wgsl', '- log_sum', '- 1.001 * log_sum', 'mipo'],
   ])('%s', async (file, text, changed, name) => {

@@ -18,6 +18,7 @@ describe.each(batches.filter((b) => b.logits).map((b) => [b.name, b] as const))(
   it.each(named(batch.cases))('%s', async (_name, expected) => {
     const result = await evaluateCase(await testGpu(), batch.batch.pairs, expected);
     expect(numbers(Object.values(result).filter(Array.isArray)).every(Number.isFinite)).toBe(true);
-    expectCase(result, expected);
+    // KTO's KL of 2.4 is a mean of terms around 1e4.
+    expectCase(result, expected, { kl: 1e-4 });
   });
 });
