@@ -143,6 +143,49 @@ export async function checkOp<Attributes>(gpu: Gpu, c: OpCase<Attributes>): Prom
   }
 }
 
+/**
+ * The same for large tensors: outputs against the plain reference, gradients along random directions against central
+ * differences of it. Costs two evaluations of the reference per direction.
+ */
+export async function checkDirections<Attributes>(
+  gpu: Gpu,
+  c: OpCase<Attributes>,
+  directions: number,
+): Promise<void> {
+  const bench = new Workbench(gpu);
+  try {
+    const { op, inputs, tolerance = 1e-5 } = c;
+    const attributes = c.attributes(bench);
+    const starts = inputs.map(({ data }) => Float64Array.from(data));
+    const evaluate = (data: readonly Float64Array[]) =>
+      op.reference(
+        data.map((values, i) => ({ shape: inputs[i].shape, data: values })),
+        attributes,
+        bench.index,
+      )[0];
+    const expected = evaluate(starts);
+    const weights = gridValues(101, expected.shape);
+    const wanted = c.differentiate ?? inputs.map((_, i) => i);
+    const run = await runOp(bench, op, inputs, attributes, 'inner', wanted, weights);
+    expectClose(run.outputs[0], expected.data, tolerance, `${op.name} output`, expected.shape);
+    for (let n = 0; n < directions; n++) {
+      for (const i of wanted) {
+        const direction = gridValues(1000 + 10 * n + i, inputs[i].shape).data;
+        const step = 1e-5;
+        const [above, below] = [step, -step].map((h) => {
+          const moved = starts.map((x, k) => (k === i ? x.map((v, e) => v + h * direction[e]) : x));
+          return inner(evaluate(moved).data, weights.data);
+        });
+        const slope = inner(run.gradients[i] ?? [], direction);
+        const label = `${op.name} gradient ${i} along direction ${n}`;
+        expectClose([slope], [(above - below) / (2 * step)], tolerance, label);
+      }
+    }
+  } finally {
+    bench.free();
+  }
+}
+
 /** Checks the kernels of an op against a PyTorch case. The case's own tensors are named in the op's order of inputs. */
 export async function checkFixture<Attributes>(
   gpu: Gpu,

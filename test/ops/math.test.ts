@@ -1,0 +1,66 @@
+import { beforeAll, describe, it } from 'vitest';
+import type { Gpu } from '../../src/gpu/device.ts';
+import { KernelLibrary } from '../../src/gpu/kernels.ts';
+import { fixturesOf } from '../support/fixtures.ts';
+import { testGpu } from '../support/gpu.ts';
+import { Workbench } from '../support/workbench.ts';
+
+let gpu: Gpu;
+beforeAll(async () => {
+  gpu = await testGpu();
+});
+
+/** y = f(x) by a kernel of its own, for functions of kernels/math.wgsl that no op offers. */
+async function evaluate(name: string, x: readonly number[]): Promise<Float32Array> {
+  const sources = {
+    ...(await gpu.runtime.kernelSources()),
+    'probe.wgsl': `import package::math::${name};
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@compute @workgroup_size(1) fn main(@builtin(global_invocation_id) id: vec3u) { y[id.x] = ${name}(x[id.x]); }`,
+  };
+  const pipeline = await new KernelLibrary(gpu.device, sources).pipeline({ kernel: 'probe' });
+  const bench = new Workbench(gpu);
+  const shape = [x.length];
+  const [from, to] = [bench.floats('x', { shape, data: x }), bench.floats('y', { shape, data: x })];
+  const entries = [from, to].map(({ shards: [{ storage }] }, binding) => {
+    if (storage.buffer === undefined) throw new Error(`${storage.label} has no buffer.`);
+    return { binding, resource: { buffer: storage.buffer } };
+  });
+  const encoder = gpu.device.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, gpu.device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }));
+  pass.dispatchWorkgroups(x.length);
+  pass.end();
+  gpu.device.queue.submit([encoder.finish()]);
+  const values = new Float32Array(await gpu.read(to.shards[0]));
+  bench.free();
+  return values;
+}
+
+describe('functions that WGSL lacks, to a relative error everywhere', () => {
+  it.each([
+    ['log1p', 'log1p'],
+    ['expm1', 'expm1'],
+    ['softplus', 'softplus'],
+    ['log_sigmoid', 'log_sigmoid'],
+    ['log1mexp', 'log1mexp'],
+  ])('%s', async (op, name) => {
+    const [{ inputs, outputs }] = fixturesOf(op);
+    // The fixture clamps log1mexp at -1e-6; the function itself is not for arguments beyond.
+    const points = inputs.x.data
+      .map((x, i) => [x, outputs.y.data[i]])
+      .filter(([x]) => op !== 'log1mexp' || x < -1e-6);
+    const actual = await evaluate(
+      name,
+      points.map(([x]) => x),
+    );
+    points.forEach(([x, expected], i) => {
+      // Results below the normal range of f32 may become 0.
+      const error = Math.abs(actual[i] - expected) / Math.max(Math.abs(expected), 1e-37);
+      if (!(error < 2e-6))
+        throw new Error(`${name}(${x}) is ${actual[i]}, expected ${expected}: off by ${error} of it.`);
+    });
+  });
+});
