@@ -56,10 +56,10 @@ export const epsilonDpo = defineObjective({
       details: { steps: step, beta_per_pair: betas },
     };
   },
-  contributions(inputs, { step_epsilon }, state) {
+  contributions(inputs, _settings, { details }) {
+    if (details === undefined) throw new RangeError('epsilon-DPO was given no betas.');
     const l = likelihoods(inputs);
-    const { factor } = steps(l, inputs, step_epsilon);
-    return l.multiply(l.perAnswer(l.multiply(factor, state.beta)), l.logRatioTokens());
+    return l.multiply(l.perAnswer(details.beta_per_pair), l.logRatioTokens());
   },
   nextState(tape, { step_epsilon, beta_update }, state: ObjectiveState) {
     const l = vectorMath(tape);

@@ -2,8 +2,9 @@
  * Sequence likelihoods as objectives use them. With token weights lambda (BMC, DPO(EW)) a weighted sum takes the place of
  * a sum; a mean divides the weighted sum by the plain number of tokens.
  */
-import { detach, type Tensor } from '../autograd/tensor.ts';
-import { segmentSum } from '../ops/segment-sum.ts';
+import { detach, type Tensor, temporary } from '../autograd/tensor.ts';
+import { recordFill } from '../ops/fill.ts';
+import { addSegmentValues, segmentSum } from '../ops/segment-sum.ts';
 import { type VectorMath, vectorMath } from '../ops/vector.ts';
 import type { Answers, ObjectiveInputs } from './objective.ts';
 
@@ -19,7 +20,7 @@ export interface Likelihoods extends VectorMath {
   plainSum(side: Answers): Tensor;
   /** Sum of any vector on the token axis, over an answer. */
   sumOver(side: Answers, tokens: Tensor): Tensor;
-  /** A vector on the pair axis, given to every token of both answers; 0 outside all answers. */
+  /** A vector on the pair axis, given to every token of both answers; 0 outside all answers. A constant to the gradient. */
   perAnswer(pairs: Tensor): Tensor;
   /** A vector on the token axis divided by the length of the answer each token belongs to; 0 outside all answers. */
   perToken(tokens: Tensor): Tensor;
@@ -44,13 +45,14 @@ export function likelihoods(inputs: ObjectiveInputs): Likelihoods {
     tape.apply(segmentSum, [tokens], { segments: side.segments, weights: lambda })[0];
   const weighted = (tokens: Tensor, lambda: Tensor | undefined) =>
     lambda === undefined ? tokens : math.multiply(tokens, lambda);
-  const perAnswer = (pairs: Tensor) =>
-    math.add(spread(inputs, chosen, pairs), spread(inputs, rejected, pairs));
-  const lengthShares = () =>
-    math.add(
-      spread(inputs, chosen, math.reciprocal(chosen.lengths)),
-      spread(inputs, rejected, math.reciprocal(rejected.lengths)),
-    );
+  const spread = (ofChosen: Tensor, ofRejected: Tensor): Tensor => {
+    const tokens = temporary(tape.recorder, 'per token', logps.shape);
+    recordFill(tape.recorder, tokens, 0);
+    addSegmentValues(tape.recorder, ofChosen, chosen.segments, tokens);
+    addSegmentValues(tape.recorder, ofRejected, rejected.segments, tokens);
+    return tokens;
+  };
+  const lengthShares = () => spread(math.reciprocal(chosen.lengths), math.reciprocal(rejected.lengths));
   const policyTokens = () => weighted(detach(logps), weights);
   return {
     ...math,
@@ -60,21 +62,10 @@ export function likelihoods(inputs: ObjectiveInputs): Likelihoods {
     referenceMean: (side) => math.divide(sum(side, reference(), refWeights), side.lengths),
     plainSum: (side) => sum(side, logps),
     sumOver: (side, tokens) => sum(side, tokens),
-    perAnswer,
+    perAnswer: (pairs) => spread(pairs, pairs),
     perToken: (tokens) => math.multiply(tokens, lengthShares()),
     policyTokens,
     logRatioTokens: () => math.subtract(policyTokens(), weighted(reference(), refWeights)),
     nll: () => math.affine(math.dot(sum(chosen, logps), inputs.tokenWeights), -1),
   };
-}
-
-/** Gives every token of an answer the value of its pair, 0 to the others: the gradient of a segment sum. */
-function spread(inputs: ObjectiveInputs, side: Answers, pairs: Tensor): Tensor {
-  const leaf: Tensor = { ...detach(inputs.logps), requiresGrad: true };
-  const inner = inputs.tape.fork();
-  const [total] = inner.apply(segmentSum, [leaf], { segments: side.segments });
-  inner.backward(total, pairs);
-  const values = inner.gradientOf(leaf);
-  if (values === undefined) throw new RangeError('A segment sum gave no gradient.');
-  return values;
 }

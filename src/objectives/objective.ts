@@ -106,9 +106,9 @@ export interface Objective<Settings> {
   losses(inputs: ObjectiveInputs, settings: Settings, state: ObjectiveState): ObjectiveResult;
   /**
    * f32 [R]: per-token terms whose sum over an answer is its logged reward (weighted and length-normalised where the
-   * method is). Detached.
+   * method is). Detached. `result` is what `losses` gave.
    */
-  contributions(inputs: ObjectiveInputs, settings: Settings, state: ObjectiveState): Tensor;
+  contributions(inputs: ObjectiveInputs, settings: Settings, result: ObjectiveResult): Tensor;
   /** New values of the state after an optimizer step, f32 [1] each; committed only when the step's gradient was finite. */
   nextState?(tape: Tape, settings: Settings, state: ObjectiveState): Readonly<Record<string, Tensor>>;
 }
@@ -122,7 +122,7 @@ export interface BoundObjective {
   readonly needs: Needs;
   readonly initState: Readonly<Record<string, number>>;
   losses(inputs: ObjectiveInputs, state: ObjectiveState): ObjectiveResult;
-  contributions(inputs: ObjectiveInputs, state: ObjectiveState): Tensor;
+  contributions(inputs: ObjectiveInputs, result: ObjectiveResult): Tensor;
   nextState?(tape: Tape, state: ObjectiveState): Readonly<Record<string, Tensor>>;
 }
 
@@ -157,7 +157,7 @@ export function defineObjective<Settings>(objective: Objective<Settings>): Regis
         needs: objective.needs(settings),
         initState: objective.initState?.(settings) ?? {},
         losses: (inputs, state) => objective.losses(inputs, settings, state),
-        contributions: (inputs, state) => objective.contributions(inputs, settings, state),
+        contributions: (inputs, result) => objective.contributions(inputs, settings, result),
         nextState: nextState && ((tape, state) => nextState.call(objective, tape, settings, state)),
       };
     },

@@ -32,7 +32,7 @@ export function runObjective(
   const logps: Tensor = { ...detach(tokens.logps), requiresGrad: tokens.training };
   const inputs: ObjectiveInputs = { ...tokens, tape, logps, ...tokenWeights(recorder, active, tokens) };
   const result = active.losses(inputs, state);
-  const contributions = active.contributions(inputs, state);
+  const contributions = active.contributions(inputs, result);
   const l = likelihoods({ ...inputs, logps: detach(logps) });
   const bmcMetrics =
     inputs.weights !== undefined && tokens.diff !== undefined

@@ -4,6 +4,7 @@
  */
 import type { Op } from '../autograd/op.ts';
 import { type Tensor, temporary, whole } from '../autograd/tensor.ts';
+import type { Recorder } from '../gpu/program.ts';
 import { recordFill } from './fill.ts';
 import { gridFor, workgroupSize } from './launch.ts';
 
@@ -34,14 +35,7 @@ export const segmentSum: Op<SegmentSumAttributes> = {
     if (dy === undefined || !needs(0)) return;
     const { tensor, accumulate } = target(0);
     if (!accumulate) recordFill(recorder, tensor, 0);
-    recorder.dispatch({
-      label: 'segment_sum_backward',
-      kernel: 'segment_sum_backward',
-      conditions: { WEIGHTED: weights !== undefined },
-      constants: { WORKGROUP: workgroupSize(recorder) },
-      bindings: [dy, segments, tensor, ...(weights === undefined ? [] : [weights])].map(whole),
-      grid: gridFor(recorder, segments.shape[0]),
-    });
+    addSegmentValues(recorder, dy, segments, tensor, weights);
   },
 
   reference([x], { segments, weights }, index) {
@@ -53,3 +47,21 @@ export const segmentSum: Op<SegmentSumAttributes> = {
     return [{ shape: [data.length], data }];
   },
 };
+
+/** into[r] += (w[r]) values[p] for the rows r of segment p. */
+export function addSegmentValues(
+  recorder: Recorder,
+  values: Tensor,
+  segments: Tensor,
+  into: Tensor,
+  weights?: Tensor,
+): void {
+  recorder.dispatch({
+    label: 'segment_sum_backward',
+    kernel: 'segment_sum_backward',
+    conditions: { WEIGHTED: weights !== undefined },
+    constants: { WORKGROUP: workgroupSize(recorder) },
+    bindings: [values, segments, into, ...(weights === undefined ? [] : [weights])].map(whole),
+    grid: gridFor(recorder, segments.shape[0]),
+  });
+}

@@ -34,7 +34,6 @@ describe("embedding is PyTorch's table[ids], and its gradient the sum over equal
       await checkFixture(gpu, fixture, ['table'], ['y'], {
         op: embedding,
         attributes: attributes([...fixture.inputs.ids.data]),
-        leavesOnly: true,
         dtypes: { table },
       });
     });

@@ -2,8 +2,8 @@
  * The checks that every op passes: against its own plain reference in f64 and central finite differences of it, and
  * against what PyTorch computed.
  *
- * Each runs the op as it is used in training: with inputs whose gradient is a temporary to be overwritten, and with
- * inputs that are trained leaves whose gradient is added to; the latter twice, and the bits must be the same.
+ * Ops run as they are used in training: with inputs that are trained leaves, whose gradient is added to (twice, and the
+ * bits must be the same), and in checkOp also with inputs whose gradient is a temporary to be overwritten.
  */
 import type { HostArray, Op } from '../../src/autograd/op.ts';
 import { allocateTensor, elementCount, type Tensor, upload } from '../../src/autograd/tensor.ts';
@@ -87,6 +87,7 @@ async function checkAgainst<Attributes>(
   outputs: readonly (ArrayLike<number> | undefined)[],
   outputGradient: HostTensor | undefined,
   gradients: readonly (ArrayLike<number> | undefined)[],
+  leavesOnly: boolean,
 ): Promise<void> {
   const { op, inputs, tolerance = 1e-5 } = c;
   const wanted = inputs.map((_, i) => i).filter((i) => gradients[i] !== undefined);
@@ -104,7 +105,7 @@ async function checkAgainst<Attributes>(
       expectClose(result.gradients[i] ?? [], expected, tolerance, label, inputs[i].shape);
     }
   };
-  if (!c.leavesOnly) check(await run('inner'), 'inner');
+  if (!leavesOnly) check(await run('inner'), 'inner');
   const first = await run('leaf');
   check(first, 'leaf');
   const second = await run('leaf');
@@ -137,7 +138,7 @@ export async function checkOp<Attributes>(gpu: Gpu, c: OpCase<Attributes>): Prom
       wanted.includes(i) ? finiteDifferences(data, () => inner(evaluate()[0].data, weights.data)) : undefined,
     );
     const expected = outputs.map(({ data }) => data);
-    await checkAgainst(bench, c, attributes, expected, weights, gradients);
+    await checkAgainst(bench, c, attributes, expected, weights, gradients, c.leavesOnly ?? false);
   } finally {
     bench.free();
   }
@@ -192,7 +193,7 @@ export async function checkFixture<Attributes>(
   fixture: OpFixture,
   inputs: readonly string[],
   outputs: readonly string[],
-  c: Omit<OpCase<Attributes>, 'inputs'> & {
+  c: Omit<OpCase<Attributes>, 'inputs' | 'differentiate' | 'leavesOnly'> & {
     /** Shape in which an input is handed to the op, where the fixture has it with more dimensions. */
     reshape?(shape: readonly number[], name: string): readonly number[];
     readonly dtypes?: Readonly<Record<string, HostTensor['dtype']>>;
@@ -213,6 +214,7 @@ export async function checkFixture<Attributes>(
       outputs.map((name) => fixture.outputs[name].data),
       dy && shaped(outputs[0], dy),
       inputs.map((name) => fixture.grad_inputs?.[name]?.data),
+      true,
     );
   } finally {
     bench.free();

@@ -1,0 +1,63 @@
+/** A run that was interrupted and resumed gives the metrics and the weights of the run that was not, bit by bit. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { nodeRuntime } from '../../src/runtime/node.ts';
+import { trainConfigFrom } from '../../src/train/config.ts';
+import type { TrainHooks } from '../../src/train/hooks.ts';
+import { train } from '../../src/train/train.ts';
+
+const STEPS = 4;
+const folder = mkdtempSync(join(tmpdir(), 'prefgrad-resume-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function configFor(name: string, objective: Record<string, unknown>) {
+  return trainConfigFrom({
+    model: { path: 'examples/stories260K' },
+    objective,
+    data: { train: 'examples/quickstart/train.jsonl', max_length: 128, max_rows: 8 },
+    training: { learning_rate: 1e-4, max_steps: STEPS, per_device_train_batch_size: 2, logging_steps: 1 },
+    output_dir: join(folder, name),
+    seed: 3,
+  });
+}
+
+/** Hooks that ask the run to stop once `steps` steps have been started. */
+function stoppingAfter(steps: number): TrainHooks {
+  let asked = 0;
+  return {
+    note() {},
+    start() {},
+    step() {},
+    evaluated() {},
+    checkpoint() {},
+    shouldStop: () => ++asked >= steps,
+    finish() {},
+  };
+}
+
+const files = ['metrics.jsonl', 'model/model.safetensors'];
+const read = (name: string) => files.map((file) => readFileSync(join(folder, name, file)).toString('base64'));
+
+describe('resuming is exact', () => {
+  it.each([
+    ['dpo-bmc', { name: 'dpo', bmc: {} }],
+    ['epsilon-dpo', { name: 'epsilon-dpo', settings: { beta: 0.1, epsilon: 0.1 } }],
+    ['beta-dpo', { name: 'beta-dpo' }],
+  ])('%s', async (name, objective) => {
+    const runtime = nodeRuntime();
+    await train(runtime, configFor(`${name}-whole`, objective), stoppingAfter(Number.POSITIVE_INFINITY));
+    const interrupted = await train(runtime, configFor(`${name}-cut`, objective), stoppingAfter(2));
+    expect(interrupted).toMatchObject({ outcome: 'interrupted', step: 2 });
+    await train(runtime, configFor(`${name}-cut`, objective), stoppingAfter(Number.POSITIVE_INFINITY), {
+      resume: true,
+    });
+    expect(read(`${name}-cut`)).toEqual(read(`${name}-whole`));
+    expect(
+      readFileSync(join(folder, `${name}-whole`, 'metrics.jsonl'), 'utf8')
+        .trim()
+        .split('\n'),
+    ).toHaveLength(STEPS);
+  });
+});
