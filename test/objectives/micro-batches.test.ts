@@ -48,7 +48,7 @@ describe('a step in three micro-batches is the step in one', () => {
     },
   );
 
-  it('leaves out the three whose terms are over the whole batch only', () => {
+  it('leaves out the two whose terms are over the whole batch only', () => {
     expect(
       objectives
         .map((o) => activate({ name: o.name }))
@@ -62,7 +62,7 @@ describe('empty slots', () => {
   it.each(['kto', 'beta-dpo'])('change nothing in %s', async (name) => {
     const gpu = await testGpu();
     const active = activate({ name });
-    const state = name === 'beta-dpo' ? { mean: 0.5, deviation: 2 } : {};
+    const state: Record<string, number> = name === 'beta-dpo' ? { mean: 0.5, deviation: 2 } : {};
     const options = { state, gumbels: [0, 0.3, -1, 2, 0.1] };
     const bare = await runStep(gpu, active, pairs, options);
     const padded = await runStep(gpu, active, [...pairs, {}, {}], options);

@@ -1,0 +1,48 @@
+/** The reference update: ref <- alpha policy + (1 - alpha) ref. */
+import { expect, it } from 'vitest';
+import { whole } from '../../src/autograd/tensor.ts';
+import { activate } from '../../src/objectives/registry.ts';
+import { gridFor, workgroupSize } from '../../src/ops/launch.ts';
+import { readFixture } from '../evaluate/golden.ts';
+import { expectClose } from '../support/close.ts';
+import { record, testGpu } from '../support/gpu.ts';
+import { Workbench } from '../support/workbench.ts';
+
+interface Update {
+  readonly tr_dpo: {
+    readonly policy: number[];
+    readonly ref: number[];
+    readonly soft: readonly { readonly alpha: number; readonly ref_after: number[] }[];
+  };
+}
+
+const { policy, ref, soft } = readFixture<Update>('golden/golden.json').tr_dpo;
+
+it.each(soft.map((s) => [s.alpha, s.ref_after] as const))('alpha %f', async (alpha, expected) => {
+  const gpu = await testGpu();
+  const bench = new Workbench(gpu);
+  const [from, reference] = [policy, ref].map((data) =>
+    bench.floats('weights', { shape: [data.length], data }),
+  );
+  const [after] = await record(gpu, (recorder) => {
+    recorder.dispatch({
+      label: 'reference_update',
+      kernel: 'reference_update',
+      constants: { WORKGROUP: workgroupSize(recorder) },
+      overrides: { ALPHA: alpha },
+      bindings: [from, reference].map(whole),
+      grid: gridFor(recorder, policy.length),
+    });
+    return [reference];
+  });
+  expectClose(after, expected, 1e-6, 'reference');
+  bench.free();
+});
+
+it('asks for a reference that nothing may cache', () => {
+  expect(activate({ name: 'tr-dpo' }).needs).toEqual({
+    reference: 'logps',
+    liveReference: true,
+    rows: 'pairs',
+  });
+});
