@@ -22,7 +22,7 @@ export const betaDpo = defineObjective({
   name: 'beta-dpo',
   formula:
     "mean over kept pairs of -log sigmoid(beta' h),  beta' = max(beta (1 + a (mean of kept h - m)), 1e-3)",
-  paper: 'Wu et al. 2024, Eq. 6 to 9',
+  paper: 'Wu et al. 2024 (arXiv 2407.08639)',
   settings: z.strictObject({
     beta: betaSetting(0.1),
     a: z.number().min(0).default(0.6).describe("how strongly beta follows the batch's gap"),

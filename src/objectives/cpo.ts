@@ -1,5 +1,5 @@
 /**
- * CPO (Xu et al. 2024, Eq. 5): DPO against a uniform reference, plus likelihood.
+ * CPO (Xu et al. 2024): DPO against a uniform reference, plus likelihood.
  *
  *   loss = -(1 - s) log sigmoid(beta (Pw - Pl)) - s log sigmoid(-beta (Pw - Pl)) + alpha nll
  */
@@ -11,7 +11,7 @@ import { betaSetting, labelSmoothing, pairMean, smoothedLogistic, weightSetting 
 export const cpo = defineObjective({
   name: 'cpo',
   formula: '-(1-s) log sigmoid(beta (Pw - Pl)) - s log sigmoid(-beta (Pw - Pl)) + alpha nll',
-  paper: 'Xu et al. 2024, Eq. 5',
+  paper: 'Xu et al. 2024',
   settings: z.strictObject({
     beta: betaSetting(0.1),
     alpha: weightSetting(1, 'weight of the likelihood term'),

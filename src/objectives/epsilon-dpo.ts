@@ -22,7 +22,7 @@ export const epsilonDpo = defineObjective({
   name: 'epsilon-dpo',
   formula:
     '-log sigmoid(beta_i h),  beta_i = beta / (1 + e step_i),  step_i = +1 if H+ > H > H-, -1 if H- > H > H+, else 0',
-  paper: 'epsilon-DPO, Eq. 8 to 11 and Algorithm 1',
+  paper: 'epsilon-DPO (KL Penalty Control via Perturbation), Sections 3.2 and 3.3, Algorithm 1',
   settings: z
     .strictObject({
       beta: betaSetting(0.01),

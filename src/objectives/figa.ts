@@ -1,5 +1,5 @@
 /**
- * FIGA (Guo et al. 2024, Eq. 5): reward the tokens that were put in, punish those that were taken out.
+ * FIGA (Guo et al. 2024): reward the tokens that were put in, punish those that were taken out.
  *
  *   loss = -alpha sum of p_w,t over diff(yw|yl) + beta sum of p_l,t over diff(yl|yw)
  */
@@ -13,7 +13,7 @@ import { pairMean, weightSetting } from './shared.ts';
 export const figa = defineObjective({
   name: 'figa',
   formula: '-alpha sum_{t in diff(yw|yl)} p_w,t + beta sum_{t in diff(yl|yw)} p_l,t',
-  paper: 'Guo et al. 2024, Eq. 5',
+  paper: 'Guo et al. 2024',
   settings: z.strictObject({
     alpha: weightSetting(1, 'weight of the tokens to encourage'),
     beta: weightSetting(0.5, 'weight of the tokens to discourage'),

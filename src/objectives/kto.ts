@@ -1,5 +1,5 @@
 /**
- * KTO (Ethayarajh et al. 2024, Eq. 8): desirable and undesirable answers, each against an estimate of the KL to the
+ * KTO (Ethayarajh et al. 2024): desirable and undesirable answers, each against an estimate of the KL to the
  * reference that is made from prompts with other prompts' completions.
  *
  *   KL = max(0, mean(P_KL - R_KL)), detached;   r = P - R
@@ -15,7 +15,7 @@ export const kto = defineObjective({
   name: 'kto',
   formula:
     'mean over answers of wD (1 - sigmoid(beta (r - KL))) if desirable, else wU (1 - sigmoid(beta (KL - r))),  r = P - R',
-  paper: 'Ethayarajh et al. 2024, Eq. 8',
+  paper: 'Ethayarajh et al. 2024',
   settings: z.strictObject({
     beta: betaSetting(0.1),
     desirable_weight: weightSetting(1, 'weight of desirable answers'),

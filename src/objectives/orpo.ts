@@ -1,5 +1,5 @@
 /**
- * ORPO (Hong et al. 2024, Eq. 7): likelihood plus the log odds ratio of average likelihoods; no reference.
+ * ORPO (Hong et al. 2024): likelihood plus the log odds ratio of average likelihoods; no reference.
  *
  *   lo = (Pwbar - Plbar) - (log(1 - exp Pwbar) - log(1 - exp Plbar));   loss = nll - beta log sigmoid(lo)
  *
@@ -15,7 +15,7 @@ import { betaSetting, pairMean } from './shared.ts';
 export const orpo = defineObjective({
   name: 'orpo',
   formula: 'nll - beta log sigmoid(lo),  lo = logit(exp(Pw/|yw|)) - logit(exp(Pl/|yl|))',
-  paper: 'Hong et al. 2024, Eq. 7',
+  paper: 'Hong et al. 2024',
   settings: z.strictObject({
     beta: betaSetting(0.1),
     nll: z

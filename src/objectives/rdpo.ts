@@ -1,5 +1,5 @@
 /**
- * R-DPO (Park et al. 2024, Eq. 9): DPO with a term for the difference in length. BMC prints the other sign: give a
+ * R-DPO (Park et al. 2024): DPO with a term for the difference in length. BMC prints the other sign: give a
  * negative alpha for that.
  *
  *   loss = -log sigmoid(beta h + alpha (|yw| - |yl|))
@@ -13,7 +13,7 @@ import { betaSetting, pairMean } from './shared.ts';
 export const rdpo = defineObjective({
   name: 'rdpo',
   formula: '-log sigmoid(beta h + alpha (|yw| - |yl|))',
-  paper: 'Park et al. 2024, Eq. 9',
+  paper: 'Park et al. 2024',
   settings: z.strictObject({
     beta: betaSetting(0.1),
     alpha: z.number().default(0.05).describe('weight of the length difference'),

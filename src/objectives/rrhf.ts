@@ -1,5 +1,5 @@
 /**
- * RRHF (Yuan et al. 2023, Eq. 2 and 3): a hinge on average log-likelihoods plus likelihood of the chosen answer.
+ * RRHF (Yuan et al. 2023): a hinge on average log-likelihoods plus likelihood of the chosen answer.
  *
  *   loss = relu(Pl/|yl| - Pw/|yw|) - sft_weight Pw
  */
@@ -11,7 +11,7 @@ import { pairMean, weightSetting } from './shared.ts';
 export const rrhf = defineObjective({
   name: 'rrhf',
   formula: 'relu(Pl/|yl| - Pw/|yw|) - sft_weight Pw',
-  paper: 'Yuan et al. 2023, Eq. 2 and 3',
+  paper: 'Yuan et al. 2023',
   settings: z.strictObject({ sft_weight: weightSetting(1, 'weight of the likelihood term') }),
   separable: true,
   takes: { bmc: false, dataWeights: false },

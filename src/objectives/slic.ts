@@ -1,5 +1,5 @@
 /**
- * SLiC-HF (Zhao et al. 2023, Eq. 1): a hinge on sequence log-likelihoods plus likelihood of the chosen answer.
+ * SLiC-HF (Zhao et al. 2023): a hinge on sequence log-likelihoods plus likelihood of the chosen answer.
  *
  *   loss = relu(delta - Pw + Pl) - sft_weight Pw
  */
@@ -11,7 +11,7 @@ import { pairMean, weightSetting } from './shared.ts';
 export const slic = defineObjective({
   name: 'slic',
   formula: 'relu(delta - Pw + Pl) - sft_weight Pw',
-  paper: 'Zhao et al. 2023, Eq. 1',
+  paper: 'Zhao et al. 2023',
   settings: z.strictObject({
     delta: z.number().min(0).default(1).describe('margin of the hinge'),
     sft_weight: weightSetting(0.1, 'weight of the likelihood term'),

@@ -14,7 +14,7 @@ import { betaSetting, pairMean, smoothedLogistic } from './shared.ts';
 export const trDpo = defineObjective({
   name: 'tr-dpo',
   formula: '-log sigmoid(beta h);  every tau steps ref <- alpha policy + (1-alpha) ref',
-  paper: 'Gorbatovski et al. 2024, Eq. 4 and 5',
+  paper: 'Gorbatovski et al. 2024',
   settings: z.strictObject({
     beta: betaSetting(0.1),
     alpha: z
