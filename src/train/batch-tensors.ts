@@ -4,6 +4,7 @@
  */
 import { alignUp, elementCount, type Tensor } from '../autograd/tensor.ts';
 import type { BatchShape, PackedBatch } from '../data/batches.ts';
+import type { Example } from '../data/examples.ts';
 import { occurrences, picks } from '../data/occurrences.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { Storage } from '../gpu/memory.ts';
@@ -16,6 +17,20 @@ export interface StepCounts {
   readonly chosenTokens: number;
   /** All answers, chosen and rejected: what KTO's mean is over. */
   readonly answers: number;
+}
+
+/** The counts of the examples of one step, in all of its micro-batches. */
+export function countsOf(examples: readonly Example[]): StepCounts {
+  const chosen = (e: Example) =>
+    e.kind === 'pair' ? e.chosen.ids.length : e.label ? e.completion.ids.length : 0;
+  return {
+    pairs: examples.length,
+    chosenTokens: Math.max(
+      1,
+      examples.reduce((n, e) => n + chosen(e), 0),
+    ),
+    answers: examples.reduce((n, e) => n + (e.kind === 'pair' ? 2 : 1), 0),
+  };
 }
 
 /** What a batch carries besides its tokens. */

@@ -19,6 +19,7 @@ import { type ObjectiveRun, runObjective } from '../objectives/run.ts';
 import { epsilonLogps } from '../ops/epsilon-logps.ts';
 import { accumulate, tapeFor } from '../ops/index.ts';
 import { gridFor, workgroupSize } from '../ops/launch.ts';
+import { vectorMath } from '../ops/vector.ts';
 import { BatchTensors } from './batch-tensors.ts';
 import { responseHidden, responseLogps } from './forward.ts';
 import type { StepMetrics } from './step-metrics.ts';
@@ -83,12 +84,9 @@ export function separableProgram(parts: StepParts, batch: BatchTensors): Program
 export function evaluationProgram(parts: StepParts, batch: BatchTensors): Program {
   return new Program(parts.gpu, parts.arena, `evaluation of ${batch.capacity.tokens} tokens`, (recorder) => {
     const tokens = recordTokens(parts, tapeFor(recorder), batch, false);
-    recordMetrics(
-      recorder,
-      parts.evalMetrics,
-      runObjective(recorder, parts.objective, tokens, parts.state),
-      tokens,
-    );
+    const run = runObjective(recorder, parts.objective, tokens, parts.state);
+    recordMetrics(recorder, parts.evalMetrics, run, tokens);
+    if (parts.objective.needs.rows === 'pairs') recordMeanLogps(recorder, parts.evalMetrics, run, tokens);
   });
 }
 
@@ -205,6 +203,20 @@ function recordMetrics(
   for (const [name, values] of Object.entries(run.metrics ?? {}))
     metrics.addMean(recorder, name, values, pairWeights);
   for (const [name, value] of Object.entries(run.scalars ?? {})) metrics.set(recorder, name, value);
+}
+
+/** How often, and by how much, the chosen answer has the higher mean log-prob per token: no reference comes into it. */
+function recordMeanLogps(
+  recorder: Recorder,
+  metrics: StepMetrics,
+  run: ObjectiveRun,
+  { chosen, rejected, pairWeights }: TokenInputs,
+): void {
+  const math = vectorMath(tapeFor(recorder));
+  const ofChosen = math.divide(run.logps.chosen, chosen.lengths);
+  const ofRejected = math.divide(run.logps.rejected, rejected.lengths);
+  metrics.addShareGreater(recorder, 'mean_logps/accuracies', ofChosen, ofRejected, pairWeights);
+  metrics.addMean(recorder, 'mean_logps/margins', math.subtract(ofChosen, ofRejected), pairWeights);
 }
 
 function addToState(recorder: Recorder, state: ObjectiveState, run: ObjectiveRun): void {

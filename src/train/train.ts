@@ -17,8 +17,15 @@ import { type ActiveObjective, activate } from '../objectives/registry.ts';
 import type { FileSink, Runtime } from '../runtime/runtime.ts';
 import type { TrainConfig } from './config.ts';
 import type { Metrics, RunSummary, Sample, TrainHooks } from './hooks.ts';
+import { ReferenceCache } from './reference-cache.ts';
 import { optimizerFile, readState, restoreOptimizer, trainedModelFiles, trainerStateFile } from './saving.ts';
-import { needsLiveReference, type StepReport, Trainer, type TrainerParts } from './trainer.ts';
+import {
+  needsLiveReference,
+  needsReferenceLogps,
+  type StepReport,
+  Trainer,
+  type TrainerParts,
+} from './trainer.ts';
 
 export interface TrainOptions {
   /** true continues from the newest checkpoint in the output directory, a text from that checkpoint. */
@@ -66,9 +73,17 @@ async function runOn(
   const tokenizer = await loadTokenizer(files, config.model.path);
   const policy = await loadModel(gpu, config.model.path, policyOptions(config));
   const data = await loadData(gpu, config, objective, tokenizer, policy, hooks);
-  const reference = await loadReference(gpu, config, objective, policy);
-  const parts: TrainerParts = { gpu, config, objective, policy, reference, ...data };
+  const cache = await openReferenceCache(gpu, config, objective);
+  const known = { train: await cache?.read(data.train), eval: await cache?.read(data.eval) };
+  const isKnown = known.train !== undefined && known.eval !== undefined;
+  if (isKnown) hooks.note(`Reference log-probs: found in ${cache?.directory}.`);
+  const reference = isKnown ? undefined : await loadReference(gpu, config, objective, policy);
+  const parts: TrainerParts = { gpu, config, objective, policy, reference, ...data, referenceLogps: known };
   const trainer = await Trainer.open(parts, hooks.note);
+  for (const set of ['train', 'eval'] as const) {
+    const logps = trainer.referenceLogps[set];
+    if (known[set] === undefined && logps !== undefined) await cache?.write(data[set], logps);
+  }
   if (!needsLiveReference(parts) && reference !== undefined && reference.loaded !== policy)
     reference.loaded.free();
 
@@ -233,6 +248,21 @@ function noteVaried(examples: readonly Example[], hooks: TrainHooks): void {
   const empty = shares.filter((s) => s === 0).length;
   if (empty === shares.length)
     hooks.note(`Warning: none of ${empty} answers has a differing token; all token weights are 1.`);
+}
+
+/** Where the reference's log-probs are kept from run to run; undefined where the method needs none, or a live reference. */
+async function openReferenceCache(
+  gpu: Gpu,
+  config: TrainConfig,
+  objective: ActiveObjective,
+): Promise<ReferenceCache | undefined> {
+  if (!needsReferenceLogps({ objective, config })) return undefined;
+  const { reference, model, output_dir } = config;
+  return ReferenceCache.open(reference.cache_dir ?? `${output_dir}/reference-cache`, {
+    gpu,
+    model: reference.model ?? model.path,
+    dtype: model.dtype,
+  });
 }
 
 /** The reference: the base of a LoRA model, or weights of its own. */

@@ -16,10 +16,11 @@ import type { ActiveObjective } from '../objectives/registry.ts';
 import { recordFill } from '../ops/fill.ts';
 import { tapeFor } from '../ops/index.ts';
 import { gridFor, workgroupSize } from '../ops/launch.ts';
-import { type BatchExtras, BatchTensors, type StepCounts } from './batch-tensors.ts';
+import { type BatchExtras, BatchTensors, countsOf } from './batch-tensors.ts';
 import type { TrainConfig } from './config.ts';
 import { bucketTokens, cutStep, type MicroBatch, planBuckets } from './micro-batches.ts';
 import { AdamW } from './optimizer.ts';
+import { referenceLogps } from './reference-logps.ts';
 import { RunPlan } from './run-plan.ts';
 import { learningRate } from './schedule.ts';
 import { StepMetrics } from './step-metrics.ts';
@@ -34,6 +35,14 @@ export interface TrainerParts {
   readonly reference: { readonly loaded: LoadedModel; readonly adapter: boolean } | undefined;
   readonly train: readonly Example[];
   readonly eval: readonly Example[];
+  /** Reference log-probs that are known already, per example; the reference computes the others where it must. */
+  readonly referenceLogps?: ReferenceLogps;
+}
+
+/** Per example of each data set: log-probs of its response tokens, in the order its answers are packed. */
+export interface ReferenceLogps {
+  readonly train?: readonly Float32Array[];
+  readonly eval?: readonly Float32Array[];
 }
 
 /** What one optimizer step gave. */
@@ -74,8 +83,8 @@ export class Trainer {
     end: Program;
     moveReference: Program | undefined;
   };
-  readonly #trainRefs: (Float32Array | undefined)[];
-  readonly #evalRefs: (Float32Array | undefined)[];
+  /** What was given or computed; empty where the objective needs none, or has a live reference. */
+  readonly referenceLogps: ReferenceLogps;
   #pending:
     | {
         readonly step: number;
@@ -86,18 +95,13 @@ export class Trainer {
     | undefined;
 
   /** Plans every program; `open` computes what must be known before the first step and binds them. */
-  private constructor(
-    parts: TrainerParts,
-    trainRefs: (Float32Array | undefined)[],
-    evalRefs: (Float32Array | undefined)[],
-  ) {
+  private constructor(parts: TrainerParts, referenceLogps: ReferenceLogps) {
     const { gpu, config, objective, policy, reference } = parts;
     const { training } = config;
     if (policy.trained === undefined) throw new RangeError('The policy has nothing that is trained.');
     this.#parts = parts;
     this.policy = policy;
-    this.#trainRefs = trainRefs;
-    this.#evalRefs = evalRefs;
+    this.referenceLogps = referenceLogps;
     this.#arena = new Arena(gpu.memory);
     this.#metrics = new StepMetrics(gpu);
     this.#evalMetrics = new StepMetrics(gpu);
@@ -178,11 +182,18 @@ export class Trainer {
 
   /** @param note told what takes time before the first step. */
   static async open(parts: TrainerParts, note: (line: string) => void): Promise<Trainer> {
-    const wanted = parts.objective.needs.reference === 'logps' && !needsLiveReference(parts);
-    if (wanted) note(`Computing the reference log-probs of ${parts.train.length + parts.eval.length} rows.`);
-    const trainRefs = wanted ? await referenceLogps(parts, parts.train) : parts.train.map(() => undefined);
-    const evalRefs = wanted ? await referenceLogps(parts, parts.eval) : parts.eval.map(() => undefined);
-    return new Trainer(parts, trainRefs, evalRefs);
+    if (!needsReferenceLogps(parts)) return new Trainer(parts, {});
+    const { gpu, config, reference, referenceLogps: known } = parts;
+    const compute = async (examples: readonly Example[]): Promise<Float32Array[]> => {
+      if (reference === undefined) throw new RangeError(`${parts.objective.name} was given no reference.`);
+      if (examples.length > 0) note(`Computing the reference log-probs of ${examples.length} rows.`);
+      const model = { model: reference.loaded.model, adapter: reference.adapter };
+      return referenceLogps(gpu, model, examples, config.training.max_tokens_per_micro_batch);
+    };
+    return new Trainer(parts, {
+      train: known?.train ?? (await compute(parts.train)),
+      eval: known?.eval ?? (await compute(parts.eval)),
+    });
   }
 
   get totalSteps(): number {
@@ -297,7 +308,7 @@ export class Trainer {
       const packed = packBatch(rows, bucket.batch.capacity, this.#mismatchedOf(examples, indices));
       bucket.batch.load(packed, {
         counts: countsOf(rows),
-        refLogps: joined(indices.map((i) => this.#evalRefs[i])),
+        refLogps: joined(indices.map((i) => this.referenceLogps.eval?.[i])),
       });
       this.#programs.begin.run();
       bucket.program.run();
@@ -344,7 +355,10 @@ export class Trainer {
       bucket.batch.capacity,
       this.#mismatchedAll(batch),
     );
-    bucket.batch.load(packed, { ...extras, refLogps: joined(batch.map((i) => this.#trainRefs[i])) });
+    bucket.batch.load(packed, {
+      ...extras,
+      refLogps: joined(batch.map((i) => this.referenceLogps.train?.[i])),
+    });
     return bucket;
   }
 
@@ -438,6 +452,11 @@ export function needsLiveReference({
   );
 }
 
+/** Are the reference's log-probs of the data set to be known before the first step? */
+export function needsReferenceLogps(parts: Pick<TrainerParts, 'objective' | 'config'>): boolean {
+  return parts.objective.needs.reference === 'logps' && !needsLiveReference(parts);
+}
+
 /** KTO's mismatched completion: the chosen (or only) answer of the next example in the data set. */
 function mismatchedOf(
   objective: ActiveObjective,
@@ -447,19 +466,6 @@ function mismatchedOf(
   if (!objective.needs.mismatched) return undefined;
   const other = examples[(index + 1) % examples.length];
   return other.kind === 'pair' ? other.chosen : other.completion;
-}
-
-function countsOf(examples: readonly Example[]): StepCounts {
-  const chosen = (e: Example) =>
-    e.kind === 'pair' ? e.chosen.ids.length : e.label ? e.completion.ids.length : 0;
-  return {
-    pairs: examples.length,
-    chosenTokens: Math.max(
-      1,
-      examples.reduce((n, e) => n + chosen(e), 0),
-    ),
-    answers: examples.reduce((n, e) => n + (e.kind === 'pair' ? 2 : 1), 0),
-  };
 }
 
 function hasDataWeights(examples: readonly Example[]): boolean {
@@ -478,58 +484,4 @@ function joined(parts: readonly (Float32Array | undefined)[]): Float32Array | un
     offset += part.length;
   }
   return result;
-}
-
-/** Reference log-probs of every response token, per example in the order its answers are packed. */
-async function referenceLogps(
-  { gpu, config, reference }: TrainerParts,
-  examples: readonly Example[],
-): Promise<Float32Array[]> {
-  if (reference === undefined) throw new RangeError('There is no reference.');
-  const shapes = examples.map((e) => shapeOf(e));
-  const limits = {
-    stepSize: examples.length,
-    maxExamples: 256,
-    maxTokens: config.training.max_tokens_per_micro_batch,
-  };
-  const batches = cutStep([...examples.keys()], shapes, limits);
-  const sizes = batches.map((b) => b.map((i) => shapes[i]).reduce(addShapes));
-  const arena = new Arena(gpu.memory);
-  const buckets = new Map(
-    [...planBuckets(sizes)].map(([tokens, capacity]) => {
-      const batch = new BatchTensors(gpu, capacity);
-      const into = allocateTensor(gpu, 'reference log-probs', [capacity.rows], 'f32', 'reference');
-      const program = programs.logpsProgram(
-        gpu,
-        arena,
-        reference.loaded.model,
-        reference.adapter,
-        batch,
-        into,
-      );
-      return [tokens, { batch, into, program }];
-    }),
-  );
-  arena.allocate();
-  const results: Float32Array[] = [];
-  for (const [n, indices] of batches.entries()) {
-    const bucket = buckets.get(bucketTokens(sizes[n].tokens));
-    if (bucket === undefined) throw new RangeError('No bucket was planned for a reference batch.');
-    await bucket.program.bind();
-    const rows = indices.map((i) => examples[i]);
-    bucket.batch.load(packBatch(rows, bucket.batch.capacity), { counts: countsOf(rows) });
-    bucket.program.run();
-    const values = new Float32Array(await gpu.read(whole(bucket.into), 0, 4 * sizes[n].rows));
-    let offset = 0;
-    for (const i of indices) {
-      results.push(values.slice(offset, offset + shapes[i].rows));
-      offset += shapes[i].rows;
-    }
-  }
-  for (const { batch, into } of buckets.values()) {
-    batch.free();
-    freeTensor(gpu, into);
-  }
-  arena.free();
-  return results;
 }

@@ -1,0 +1,107 @@
+/**
+ * Reference log-probs on disk. They depend on the reference's weights and compute type, on the token ids (and so on
+ * tokenizer, template and truncation) and on the adapter that computed them; a file is named by a digest of all of
+ * these, so a stale one is never found rather than refused.
+ */
+
+import { answersOf, shapeOf } from '../data/batches.ts';
+import type { Example } from '../data/examples.ts';
+import { Digest } from '../digest.ts';
+import { ModelDirectory } from '../formats/model-directory.ts';
+import { SafetensorsFile } from '../formats/safetensors.ts';
+import { tensorBytes } from '../formats/safetensors-dtypes.ts';
+import { writeSafetensors } from '../formats/safetensors-writer.ts';
+import type { Gpu } from '../gpu/device.ts';
+import type { FileSystem } from '../runtime/runtime.ts';
+
+/** Weights are digested whole, piece by piece: a single changed embedding row must not be missed. */
+const PIECE_BYTES = 4 * 2 ** 20;
+const TENSOR = 'logps';
+
+export interface CacheKey {
+  readonly gpu: Gpu;
+  /** Directory of the reference model. */
+  readonly model: string;
+  /** Type of the weights' compute copies. */
+  readonly dtype: string;
+}
+
+export class ReferenceCache {
+  readonly directory: string;
+  readonly #files: FileSystem;
+  readonly #model: Uint8Array;
+
+  private constructor(files: FileSystem, directory: string, model: Uint8Array) {
+    this.directory = directory;
+    this.#files = files;
+    this.#model = model;
+  }
+
+  /** Digests the model; nothing is written before `write`. */
+  static async open(directory: string, { gpu, model, dtype }: CacheKey): Promise<ReferenceCache> {
+    const { files } = gpu.runtime;
+    const digest = new Digest();
+    await digest.add(JSON.stringify([dtype, gpu.adapterName, gpu.driver]));
+    const weights = await ModelDirectory.open(files, model);
+    try {
+      await digest.add(JSON.stringify(weights.config));
+      for (const entry of weights.tensors.values()) {
+        const { name, dtype: stored, shape } = entry;
+        await digest.add(JSON.stringify([name, stored, shape]));
+        const size = tensorBytes(entry);
+        for (let offset = 0; offset < size; offset += PIECE_BYTES)
+          await digest.add(await weights.readRange(name, offset, Math.min(PIECE_BYTES, size - offset)));
+      }
+    } finally {
+      await weights.close();
+    }
+    return new ReferenceCache(files, directory, await digest.bytes());
+  }
+
+  /** @returns log-probs of the response tokens, per example in the order its answers are packed, if they are kept. */
+  async read(examples: readonly Example[]): Promise<Float32Array[] | undefined> {
+    if (examples.length === 0) return [];
+    const path = await this.#pathOf(examples);
+    if (!(await this.#files.exists(path))) return undefined;
+    const file = await SafetensorsFile.open(await this.#files.open(path));
+    try {
+      const bytes = await file.readTensor(TENSOR);
+      const values = new Float32Array(bytes.slice().buffer);
+      let offset = 0;
+      return examples.map((example) => {
+        const start = offset;
+        offset += shapeOf(example).rows;
+        return values.slice(start, offset);
+      });
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Keeps them; the file takes its name when it is complete. */
+  async write(examples: readonly Example[], logps: readonly Float32Array[]): Promise<void> {
+    const path = await this.#pathOf(examples);
+    await this.#files.makeDirectory(this.directory);
+    const sink = await this.#files.create(`${path}.tmp`);
+    const count = logps.reduce((n, part) => n + part.length, 0);
+    const bytesOf = (part: Float32Array) => new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
+    try {
+      await writeSafetensors(sink, [
+        { name: TENSOR, dtype: 'F32', shape: [count], read: () => logps.map(bytesOf) },
+      ]);
+    } finally {
+      await sink.close();
+    }
+    await this.#files.rename(`${path}.tmp`, path);
+  }
+
+  async #pathOf(examples: readonly Example[]): Promise<string> {
+    const digest = new Digest();
+    await digest.add(this.#model);
+    for (const example of examples) {
+      const parts = [example.promptIds, ...answersOf(example).map(({ ids }) => ids)];
+      await digest.add(Int32Array.from([parts.length, ...parts.flatMap((ids) => [ids.length, ...ids])]));
+    }
+    return `${this.directory}/logps-${(await digest.hex()).slice(0, 32)}.safetensors`;
+  }
+}

@@ -1,0 +1,97 @@
+/** Reference log-probs are computed once for a model, its tokens and its adapter, and found again by later runs. */
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import type { Example } from '../../src/data/examples.ts';
+import { nodeRuntime } from '../../src/runtime/node.ts';
+import { trainConfigFrom } from '../../src/train/config.ts';
+import { ReferenceCache } from '../../src/train/reference-cache.ts';
+import { train } from '../../src/train/train.ts';
+import { testGpu } from '../support/gpu.ts';
+
+const MODEL = 'examples/stories260K';
+const folder = mkdtempSync(join(tmpdir(), 'prefgrad-reference-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function pair(prompt: number[], chosen: number[], rejected: number[]): Example {
+  const ids = (values: number[]) => Int32Array.from(values);
+  return {
+    kind: 'pair',
+    index: 0,
+    line: 1,
+    promptIds: ids(prompt),
+    chosen: { ids: ids(chosen) },
+    rejected: { ids: ids(rejected) },
+    truncated: false,
+  };
+}
+
+const examples = [pair([1, 5], [7, 8, 2], [9, 2]), pair([1], [3, 2], [4, 4, 2])];
+const logps = [Float32Array.of(-1, -2, -3, -4, -5), Float32Array.of(-6, -7, -8, -9, -10)];
+
+describe('the cache', () => {
+  const open = async (model: string, dtype = 'f32') =>
+    ReferenceCache.open(join(folder, 'cache'), { gpu: await testGpu(), model, dtype });
+
+  it('gives back what was written, from a new handle', async () => {
+    expect(await (await open(MODEL)).read(examples)).toBeUndefined();
+    await (await open(MODEL)).write(examples, logps);
+    expect(await (await open(MODEL)).read(examples)).toEqual(logps);
+  });
+
+  it.each([
+    ['a token of a prompt', [pair([1, 6], [7, 8, 2], [9, 2]), examples[1]]],
+    ['a token of an answer', [pair([1, 5], [7, 8, 2], [8, 2]), examples[1]]],
+    ['the border between prompt and answers', [pair([1], [5, 7, 8, 2], [9, 2]), examples[1]]],
+    ['the order of the rows', [examples[1], examples[0]]],
+    ['the number of rows', [examples[0]]],
+  ])('is not found by data that differ in %s', async (_, others) => {
+    expect(await (await open(MODEL)).read(others)).toBeUndefined();
+  });
+
+  it('is not found by another compute type, nor by a model with other weights', async () => {
+    expect(await (await open(MODEL, 'bf16')).read(examples)).toBeUndefined();
+    const other = join(folder, 'model');
+    cpSync(MODEL, other, { recursive: true });
+    const weights = readFileSync(join(other, 'model.safetensors'));
+    weights[weights.length - 1] ^= 1;
+    writeFileSync(join(other, 'model.safetensors'), weights);
+    const changed = await open(other);
+    expect(await changed.read(examples)).toBeUndefined();
+  });
+});
+
+describe('a second run', () => {
+  const run = async (name: string) => {
+    const notes: string[] = [];
+    const config = trainConfigFrom({
+      model: { path: MODEL },
+      objective: 'dpo',
+      reference: { cache_dir: join(folder, 'shared') },
+      data: { train: 'examples/quickstart/train.jsonl', max_length: 96, max_rows: 4 },
+      training: { learning_rate: 1e-4, max_steps: 2, per_device_train_batch_size: 2, logging_steps: 1 },
+      output_dir: join(folder, name),
+    });
+    await train(nodeRuntime(), config, {
+      note: (line) => notes.push(line),
+      start() {},
+      step() {},
+      evaluated() {},
+      checkpoint() {},
+      shouldStop: () => false,
+      finish() {},
+    });
+    return { notes, metrics: readFileSync(join(folder, name, 'metrics.jsonl'), 'utf8') };
+  };
+
+  it('finds the first one’s log-probs and gives the same metrics', async () => {
+    const first = await run('first');
+    const second = await run('second');
+    expect(first.notes.join('\n')).toContain('Computing the reference log-probs of 4 rows');
+    expect(second.notes.join('\n')).toContain(`Reference log-probs: found in ${join(folder, 'shared')}`);
+    expect(second.notes.join('\n')).not.toContain('Computing');
+    expect(second.metrics).toBe(first.metrics);
+    expect(readdirSync(join(folder, 'shared'))).toHaveLength(1);
+  });
+});
