@@ -70,11 +70,9 @@ function stepText({ metrics, tokensPerSecond, secondsLeft }: StepInfo, isNarrow:
 
 /** What came of the run: metrics before and after, samples, files. */
 export function summaryText(summary: RunSummary): string {
-  const { step, totalSteps, seconds, peakBytes, before = {}, after, samples = [], files } = summary;
+  const { step, totalSteps, seconds, before = {}, after, samples = [], files } = summary;
   const verb = summary.outcome === 'finished' ? 'Finished' : 'Interrupted after';
-  const lines = [
-    `${verb} ${step} of ${totalSteps} steps in ${duration(seconds)}; peak memory ${formatBytes(peakBytes)}.`,
-  ];
+  const lines = [`${verb} ${step} of ${totalSteps} steps in ${duration(seconds)}.`, memoryText(summary)];
   if (after !== undefined) {
     const names = Object.keys(after);
     const width = Math.max(...names.map((name) => name.length));
@@ -89,6 +87,14 @@ export function summaryText(summary: RunSummary): string {
   }
   if (files.length > 0) lines.push('', ...files.map(({ what, path }) => `${what}: ${path}`));
   return `${lines.join('\n')}\n`;
+}
+
+/** 'Peak memory: 55.1 MiB (predicted 54.8 MiB, -0.5%); the process holds 310 MiB.' */
+function memoryText({ predictedPeakBytes, peakBytes, residentBytes }: RunSummary): string {
+  const error = 100 * (predictedPeakBytes / peakBytes - 1);
+  const predicted = `predicted ${formatBytes(predictedPeakBytes)}, ${error >= 0 ? '+' : ''}${error.toFixed(1)}%`;
+  const resident = residentBytes === undefined ? '' : `; the process holds ${formatBytes(residentBytes)}`;
+  return `Peak memory: ${formatBytes(peakBytes)} (${predicted})${resident}.`;
 }
 
 function oneLine(text: string): string {

@@ -191,7 +191,7 @@ class Decoder {
       const hidden = model.hidden(
         tape,
         { tokens: { ids }, positions, attend },
-        { adapter, recompute: false },
+        { adapter, recomputedBlocks: 0 },
       );
       [logits] = tape.apply(linear, [hidden, model.head], {});
       recorder.keep(whole(logits).storage);

@@ -21,6 +21,12 @@ export interface Dispatch extends KernelVariant {
   readonly grid: readonly [number, number];
 }
 
+/**
+ * Forward and backward of one transformer block take about this many. Browsers and drivers kill what runs for seconds
+ * on end, so the work between two submits stays near that of a block.
+ */
+const DISPATCHES_PER_SUBMIT = 64;
+
 /** WebGPU's limit on workgroups per dimension. */
 const MAX_GRID = 65535;
 
@@ -101,6 +107,8 @@ export class Program {
   readonly #arena: Arena;
   readonly #slots: Map<Storage, number>;
   #commands: Command[] = [];
+  /** The same commands, cut into what is submitted at once. */
+  #submits: Command[][] = [];
 
   /** Records and plans; `bind` must follow once every program of the arena is planned and the arena is allocated. */
   constructor(gpu: Gpu, arena: Arena, label: string, record: (recorder: Recorder) => void) {
@@ -145,15 +153,21 @@ export class Program {
         return { pipeline, bindGroup, x: d.grid[0], y: d.grid[1], label: d.label };
       }),
     );
+    this.#submits = Array.from({ length: Math.ceil(this.#commands.length / DISPATCHES_PER_SUBMIT) }, (_, i) =>
+      this.#commands.slice(i * DISPATCHES_PER_SUBMIT, (i + 1) * DISPATCHES_PER_SUBMIT),
+    );
   }
 
-  /** Encodes all dispatches into one compute pass and submits it. */
+  /** Encodes all dispatches and submits them, a part at a time. */
   run(): void {
-    const encoder = this.#gpu.device.createCommandEncoder({ label: this.label });
-    const pass = encoder.beginComputePass({ label: this.label });
-    for (const command of this.#commands) encode(pass, command);
-    pass.end();
-    this.#gpu.device.queue.submit([encoder.finish()]);
+    const { device } = this.#gpu;
+    for (const part of this.#submits) {
+      const encoder = device.createCommandEncoder({ label: this.label });
+      const pass = encoder.beginComputePass({ label: this.label });
+      for (const command of part) encode(pass, command);
+      pass.end();
+      device.queue.submit([encoder.finish()]);
+    }
   }
 
   /**

@@ -46,8 +46,8 @@ export type LoraLookup = (module: string) => LoraPair | undefined;
 export interface ForwardOptions {
   /** False runs the weights without their LoRA adapter. */
   readonly adapter: boolean;
-  /** Keep no activations inside blocks; compute them again in the backward pass. */
-  readonly recompute: boolean;
+  /** So many blocks, from the first, keep no activations inside; the backward pass computes them again. */
+  readonly recomputedBlocks: number;
 }
 
 export class Llama {
@@ -91,7 +91,8 @@ export class Llama {
     this.#blocks.forEach((block, layer) => {
       const run = (inner: Tape, input: Tensor) =>
         this.#block(inner, input, layer, block, layout, options.adapter);
-      x = options.recompute ? tape.recompute([x], (inner, [input]) => run(inner, input)) : run(tape, x);
+      const isRecomputed = layer < options.recomputedBlocks;
+      x = isRecomputed ? tape.recompute([x], (inner, [input]) => run(inner, input)) : run(tape, x);
     });
     return tape.apply(rmsNorm, [x, this.#norm], { eps: this.config.rmsNormEps })[0];
   }

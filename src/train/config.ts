@@ -14,6 +14,17 @@ import { crossProblems, objectiveProblems } from './config-rules.ts';
 
 const path = () => z.string().min(1);
 const count = () => z.number().int().min(1);
+
+const UNITS = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
+/** A number of bytes, or a text such as '8GiB'. */
+const bytes = () =>
+  z.union([
+    count(),
+    z
+      .string()
+      .regex(/^\d+(\.\d+)? ?[KMGT]iB$/, 'must be a number of bytes or a size such as 8GiB')
+      .transform((text) => Number.parseFloat(text) * UNITS[text.slice(-3) as keyof typeof UNITS]),
+  ]);
 const fields = Object.keys(DEFAULT_COLUMNS) as Field[];
 
 const model = z.strictObject({
@@ -106,6 +117,11 @@ const training = z.strictObject({
     .boolean()
     .default(true)
     .describe('recompute activations in the backward pass to save memory'),
+  memory_budget: bytes()
+    .optional()
+    .describe(
+      'GPU memory the run may take, such as 8GiB: as few blocks are recomputed as fit; replaces gradient_checkpointing',
+    ),
   lr_scheduler_type: z.enum(['cosine', 'linear', 'constant']).default('cosine').describe('after the warm-up'),
   warmup_ratio: z
     .number()

@@ -34,7 +34,11 @@ export interface RunSummary {
   readonly step: number;
   readonly totalSteps: number;
   readonly seconds: number;
+  readonly predictedPeakBytes: number;
+  /** GPU memory that was really held at most. */
   readonly peakBytes: number;
+  /** On a CPU adapter, whose memory is the process's own: what the process held at the end, where the runtime tells. */
+  readonly residentBytes: number | undefined;
   /** Evaluation before the first step and after the last one, where there is data to evaluate on. */
   readonly before?: Metrics;
   readonly after?: Metrics;

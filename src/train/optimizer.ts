@@ -2,7 +2,7 @@
  * AdamW over parameter slabs. One program per run: gradient norm, update of every slab, objective state, metrics.
  * The learning rate and the bias corrections of a step come from the host in one 40-byte write.
  */
-import { allocateTensor, type Tensor, temporary, upload, whole } from '../autograd/tensor.ts';
+import { allocateTensor, freeTensor, type Tensor, temporary, upload, whole } from '../autograd/tensor.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/program.ts';
 import type { Slab } from '../nn/parameters.ts';
@@ -39,6 +39,10 @@ export class AdamW {
     this.#settings = settings;
     this.norm = allocateTensor(gpu, 'gradient norm', [3], 'f32', 'state');
     this.#onGpu = allocateTensor(gpu, 'optimizer settings', [10], 'f32', 'state');
+  }
+
+  free(): void {
+    for (const tensor of [this.norm, this.#onGpu]) freeTensor(this.#gpu, tensor);
   }
 
   /** @param step number of this update, counted from 1. */

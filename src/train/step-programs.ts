@@ -37,11 +37,12 @@ export interface StepParts {
   readonly evalMetrics: StepMetrics;
   /** Token weights stand in the data (DPO(EW)). */
   readonly dataWeights: boolean;
-  readonly recompute: boolean;
+  /** So many blocks are computed again in the backward pass. */
+  readonly recomputedBlocks: number;
 }
 
 /** What the forward pass and the inputs of the objective are made of. */
-type TokenParts = Pick<StepParts, 'policy' | 'reference' | 'objective' | 'dataWeights' | 'recompute'>;
+type TokenParts = Pick<StepParts, 'policy' | 'reference' | 'objective' | 'dataWeights' | 'recomputedBlocks'>;
 
 /** Log-probs and their gradients of a whole step, for objectives that are not separable. */
 export class WholeStep {
@@ -116,7 +117,10 @@ export function wholeObjectiveProgram(parts: StepParts, step: WholeStep): Progra
 export function backwardProgram(parts: StepParts, batch: BatchTensors, step: WholeStep): Program {
   return new Program(parts.gpu, parts.arena, `backward of ${batch.capacity.tokens} tokens`, (recorder) => {
     const tape = tapeFor(recorder);
-    const logps = responseLogps(tape, parts.policy, batch, { adapter: true, recompute: parts.recompute });
+    const logps = responseLogps(tape, parts.policy, batch, {
+      adapter: true,
+      recomputedBlocks: parts.recomputedBlocks,
+    });
     const gradient = temporary(recorder, 'dL/dlogp', logps.shape);
     copyRows(recorder, gradient, step.gradient, batch, false);
     tape.backward(logps, gradient);
@@ -133,7 +137,7 @@ export function logpsProgram(
   into: Tensor,
 ): Program {
   return new Program(gpu, arena, `log-probs of ${batch.capacity.tokens} tokens`, (recorder) => {
-    const logps = responseLogps(tapeFor(recorder), model, batch, { adapter, recompute: false });
+    const logps = responseLogps(tapeFor(recorder), model, batch, { adapter, recomputedBlocks: 0 });
     accumulate(recorder, logps, { tensor: into, accumulate: false });
   });
 }
@@ -141,8 +145,8 @@ export function logpsProgram(
 function recordTokens(parts: TokenParts, tape: Tape, batch: BatchTensors, training: boolean): TokenInputs {
   const { policy, reference, objective } = parts;
   const known = knownInputs(parts, batch, training);
-  const options = { adapter: true, recompute: parts.recompute && training };
-  const silent = { adapter: reference?.adapter ?? false, recompute: false };
+  const options = { adapter: true, recomputedBlocks: training ? parts.recomputedBlocks : 0 };
+  const silent = { adapter: reference?.adapter ?? false, recomputedBlocks: 0 };
   if (objective.needs.reference === 'logits') {
     if (reference === undefined) throw new RangeError(`${objective.name} needs a live reference.`);
     const hidden = responseHidden(tape, policy, batch, options);
@@ -260,14 +264,14 @@ export function scoreProgram(
         written.add(name);
       };
       const tape = tapeFor(recorder);
-      const tokens = recordTokens({ ...parts, dataWeights: false, recompute: false }, tape, batch, false);
+      const tokens = recordTokens({ ...parts, dataWeights: false, recomputedBlocks: 0 }, tape, batch, false);
       const { reference } = parts;
       const refLogps =
         tokens.refLogps ??
         (reference &&
           responseLogps(tape.fork(), reference.model, batch, {
             adapter: reference.adapter,
-            recompute: false,
+            recomputedBlocks: 0,
           }));
       const run = runObjective(
         recorder,

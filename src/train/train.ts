@@ -92,6 +92,10 @@ async function runOn(
   hooks.note(
     `${data.train.length} rows, ${trainer.totalSteps} steps, ${trainer.bucketCount} shape buckets, ${(100 * trainer.emptyShare).toFixed(1)}% of token slots empty.`,
   );
+  if (config.training.memory_budget !== undefined)
+    hooks.note(
+      `${trainer.recomputedBlocks} of ${policy.config.layers} blocks are recomputed in the backward pass.`,
+    );
   const predictedPeakBytes = trainer.predictedPeakBytes;
   gpu.memory.resetPeak();
   await trainer.warmUp();
@@ -171,7 +175,9 @@ async function runOn(
     step: trainer.step,
     totalSteps: trainer.totalSteps,
     seconds: (Date.now() - started) / 1000,
+    predictedPeakBytes,
     peakBytes: gpu.memory.peak,
+    residentBytes: gpu.isCpu ? gpu.runtime.residentBytes() : undefined,
     before,
     after,
     samples,

@@ -6,8 +6,9 @@ import { allocateTensor, freeTensor, type Tensor, upload, whole } from '../autog
 import { addShapes, type BatchShape, packBatch, shapeOf } from '../data/batches.ts';
 import type { Answer, Example } from '../data/examples.ts';
 import { uniformAt } from '../data/random.ts';
-import { RunError } from '../errors.ts';
+import { InputError, RunError } from '../errors.ts';
 import type { Gpu } from '../gpu/device.ts';
+import { formatBytes } from '../gpu/memory.ts';
 import { Arena } from '../gpu/planner.ts';
 import { Program } from '../gpu/program.ts';
 import type { LoadedModel } from '../models/load.ts';
@@ -83,6 +84,8 @@ export class Trainer {
     end: Program;
     moveReference: Program | undefined;
   };
+  /** Blocks whose activations are computed again in the backward pass. */
+  readonly recomputedBlocks: number;
   /** What was given or computed; empty where the objective needs none, or has a live reference. */
   readonly referenceLogps: ReferenceLogps;
   #pending:
@@ -95,13 +98,14 @@ export class Trainer {
     | undefined;
 
   /** Plans every program; `open` computes what must be known before the first step and binds them. */
-  private constructor(parts: TrainerParts, referenceLogps: ReferenceLogps) {
+  private constructor(parts: TrainerParts, referenceLogps: ReferenceLogps, recomputedBlocks: number) {
     const { gpu, config, objective, policy, reference } = parts;
     const { training } = config;
     if (policy.trained === undefined) throw new RangeError('The policy has nothing that is trained.');
     this.#parts = parts;
     this.policy = policy;
     this.referenceLogps = referenceLogps;
+    this.recomputedBlocks = recomputedBlocks;
     this.#arena = new Arena(gpu.memory);
     this.#metrics = new StepMetrics(gpu);
     this.#evalMetrics = new StepMetrics(gpu);
@@ -142,7 +146,7 @@ export class Trainer {
       metrics: this.#metrics,
       evalMetrics: this.#evalMetrics,
       dataWeights: hasDataWeights(parts.train),
-      recompute: training.gradient_checkpointing,
+      recomputedBlocks,
     };
     const { buckets, emptyShare } = this.plan.buckets();
     this.bucketCount = buckets.size;
@@ -182,7 +186,7 @@ export class Trainer {
 
   /** @param note told what takes time before the first step. */
   static async open(parts: TrainerParts, note: (line: string) => void): Promise<Trainer> {
-    if (!needsReferenceLogps(parts)) return new Trainer(parts, {});
+    if (!needsReferenceLogps(parts)) return Trainer.#within(parts, {});
     const { gpu, config, reference, referenceLogps: known } = parts;
     const compute = async (examples: readonly Example[]): Promise<Float32Array[]> => {
       if (reference === undefined) throw new RangeError(`${parts.objective.name} was given no reference.`);
@@ -190,10 +194,42 @@ export class Trainer {
       const model = { model: reference.loaded.model, adapter: reference.adapter };
       return referenceLogps(gpu, model, examples, config.training.max_tokens_per_micro_batch);
     };
-    return new Trainer(parts, {
+    return Trainer.#within(parts, {
       train: known?.train ?? (await compute(parts.train)),
       eval: known?.eval ?? (await compute(parts.eval)),
     });
+  }
+
+  /**
+   * Recomputes as few blocks as `training.memory_budget` allows; without a budget all of them or, as
+   * `training.gradient_checkpointing` says, none. Planning allocates no activations, so a plan that is too large costs
+   * nothing but the time to make it.
+   * @throws InputError when the run does not fit even with every block recomputed.
+   */
+  static #within(parts: TrainerParts, referenceLogps: ReferenceLogps): Trainer {
+    const { layers } = parts.policy.config;
+    const { memory_budget: budget, gradient_checkpointing } = parts.config.training;
+    const plan = (blocks: number) => new Trainer(parts, referenceLogps, blocks);
+    if (budget === undefined) return plan(gradient_checkpointing ? layers : 0);
+    let best = plan(0);
+    if (best.predictedPeakBytes <= budget) return best;
+    best.free();
+    best = plan(layers);
+    if (best.predictedPeakBytes > budget) {
+      throw new InputError(
+        `training.memory_budget: ${formatBytes(budget)} is too little. With every block recomputed the run takes ` +
+          `${formatBytes(best.predictedPeakBytes)}; lower training.max_tokens_per_micro_batch or use LoRA.`,
+      );
+    }
+    let tooFew = 0;
+    while (best.recomputedBlocks - tooFew > 1) {
+      const middle = plan((tooFew + best.recomputedBlocks) >> 1);
+      const fits = middle.predictedPeakBytes <= budget;
+      if (!fits) tooFew = middle.recomputedBlocks;
+      (fits ? best : middle).free();
+      if (fits) best = middle;
+    }
+    return best;
   }
 
   get totalSteps(): number {
@@ -327,6 +363,7 @@ export class Trainer {
     for (const { batch } of [...this.#buckets.values(), ...this.#evalBuckets.values()]) batch.free();
     for (const tensor of Object.values(this.objectiveState)) freeTensor(gpu, tensor);
     this.#whole?.free();
+    this.#optimizer.free();
     this.#metrics.free();
     this.#evalMetrics.free();
     this.#arena.free();

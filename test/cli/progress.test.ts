@@ -37,13 +37,18 @@ describe('progress without a terminal', () => {
       step: 20,
       totalSteps: 20,
       seconds: 61,
+      predictedPeakBytes: 1.5 * 2 ** 20,
       peakBytes: 2 ** 21,
+      residentBytes: 2 ** 28,
       before: { 'eval_rewards/accuracies': 0 },
       after: { 'eval_rewards/accuracies': 0.75 },
       samples: [{ prompt: 'Once', before: 'a\ncat', after: 'a dog' }],
       files: [{ what: 'Model', path: 'out/model' }],
     });
-    expect(text).toContain('Finished 20 of 20 steps in 1m01s; peak memory 2.00 MiB.');
+    expect(text).toContain('Finished 20 of 20 steps in 1m01s.\n');
+    expect(text).toContain(
+      'Peak memory: 2.00 MiB (predicted 1.50 MiB, -25.0%); the process holds 256.0 MiB.\n',
+    );
     expect(text).toMatch(/eval_rewards\/accuracies +0 +0\.75\n/);
     expect(text).toContain('Prompt: Once\n  before: a cat\n  after:  a dog\n\nModel: out/model\n');
   });

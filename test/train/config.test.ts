@@ -52,6 +52,21 @@ describe('a configuration', () => {
   });
 });
 
+describe('a size in bytes', () => {
+  const budget = (memory_budget: unknown) =>
+    trainConfigFrom({ ...smallest, training: { memory_budget } }).training.memory_budget;
+
+  it('is a number, or a number with its unit', () => {
+    expect(budget(4096)).toBe(4096);
+    expect(budget('8GiB')).toBe(8 * 2 ** 30);
+    expect(budget('1.5 MiB')).toBe(1.5 * 2 ** 20);
+  });
+
+  it('is refused without a binary unit', () => {
+    expect(problems({ training: { memory_budget: '8GB' } }).join()).toContain('training.memory_budget');
+  });
+});
+
 describe('problems', () => {
   it('names what was found and what is allowed', () => {
     expect(problems({ training: { learning_rate: 'high', warmup_ratio: 1, max_steps: 0, seed: 1 } })).toEqual(

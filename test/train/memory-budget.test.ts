@@ -1,0 +1,84 @@
+/** `training.memory_budget` recomputes as few blocks as fit, and what was forecast is what is then held. */
+import { describe, expect, it } from 'vitest';
+import type { Example } from '../../src/data/examples.ts';
+import { Gpu } from '../../src/gpu/device.ts';
+import { loadModel } from '../../src/models/load.ts';
+import { activate } from '../../src/objectives/registry.ts';
+import { nodeRuntime } from '../../src/runtime/node.ts';
+import { trainConfigFrom } from '../../src/train/config.ts';
+import { Trainer } from '../../src/train/trainer.ts';
+
+const MODEL = 'examples/stories260K';
+const LAYERS = 5;
+
+const rows: Example[] = Array.from({ length: 4 }, (_, index) => ({
+  kind: 'pair',
+  index,
+  line: index + 1,
+  promptIds: Int32Array.of(1, 400 + index),
+  chosen: { ids: Int32Array.from({ length: 60 }, (_, i) => 3 + i) },
+  rejected: { ids: Int32Array.from({ length: 50 }, (_, i) => 90 + i) },
+  truncated: false,
+}));
+
+/** Plans a run on a device of its own, whose pool counts nothing else. */
+async function planned(
+  training: Record<string, unknown>,
+  look: (trainer: Trainer, gpu: Gpu) => void | Promise<void>,
+): Promise<void> {
+  const gpu = await Gpu.open(nodeRuntime());
+  try {
+    const config = trainConfigFrom({
+      model: { path: MODEL },
+      objective: 'simpo',
+      data: { train: 'rows', max_length: 128 },
+      training: { per_device_train_batch_size: 4, max_steps: 1, ...training },
+      output_dir: 'unused',
+    });
+    const policy = await loadModel(gpu, MODEL, { train: 'full', dtype: 'f32', positions: 128 });
+    const objective = activate(config.objective);
+    const parts = { gpu, config, objective, policy, reference: undefined, train: rows, eval: [] };
+    await look(await Trainer.open(parts, () => {}), gpu);
+  } finally {
+    gpu.close();
+  }
+}
+
+async function forecast(gradient_checkpointing: boolean): Promise<number> {
+  let bytes = 0;
+  await planned({ gradient_checkpointing }, (trainer) => {
+    bytes = trainer.predictedPeakBytes;
+  });
+  return bytes;
+}
+
+describe('a memory budget', async () => {
+  const most = await forecast(false);
+  const least = await forecast(true);
+
+  it('has something to choose from', () => {
+    expect(least).toBeLessThan(0.8 * most);
+  });
+
+  it('recomputes nothing when everything fits', () =>
+    planned({ memory_budget: most }, (trainer) => expect(trainer.recomputedBlocks).toBe(0)));
+
+  it('recomputes some blocks in between, and holds what it forecast', () =>
+    planned({ memory_budget: Math.round((most + least) / 2) }, async (trainer, gpu) => {
+      expect(trainer.recomputedBlocks).toBeGreaterThan(0);
+      expect(trainer.recomputedBlocks).toBeLessThan(LAYERS);
+      expect(trainer.predictedPeakBytes).toBeLessThanOrEqual((most + least) / 2);
+      const forecastBytes = trainer.predictedPeakBytes;
+      gpu.memory.resetPeak();
+      await trainer.warmUp();
+      await trainer.runStep();
+      await trainer.flush();
+      expect(gpu.memory.peak).toBe(forecastBytes);
+    }));
+
+  it('is refused when the run cannot fit, with what it takes', async () => {
+    await expect(planned({ memory_budget: least - 1 }, () => {})).rejects.toThrow(
+      /memory_budget: .* is too little\. With every block recomputed the run takes/,
+    );
+  });
+});
