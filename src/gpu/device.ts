@@ -31,6 +31,9 @@ export interface GpuOptions extends AdapterChoice {
   maxBindingBytes?: number;
 }
 
+/** Most bytes that wait in the driver while a model is loaded. */
+const UPLOAD_BYTES = 256 * 2 ** 20;
+
 export class Gpu {
   readonly runtime: Runtime;
   readonly device: GPUDevice;
@@ -45,6 +48,8 @@ export class Gpu {
   /** True on software adapters (lavapipe, SwiftShader): barriers are dear there, and there is no device memory. */
   readonly isCpu: boolean;
   #failure: Error | undefined;
+  /** Bytes streamed since the queue was last waited for. */
+  #streamed = 0;
 
   private constructor(
     runtime: Runtime,
@@ -97,6 +102,18 @@ export class Gpu {
       data.byteOffset,
       data.byteLength,
     );
+  }
+
+  /**
+   * `write` for whole checkpoints: waits for the queue whenever UPLOAD_BYTES are on their way, since the driver keeps a
+   * copy of everything written until then. Host memory stays bounded however large the model is.
+   */
+  async stream(slice: Slice, data: ArrayBufferView<ArrayBuffer>, byteOffset = 0): Promise<void> {
+    this.write(slice, data, byteOffset);
+    this.#streamed += data.byteLength;
+    if (this.#streamed < UPLOAD_BYTES) return;
+    this.#streamed = 0;
+    await this.settle();
   }
 
   /** Reads bytes back. Waits for everything queued before; not for use inside a training step. */

@@ -216,7 +216,7 @@ async function copyWeight(gpu: Gpu, directory: ModelDirectory, name: string, ten
       );
       const converted = from === to ? bytes : narrow(widen(bytes, from), to);
       const padded = converted.byteLength % 4 === 0 ? converted : new Uint8Array([...converted, 0, 0]);
-      gpu.write(shard, padded, row * length * bytesPerElement(tensor.dtype));
+      await gpu.stream(shard, padded, row * length * bytesPerElement(tensor.dtype));
     }
   }
 }

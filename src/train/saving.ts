@@ -69,7 +69,7 @@ export async function restoreOptimizer(
   for (const [name, tensor] of namedState(trained, liveReference)) {
     const rowBytes = 4 * rowLength(tensor.shape);
     for (const shard of tensor.shards) {
-      gpu.write(shard, await file.readRange(name, shard.rowStart * rowBytes, shard.rows * rowBytes));
+      await gpu.stream(shard, await file.readRange(name, shard.rowStart * rowBytes, shard.rows * rowBytes));
     }
   }
   await file.close();
