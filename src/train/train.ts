@@ -4,7 +4,7 @@ import type { Example } from '../data/examples.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
 import { prepareDataset } from '../data/prepare.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
-import { InputError, RunError } from '../errors.ts';
+import { InputError, InputErrors, RunError } from '../errors.ts';
 import { latestCheckpoint, rotateCheckpoints, saveCheckpoint } from '../formats/checkpoint.ts';
 import { writeDirectory } from '../formats/directory-writer.ts';
 import { readJson } from '../formats/json-file.ts';
@@ -18,6 +18,7 @@ import type { FileSink, Runtime } from '../runtime/runtime.ts';
 import type { TrainConfig } from './config.ts';
 import type { Metrics, RunSummary, Sample, TrainHooks } from './hooks.ts';
 import { ReferenceCache } from './reference-cache.ts';
+import { changedKeys } from './same-run.ts';
 import { optimizerFile, readState, restoreOptimizer, trainedModelFiles, trainerStateFile } from './saving.ts';
 import {
   needsLiveReference,
@@ -335,7 +336,11 @@ async function findCheckpoint(
       : (await latestCheckpoint(gpu.runtime.files, config.output_dir))?.path;
   if (path === undefined)
     throw new InputError(`${config.output_dir} holds no checkpoint to resume from. Start without --resume.`);
-  return { path, state: await readJson(gpu.runtime.files, `${path}/trainer_state.json`) };
+  const state = await readJson(gpu.runtime.files, `${path}/trainer_state.json`);
+  const changed = changedKeys(state.config, config);
+  if (changed.length > 0)
+    throw new InputErrors(`${path} belongs to another run; start that one anew:`, changed);
+  return { path, state };
 }
 
 /** metrics.jsonl and TensorBoard events, continued where the checkpoint says. */
