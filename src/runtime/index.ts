@@ -1,6 +1,9 @@
 /** Finds out where we are. The only place that asks. */
 import type { Runtime } from './runtime.ts';
 
+/** 'ts' in a clone, 'js' in the built package. */
+const EXTENSION = import.meta.url.slice(-2);
+
 /**
  * The runtime of this process or page.
  *
@@ -8,11 +11,11 @@ import type { Runtime } from './runtime.ts';
  */
 export async function detectRuntime(): Promise<Runtime> {
   if ('Deno' in globalThis) {
-    const module = './deno.ts';
+    const module = `./deno.${EXTENSION}`;
     return ((await import(/* @vite-ignore */ module)) as typeof import('./deno.ts')).denoRuntime();
   }
   if (typeof process === 'object' && process.versions?.node !== undefined) {
-    const module = './node.ts';
+    const module = `./node.${EXTENSION}`;
     return ((await import(/* @vite-ignore */ module)) as typeof import('./node.ts')).nodeRuntime();
   }
   return (await import('./browser.ts')).browserRuntime();

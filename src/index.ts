@@ -1,0 +1,31 @@
+/// <reference types="@webgpu/types" />
+/**
+ * What `import ... from 'prefgrad'` gives, in Node, Deno and the browser alike.
+ *
+ *   const runtime = await detectRuntime();
+ *   const summary = await train(runtime, trainConfigFrom({ ... }), hooks);
+ *
+ * `train` runs a whole job; `Trainer` advances one optimizer step at a time, for pages that watch. In a browser,
+ * `browserRuntime()` has a tree of files in memory: put blobs and URLs there before a model is loaded from it.
+ */
+export { DEFAULT_COLUMNS } from './data/columns.ts';
+export type { Answer, Example, PairExample, UnpairedExample } from './data/examples.ts';
+export { loadTokenizer } from './data/load-tokenizer.ts';
+export { prepareDataset, streamExamples } from './data/prepare.ts';
+export type { Tokenizer } from './data/tokenizer.ts';
+export { InputError, InputErrors, RunError } from './errors.ts';
+export { type ScoreOptions, scoreFile as score } from './evaluate/score.ts';
+export { generate } from './generate/generator.ts';
+export { Gpu, type GpuOptions } from './gpu/device.ts';
+export { type LoadedModel, type LoadOptions, loadModel } from './models/load.ts';
+export { type ActiveObjective, activate, objectives } from './objectives/registry.ts';
+export { type BrowserRuntime, browserRuntime } from './runtime/browser.ts';
+export { detectRuntime } from './runtime/index.ts';
+export { MemoryFiles } from './runtime/memory-files.ts';
+export { NoAdapterError } from './runtime/no-adapter.ts';
+export type { FileSink, FileSource, FileSystem, Runtime } from './runtime/runtime.ts';
+export { blobSource, fetchSource } from './runtime/web-sources.ts';
+export { type TrainConfig, type TrainConfigInput, trainConfigFrom } from './train/config.ts';
+export type { Metrics, RunSummary, StepInfo, TrainHooks } from './train/hooks.ts';
+export { type TrainOptions, train } from './train/train.ts';
+export { type StepReport, Trainer, type TrainerParts } from './train/trainer.ts';
