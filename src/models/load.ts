@@ -118,6 +118,22 @@ export async function loadModel(gpu: Gpu, path: string, options: LoadOptions): P
   };
 }
 
+/** The head [vocabulary, hidden] of a model and nothing else of it, frozen. Whoever loads it frees it. */
+export async function loadHead(gpu: Gpu, path: string, dtype: LoadOptions['dtype']): Promise<Tensor> {
+  const directory = await ModelDirectory.open(gpu.runtime.files, path);
+  try {
+    const config = parseLlamaConfig(directory.config, `${path}/config.json`);
+    checkWeights(directory, weightShapes(config));
+    const name = config.tiedHead ? 'model.embed_tokens.weight' : 'lm_head.weight';
+    const stored = dtype === 'auto' ? automaticDType(gpu, directory) : dtype;
+    const head = allocateTensor(gpu, name, [config.vocabSize, config.hiddenSize], stored, 'reference');
+    await copyWeight(gpu, directory, name, head);
+    return head;
+  } finally {
+    await directory.close();
+  }
+}
+
 /** Norm weights are read in f32 by their kernel, even where matrices have 16-bit copies. */
 function normTensor(trained: ParameterSlabs | undefined, name: string): Tensor | undefined {
   const parameter = trained?.parameters.get(name);

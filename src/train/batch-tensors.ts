@@ -2,7 +2,7 @@
  * The GPU side of a packed batch: one buffer per shape bucket, cut into aligned fields and filled by a single write.
  * Kernels only read it.
  */
-import { alignUp, elementCount, type Tensor } from '../autograd/tensor.ts';
+import { alignUp, allocateTensor, elementCount, freeTensor, type Tensor, whole } from '../autograd/tensor.ts';
 import type { BatchShape, PackedBatch } from '../data/batches.ts';
 import type { Example } from '../data/examples.ts';
 import { occurrences, picks } from '../data/occurrences.ts';
@@ -40,6 +40,8 @@ export interface BatchExtras {
   readonly refLogps?: Float32Array;
   /** Standard Gumbel noise, one per pair. */
   readonly gumbels?: Float32Array;
+  /** The reference's hidden states of the response tokens, [rows, hidden]; fewer rows than the capacity is fine. */
+  readonly refHidden?: Float32Array<ArrayBuffer>;
   /** Rows of the step that come before this micro-batch's; for objectives that see the step as a whole. */
   readonly rowOffset?: number;
 }
@@ -82,10 +84,16 @@ export class BatchTensors {
   readonly #storage: Storage;
   readonly #host: ArrayBuffer;
   readonly #tensors: Readonly<Record<FieldName, Tensor>>;
+  readonly #refHidden: Tensor | undefined;
 
-  constructor(gpu: Gpu, capacity: BatchShape) {
+  /** @param refWidth hidden size of a reference whose hidden states come with every batch */
+  constructor(gpu: Gpu, capacity: BatchShape, refWidth?: number) {
     this.#gpu = gpu;
     this.capacity = capacity;
+    this.#refHidden =
+      refWidth === undefined
+        ? undefined
+        : allocateTensor(gpu, 'reference hidden states', [capacity.rows, refWidth], 'f32', 'reference');
     const names = Object.keys(FIELDS) as FieldName[];
     const shapes = names.map((name) => FIELDS[name][1](capacity));
     const offsets: number[] = [];
@@ -116,6 +124,12 @@ export class BatchTensors {
 
   get(name: FieldName): Tensor {
     return this.#tensors[name];
+  }
+
+  /** The reference's hidden states, f32 [rows, hidden]. @throws RangeError when the batch was made without them */
+  get refHidden(): Tensor {
+    if (this.#refHidden === undefined) throw new RangeError('The batch has no reference hidden states.');
+    return this.#refHidden;
   }
 
   /** One side of the pairs, as objectives see it. */
@@ -155,6 +169,7 @@ export class BatchTensors {
     this.#set('gumbels', extras.gumbels ?? []);
     this.#set('place', [extras.rowOffset ?? 0, batch.used.rows]);
     this.#setPairWeights(batch, extras.counts);
+    if (extras.refHidden !== undefined) this.#gpu.write(whole(this.refHidden), extras.refHidden);
     this.#gpu.write(
       { storage: this.#storage, byteOffset: 0, byteLength: this.#host.byteLength },
       new Uint8Array(this.#host),
@@ -163,6 +178,7 @@ export class BatchTensors {
 
   free(): void {
     this.#gpu.memory.free(this.#storage);
+    if (this.#refHidden !== undefined) freeTensor(this.#gpu, this.#refHidden);
   }
 
   #setPairWeights(batch: PackedBatch, counts: StepCounts): void {

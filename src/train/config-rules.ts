@@ -72,7 +72,6 @@ function referenceProblems(
 /** Why log-probs of the reference cannot be computed once, before training. */
 function whyNotCached(name: string, needs: Needs): string | undefined {
   if (needs.liveReference) return `the reference of ${name} follows the policy`;
-  if (needs.reference === 'logits') return `${name} needs the reference's logits`;
   if (needs.mismatched) return `${name} needs the reference on completions of other prompts`;
   return undefined;
 }

@@ -65,7 +65,7 @@ const reference = z.strictObject({
     .enum(['auto', 'precompute', 'in_step'])
     .default('auto')
     .describe(
-      'precompute: once, cached on disk; in_step: beside the policy; auto: precompute where the method can',
+      'precompute: once, cached on disk; in_step: beside the policy; auto: precompute log-probs where they are enough',
     ),
   cache_dir: path()
     .optional()

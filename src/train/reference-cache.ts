@@ -1,5 +1,5 @@
 /**
- * Reference log-probs on disk. They depend on the reference's weights and compute type, on the token ids (and so on
+ * Reference log-probs and hidden states on disk. They depend on the reference's weights and compute type, on the token ids (and so on
  * tokenizer, template and truncation) and on the adapter that computed them; a file is named by a digest of all of
  * these, so a stale one is never found rather than refused.
  */
@@ -10,13 +10,16 @@ import { Digest } from '../digest.ts';
 import { ModelDirectory } from '../formats/model-directory.ts';
 import { SafetensorsFile } from '../formats/safetensors.ts';
 import { tensorBytes } from '../formats/safetensors-dtypes.ts';
-import { writeSafetensors } from '../formats/safetensors-writer.ts';
+import { type OutputTensor, writeSafetensors } from '../formats/safetensors-writer.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { FileSystem } from '../runtime/runtime.ts';
+import { HIDDEN_TENSOR, HiddenStates } from './hidden-states.ts';
+
+type Kind = 'logps' | 'hidden';
 
 /** Weights are digested whole, piece by piece: a single changed embedding row must not be missed. */
 const PIECE_BYTES = 4 * 2 ** 20;
-const TENSOR = 'logps';
+const LOGPS_TENSOR = 'logps';
 
 export interface CacheKey {
   readonly gpu: Gpu;
@@ -61,11 +64,10 @@ export class ReferenceCache {
   /** @returns log-probs of the response tokens, per example in the order its answers are packed, if they are kept. */
   async read(examples: readonly Example[]): Promise<Float32Array[] | undefined> {
     if (examples.length === 0) return [];
-    const path = await this.#pathOf(examples);
-    if (!(await this.#files.exists(path))) return undefined;
-    const file = await SafetensorsFile.open(await this.#files.open(path));
+    const file = await this.#open('logps', examples);
+    if (file === undefined) return undefined;
     try {
-      const bytes = await file.readTensor(TENSOR);
+      const bytes = await file.readTensor(LOGPS_TENSOR);
       const values = new Float32Array(bytes.slice().buffer);
       let offset = 0;
       return examples.map((example) => {
@@ -78,30 +80,61 @@ export class ReferenceCache {
     }
   }
 
-  /** Keeps them; the file takes its name when it is complete. */
   async write(examples: readonly Example[], logps: readonly Float32Array[]): Promise<void> {
-    const path = await this.#pathOf(examples);
+    const count = logps.reduce((n, part) => n + part.length, 0);
+    const read = () => logps.map(bytesOf);
+    await this.#write('logps', examples, { name: LOGPS_TENSOR, dtype: 'F32', shape: [count], read });
+  }
+
+  /** @returns the reference's hidden states, if they are kept. Whoever asks closes them. */
+  async openHidden(examples: readonly Example[]): Promise<HiddenStates | undefined> {
+    const file = await this.#open('hidden', examples);
+    return file && new HiddenStates(file, examples);
+  }
+
+  /** @param pieces f32 rows of `width` numbers, in the order of the data set; taken one after the other */
+  async writeHidden(
+    examples: readonly Example[],
+    width: number,
+    pieces: AsyncIterable<Float32Array>,
+  ): Promise<void> {
+    const rows = examples.reduce((n, example) => n + shapeOf(example).rows, 0);
+    const read = async function* () {
+      for await (const piece of pieces) yield bytesOf(piece);
+    };
+    await this.#write('hidden', examples, { name: HIDDEN_TENSOR, dtype: 'F32', shape: [rows, width], read });
+  }
+
+  async #open(kind: Kind, examples: readonly Example[]): Promise<SafetensorsFile | undefined> {
+    const path = await this.#pathOf(kind, examples);
+    if (!(await this.#files.exists(path))) return undefined;
+    return SafetensorsFile.open(await this.#files.open(path));
+  }
+
+  /** The file takes its name when it is complete. */
+  async #write(kind: Kind, examples: readonly Example[], tensor: OutputTensor): Promise<void> {
+    const path = await this.#pathOf(kind, examples);
     await this.#files.makeDirectory(this.directory);
     const sink = await this.#files.create(`${path}.tmp`);
-    const count = logps.reduce((n, part) => n + part.length, 0);
-    const bytesOf = (part: Float32Array) => new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
     try {
-      await writeSafetensors(sink, [
-        { name: TENSOR, dtype: 'F32', shape: [count], read: () => logps.map(bytesOf) },
-      ]);
+      await writeSafetensors(sink, [tensor]);
     } finally {
       await sink.close();
     }
     await this.#files.rename(`${path}.tmp`, path);
   }
 
-  async #pathOf(examples: readonly Example[]): Promise<string> {
+  async #pathOf(kind: Kind, examples: readonly Example[]): Promise<string> {
     const digest = new Digest();
     await digest.add(this.#model);
     for (const example of examples) {
       const parts = [example.promptIds, ...answersOf(example).map(({ ids }) => ids)];
       await digest.add(Int32Array.from([parts.length, ...parts.flatMap((ids) => [ids.length, ...ids])]));
     }
-    return `${this.directory}/logps-${(await digest.hex()).slice(0, 32)}.safetensors`;
+    return `${this.directory}/${kind}-${(await digest.hex()).slice(0, 32)}.safetensors`;
   }
+}
+
+function bytesOf(part: Float32Array): Uint8Array {
+  return new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
 }

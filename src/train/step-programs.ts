@@ -24,13 +24,21 @@ import { BatchTensors } from './batch-tensors.ts';
 import { responseHidden, responseLogps } from './forward.ts';
 import type { StepMetrics } from './step-metrics.ts';
 
+/** A model as it stands, with or without its LoRA update. */
+export interface FrozenModel {
+  readonly model: Llama;
+  readonly adapter: boolean;
+}
+
 /** The models and the objective that programs are made of. */
 export interface StepParts {
   readonly gpu: Gpu;
   readonly arena: Arena;
   readonly policy: Llama;
   /** Runs inside the step; absent when its log-probs come with the batch, or nobody needs it. */
-  readonly reference: { readonly model: Llama; readonly adapter: boolean } | undefined;
+  readonly reference: FrozenModel | undefined;
+  /** [vocabulary, hidden]: the head for reference hidden states that come with the batch. */
+  readonly referenceHead: Tensor | undefined;
   readonly objective: ActiveObjective;
   readonly state: ObjectiveState;
   readonly metrics: StepMetrics;
@@ -42,7 +50,10 @@ export interface StepParts {
 }
 
 /** What the forward pass and the inputs of the objective are made of. */
-type TokenParts = Pick<StepParts, 'policy' | 'reference' | 'objective' | 'dataWeights' | 'recomputedBlocks'>;
+type TokenParts = Pick<
+  StepParts,
+  'policy' | 'reference' | 'referenceHead' | 'objective' | 'dataWeights' | 'recomputedBlocks'
+>;
 
 /** Log-probs and their gradients of a whole step, for objectives that are not separable. */
 export class WholeStep {
@@ -127,12 +138,25 @@ export function backwardProgram(parts: StepParts, batch: BatchTensors, step: Who
   });
 }
 
+/** Hidden states of the response tokens under a model that is not trained, into `into` [rows, hidden]. */
+export function hiddenProgram(
+  gpu: Gpu,
+  arena: Arena,
+  { model, adapter }: FrozenModel,
+  batch: BatchTensors,
+  into: Tensor,
+): Program {
+  return new Program(gpu, arena, `hidden states of ${batch.capacity.tokens} tokens`, (recorder) => {
+    const hidden = responseHidden(tapeFor(recorder), model, batch, { adapter, recomputedBlocks: 0 });
+    accumulate(recorder, hidden, { tensor: into, accumulate: false });
+  });
+}
+
 /** Log-probs of the response tokens under a model that is not trained, into `into` [rows]. */
 export function logpsProgram(
   gpu: Gpu,
   arena: Arena,
-  model: Llama,
-  adapter: boolean,
+  { model, adapter }: FrozenModel,
   batch: BatchTensors,
   into: Tensor,
 ): Program {
@@ -148,11 +172,13 @@ function recordTokens(parts: TokenParts, tape: Tape, batch: BatchTensors, traini
   const options = { adapter: true, recomputedBlocks: training ? parts.recomputedBlocks : 0 };
   const silent = { adapter: reference?.adapter ?? false, recomputedBlocks: 0 };
   if (objective.needs.reference === 'logits') {
-    if (reference === undefined) throw new RangeError(`${objective.name} needs a live reference.`);
+    const refHead = reference?.model.head ?? parts.referenceHead;
+    if (refHead === undefined) throw new RangeError(`${objective.name} was given no reference.`);
     const hidden = responseHidden(tape, policy, batch, options);
-    const refHidden = responseHidden(tape.fork(), reference.model, batch, silent);
+    const refHidden =
+      reference === undefined ? batch.refHidden : responseHidden(tape.fork(), reference.model, batch, silent);
     const attributes = { targets: batch.get('targets'), epsilon: Number(objective.settings.epsilon) };
-    const heads = [hidden, policy.head, { ...refHidden, requiresGrad: false }, reference.model.head];
+    const heads = [hidden, policy.head, { ...refHidden, requiresGrad: false }, refHead];
     const [logps, refLogps, plus, minus] = tape.apply(epsilonLogps, heads, attributes);
     return { ...known, logps, refLogps, logpSteps: { plus, minus } };
   }
@@ -264,7 +290,8 @@ export function scoreProgram(
         written.add(name);
       };
       const tape = tapeFor(recorder);
-      const tokens = recordTokens({ ...parts, dataWeights: false, recomputedBlocks: 0 }, tape, batch, false);
+      const fixed = { referenceHead: undefined, dataWeights: false, recomputedBlocks: 0 };
+      const tokens = recordTokens({ ...parts, ...fixed }, tape, batch, false);
       const { reference } = parts;
       const refLogps =
         tokens.refLogps ??

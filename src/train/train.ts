@@ -17,16 +17,10 @@ import { type ActiveObjective, activate } from '../objectives/registry.ts';
 import type { FileSink, Runtime } from '../runtime/runtime.ts';
 import type { TrainConfig } from './config.ts';
 import type { Metrics, RunSummary, Sample, TrainHooks } from './hooks.ts';
-import { ReferenceCache } from './reference-cache.ts';
+import { prepareReference } from './reference.ts';
 import { changedKeys } from './same-run.ts';
 import { optimizerFile, readState, restoreOptimizer, trainedModelFiles, trainerStateFile } from './saving.ts';
-import {
-  needsLiveReference,
-  needsReferenceLogps,
-  type StepReport,
-  Trainer,
-  type TrainerParts,
-} from './trainer.ts';
+import { needsLiveReference, type StepReport, Trainer, type TrainerParts } from './trainer.ts';
 
 export interface TrainOptions {
   /** true continues from the newest checkpoint in the output directory, a text from that checkpoint. */
@@ -74,24 +68,31 @@ async function runOn(
   const tokenizer = await loadTokenizer(files, config.model.path);
   const policy = await loadModel(gpu, config.model.path, policyOptions(config));
   const data = await loadData(gpu, config, objective, tokenizer, policy, hooks);
-  const cache = await openReferenceCache(gpu, config, objective);
-  const known = { train: await cache?.read(data.train), eval: await cache?.read(data.eval) };
-  const isKnown = known.train !== undefined && known.eval !== undefined;
-  if (isKnown) hooks.note(`Reference log-probs: found in ${cache?.directory}.`);
-  const reference = isKnown ? undefined : await loadReference(gpu, config, objective, policy);
-  const parts: TrainerParts = { gpu, config, objective, policy, reference, ...data, referenceLogps: known };
-  const trainer = await Trainer.open(parts, hooks.note);
-  for (const set of ['train', 'eval'] as const) {
-    const logps = trainer.referenceLogps[set];
-    if (known[set] === undefined && logps !== undefined) await cache?.write(data[set], logps);
+  const reference = await prepareReference(gpu, config, objective, policy, data, hooks.note);
+  const parts: TrainerParts = { gpu, config, objective, policy, ...reference, ...data };
+  try {
+    return await runWith(parts, tokenizer, hooks, options, started);
+  } finally {
+    await reference.referenceHidden?.train.close();
+    await reference.referenceHidden?.eval?.close();
   }
-  if (!needsLiveReference(parts) && reference !== undefined && reference.loaded !== policy)
-    reference.loaded.free();
+}
+
+async function runWith(
+  parts: TrainerParts,
+  tokenizer: Tokenizer,
+  hooks: TrainHooks,
+  options: TrainOptions,
+  started: number,
+): Promise<RunSummary> {
+  const { gpu, config, policy } = parts;
+  const { files } = gpu.runtime;
+  const trainer = await Trainer.open(parts, hooks.note);
 
   const checkpoint = await findCheckpoint(gpu, config, options.resume);
   const log = await openLog(gpu, config, trainer, checkpoint);
   hooks.note(
-    `${data.train.length} rows, ${trainer.totalSteps} steps, ${trainer.bucketCount} shape buckets, ${(100 * trainer.emptyShare).toFixed(1)}% of token slots empty.`,
+    `${parts.train.length} rows, ${trainer.totalSteps} steps, ${trainer.bucketCount} shape buckets, ${(100 * trainer.emptyShare).toFixed(1)}% of token slots empty.`,
   );
   if (config.training.memory_budget !== undefined)
     hooks.note(
@@ -108,7 +109,7 @@ async function runOn(
   });
 
   const evaluate = async (): Promise<Metrics | undefined> => {
-    if (data.eval.length === 0) return undefined;
+    if (parts.eval.length === 0) return undefined;
     const metrics = await trainer.evaluate();
     await log.write(trainer.step, metrics);
     hooks.evaluated(metrics, trainer.step);
@@ -119,7 +120,7 @@ async function runOn(
     hooks.checkpoint(path);
     return path;
   };
-  const prompts = data.eval.slice(0, SAMPLES).map((e) => Array.from(e.promptIds));
+  const prompts = parts.eval.slice(0, SAMPLES).map((e) => Array.from(e.promptIds));
   const before = trainer.step === 0 ? await evaluate() : undefined;
   const samplesBefore = await continuations(gpu, policy, tokenizer, prompts, config.seed);
 
@@ -255,53 +256,6 @@ function noteVaried(examples: readonly Example[], hooks: TrainHooks): void {
   const empty = shares.filter((s) => s === 0).length;
   if (empty === shares.length)
     hooks.note(`Warning: none of ${empty} answers has a differing token; all token weights are 1.`);
-}
-
-/** Where the reference's log-probs are kept from run to run; undefined where the method needs none, or a live reference. */
-async function openReferenceCache(
-  gpu: Gpu,
-  config: TrainConfig,
-  objective: ActiveObjective,
-): Promise<ReferenceCache | undefined> {
-  if (!needsReferenceLogps({ objective, config })) return undefined;
-  const { reference, model, output_dir } = config;
-  return ReferenceCache.open(reference.cache_dir ?? `${output_dir}/reference-cache`, {
-    gpu,
-    model: reference.model ?? model.path,
-    dtype: model.dtype,
-  });
-}
-
-/** The reference: the base of a LoRA model, or weights of its own. */
-async function loadReference(
-  gpu: Gpu,
-  config: TrainConfig,
-  objective: ActiveObjective,
-  policy: LoadedModel,
-): Promise<TrainerParts['reference']> {
-  if (objective.needs.reference === 'none') return undefined;
-  const live = objective.needs.liveReference === true;
-  if (live && config.reference.mode === 'precompute') {
-    throw new InputError(
-      `reference.mode: ${objective.name} moves its reference during the run, so it cannot be precomputed; use auto.`,
-    );
-  }
-  if (live && config.lora !== undefined)
-    throw new InputError(`lora: ${objective.name} moves its reference, which needs full fine-tuning.`);
-  if (policy.lora !== undefined && config.reference.model === undefined)
-    return { loaded: policy, adapter: false };
-  const dtype = live ? 'f32' : config.model.dtype;
-  const loaded = await loadModel(gpu, config.reference.model ?? config.model.path, {
-    train: 'none',
-    dtype,
-    positions: config.data.max_length,
-  });
-  if (loaded.config.vocabSize !== policy.config.vocabSize) {
-    throw new InputError(
-      `reference.model: its vocabulary has ${loaded.config.vocabSize} tokens, the policy's ${policy.config.vocabSize}.`,
-    );
-  }
-  return { loaded, adapter: false };
 }
 
 /** With a live reference equal to the policy the first DPO step must give ln 2 and rewards of 0; anything else is a mistake. */

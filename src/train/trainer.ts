@@ -19,9 +19,10 @@ import { tapeFor } from '../ops/index.ts';
 import { gridFor, workgroupSize } from '../ops/launch.ts';
 import { type BatchExtras, BatchTensors, countsOf } from './batch-tensors.ts';
 import type { TrainConfig } from './config.ts';
+import type { HiddenStates } from './hidden-states.ts';
 import { bucketTokens, cutStep, type MicroBatch, planBuckets } from './micro-batches.ts';
 import { AdamW } from './optimizer.ts';
-import { referenceLogps } from './reference-logps.ts';
+import { referenceLogps } from './reference-rows.ts';
 import { RunPlan } from './run-plan.ts';
 import { learningRate } from './schedule.ts';
 import { StepMetrics } from './step-metrics.ts';
@@ -38,6 +39,16 @@ export interface TrainerParts {
   readonly eval: readonly Example[];
   /** Reference log-probs that are known already, per example; the reference computes the others where it must. */
   readonly referenceLogps?: ReferenceLogps;
+  /** Takes the place of a live reference for objectives that see its logits. */
+  readonly referenceHidden?: ReferenceHidden;
+}
+
+/** Hidden states of a reference that is not on the GPU, and its head, which is. */
+export interface ReferenceHidden {
+  readonly train: HiddenStates;
+  readonly eval: HiddenStates | undefined;
+  /** [vocabulary, hidden]. */
+  readonly head: Tensor;
 }
 
 /** Per example of each data set: log-probs of its response tokens, in the order its answers are packed. */
@@ -141,6 +152,7 @@ export class Trainer {
         live && reference !== undefined
           ? { model: reference.loaded.model, adapter: reference.adapter }
           : undefined,
+      referenceHead: parts.referenceHidden?.head,
       objective,
       state: this.objectiveState,
       metrics: this.#metrics,
@@ -153,7 +165,7 @@ export class Trainer {
     this.emptyShare = emptyShare;
     this.#whole = objective.separable ? undefined : new programs.WholeStep(gpu, this.plan.largestStep());
     for (const [tokens, capacity] of buckets) {
-      const batch = new BatchTensors(gpu, capacity);
+      const batch = new BatchTensors(gpu, capacity, parts.referenceHidden?.head.shape[1]);
       const train =
         this.#whole === undefined
           ? [programs.separableProgram(stepParts, batch)]
@@ -166,7 +178,7 @@ export class Trainer {
     for (const [tokens, capacity] of planBuckets(
       this.#evalBatches().map((b) => this.#shape(parts.eval, b)),
     )) {
-      const batch = new BatchTensors(gpu, capacity);
+      const batch = new BatchTensors(gpu, capacity, parts.referenceHidden?.head.shape[1]);
       this.#evalBuckets.set(tokens, { batch, program: programs.evaluationProgram(stepParts, batch) });
     }
     this.#optimizer = new AdamW(gpu, policy.trained.slabs, {
@@ -275,7 +287,7 @@ export class Trainer {
     );
     this.#programs.begin.run();
     if (this.#whole === undefined) {
-      for (const batch of batches) this.#load(batch, { counts }).train[0].run();
+      for (const batch of batches) (await this.#load(batch, { counts })).train[0].run();
     } else {
       let rowOffset = 0;
       const offsets = batches.map((batch) => {
@@ -284,7 +296,7 @@ export class Trainer {
         return start;
       });
       for (const [i, batch] of batches.entries())
-        this.#load(batch, { counts, rowOffset: offsets[i] }).train[0].run();
+        (await this.#load(batch, { counts, rowOffset: offsets[i] })).train[0].run();
       const order = batches.flat();
       const packed = packBatch(
         order.map((i) => train[i]),
@@ -294,7 +306,7 @@ export class Trainer {
       this.#whole.batch.load(packed, { counts, gumbels });
       this.#programs.objective?.run();
       for (const [i, batch] of batches.entries())
-        this.#load(batch, { counts, rowOffset: offsets[i] }).train[1].run();
+        (await this.#load(batch, { counts, rowOffset: offsets[i] })).train[1].run();
     }
     const lr = this.#learningRate(step);
     this.#optimizer.configure(step + 1, lr);
@@ -345,6 +357,7 @@ export class Trainer {
       bucket.batch.load(packed, {
         counts: countsOf(rows),
         refLogps: joined(indices.map((i) => this.referenceLogps.eval?.[i])),
+        refHidden: await this.#parts.referenceHidden?.eval?.read(indices),
       });
       this.#programs.begin.run();
       bucket.program.run();
@@ -383,8 +396,9 @@ export class Trainer {
     );
   }
 
-  #load(batch: MicroBatch, extras: Omit<BatchExtras, 'refLogps'>): Bucket {
-    const { train } = this.#parts;
+  async #load(batch: MicroBatch, extras: Omit<BatchExtras, 'refLogps' | 'refHidden'>): Promise<Bucket> {
+    const { train, referenceHidden } = this.#parts;
+    const refHidden = await referenceHidden?.train.read(batch);
     const bucket = this.#buckets.get(bucketTokens(this.plan.shapeOf(batch).tokens));
     if (bucket === undefined) throw new RangeError('No bucket was planned for a micro-batch.');
     const packed = packBatch(
@@ -392,10 +406,8 @@ export class Trainer {
       bucket.batch.capacity,
       this.#mismatchedAll(batch),
     );
-    bucket.batch.load(packed, {
-      ...extras,
-      refLogps: joined(batch.map((i) => this.referenceLogps.train?.[i])),
-    });
+    const refLogps = joined(batch.map((i) => this.referenceLogps.train?.[i]));
+    bucket.batch.load(packed, { ...extras, refLogps, refHidden });
     return bucket;
   }
 
@@ -482,7 +494,7 @@ export function needsLiveReference({
   const { reference, liveReference, mismatched } = objective.needs;
   if (reference === 'none') return false;
   return (
-    reference === 'logits' ||
+    (reference === 'logits' && config.reference.mode !== 'precompute') ||
     liveReference === true ||
     mismatched === true ||
     config.reference.mode === 'in_step'
