@@ -18,6 +18,7 @@ export { type ScoreOptions, scoreFile as score } from './evaluate/score.ts';
 export { generate } from './generate/generator.ts';
 export { Gpu, type GpuOptions } from './gpu/device.ts';
 export { type LoadedModel, type LoadOptions, loadModel } from './models/load.ts';
+export { loadWithAdapter } from './models/load-with-adapter.ts';
 export { type ActiveObjective, activate, objectives } from './objectives/registry.ts';
 export { type BrowserRuntime, browserRuntime } from './runtime/browser.ts';
 export { detectRuntime } from './runtime/index.ts';

@@ -10,8 +10,8 @@ import { ModelDirectory } from '../formats/model-directory.ts';
 import { generate } from '../generate/generator.ts';
 import { Gpu } from '../gpu/device.ts';
 import { parseLlamaConfig } from '../models/config.ts';
+import { loadWithAdapter } from '../models/load-with-adapter.ts';
 import type { FileSystem, Runtime } from '../runtime/runtime.ts';
-import { loadWithAdapter } from './load-with-adapter.ts';
 
 export interface ContinueOptions {
   readonly model: string;

@@ -4,7 +4,8 @@ import { evaluateCase } from '../../src/evaluate/case-result.ts';
 import { Gpu } from '../../src/gpu/device.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
 import { testGpu } from '../support/gpu.ts';
-import { expectCase, type Golden, named, readFixture } from './golden.ts';
+import { readFixture } from './golden.ts';
+import { expectCase, type Golden, named } from './golden-case.ts';
 
 const golden = readFixture<Golden>('golden/golden.json');
 const { pairs } = golden.batch;

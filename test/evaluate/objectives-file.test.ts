@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { InputError } from '../../src/errors.ts';
 import { evaluateObjectivesFile } from '../../src/evaluate/objectives-file.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
-import { expectCase, type Golden, type GoldenCase, readFixture } from './golden.ts';
+import { readFixture } from './golden.ts';
+import { expectCase, type Golden, type GoldenCase } from './golden-case.ts';
 
 const golden = readFixture<Golden>('golden/golden.json');
 let directory: string;

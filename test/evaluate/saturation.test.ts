@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import type { CasePair } from '../../src/evaluate/case-file.ts';
 import { evaluateCase } from '../../src/evaluate/case-result.ts';
 import { testGpu } from '../support/gpu.ts';
-import { expectCase, type GoldenCase, named, numbers, readFixture } from './golden.ts';
+import { readFixture } from './golden.ts';
+import { expectCase, type GoldenCase, named, numbers } from './golden-case.ts';
 
 interface Batch {
   readonly name: string;

@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { tokenDifferences } from '../../src/data/differences.ts';
 import { objectiveOfCase } from '../../src/evaluate/objective-cases.ts';
-import { expectCase, type GoldenCase, named, readFixture } from '../evaluate/golden.ts';
+import { readFixture } from '../evaluate/golden.ts';
+import { expectCase, type GoldenCase, named } from '../evaluate/golden-case.ts';
 import { testGpu } from '../support/gpu.ts';
 import { type HostPair, runStep } from './step.ts';
 

@@ -5,7 +5,7 @@ import type { ObjectiveState, TokenInputs } from '../../src/objectives/objective
 import type { ActiveObjective } from '../../src/objectives/registry.ts';
 import { runObjective } from '../../src/objectives/run.ts';
 import { accumulate, tapeFor } from '../../src/ops/index.ts';
-import { record } from '../support/gpu.ts';
+import { record } from '../support/record.ts';
 import { Workbench } from '../support/workbench.ts';
 
 /** Per-token numbers of one answer. What is absent is 0. */

@@ -5,7 +5,8 @@ import { activate } from '../../src/objectives/registry.ts';
 import { gridFor, workgroupSize } from '../../src/ops/launch.ts';
 import { readFixture } from '../evaluate/golden.ts';
 import { expectClose } from '../support/close.ts';
-import { record, testGpu } from '../support/gpu.ts';
+import { testGpu } from '../support/gpu.ts';
+import { record } from '../support/record.ts';
 import { Workbench } from '../support/workbench.ts';
 
 interface Update {

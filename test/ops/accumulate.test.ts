@@ -2,7 +2,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { accumulate } from '../../src/ops/index.ts';
 import { expectClose } from '../support/close.ts';
-import { openGpu, record, testGpu } from '../support/gpu.ts';
+import { openGpu, testGpu } from '../support/gpu.ts';
+import { record } from '../support/record.ts';
 import { gridValues, Workbench } from '../support/workbench.ts';
 
 let gpu: Gpu;

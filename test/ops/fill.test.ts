@@ -4,7 +4,8 @@ import { randomWord } from '../../src/data/random.ts';
 import { narrow } from '../../src/formats/half.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { recordFill, recordNarrow } from '../../src/ops/fill.ts';
-import { record, testGpu } from '../support/gpu.ts';
+import { testGpu } from '../support/gpu.ts';
+import { record } from '../support/record.ts';
 import { gridValues, Workbench } from '../support/workbench.ts';
 
 let gpu: Gpu;

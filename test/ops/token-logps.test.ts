@@ -7,7 +7,8 @@ import { ROW_CHUNK, tokenLogps, VOCABULARY_CHUNK } from '../../src/ops/token-log
 import { checkDirections, checkFixture, checkOp, runOp } from '../support/check-op.ts';
 import { expectClose, expectSameBits } from '../support/close.ts';
 import { fixturesOf, type OpFixture } from '../support/fixtures.ts';
-import { openGpu, record, testGpu } from '../support/gpu.ts';
+import { openGpu, testGpu } from '../support/gpu.ts';
+import { record } from '../support/record.ts';
 import { gridIndices, gridValues, Workbench } from '../support/workbench.ts';
 
 let gpu: Gpu;

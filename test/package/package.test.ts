@@ -1,21 +1,12 @@
 /** The package as others import it: built, typed, and running in a browser page. */
 import { spawnSync } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { extname, join, normalize } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { hasAdapter, launchChromium } from '../support/adapters.ts';
+import { serve } from '../support/serve.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const consumer = mkdtempSync(join(tmpdir(), 'prefgrad-consumer-'));
@@ -70,30 +61,15 @@ describe('import ... from "prefgrad"', () => {
   });
 });
 
-const CHROMIUM = '/usr/bin/chromium';
-const isRequired = (process.env.PREFGRAD_REQUIRE ?? '').split(',').includes('chromium');
-
 describe('examples/browser-minimal.html', () => {
-  it.skipIf(!existsSync(CHROMIUM) && !isRequired)('trains in a page', async () => {
-    const types: Record<string, string> = { '.html': 'text/html', '.js': 'text/javascript' };
-    const server = createServer((request, response) => {
-      const path = join(root, normalize(decodeURIComponent((request.url ?? '/').split('?')[0])));
-      if (!existsSync(path)) return response.writeHead(404).end();
-      const type = types[extname(path)] ?? 'application/octet-stream';
-      return response.writeHead(200, { 'content-type': type }).end(readFileSync(path));
-    });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      args: ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
-    });
+  it.skipIf(!hasAdapter('chromium'))('trains in a page', async () => {
+    const server = await serve(root);
+    const browser = await launchChromium();
     try {
       const page = await browser.newPage();
       const errors: string[] = [];
       page.on('pageerror', (error) => errors.push(String(error)));
-      await page.goto(
-        `http://127.0.0.1:${(server.address() as AddressInfo).port}/examples/browser-minimal.html`,
-      );
+      await page.goto(`${server.origin}/examples/browser-minimal.html`);
       await page
         .getByText(/trained: \d+ bytes/)
         .waitFor({ timeout: 120_000 })
@@ -107,7 +83,7 @@ describe('examples/browser-minimal.html', () => {
       expect(losses[4]).not.toBeCloseTo(Math.LN2, 4);
     } finally {
       await browser.close();
-      server.close();
+      await server.close();
     }
   });
 });

@@ -11,7 +11,7 @@ import type { Gpu } from '../../src/gpu/device.ts';
 import { tapeFor } from '../../src/ops/index.ts';
 import { expectClose, expectSameBits } from './close.ts';
 import type { OpFixture } from './fixtures.ts';
-import { record } from './gpu.ts';
+import { record } from './record.ts';
 import { gridValues, type HostTensor, Workbench } from './workbench.ts';
 
 export interface OpCase<Attributes> {

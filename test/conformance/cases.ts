@@ -1,0 +1,61 @@
+/** The one list of conformance cases, and how it is run on an adapter. */
+import { Gpu } from '../../src/gpu/device.ts';
+import type { Runtime } from '../../src/runtime/runtime.ts';
+import type { CaseResult, ConformanceCase } from './case.ts';
+import { modelCases } from './model.ts';
+import { objectiveCases } from './objectives.ts';
+import { opCases } from './ops.ts';
+import { LOSSES, trainingCases } from './training.ts';
+
+export const cases: readonly ConformanceCase[] = [
+  ...opCases,
+  ...objectiveCases,
+  ...modelCases,
+  ...trainingCases,
+];
+
+/** Files that the cases read; a browser fetches them from the repository. */
+export const caseFiles: readonly string[] = [
+  'test/fixtures/golden/golden.json',
+  LOSSES,
+  'test/fixtures/torch/tiny-llama.json',
+  ...['tiny-llama', 'tiny-llama-reference'].flatMap((model) =>
+    ['config.json', 'model.safetensors'].map((name) => `test/fixtures/torch/${model}/${name}`),
+  ),
+  ...[
+    'config.json',
+    'generation_config.json',
+    'model.safetensors',
+    'tokenizer.json',
+    'tokenizer_config.json',
+  ].map((name) => `examples/stories260K/${name}`),
+  'examples/quickstart/train.jsonl',
+];
+
+/** Which adapter ran the cases. */
+export interface AdapterReport {
+  readonly adapter: string;
+  readonly driver: string;
+}
+
+/** Runs all cases one after the other. A case that fails does not stop the others. */
+export async function runCases(
+  runtime: Runtime,
+  steps: number,
+  onResult: (result: CaseResult) => void,
+): Promise<AdapterReport> {
+  const gpu = await Gpu.open(runtime);
+  try {
+    for (const { group, name, run } of cases) {
+      const start = performance.now();
+      const error = await run({ gpu, runtime, steps }).then(
+        () => undefined,
+        (failure: unknown) => (failure instanceof Error ? failure.message : String(failure)),
+      );
+      onResult({ group, name, error, seconds: (performance.now() - start) / 1000 });
+    }
+    return { adapter: gpu.adapterName, driver: gpu.driver };
+  } finally {
+    gpu.close();
+  }
+}

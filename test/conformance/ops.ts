@@ -1,0 +1,168 @@
+/** Every op against its plain reference in f64 and finite differences of it, at the shapes where adapters differ. */
+import { occurrences, picks } from '../../src/data/occurrences.ts';
+import { makeRotaryTable } from '../../src/nn/rotary-table.ts';
+import { attention } from '../../src/ops/attention.ts';
+import { embedding } from '../../src/ops/embedding.ts';
+import { epsilonLogps } from '../../src/ops/epsilon-logps.ts';
+import { gatherRows } from '../../src/ops/gather-rows.ts';
+import { linear } from '../../src/ops/linear.ts';
+import { rmsNorm } from '../../src/ops/rms-norm.ts';
+import { rotary } from '../../src/ops/rotary.ts';
+import { segmentSum } from '../../src/ops/segment-sum.ts';
+import { swiglu } from '../../src/ops/swiglu.ts';
+import { tokenLogps } from '../../src/ops/token-logps.ts';
+import { dot } from '../../src/ops/vector.ts';
+import { packedLayout } from '../ops/packed-layout.ts';
+import { checkDirections, checkOp, type OpCase } from '../support/check-op.ts';
+import { gridValues, type HostTensor, type Workbench } from '../support/workbench.ts';
+import type { CaseContext, ConformanceCase } from './case.ts';
+
+const group = 'ops';
+
+function exact<A>(name: string, make: (context: CaseContext) => OpCase<A>): ConformanceCase {
+  return { group, name, run: (context) => checkOp(context.gpu, make(context)) };
+}
+
+/** For tensors too large to differentiate element by element. */
+function directions<A>(name: string, c: OpCase<A>): ConformanceCase {
+  return { group, name, run: ({ gpu }) => checkDirections(gpu, c, 2) };
+}
+
+const inDtype = (dtype: HostTensor['dtype'], tensor: HostTensor): HostTensor => ({ ...tensor, dtype });
+const targets = (values: readonly number[]) => (bench: Workbench) => ({
+  targets: bench.indices('targets', [values.length], values),
+});
+
+const linears = (['f32', 'f16', 'bf16'] as const).flatMap((dtype) =>
+  [
+    [1, 31, 33],
+    [33, 8, 5],
+  ].map(([rows, inner, out]) =>
+    exact(`linear ${rows} x ${inner} x ${out}, weights in ${dtype}`, () => ({
+      op: linear,
+      inputs: [gridValues(1, [rows, inner]), inDtype(dtype, gridValues(2, [out, inner]))],
+      attributes: () => ({}),
+    })),
+  ),
+);
+
+const attentions = (
+  [
+    [
+      'grouped heads, two documents, shared prompts',
+      [
+        [3, 2, 1],
+        [1, 2, 2],
+      ],
+      4,
+      2,
+      8,
+      {},
+    ],
+    ['heads of 80', [[2, 2, 1]], 1, 1, 80, {}],
+    ['heads of 96, a window', [[4, 2, 3]], 2, 1, 96, { window: 3 }],
+    ['a cap on the scores', [[3, 2, 3]], 2, 2, 8, { softcap: 5 }],
+  ] as const
+).map(([name, documents, heads, kvHeads, headDim, more]) => {
+  const tokens = documents.flat().reduce((a: number, b: number) => a + b, 0);
+  return exact(`attention, ${name}`, () => ({
+    op: attention,
+    inputs: [
+      gridValues(9, [tokens, heads * headDim]),
+      gridValues(10, [tokens, kvHeads * headDim]),
+      gridValues(11, [tokens, kvHeads * headDim]),
+    ],
+    attributes: (bench) => ({ heads, kvHeads, headDim, ...more, layout: packedLayout(bench, documents) }),
+    tolerance: 2e-5,
+  }));
+});
+
+export const opCases: readonly ConformanceCase[] = [
+  ...linears,
+  exact('linear with a residual and a scale', () => ({
+    op: linear,
+    inputs: [gridValues(1, [13, 8]), gridValues(2, [5, 8]), gridValues(3, [13, 5])],
+    attributes: () => ({ scale: 2.5 }),
+  })),
+  ...attentions,
+  exact('embedding', () => ({
+    op: embedding,
+    inputs: [gridValues(1, [7, 10])],
+    attributes: (bench) => {
+      const ids = [6, 0, 6, 3, 0];
+      const lists = occurrences(Uint32Array.from(ids), 8);
+      return {
+        ids: bench.indices('ids', [5], ids),
+        occurrences: {
+          order: bench.indices('order', [5], lists.order),
+          starts: bench.indices('starts', [9], lists.starts),
+          uniqueIds: bench.indices('unique ids', [8], lists.uniqueIds),
+        },
+      };
+    },
+    leavesOnly: true,
+  })),
+  exact('gather rows: the last prompt token predicts both branches', () => ({
+    op: gatherRows,
+    inputs: [gridValues(3, [8, 6])],
+    attributes: (bench) => {
+      const rows = [2, 3, 2, 4, 2, 5];
+      const lists = picks(Uint32Array.from(rows), { tokens: 8, rows: 6, pairs: 1 });
+      return {
+        rows: bench.indices('rows', [6], rows),
+        starts: bench.indices('starts', [9], lists.starts),
+        picks: bench.indices('picks', [6], lists.picks),
+      };
+    },
+    tolerance: 1e-6,
+  })),
+  exact('rms norm of ragged rows', () => ({
+    op: rmsNorm,
+    inputs: [gridValues(4, [33, 7]), gridValues(5, [7])],
+    attributes: () => ({ eps: 1e-5 }),
+  })),
+  exact('rotary up to position 8191', ({ gpu }) => ({
+    op: rotary,
+    inputs: [gridValues(6, [5, 30])],
+    attributes: (bench) => {
+      const made = makeRotaryTable(gpu, 8192, 10, 5e5, undefined);
+      bench.adopt(made.table);
+      return { ...made, headDim: 10, positions: bench.indices('positions', [5], [0, 8191, 7, 7, 1]) };
+    },
+    tolerance: 1e-6,
+  })),
+  exact('swiglu, gates of +-100', () => ({
+    op: swiglu,
+    inputs: [gridValues(7, [3, 11], 40), gridValues(8, [3, 11])],
+    attributes: () => ({}),
+  })),
+  exact('segment sums', () => ({
+    op: segmentSum,
+    inputs: [gridValues(1, [12])],
+    attributes: (bench) => ({ segments: bench.indices('segments', [4, 2], [2, 5, 5, 5, 9, 10, 0, 0]) }),
+  })),
+  exact('dot product', () => ({
+    op: dot,
+    inputs: [gridValues(1, [33]), gridValues(2, [33])],
+    attributes: () => ({}),
+    differentiate: [0],
+  })),
+  exact('token log-probs, 37 words', () => ({
+    op: tokenLogps,
+    inputs: [gridValues(1, [5, 8]), gridValues(2, [37, 8])],
+    attributes: targets([0, 36, 4, 4, 31]),
+  })),
+  directions('token log-probs, 50257 words', {
+    op: tokenLogps,
+    inputs: [gridValues(1, [3, 8]), gridValues(2, [50257, 8])],
+    attributes: targets([0, 50256, 2048]),
+    // Finite differences along a direction of 400,000 elements are no better than this.
+    tolerance: 3e-4,
+  }),
+  exact('epsilon log-probs, a reference of another width', () => ({
+    op: epsilonLogps,
+    inputs: [gridValues(1, [3, 8]), gridValues(2, [37, 8]), gridValues(3, [3, 4]), gridValues(4, [37, 4])],
+    attributes: (bench) => ({ ...targets([0, 36, 4])(bench), epsilon: 0.1 }),
+    differentiate: [0, 1],
+  })),
+];

@@ -1,0 +1,91 @@
+/** Where the conformance cases run, and how each place is started from Node. */
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { build } from 'vite';
+import { type AdapterName, denoCommand, launchChromium } from '../support/adapters.ts';
+import { serve } from '../support/serve.ts';
+import type { CaseResult } from './case.ts';
+import type { AdapterReport } from './cases.ts';
+
+export interface TargetReport extends AdapterReport {
+  readonly results: readonly CaseResult[];
+}
+
+export interface Target {
+  readonly name: string;
+  readonly needs: AdapterName;
+  run(steps: number): Promise<TargetReport>;
+}
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const SCRIPT = 'test/conformance/run-in-process.ts';
+const node = [process.execPath, '--import', 'tsx'] as const;
+
+export const targets: readonly Target[] = [
+  { name: 'Node, lavapipe', needs: 'lavapipe', run: inProcess([...node, SCRIPT], 'lavapipe') },
+  { name: 'Node, SwiftShader', needs: 'swiftshader', run: inProcess([...node, SCRIPT], 'swiftshader') },
+  {
+    name: 'Deno, lavapipe',
+    needs: 'deno',
+    run: inProcess([...denoCommand(), 'run', '-A', SCRIPT], 'lavapipe'),
+  },
+  { name: 'Chromium, SwiftShader', needs: 'chromium', run: inChromium },
+];
+
+function inProcess([command, ...args]: readonly string[], adapter: string): Target['run'] {
+  return (steps) =>
+    new Promise((resolve, reject) => {
+      const env = { ...process.env, PREFGRAD_ADAPTER: adapter };
+      const child = spawn(command, [...args, String(steps)], { cwd: root, env });
+      let output = '';
+      let errors = '';
+      child.stdout.on('data', (chunk: Buffer) => {
+        output += chunk.toString();
+      });
+      child.stderr.on('data', (chunk: Buffer) => {
+        errors += chunk.toString();
+      });
+      child.on('error', reject);
+      child.on('close', (code) => {
+        const lines = output.split('\n').filter((line) => line.startsWith('{'));
+        const parsed = lines.map((line) => JSON.parse(line) as CaseResult | AdapterReport);
+        const report = parsed.find((line): line is AdapterReport => 'adapter' in line);
+        if (code !== 0 || report === undefined)
+          reject(new Error(`${command} ended with ${code}:\n${errors}`));
+        else resolve({ ...report, results: parsed.filter((line): line is CaseResult => 'name' in line) });
+      });
+    });
+}
+
+async function inChromium(steps: number): Promise<TargetReport> {
+  const bundle = await build({
+    root,
+    configFile: false,
+    logLevel: 'silent',
+    build: {
+      write: false,
+      minify: false,
+      lib: { entry: 'test/conformance/run-in-page.ts', formats: ['es'] },
+      rolldownOptions: { output: { codeSplitting: false } },
+    },
+  });
+  const [output] = Array.isArray(bundle) ? bundle : [bundle];
+  if (!('output' in output)) throw new Error('vite is watching');
+  const page = '<!doctype html><meta charset="utf-8"><script type="module" src="/cases.js"></script>';
+  const server = await serve(root, { '/': page, '/cases.js': output.output[0].code });
+  const browser = await launchChromium();
+  try {
+    const tab = await browser.newPage();
+    await tab.goto(`${server.origin}/?steps=${steps}`);
+    const handle = await tab.waitForFunction(() => Reflect.get(globalThis, 'conformance'), undefined, {
+      timeout: 600_000,
+      polling: 250,
+    });
+    const found = (await handle.jsonValue()) as TargetReport | { readonly failure: string };
+    if ('failure' in found) throw new Error(found.failure);
+    return found;
+  } finally {
+    await browser.close();
+    await server.close();
+  }
+}
