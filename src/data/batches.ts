@@ -50,11 +50,20 @@ export function answersOf(example: Example): readonly Answer[] {
   return example.kind === 'pair' ? [example.chosen, example.rejected] : [example.completion];
 }
 
-/** The room one example takes; `mismatched` is KTO's extra completion. */
-export function shapeOf(example: Example, mismatched?: Answer): BatchShape {
+/** How one example is laid out. */
+export interface Layout {
+  /** KTO's further completion. */
+  readonly mismatched?: Answer;
+  /** False repeats the prompt before every answer; the numbers are the same, the tokens more. Default true. */
+  readonly sharePrompt?: boolean;
+}
+
+/** The room one example takes. */
+export function shapeOf(example: Example, { mismatched, sharePrompt = true }: Layout = {}): BatchShape {
   const answers = mismatched === undefined ? answersOf(example) : [...answersOf(example), mismatched];
   const rows = answers.reduce((n, a) => n + a.ids.length, 0);
-  return { tokens: example.promptIds.length + rows - answers.length, rows, pairs: 1 };
+  const prompts = sharePrompt ? 1 : answers.length;
+  return { tokens: prompts * example.promptIds.length + rows - answers.length, rows, pairs: 1 };
 }
 
 export function addShapes(a: BatchShape, b: BatchShape): BatchShape {
@@ -64,15 +73,15 @@ export function addShapes(a: BatchShape, b: BatchShape): BatchShape {
 /**
  * Packs examples one after the other. Empty slots at the end hold token 0 that sees only itself, rows that read token 0,
  * and empty segments.
- * @param mismatched for KTO, one further completion per example.
+ * @param layoutOf how each example is laid out, by its place among `examples`
  * @throws RangeError when the examples do not fit the capacity.
  */
 export function packBatch(
   examples: readonly Example[],
   capacity: BatchShape,
-  mismatched?: readonly Answer[],
+  layoutOf: (index: number) => Layout = () => ({}),
 ): PackedBatch {
-  const used = examples.reduce((sum, e, i) => addShapes(sum, shapeOf(e, mismatched?.[i])), {
+  const used = examples.reduce((sum, e, i) => addShapes(sum, shapeOf(e, layoutOf(i))), {
     tokens: 0,
     rows: 0,
     pairs: 0,
@@ -101,21 +110,20 @@ export function packBatch(
   let token = 0;
   let row = 0;
   examples.forEach((example, pair) => {
-    const docStart = token;
-    const prefixEnd = docStart + example.promptIds.length;
-    const extra = mismatched?.[pair];
-    const docEnd = docStart + shapeOf(example, extra).tokens;
-    example.promptIds.forEach((id, i) => {
-      setToken(batch, token++, {
-        id,
-        position: i,
-        docStart,
-        prefixEnd,
-        branchStart: docStart,
-        seenEnd: docEnd,
+    const { mismatched, sharePrompt = true } = layoutOf(pair);
+    let docStart = 0;
+    let prefixEnd = 0;
+    const packPrompt = (docLength: number) => {
+      docStart = token;
+      prefixEnd = docStart + example.promptIds.length;
+      const seenEnd = docStart + docLength;
+      example.promptIds.forEach((id, i) => {
+        setToken(batch, token++, { id, position: i, docStart, prefixEnd, branchStart: docStart, seenEnd });
       });
-    });
+    };
+    if (sharePrompt) packPrompt(shapeOf(example, { mismatched }).tokens);
     const packAnswer = (answer: Answer, side: Uint32Array) => {
+      if (!sharePrompt) packPrompt(example.promptIds.length + answer.ids.length - 1);
       const branchStart = token;
       const branchEnd = branchStart + answer.ids.length - 1;
       side[2 * pair] = row;
@@ -138,7 +146,7 @@ export function packBatch(
     } else {
       packAnswer(example.completion, example.label ? batch.chosen : batch.rejected);
     }
-    if (extra !== undefined) packAnswer(extra, batch.mismatched);
+    if (mismatched !== undefined) packAnswer(mismatched, batch.mismatched);
   });
   for (let i = token; i < capacity.tokens; i++) {
     setToken(batch, i, { id: 0, position: 0, docStart: i, prefixEnd: i, branchStart: i, seenEnd: i + 1 });

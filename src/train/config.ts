@@ -112,7 +112,7 @@ const training = z.strictObject({
     .default(4096)
     .describe('micro-batches that hold more tokens are cut further'),
   prompt_sharing: z.boolean().default(true).describe('compute a prompt once for all of its answers'),
-  packing: z.boolean().default(true).describe('pack sequences onto one token axis instead of padding them'),
+  packing: z.boolean().default(true).describe('put several examples into one micro-batch; false: one each'),
   gradient_checkpointing: z
     .boolean()
     .default(true)

@@ -3,7 +3,7 @@
  * (train.ts) decides when to log, evaluate and save; a page drives it step by step.
  */
 import { allocateTensor, freeTensor, type Tensor, upload, whole } from '../autograd/tensor.ts';
-import { addShapes, type BatchShape, packBatch, shapeOf } from '../data/batches.ts';
+import { addShapes, type BatchShape, type Layout, packBatch, shapeOf } from '../data/batches.ts';
 import type { Answer, Example } from '../data/examples.ts';
 import { uniformAt } from '../data/random.ts';
 import { InputError, RunError } from '../errors.ts';
@@ -121,7 +121,7 @@ export class Trainer {
     this.#metrics = new StepMetrics(gpu);
     this.#evalMetrics = new StepMetrics(gpu);
     this.plan = new RunPlan(
-      parts.train.map((e, i) => shapeOf(e, mismatchedOf(objective, parts.train, i))),
+      parts.train.map((e, i) => shapeOf(e, this.#layoutOf(parts.train, i))),
       {
         stepSize: training.per_device_train_batch_size * training.gradient_accumulation_steps,
         maxExamples: training.packing ? training.per_device_train_batch_size : 1,
@@ -301,7 +301,7 @@ export class Trainer {
       const packed = packBatch(
         order.map((i) => train[i]),
         this.#whole.batch.capacity,
-        this.#mismatchedAll(order),
+        (n) => this.#layoutOf(train, order[n]),
       );
       this.#whole.batch.load(packed, { counts, gumbels });
       this.#programs.objective?.run();
@@ -353,7 +353,7 @@ export class Trainer {
       const rows = indices.map((i) => examples[i]);
       const bucket = this.#evalBuckets.get(bucketTokens(this.#shape(examples, indices).tokens));
       if (bucket === undefined) throw new RangeError('No bucket was planned for an evaluation batch.');
-      const packed = packBatch(rows, bucket.batch.capacity, this.#mismatchedOf(examples, indices));
+      const packed = packBatch(rows, bucket.batch.capacity, (n) => this.#layoutOf(examples, indices[n]));
       bucket.batch.load(packed, {
         counts: countsOf(rows),
         refLogps: joined(indices.map((i) => this.referenceLogps.eval?.[i])),
@@ -404,20 +404,19 @@ export class Trainer {
     const packed = packBatch(
       batch.map((i) => train[i]),
       bucket.batch.capacity,
-      this.#mismatchedAll(batch),
+      (n) => this.#layoutOf(train, batch[n]),
     );
     const refLogps = joined(batch.map((i) => this.referenceLogps.train?.[i]));
     bucket.batch.load(packed, { ...extras, refLogps, refHidden });
     return bucket;
   }
 
-  #mismatchedAll(indices: readonly number[]): Answer[] | undefined {
-    return this.#mismatchedOf(this.#parts.train, indices);
-  }
-
-  #mismatchedOf(examples: readonly Example[], indices: readonly number[]): Answer[] | undefined {
-    const answers = indices.map((i) => mismatchedOf(this.#parts.objective, examples, i));
-    return answers.every((a) => a !== undefined) ? answers : undefined;
+  #layoutOf(examples: readonly Example[], index: number): Layout {
+    const { objective, config } = this.#parts;
+    return {
+      mismatched: mismatchedOf(objective, examples, index),
+      sharePrompt: config.training.prompt_sharing,
+    };
   }
 
   #evalBatches(): MicroBatch[] {
@@ -431,9 +430,7 @@ export class Trainer {
   }
 
   #shape(examples: readonly Example[], indices: readonly number[]): BatchShape {
-    return indices
-      .map((i) => shapeOf(examples[i], mismatchedOf(this.#parts.objective, examples, i)))
-      .reduce(addShapes);
+    return indices.map((i) => shapeOf(examples[i], this.#layoutOf(examples, i))).reduce(addShapes);
   }
 
   /** Zeroes gradients, metrics and the state's accumulators. */
