@@ -3,7 +3,7 @@
 import type { Answer, Example, PairExample } from '../../src/data/examples.ts';
 import { normalAt, randomWord } from '../../src/data/random.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
-import { type LoadOptions, loadModel } from '../../src/models/load.ts';
+import { type LoadedModel, type LoadOptions, loadModel } from '../../src/models/load.ts';
 import { activate } from '../../src/objectives/registry.ts';
 import { type TrainConfigInput, trainConfigFrom } from '../../src/train/config.ts';
 import { needsLiveReference, needsReferenceLogps, Trainer } from '../../src/train/trainer.ts';
@@ -20,6 +20,8 @@ export interface TrainerSetup {
   readonly reference?: string;
   readonly lora?: { readonly r: number; readonly alpha: number; readonly targetModules: readonly string[] };
   readonly dtype?: LoadOptions['dtype'];
+  /** A policy that is loaded already. With LoRA its base weights are the reference. */
+  readonly policy?: LoadedModel;
   readonly seed?: number;
 }
 
@@ -35,12 +37,13 @@ export async function openTrainer(gpu: Gpu, setup: TrainerSetup): Promise<Traine
     seed: setup.seed,
   });
   const objective = activate(config.objective);
-  const policy = await loadModel(gpu, model, { train: lora ?? 'full', dtype, positions: 256 });
+  const policy =
+    setup.policy ?? (await loadModel(gpu, model, { train: lora ?? 'full', dtype, positions: 256 }));
   const needsReference =
     needsLiveReference({ objective, config }) || needsReferenceLogps({ objective, config });
-  const loaded = needsReference
-    ? await loadModel(gpu, setup.reference ?? model, { train: 'none', dtype, positions: 256 })
-    : undefined;
+  const isOwn = policy.lora !== undefined && setup.reference === undefined;
+  const other = () => loadModel(gpu, setup.reference ?? model, { train: 'none', dtype, positions: 256 });
+  const loaded = needsReference ? (isOwn ? policy : await other()) : undefined;
   const trainer = await Trainer.open(
     {
       gpu,
