@@ -25,9 +25,10 @@ export class Arena {
     this.#memory = memory;
   }
 
-  /** Bytes of all slots. */
-  get byteLength(): number {
-    return this.#sizes.reduce((sum, size) => sum + size, 0);
+  /** Bytes that `allocate` will add to what is held already. */
+  get missingBytes(): number {
+    const held = this.#buffers.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    return this.#sizes.reduce((sum, size) => sum + size, 0) - held;
   }
 
   /**

@@ -250,7 +250,7 @@ export class Trainer {
 
   /** Bytes that will be held while training: everything allocated so far and the planned arena. */
   get predictedPeakBytes(): number {
-    return this.#parts.gpu.memory.current + this.#arena.byteLength;
+    return this.#parts.gpu.memory.current + this.#arena.missingBytes;
   }
 
   /** Allocates the arena and compiles every pipeline. Nothing is allocated after this, except by evaluation and saving. */

@@ -1,0 +1,55 @@
+/** Llama directories with seeded random weights, of any size. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeSafetensors } from '../../src/formats/safetensors-writer.ts';
+import { parseLlamaConfig } from '../../src/models/config.ts';
+import { weightShapes } from '../../src/models/llama.ts';
+import { nodeRuntime } from '../../src/runtime/node.ts';
+import { normals } from './trainer.ts';
+
+export interface LlamaSize {
+  readonly vocabulary: number;
+  readonly hidden: number;
+  readonly inner: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+}
+
+/** Writes config.json and model.safetensors (F32) to a new directory. */
+export async function writeRandomLlama(path: string, size: LlamaSize): Promise<void> {
+  const config = {
+    architectures: ['LlamaForCausalLM'],
+    model_type: 'llama',
+    vocab_size: size.vocabulary,
+    hidden_size: size.hidden,
+    intermediate_size: size.inner,
+    num_hidden_layers: size.layers,
+    num_attention_heads: size.heads,
+    num_key_value_heads: size.kvHeads,
+    max_position_embeddings: 4096,
+    rms_norm_eps: 1e-5,
+    rope_theta: 10000,
+    hidden_act: 'silu',
+    tie_word_embeddings: false,
+    torch_dtype: 'float32',
+  };
+  mkdirSync(path, { recursive: true });
+  writeFileSync(`${path}/config.json`, JSON.stringify(config));
+  const sink = await nodeRuntime().files.create(`${path}/model.safetensors`);
+  const shapes = [...weightShapes(parseLlamaConfig(config, 'config.json'))];
+  await writeSafetensors(
+    sink,
+    shapes.map(([name, shape], seed) => ({
+      name,
+      dtype: 'F32',
+      shape,
+      *read() {
+        const count = shape.reduce((a, b) => a * b, 1);
+        const isNorm = shape.length === 1;
+        const values = Float32Array.from(normals(seed, count), (x) => (isNorm ? 1 : 0.05 * x));
+        yield new Uint8Array(values.buffer);
+      },
+    })),
+  );
+  await sink.close();
+}
