@@ -3,7 +3,7 @@
 //   g = clip * gradient;   m = b1 m + (1 - b1) g;   v = b2 v + (1 - b2) g^2
 //   w = w - lr * (decay * w + (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)), rounded once
 //
-//   w, m, v: f32, updated in place    gradient: f32    norm: [3] (norm, clip, finite); nothing is touched unless finite
+//   w, m, v: f32, updated in place    gradient: f32    norm: of gradient_norm.wgsl; nothing is touched unless finite
 //   settings: (lr, b1, b2, eps, decay, 1 - b1^t, 1 - b2^t, max_norm, 1 - b1, 1 - b2); differences are taken in f64 on the
 //   host, since 1 - 0.999 in f32 is off by 5e-5 of itself
 //   COPY: also writes the 16-bit copy that products use, two values to a u32 (COPY_BF16, else f16).

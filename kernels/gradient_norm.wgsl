@@ -1,9 +1,10 @@
-// gradient_norm: result = (norm, clip scale, finite)
+// gradient_norm: result = (norm, clip scale, finite, failed)
 //
 //   norm = sqrt(sum partial);   clip scale = min(1, max_norm / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_
-//   finite = 1, or 0 when the sum is infinite or no number: then the optimizer and all state updates stand still.
+//   finite = 1, or 0 when the sum is infinite or no number: then the optimizer and all state updates stand still, in this
+//   step and (failed = 1) in all that follow, since the host hears of it a step later and must find what was there before.
 //
-//   partial: f32    settings: f32, settings[MAX_NORM] is the limit, 0 for none    result: [3] f32, overwritten.
+//   partial: f32    settings: f32, settings[MAX_NORM] is the limit, 0 for none    result: [4] f32, overwritten but for `failed`.
 //
 // One invocation adds in order. Compilers may assume that there are no infinities, so finiteness is read off the
 // exponent bits.
@@ -22,5 +23,6 @@ fn main() {
   let limit = settings[MAX_NORM];
   result[0] = norm;
   result[1] = select(1.0, min(1.0, limit / (norm + 1e-6)), limit > 0.0);
-  result[2] = select(0.0, 1.0, finite);
+  if (!finite) { result[3] = 1.0; }
+  result[2] = 1.0 - result[3];
 }

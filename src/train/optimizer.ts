@@ -26,7 +26,7 @@ function partialRows(slab: Slab): number {
 }
 
 export class AdamW {
-  /** f32 [3]: gradient norm, clip scale, and 1 when the norm is finite. */
+  /** f32 [4]: gradient norm, clip scale, 1 while every norm so far was finite, and 1 once one was not. */
   readonly norm: Tensor;
   readonly #gpu: Gpu;
   readonly #slabs: readonly Slab[];
@@ -37,7 +37,7 @@ export class AdamW {
     this.#gpu = gpu;
     this.#slabs = slabs;
     this.#settings = settings;
-    this.norm = allocateTensor(gpu, 'gradient norm', [3], 'f32', 'state');
+    this.norm = allocateTensor(gpu, 'gradient norm', [4], 'f32', 'state');
     this.#onGpu = allocateTensor(gpu, 'optimizer settings', [10], 'f32', 'state');
   }
 

@@ -10,7 +10,7 @@ import { writeDirectory } from '../formats/directory-writer.ts';
 import { readJson } from '../formats/json-file.ts';
 import { TensorBoardWriter } from '../formats/tensorboard.ts';
 import { generate } from '../generate/generator.ts';
-import { Gpu } from '../gpu/device.ts';
+import { DeviceLostError, Gpu } from '../gpu/device.ts';
 import { type LoadedModel, type LoadOptions, loadModel } from '../models/load.ts';
 import type { Needs } from '../objectives/objective.ts';
 import { type ActiveObjective, activate } from '../objectives/registry.ts';
@@ -20,7 +20,13 @@ import type { Metrics, RunSummary, Sample, TrainHooks } from './hooks.ts';
 import { prepareReference } from './reference.ts';
 import { changedKeys } from './same-run.ts';
 import { optimizerFile, readState, restoreOptimizer, trainedModelFiles, trainerStateFile } from './saving.ts';
-import { needsLiveReference, type StepReport, Trainer, type TrainerParts } from './trainer.ts';
+import {
+  NonFiniteError,
+  needsLiveReference,
+  type StepReport,
+  Trainer,
+  type TrainerParts,
+} from './trainer.ts';
 
 export interface TrainOptions {
   /** true continues from the newest checkpoint in the output directory, a text from that checkpoint. */
@@ -47,12 +53,36 @@ export async function train(
       `${config.output_dir} is in use by another run. If none is running, remove ${config.output_dir}/.lock.`,
     );
   }
+  try {
+    return await runOnce(runtime, config, objective, hooks, options).catch(async (error: unknown) => {
+      if (!(error instanceof DeviceLostError)) throw error;
+      if ((await latestCheckpoint(files, config.output_dir)) === undefined) throw error;
+      hooks.note(`${error.message} Continuing from the last checkpoint, this once.`);
+      return runOnce(runtime, config, objective, hooks, { resume: true });
+    });
+  } finally {
+    await unlock();
+  }
+}
+
+/** @throws what the device reports, rather than what failed because of it. */
+async function runOnce(
+  runtime: Runtime,
+  config: TrainConfig,
+  objective: ActiveObjective,
+  hooks: TrainHooks,
+  options: TrainOptions,
+): Promise<RunSummary> {
   const gpu = await Gpu.open(runtime, { adapter: config.adapter });
   try {
     return await runOn(gpu, config, objective, hooks, options);
+  } catch (error) {
+    // The loss of a device is announced a moment after the first call that fails for it.
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    gpu.throwIfFailed();
+    throw error;
   } finally {
     gpu.close();
-    await unlock();
   }
 }
 
@@ -139,20 +169,30 @@ async function runWith(
       log: isLogged,
     });
   };
+  /** Waits for a step. One that is not finite ends the run, with what was there before it in a checkpoint. */
+  const settled = async (step: () => Promise<StepReport | undefined>) => {
+    try {
+      await reported(await step());
+    } catch (error) {
+      if (!(error instanceof NonFiniteError)) throw error;
+      trainer.step = error.step - 1;
+      throw new RunError(`${error.message} What was there before it: ${await save()}`);
+    }
+  };
   let interrupted = false;
   while (trainer.step < trainer.totalSteps && !interrupted) {
-    await reported(await trainer.runStep());
+    await settled(() => trainer.runStep());
     interrupted = hooks.shouldStop();
     const isDue = (every: number | undefined) =>
       every !== undefined && trainer.step % every === 0 && trainer.step < trainer.totalSteps;
     if (interrupted || isDue(training.eval_steps) || isDue(training.save_steps))
-      await reported(await trainer.flush());
+      await settled(() => trainer.flush());
     if (isDue(training.eval_steps) && !interrupted) await evaluate();
     if (isDue(training.save_steps) && !interrupted) await save();
     // Lets a page or a signal handler have its turn between steps.
     await new Promise((resolve) => setTimeout(resolve, 0));
   }
-  await reported(await trainer.flush());
+  await settled(() => trainer.flush());
   await gpu.settle();
   const checkpointPath = interrupted ? await save() : undefined;
   const after = interrupted ? undefined : await evaluate();

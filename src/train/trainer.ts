@@ -273,7 +273,8 @@ export class Trainer {
   /**
    * Runs one optimizer step.
    * @returns the report of the step before, whose numbers have arrived meanwhile; undefined for the first.
-   * @throws RunError when the step before had a gradient that is not finite; it changed nothing.
+   * @throws NonFiniteError when the step before had a gradient that is not finite. Neither it nor this one changed
+   * weights, moments, state or reference.
    */
   async runStep(): Promise<StepReport | undefined> {
     const { config, train } = this.#parts;
@@ -328,10 +329,11 @@ export class Trainer {
     if (pending === undefined) return undefined;
     const { finite, ...raw } = await pending.read();
     this.#parts.gpu.throwIfFailed();
-    if (finite !== 1) {
+    if (finite !== 1 || !Number.isFinite(raw.loss)) {
       const lines = pending.examples.map((e) => e.line).join(', ');
-      throw new RunError(
-        `Step ${pending.step}: the gradient is not finite (norm ${raw.grad_norm}); the step changed nothing. ` +
+      throw new NonFiniteError(
+        pending.step,
+        `Step ${pending.step}: loss ${raw.loss}, gradient norm ${raw.grad_norm}; the step changed nothing. ` +
           `Its rows are lines ${lines} of ${this.#parts.config.data.train}. Look at them, or lower training.learning_rate.`,
       );
     }
@@ -474,12 +476,23 @@ export class Trainer {
             kernel: 'reference_update',
             constants: { WORKGROUP: workgroupSize(recorder) },
             overrides: { ALPHA: Number(objective.settings.alpha) },
-            bindings: [shard, tensor.shards[i]],
+            bindings: [shard, tensor.shards[i], whole(this.#optimizer.norm)],
             grid: gridFor(recorder, shard.byteLength / 4),
           });
         });
       }
     });
+  }
+}
+
+/** A loss or gradient that is infinite or no number. */
+export class NonFiniteError extends RunError {
+  /** The first such step, 1-based. */
+  readonly step: number;
+
+  constructor(step: number, message: string) {
+    super(message);
+    this.step = step;
   }
 }
 

@@ -31,7 +31,7 @@ it.each(soft.map((s) => [s.alpha, s.ref_after] as const))('alpha %f', async (alp
       kernel: 'reference_update',
       constants: { WORKGROUP: workgroupSize(recorder) },
       overrides: { ALPHA: alpha },
-      bindings: [from, reference].map(whole),
+      bindings: [from, reference, bench.floats('norm', { shape: [4], data: [1, 1, 1, 0] })].map(whole),
       grid: gridFor(recorder, policy.length),
     });
     return [reference];
