@@ -15,8 +15,8 @@ export interface LlamaSize {
   readonly kvHeads: number;
 }
 
-/** Writes config.json and model.safetensors (F32) to a new directory. */
-export async function writeRandomLlama(path: string, size: LlamaSize): Promise<void> {
+/** Writes config.json and model.safetensors (F32) to a new directory. @returns the number of parameters */
+export async function writeRandomLlama(path: string, size: LlamaSize): Promise<number> {
   const config = {
     architectures: ['LlamaForCausalLM'],
     model_type: 'llama',
@@ -52,4 +52,5 @@ export async function writeRandomLlama(path: string, size: LlamaSize): Promise<v
     })),
   );
   await sink.close();
+  return shapes.reduce((sum, [, shape]) => sum + shape.reduce((a, b) => a * b, 1), 0);
 }

@@ -1,0 +1,208 @@
+/** Whole training steps: the headline methods, each technique with and without, cost by size, and where the time goes. */
+import type { Gpu } from '../../src/gpu/device.ts';
+import { Program } from '../../src/gpu/program.ts';
+import type { Runtime } from '../../src/runtime/runtime.ts';
+import { type Row, reportOf } from '../report.ts';
+import { median, pairedRatio, takeTurns } from '../timing.ts';
+import { pairsOf, StepBench, type StepSetup } from './step.ts';
+
+const CPU_MODEL = { vocabulary: 512, hidden: 64, inner: 172, layers: 5, heads: 8, kvHeads: 4 };
+const GPU_MODEL = { vocabulary: 128256, hidden: 2048, inner: 8192, layers: 16, heads: 32, kvHeads: 8 };
+
+export async function benchTraining(runtime: Runtime, quick: boolean) {
+  const probe = await StepBench.open(runtime, CPU_MODEL);
+  const bench = probe.gpu.isCpu ? probe : await StepBench.open(runtime, GPU_MODEL);
+  const model = bench === probe ? CPU_MODEL : GPU_MODEL;
+  const rounds = quick ? 3 : 9;
+  const [prompt, answer] = bench === probe ? [30, 50] : [512, 512];
+  const pairs = pairsOf(8, prompt, answer, model.vocabulary);
+  const dpo: StepSetup = { objective: { name: 'dpo' }, pairs };
+  const rows: Row[] = [];
+
+  const methods: [string, StepSetup][] = [
+    ['dpo', dpo],
+    ['dpo + bmc', { ...dpo, objective: { name: 'dpo', bmc: {} } }],
+    ['mipo', { ...dpo, objective: { name: 'mipo' } }],
+    ['epsilon-dpo', { ...dpo, objective: { name: 'epsilon-dpo' } }],
+  ];
+  rows.push(...(await compare(bench, methods, rounds)));
+
+  const techniques: [string, StepSetup][] = [
+    ['dpo', dpo],
+    ['dpo without prompt sharing', { ...dpo, training: { prompt_sharing: false } }],
+    ['dpo without packing', { ...dpo, training: { packing: false } }],
+    ['dpo without a cached reference', { ...dpo, reference: { mode: 'in_step' } }],
+    ['dpo with every block recomputed', { ...dpo, training: { gradient_checkpointing: true } }],
+  ];
+  rows.push(...(await compare(bench, techniques, rounds)));
+
+  if (!quick) {
+    for (const factor of [1, 2, 4])
+      rows.push(
+        await cost(
+          bench,
+          `answers of ${answer * factor}`,
+          pairsOf(4, prompt, answer * factor, model.vocabulary),
+          rounds,
+        ),
+      );
+    for (const factor of [1, 2, 4])
+      rows.push(
+        await cost(
+          bench,
+          `batch of ${4 * factor}`,
+          pairsOf(4 * factor, prompt, answer, model.vocabulary),
+          rounds,
+        ),
+      );
+  }
+  rows.push(...(await split(bench, dpo)));
+  const report = reportOf(bench.gpu, rows);
+  bench.gpu.close();
+  probe.gpu.close();
+  return report;
+}
+
+function tokensOf(setup: StepSetup): number {
+  return setup.pairs.reduce(
+    (n, p) => n + p.promptIds.length + p.chosen.ids.length + p.rejected.ids.length - 2,
+    0,
+  );
+}
+
+/** Every setup beside the first, taking turns. Peak bytes are measured one setup at a time. */
+async function compare(
+  bench: StepBench,
+  setups: readonly [string, StepSetup][],
+  rounds: number,
+): Promise<Row[]> {
+  const peaks = new Map<string, number>();
+  for (const [name, setup] of setups) {
+    const before = bench.gpu.memory.current;
+    bench.gpu.memory.resetPeak();
+    const { free } = await bench.trainer(setup);
+    peaks.set(name, bench.gpu.memory.peak - before);
+    free();
+  }
+  const opened = [];
+  for (const [name, setup] of setups) opened.push({ name, setup, ...(await bench.trainer(setup)) });
+  const times = await takeTurns(
+    opened.map(({ name, step }) => ({ name, run: step })),
+    rounds,
+  );
+  const [first] = opened;
+  // Policy and reference are the same weights, so every form of DPO begins at ln 2.
+  const isRight = ({ firstLoss, setup }: (typeof opened)[number]) =>
+    Number.isFinite(firstLoss) && (setup.objective.name !== 'dpo' || Math.abs(firstLoss - Math.LN2) < 1e-4);
+  const rows = opened.map((one): Row => {
+    const { name, setup } = one;
+    const ours_ms = median(times[name]);
+    const ratio = pairedRatio(times[first.name], times[name]);
+    const tokens = tokensOf(setup);
+    return {
+      work: `step: ${name}`,
+      shape: `${setup.pairs.length} pairs, ${tokens} tokens`,
+      ours_ms,
+      peer: first.name,
+      peer_ms: median(times[first.name]),
+      ratio: ratio.median,
+      checked: isRight(one),
+      note:
+        `${((1000 * tokens) / ours_ms).toFixed(0)} tokens/s, peak ${((peaks.get(name) ?? 0) / 2 ** 20).toFixed(1)} MiB; ` +
+        `ratio in [${ratio.low.toFixed(3)}, ${ratio.high.toFixed(3)}]`,
+    };
+  });
+  for (const { free } of opened) free();
+  return rows;
+}
+
+/** Milliseconds per thousand tokens: the same for every size where cost is linear. */
+async function cost(bench: StepBench, what: string, pairs: StepSetup['pairs'], rounds: number): Promise<Row> {
+  const setup: StepSetup = { objective: { name: 'dpo' }, pairs };
+  const { step, free, firstLoss } = await bench.trainer(setup);
+  const times = await takeTurns([{ name: 'ours', run: step }], rounds);
+  free();
+  const ours_ms = median(times.ours);
+  const tokens = tokensOf(setup);
+  return {
+    work: `cost: ${what}`,
+    shape: `${pairs.length} pairs, ${tokens} tokens`,
+    ours_ms,
+    peer: 'none',
+    peer_ms: ours_ms,
+    ratio: 1,
+    checked: Math.abs(firstLoss - Math.LN2) < 1e-4,
+    note: `${((1000 * ours_ms) / tokens).toFixed(1)} ms per 1000 tokens`,
+  };
+}
+
+/** Which part of a step a kernel belongs to. */
+function partOf(label: string): string {
+  if (/adamw|gradient_norm|column_sum|state_commit/.test(label)) return 'optimizer';
+  if (/backward|accumulate/.test(label)) return 'backward';
+  return /forward|finish|rms_norm|rotary|swiglu|embedding|gather|linear/.test(label)
+    ? 'forward'
+    : 'objective and metrics';
+}
+
+/** Host time spent encoding, GPU time by part (from timestamps, one pass per dispatch), and the rest of the step: waiting. */
+async function split(bench: StepBench, setup: StepSetup): Promise<Row[]> {
+  const { gpu } = bench;
+  const { step, free, firstLoss } = await bench.trainer(setup);
+  const ran = new Set<Program>();
+  let encoding = 0;
+  const run = Program.prototype.run;
+  Program.prototype.run = function (this: Program) {
+    ran.add(this);
+    const start = performance.now();
+    run.call(this);
+    encoding += performance.now() - start;
+  };
+  const totals: number[] = [];
+  const encodings: number[] = [];
+  try {
+    for (let i = 0; i < 7; i++) {
+      encoding = 0;
+      const start = performance.now();
+      await step();
+      totals.push(performance.now() - start);
+      encodings.push(encoding);
+    }
+  } finally {
+    Program.prototype.run = run;
+  }
+  const total = median(totals);
+  const shape = `${setup.pairs.length} pairs, ${tokensOf(setup)} tokens`;
+  const row = (work: string, ms: number, note: string): Row => ({
+    work: `split: ${work}`,
+    shape,
+    ours_ms: ms,
+    peer: 'whole step',
+    peer_ms: total,
+    ratio: total / ms,
+    checked: Math.abs(firstLoss - Math.LN2) < 1e-4,
+    note: `${((100 * ms) / total).toFixed(1)}% of the step; ${note}`,
+  });
+  const rows = [
+    row('encode', median(encodings), 'host time in Program.run; goal below 20%'),
+    row('wait', total - median(encodings), 'the rest of the step, in which the host waits'),
+    ...(await profiled(gpu, [...ran], row)),
+  ];
+  free();
+  return rows;
+}
+
+async function profiled(
+  gpu: Gpu,
+  programs: readonly Program[],
+  row: (work: string, ms: number, note: string) => Row,
+): Promise<Row[]> {
+  if (!gpu.has('timestamp-query')) return [];
+  const parts = new Map<string, number>();
+  for (const program of programs)
+    for (const [label, nanoseconds] of await program.profile()) {
+      const part = partOf(label);
+      parts.set(part, (parts.get(part) ?? 0) + nanoseconds / 1e6);
+    }
+  return [...parts].map(([part, ms]) => row(part, ms, 'GPU time, one pass per dispatch'));
+}

@@ -1,0 +1,136 @@
+/** Trainers on random rows, whose steps can be timed one at a time. */
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { PairExample } from '../../src/data/examples.ts';
+import { randomWord } from '../../src/data/random.ts';
+import { Gpu } from '../../src/gpu/device.ts';
+import { loadModel } from '../../src/models/load.ts';
+import { activate } from '../../src/objectives/registry.ts';
+import type { Runtime } from '../../src/runtime/runtime.ts';
+import { type TrainConfigInput, trainConfigFrom } from '../../src/train/config.ts';
+import { needsLiveReference, needsReferenceLogps, Trainer } from '../../src/train/trainer.ts';
+import { type LlamaSize, writeRandomLlama } from '../../test/support/random-llama.ts';
+
+export interface StepSetup {
+  readonly objective: TrainConfigInput['objective'];
+  readonly pairs: readonly PairExample[];
+  readonly reference?: TrainConfigInput['reference'];
+  readonly training?: TrainConfigInput['training'];
+}
+
+export interface OpenTrainer {
+  /** Of the step that was taken when it was opened. */
+  readonly firstLoss: number;
+  /** One more optimizer step, waited for. */
+  step(): Promise<void>;
+  free(): void;
+}
+
+/** Opens trainers of one random model; all of them share the device. */
+export class StepBench {
+  readonly gpu: Gpu;
+  readonly parameters: number;
+  readonly #model: string;
+
+  private constructor(gpu: Gpu, model: string, parameters: number) {
+    this.gpu = gpu;
+    this.#model = model;
+    this.parameters = parameters;
+  }
+
+  static async open(runtime: Runtime, size: LlamaSize): Promise<StepBench> {
+    const model = join(mkdtempSync(join(tmpdir(), 'prefgrad-bench-')), 'model');
+    const parameters = await writeRandomLlama(model, size);
+    return new StepBench(await Gpu.open(runtime), model, parameters);
+  }
+
+  /** Opens a trainer and takes its first step. */
+  async trainer(setup: StepSetup): Promise<OpenTrainer> {
+    const { gpu } = this;
+    const longest = Math.max(
+      ...setup.pairs.map((p) => p.promptIds.length + Math.max(p.chosen.ids.length, p.rejected.ids.length)),
+    );
+    const config = trainConfigFrom({
+      model: { path: this.#model },
+      objective: setup.objective,
+      reference: setup.reference,
+      data: { train: 'rows', max_length: longest },
+      training: {
+        learning_rate: 1e-6,
+        max_steps: 1_000_000,
+        per_device_train_batch_size: setup.pairs.length,
+        max_tokens_per_micro_batch: 1_000_000,
+        gradient_checkpointing: false,
+        lr_scheduler_type: 'constant',
+        warmup_ratio: 0,
+        ...setup.training,
+      },
+      output_dir: 'unused',
+    });
+    const objective = activate(config.objective);
+    const dtype = config.model.dtype;
+    const policy = await loadModel(gpu, this.#model, { train: 'full', dtype, positions: longest });
+    const isNeeded = needsLiveReference({ objective, config }) || needsReferenceLogps({ objective, config });
+    const loaded = isNeeded
+      ? await loadModel(gpu, this.#model, { train: 'none', dtype, positions: longest })
+      : undefined;
+    const trainer = await Trainer.open(
+      {
+        gpu,
+        // Planning a million steps would take longer than timing some of them.
+        config: { ...config, training: { ...config.training, max_steps: 64 } },
+        objective,
+        policy,
+        reference: loaded && { loaded, adapter: false },
+        train: setup.pairs,
+        eval: [],
+      },
+      () => {},
+    );
+    if (loaded !== undefined && !needsLiveReference({ objective, config })) loaded.free();
+    await trainer.warmUp();
+    await trainer.runStep();
+    const first = await trainer.flush();
+    return {
+      firstLoss: first?.metrics.loss ?? Number.NaN,
+      async step() {
+        trainer.step %= 64;
+        await trainer.runStep();
+        await trainer.flush();
+      },
+      free() {
+        trainer.free();
+        policy.free();
+        loaded?.free();
+      },
+    };
+  }
+}
+
+/** Seeded pairs with prompts and answers of exactly these lengths. */
+export function pairsOf(
+  count: number,
+  promptLength: number,
+  answerLength: number,
+  vocabulary: number,
+): PairExample[] {
+  const ids = (stream: number, n: number) =>
+    Int32Array.from({ length: n }, (_, t) => 3 + (randomWord(31, stream, t) % (vocabulary - 3)));
+  return Array.from({ length: count }, (_, index): PairExample => {
+    const answer = (stream: number) => {
+      const own = ids(stream, answerLength);
+      // Half of the tokens differ from the other answer.
+      return { ids: own, diff: Uint8Array.from(own, (_, t) => t % 2) };
+    };
+    return {
+      kind: 'pair',
+      index,
+      line: index + 1,
+      promptIds: ids(10 * index, promptLength),
+      chosen: answer(10 * index + 1),
+      rejected: answer(10 * index + 2),
+      truncated: false,
+    };
+  });
+}
