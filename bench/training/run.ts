@@ -4,7 +4,7 @@ import { Program } from '../../src/gpu/program.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import { type Row, reportOf } from '../report.ts';
 import { median, pairedRatio, takeTurns } from '../timing.ts';
-import { pairsOf, StepBench, type StepSetup } from './step.ts';
+import { type OpenTrainer, pairsOf, StepBench, type StepSetup } from './step.ts';
 
 const CPU_MODEL = { vocabulary: 512, hidden: 64, inner: 172, layers: 5, heads: 8, kvHeads: 4 };
 const GPU_MODEL = { vocabulary: 128256, hidden: 2048, inner: 8192, layers: 16, heads: 32, kvHeads: 8 };
@@ -84,7 +84,7 @@ async function compare(
     peaks.set(name, bench.gpu.memory.peak - before);
     free();
   }
-  const opened = [];
+  const opened: (OpenTrainer & { readonly name: string; readonly setup: StepSetup })[] = [];
   for (const [name, setup] of setups) opened.push({ name, setup, ...(await bench.trainer(setup)) });
   const times = await takeTurns(
     opened.map(({ name, step }) => ({ name, run: step })),
@@ -92,7 +92,7 @@ async function compare(
   );
   const [first] = opened;
   // Policy and reference are the same weights, so every form of DPO begins at ln 2.
-  const isRight = ({ firstLoss, setup }: (typeof opened)[number]) =>
+  const isRight = ({ firstLoss, setup }: Pick<(typeof opened)[number], 'firstLoss' | 'setup'>) =>
     Number.isFinite(firstLoss) && (setup.objective.name !== 'dpo' || Math.abs(firstLoss - Math.LN2) < 1e-4);
   const rows = opened.map((one): Row => {
     const { name, setup } = one;
