@@ -15,11 +15,11 @@ import type { Op } from '../autograd/op.ts';
 import { type Tensor, temporary, whole } from '../autograd/tensor.ts';
 import { gridFor, workgroupSize } from './launch.ts';
 import {
+  cutAlike,
   launchLogits,
   logitChunks,
   logitScratch,
   logitsOf,
-  rowRange,
   rowsOf,
   type TokenLogpsAttributes,
   tokenLogps,
@@ -108,17 +108,6 @@ export const epsilonLogps: Op<EpsilonLogpsAttributes> = {
     return columns.map((data) => ({ shape: [rows], data }));
   },
 };
-
-/** `head` with shards that also end where those of `other` end: rows that both heads hold in one piece. */
-function cutAlike(head: Tensor, other: Tensor): Tensor {
-  const ends = [...head.shards, ...other.shards].map((shard) => shard.rowStart + shard.rows);
-  const starts = [0, ...new Set(ends)].sort((a, b) => a - b);
-  return { ...head, shards: starts.slice(0, -1).map((start, i) => rowShard(head, start, starts[i + 1])) };
-}
-
-function rowShard(tensor: Tensor, start: number, end: number): Tensor['shards'][number] {
-  return { ...whole(rowRange(tensor, start, end - start)), rowStart: start, rows: end - start };
-}
 
 function logSoftmaxAt(z: readonly number[], target: number): number {
   const largest = Math.max(...z);

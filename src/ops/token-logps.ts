@@ -217,6 +217,17 @@ export function launchLogitGradient(
   });
 }
 
+/** `head` with shards that also end where those of `other` end: rows that both heads hold in one piece. */
+export function cutAlike(head: Tensor, other: Tensor): Tensor {
+  const ends = [...head.shards, ...other.shards].map((shard) => shard.rowStart + shard.rows);
+  const starts = [0, ...new Set(ends)].sort((a, b) => a - b);
+  return { ...head, shards: starts.slice(0, -1).map((start, i) => rowShard(head, start, starts[i + 1])) };
+}
+
+function rowShard(tensor: Tensor, start: number, end: number): Tensor['shards'][number] {
+  return { ...whole(rowRange(tensor, start, end - start)), rowStart: start, rows: end - start };
+}
+
 /** The rows of a chunk in a tensor over all rows. */
 export function rowsOf(tensor: Tensor, chunk: LogitChunk): Slice {
   return whole(rowRange(tensor, chunk.row, chunk.rows));

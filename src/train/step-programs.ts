@@ -19,6 +19,8 @@ import { type ObjectiveRun, runObjective } from '../objectives/run.ts';
 import { epsilonLogps } from '../ops/epsilon-logps.ts';
 import { accumulate, tapeFor } from '../ops/index.ts';
 import { gridFor, workgroupSize } from '../ops/launch.ts';
+import { segmentSum } from '../ops/segment-sum.ts';
+import { recordTokenStatistics, statisticsColumn } from '../ops/token-statistics.ts';
 import { vectorMath } from '../ops/vector.ts';
 import { BatchTensors } from './batch-tensors.ts';
 import { responseHidden, responseLogps } from './forward.ts';
@@ -98,6 +100,7 @@ export function evaluationProgram(parts: StepParts, batch: BatchTensors): Progra
     const tokens = recordTokens(parts, tapeFor(recorder), batch, false);
     const run = runObjective(recorder, parts.objective, tokens, parts.state);
     recordMetrics(recorder, parts.evalMetrics, run, tokens);
+    recordKl(recorder, parts, batch, tokens);
     if (parts.objective.needs.rows === 'pairs') recordMeanLogps(recorder, parts.evalMetrics, run, tokens);
   });
 }
@@ -233,6 +236,36 @@ function recordMetrics(
   for (const [name, values] of Object.entries(run.metrics ?? {}))
     metrics.addMean(recorder, name, values, pairWeights);
   for (const [name, value] of Object.entries(run.scalars ?? {})) metrics.set(recorder, name, value);
+}
+
+/**
+ * KL of policy and reference on the chosen answers, over the whole vocabulary and teacher-forced: KL(policy || reference)
+ * (BMC, Figure 9) and KL(reference || policy) (epsilon-DPO, Figure 4b), summed over each answer and as a mean per token.
+ * Needs the reference's logits, so a reference that is only known by its log-probs gives none.
+ */
+function recordKl(recorder: Recorder, parts: StepParts, batch: BatchTensors, tokens: TokenInputs): void {
+  const { policy, reference, evalMetrics } = parts;
+  const refHead = reference?.model.head ?? parts.referenceHead;
+  if (refHead === undefined) return;
+  const tape = tapeFor(recorder);
+  const options = { adapter: true, recomputedBlocks: 0 };
+  const silent = { adapter: reference?.adapter ?? false, recomputedBlocks: 0 };
+  const own = { hidden: responseHidden(tape, policy, batch, options), head: policy.head };
+  const refHidden =
+    reference === undefined ? batch.refHidden : responseHidden(tape.fork(), reference.model, batch, silent);
+  const other = { hidden: refHidden, head: refHead };
+  const statistics = recordTokenStatistics(recorder, own, batch.get('targets'), other);
+  const math = vectorMath(tape);
+  const { chosen, pairWeights } = tokens;
+  for (const [name, column] of [
+    ['kl', 'kl'],
+    ['forward_kl', 'reverseKl'],
+  ] as const) {
+    const values = statisticsColumn(recorder, statistics, column);
+    const [sums] = tape.apply(segmentSum, [values], { segments: chosen.segments });
+    evalMetrics.addMean(recorder, name, sums, pairWeights);
+    evalMetrics.addMean(recorder, `${name}_per_token`, math.divide(sums, chosen.lengths), pairWeights);
+  }
 }
 
 /** How often, and by how much, the chosen answer has the higher mean log-prob per token: no reference comes into it. */

@@ -128,6 +128,8 @@ async function runWith(
     hooks.note(
       `${trainer.recomputedBlocks} of ${policy.config.layers} blocks are recomputed in the backward pass.`,
     );
+  if (parts.eval.length > 0 && parts.referenceLogps !== undefined)
+    hooks.note('No eval_kl: it needs the reference beside the policy, see reference.mode: in_step.');
   const predictedPeakBytes = trainer.predictedPeakBytes;
   gpu.memory.resetPeak();
   await trainer.warmUp();

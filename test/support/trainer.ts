@@ -18,6 +18,7 @@ export interface TrainerSetup {
   readonly training?: TrainConfigInput['training'];
   readonly model?: string;
   readonly reference?: string;
+  readonly mode?: 'auto' | 'in_step';
   readonly lora?: { readonly r: number; readonly alpha: number; readonly targetModules: readonly string[] };
   readonly dtype?: LoadOptions['dtype'];
   /** A policy that is loaded already. With LoRA its base weights are the reference. */
@@ -31,6 +32,7 @@ export async function openTrainer(gpu: Gpu, setup: TrainerSetup): Promise<Traine
   const config = trainConfigFrom({
     model: { path: model },
     objective: setup.objective,
+    reference: { mode: setup.mode },
     data: { train: 'rows', max_length: 256 },
     training: { lr_scheduler_type: 'constant', warmup_ratio: 0, ...setup.training },
     output_dir: 'unused',
