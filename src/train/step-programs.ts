@@ -300,10 +300,14 @@ function copyRows(recorder: Recorder, rows: Tensor, step: Tensor, batch: BatchTe
 }
 
 /** What scoring needs of a step's parts. */
-export type ScoreParts = Pick<StepParts, 'gpu' | 'arena' | 'policy' | 'reference' | 'objective' | 'state'>;
+export type ScoreParts = Pick<StepParts, 'gpu' | 'arena' | 'policy' | 'reference' | 'objective' | 'state'> & {
+  /** Also token statistics of the policy against the reference, and of the reference. */
+  readonly details: boolean;
+};
 
 /**
- * Forward and objective without backward; token vectors go to `outputs` by name: logps, refLogps, weights, contributions.
+ * Forward and objective without backward; what is known per token goes to `outputs` by name: logps, refLogps, weights,
+ * contributions, statistics, refStatistics.
  * @returns the program and the names that it writes.
  */
 export function scoreProgram(
@@ -343,6 +347,16 @@ export function scoreProgram(
       write('refLogps', refLogps);
       write('weights', run.weights);
       write('contributions', run.contributions);
+      if (!parts.details) return;
+      const streamOf = ({ model, adapter }: FrozenModel) => {
+        const hidden = responseHidden(tapeFor(recorder), model, batch, { adapter, recomputedBlocks: 0 });
+        return { hidden, head: model.head };
+      };
+      const targets = batch.get('targets');
+      const own = streamOf({ model: parts.policy, adapter: true });
+      const other = reference && streamOf(reference);
+      write('statistics', recordTokenStatistics(recorder, own, targets, other));
+      if (other !== undefined) write('refStatistics', recordTokenStatistics(recorder, other, targets, own));
     },
   );
   return { program, written };
