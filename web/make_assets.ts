@@ -1,0 +1,111 @@
+/**
+ * Makes what the page shows before its engine is ready: npm run web:assets
+ *
+ * Trains the quickstart model with DPO and with DPO-BMC as examples/quickstart.yaml says, and scores held-out pairs under
+ * both. Writes web/public/models/{reference,dpo,dpo-bmc}/ and web/public/scores.json.
+ */
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { loadConfig } from '../src/cli/config-file.ts';
+import { MemoryFiles } from '../src/runtime/memory-files.ts';
+import { nodeRuntime } from '../src/runtime/node.ts';
+import { train } from '../src/train/train.ts';
+import type { ShippedScores } from './app/shipped.ts';
+import { Engine } from './worker/engine.ts';
+import type { MethodChoice, NamedFile, PairText, ScoredPair } from './worker/protocol.ts';
+
+const PUBLIC = 'web/public';
+const BASE = 'examples/stories260K';
+const PAIRS = 24;
+/** Pairs that are shipped with the likeliest words of every token. */
+const WITH_WORDS = 2;
+const FILES = [
+  'config.json',
+  'generation_config.json',
+  'model.safetensors',
+  'tokenizer.json',
+  'tokenizer_config.json',
+];
+const METHODS: Readonly<Record<'dpo' | 'dpo-bmc', MethodChoice>> = {
+  dpo: { name: 'dpo', settings: { beta: 0.5 } },
+  'dpo-bmc': { name: 'dpo', settings: { beta: 0.5 }, bmc: { delta: 2 } },
+};
+
+const folder = mkdtempSync(join(tmpdir(), 'prefgrad-assets-'));
+const runtime = nodeRuntime();
+
+function ship(slot: string, directory: string): void {
+  mkdirSync(`${PUBLIC}/models/${slot}`, { recursive: true });
+  for (const name of FILES) copyFileSync(`${directory}/${name}`, `${PUBLIC}/models/${slot}/${name}`);
+  copyFileSync(`${BASE}/LICENSE`, `${PUBLIC}/models/${slot}/LICENSE`);
+}
+
+function filesOf(slot: string): NamedFile[] {
+  return FILES.map((path) => ({ path, file: new Blob([readFileSync(`${PUBLIC}/models/${slot}/${path}`)]) }));
+}
+
+ship('reference', BASE);
+for (const slot of ['dpo', 'dpo-bmc'] as const) {
+  const { config } = await loadConfig(runtime.files, 'examples/quickstart.yaml', [
+    `output_dir=${join(folder, slot)}`,
+  ]);
+  const { bmc: _, ...plain } = config.objective;
+  await train(
+    runtime,
+    {
+      ...config,
+      objective: slot === 'dpo' ? plain : config.objective,
+      data: { ...config.data, eval: undefined },
+    },
+    {
+      note() {},
+      start() {},
+      step: ({ step, metrics }) => step % 20 === 0 && console.log(slot, step, metrics.loss),
+      evaluated() {},
+      checkpoint() {},
+      shouldStop: () => false,
+      finish() {},
+    },
+  );
+  ship(slot, join(folder, slot, 'model'));
+}
+
+const pairs = readFileSync('examples/quickstart/eval.jsonl', 'utf8')
+  .trim()
+  .split('\n')
+  .slice(0, PAIRS)
+  .map((line): PairText => {
+    const { prompt, chosen, rejected } = JSON.parse(line) as PairText;
+    return { prompt, chosen, rejected };
+  });
+const engine = new Engine({ ...runtime, files: new MemoryFiles() });
+await engine.open();
+for (const slot of ['reference', 'dpo', 'dpo-bmc'])
+  await engine.loadModel(slot, { kind: 'files', files: filesOf(slot) });
+const scores: Record<string, ScoredPair[]> = {};
+for (const [slot, method] of Object.entries(METHODS)) {
+  scores[slot] = [];
+  for (const pair of pairs) {
+    const scored = await engine.score('assets', {
+      pair,
+      policy: slot,
+      reference: 'reference',
+      method,
+      details: true,
+    });
+    if (scored !== undefined)
+      scores[slot].push(scores[slot].length < WITH_WORDS ? scored : withoutWords(scored));
+  }
+}
+/** The likeliest words are most of the bytes; the engine has them soon enough. */
+function withoutWords({ chosen, rejected, ...rest }: ScoredPair): ScoredPair {
+  const strip = ({ top: _, ref_top: __, ...side }: ScoredPair['chosen']) => side;
+  return { ...rest, chosen: strip(chosen), rejected: strip(rejected) };
+}
+
+const shipped: ShippedScores = { pairs, methods: METHODS, scores };
+/** Five significant digits are more than a colour or a label shows. */
+const short = (_: string, value: unknown) =>
+  typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value;
+writeFileSync(`${PUBLIC}/scores.json`, JSON.stringify(shipped, short));
