@@ -1,7 +1,7 @@
 /**
  * A training run in a process of its own that kills itself with SIGKILL:
  *
- *   node --import tsx test/train/killed-run.ts OUTPUT submit|file N
+ *   node --import tsx test/train/killed-run.ts OUTPUT submit|file N [resume]
  *
  * at the N-th submission of GPU work, which is somewhere in a forward or backward pass, or before the N-th file
  * operation after the first step. N = 0 never kills; the last line is then a count of both.
@@ -11,7 +11,7 @@ import type { FileSystem, Runtime } from '../../src/runtime/runtime.ts';
 import { train } from '../../src/train/train.ts';
 import { killedRunConfig } from './killed-run-config.ts';
 
-const [output, kind, at] = process.argv.slice(2);
+const [output, kind, at, resume] = process.argv.slice(2);
 const counts = { submit: 0, file: 0 };
 let hasStarted = false;
 
@@ -52,7 +52,7 @@ const requestAdapter: Runtime['requestAdapter'] = async (choice) => {
   return adapter;
 };
 const files = counting(runtime.files) as FileSystem;
-await train({ ...runtime, requestAdapter, files }, killedRunConfig(output), {
+const hooks = {
   note() {},
   start: () => {
     hasStarted = true;
@@ -62,5 +62,7 @@ await train({ ...runtime, requestAdapter, files }, killedRunConfig(output), {
   checkpoint() {},
   shouldStop: () => false,
   finish() {},
-});
+};
+const config = killedRunConfig(output);
+await train({ ...runtime, requestAdapter, files }, config, hooks, { resume: resume === 'resume' });
 console.log(JSON.stringify(counts));

@@ -81,7 +81,7 @@ export function number(value: number | undefined): string {
 
 /** White space made visible. */
 export function visible(token: string): string {
-  return token.replaceAll(' ', '␣').replaceAll('\n', '⏎').replaceAll('\t', '⇥');
+  return token.replaceAll(' ', '·').replaceAll('\n', '⏎').replaceAll('\t', '⇥');
 }
 
 /** A stretch of both answers: the same tokens on both sides, or what differs. */

@@ -1,0 +1,213 @@
+/** Training in the tab: choose, run, pause, step, reset, download; curves and token colours move with every step. */
+import { proxy, type Remote } from 'comlink';
+import type {
+  EngineApi,
+  MethodChoice,
+  MethodSummary,
+  PairText,
+  ScoredPair,
+  SettingSummary,
+  StepReport,
+} from '../worker/protocol.ts';
+import { chart } from './charts.ts';
+import { button, choice, fill, h } from './dom.ts';
+import { download } from './export.ts';
+import { number } from './views.ts';
+
+export interface TrainingOptions {
+  readonly methods: readonly MethodSummary[];
+  readonly pairs: readonly PairText[];
+  readonly watch: PairText;
+  fail(error: unknown): void;
+  onWatched(scored: ScoredPair): void;
+  /** The model in training has come, or is gone. */
+  onModel(isThere: boolean): void;
+}
+
+/** Metrics that are drawn, one chart a line. */
+const CURVES: readonly (readonly string[])[] = [
+  ['loss'],
+  ['rewards/margins', 'rewards/chosen', 'rewards/rejected'],
+  ['rewards/accuracies'],
+  ['grad_norm'],
+];
+
+export function trainingPanel(engine: Remote<EngineApi>, options: TrainingOptions): HTMLElement {
+  const { methods, pairs, watch, fail, onWatched, onModel } = options;
+  if (methods.length === 0) return h('p', { class: 'quiet' }, 'The engine is not ready yet.');
+  const reports: (StepReport & { readonly tokensPerSecond?: number })[] = [];
+  const curves = h('div', { class: 'charts' });
+  const status = h('p', { 'data-testid': 'train-status', 'aria-live': 'polite' }, 'not started');
+  const settings = h('div', { class: 'settings' });
+  const bmc = h('input', { type: 'checkbox', 'data-testid': 'train-bmc', checked: true });
+  let method = methods.find(({ name }) => name === 'dpo') ?? methods[0];
+  let values: Record<string, unknown> = {};
+  let isPrepared = false;
+  const showSettings = () => {
+    values = { ...(method.name === 'dpo' ? { beta: 0.5 } : {}) };
+    fill(settings, ...method.settings.map((setting) => settingField(setting, values)));
+    bmc.disabled = !method.takesBmc;
+  };
+  showSettings();
+  const rate = numberField('learning rate', 'train-lr', 1e-4);
+  const batch = numberField('batch size', 'train-batch', 4);
+  const steps = numberField('steps', 'train-steps', 30);
+
+  const draw = () => {
+    const x = { name: 'step', values: reports.map(({ step }) => step) };
+    for (const old of curves.querySelectorAll('.chart')) old.dispatchEvent(new Event('prefgrad:remove'));
+    const known = CURVES.map((names) =>
+      names.filter((name) => reports.some(({ metrics }) => name in metrics)),
+    );
+    fill(
+      curves,
+      ...known
+        .filter((names) => names.length > 0)
+        .map((names) =>
+          chart(
+            names.join(', '),
+            x,
+            names.map((name) => ({ name, values: reports.map(({ metrics }) => metrics[name] ?? null) })),
+            { testid: 'curve' },
+          ),
+        ),
+    );
+  };
+  let last = performance.now();
+  const onStep = (report: StepReport) => {
+    reports.push(report);
+    const seconds = (performance.now() - last) / 1000;
+    last = performance.now();
+    fill(
+      status,
+      `step ${report.step} of ${steps.value()}, loss ${number(report.metrics.loss)}, ${(1 / seconds).toFixed(1)} steps/s, ` +
+        `${(report.gpuBytes / 2 ** 20).toFixed(0)} MiB on the GPU`,
+    );
+    if (report.watched !== undefined) onWatched(report.watched);
+    draw();
+  };
+  const prepare = async () => {
+    if (isPrepared) return;
+    fill(status, 'preparing: the reference’s log-probs');
+    const choiceOf: MethodChoice = {
+      name: method.name,
+      settings: values,
+      ...(bmc.checked && method.takesBmc ? { bmc: {} } : {}),
+    };
+    reports.length = 0;
+    await engine.prepareTraining({
+      method: choiceOf,
+      learningRate: rate.value(),
+      batchSize: batch.value(),
+      steps: steps.value(),
+      seed: 42,
+      start: 'reference',
+      pairs: [...pairs],
+      watch,
+    });
+    isPrepared = true;
+    onModel(true);
+  };
+  const guarded = (action: () => Promise<unknown>) => () => void action().catch(fail);
+  const train = guarded(async () => {
+    await prepare();
+    last = performance.now();
+    const outcome = await engine.train(proxy(onStep));
+    status.append(` (${outcome})`);
+  });
+  const step = guarded(async () => {
+    await prepare();
+    last = performance.now();
+    onStep(await engine.step());
+  });
+  const reset = guarded(async () => {
+    await engine.pause();
+    await engine.resetTraining();
+    isPrepared = false;
+    reports.length = 0;
+    fill(curves);
+    fill(status, 'not started');
+    onModel(false);
+  });
+  const save = guarded(async () => {
+    for (const { path, file } of await engine.exportPolicy()) download(path, file);
+  });
+  // A hidden tab is slowed down by the browser; the run waits instead.
+  document.addEventListener('visibilitychange', () => {
+    if (document.hidden && curves.isConnected) void engine.pause();
+  });
+  return h(
+    'div',
+    { class: 'form' },
+    choice(
+      'method',
+      'train-method',
+      methods.filter(({ name }) => name !== 'kto').map(({ name }) => [name, name]),
+      method.name,
+      (name) => {
+        method = methods.find((m) => m.name === name) ?? method;
+        showSettings();
+      },
+    ),
+    h('label', { class: 'toggle' }, bmc, 'BMC weights'),
+    settings,
+    rate.field,
+    batch.field,
+    steps.field,
+    h(
+      'div',
+      { class: 'stepper' },
+      button('Train', { 'data-testid': 'train', class: 'primary' }, train),
+      button(
+        'Pause',
+        { 'data-testid': 'pause' },
+        guarded(() => engine.pause()),
+      ),
+      button('Step', { 'data-testid': 'step' }, step),
+      button('Reset', { 'data-testid': 'reset' }, reset),
+      button('Download', { 'data-testid': 'download' }, save),
+    ),
+    status,
+    curves,
+  );
+}
+
+function numberField(label: string, testid: string, start: number) {
+  const input = h('input', { type: 'number', step: 'any', min: 0, value: start, 'data-testid': testid });
+  return {
+    field: h('label', { class: 'field' }, h('span', {}, label), input),
+    value: () => Number(input.value),
+  };
+}
+
+/** A field for one setting of a method; what the user changes lands in `values`. */
+export function settingField(setting: SettingSummary, values: Record<string, unknown>): HTMLElement {
+  const { name, kind, description, minimum, maximum } = setting;
+  const start = values[name] ?? setting.default;
+  if (kind === 'choice' || kind === 'boolean') {
+    const options = kind === 'boolean' ? ['true', 'false'] : (setting.choices ?? []);
+    const field = choice(
+      name,
+      `setting-${name}`,
+      options.map((v) => [v, v]),
+      String(start),
+      (value) => {
+        values[name] = kind === 'boolean' ? value === 'true' : value;
+      },
+    );
+    field.title = description;
+    return field;
+  }
+  const input = h('input', {
+    type: 'number',
+    step: 'any',
+    min: minimum,
+    max: maximum,
+    value: String(start),
+    'data-testid': `setting-${name}`,
+  });
+  input.addEventListener('input', () => {
+    values[name] = Number(input.value);
+  });
+  return h('label', { class: 'field', title: description }, h('span', {}, name), input);
+}
