@@ -1,0 +1,385 @@
+/**
+ * The engine behind the page: models by name, scores, statistics, generation and training on one device. It runs wherever
+ * a `Runtime` with files in memory does; the worker wraps it, tests call it. Calls are served one at a time, in order;
+ * training takes its turn step by step, so that scores and `pause` come in between.
+ */
+import { loadTokenizer } from '../../src/data/load-tokenizer.ts';
+import type { Tokenizer } from '../../src/data/tokenizer.ts';
+import { InputError, RunError } from '../../src/errors.ts';
+import { sum } from '../../src/evaluate/scorer.ts';
+import { writeDirectory } from '../../src/formats/directory-writer.ts';
+import { generate } from '../../src/generate/generator.ts';
+import { Gpu } from '../../src/gpu/device.ts';
+import { formatBytes } from '../../src/gpu/memory.ts';
+import { weightShapes } from '../../src/models/llama.ts';
+import type { LoadedModel } from '../../src/models/load.ts';
+import { loadWithAdapter } from '../../src/models/load-with-adapter.ts';
+import { activate } from '../../src/objectives/registry.ts';
+import type { MemoryFiles } from '../../src/runtime/memory-files.ts';
+import type { Runtime } from '../../src/runtime/runtime.ts';
+import { trainedModelFiles } from '../../src/train/saving.ts';
+import { methodSummaries } from './methods.ts';
+import { placeModel } from './model-files.ts';
+import { PairScorers } from './pair-scorers.ts';
+import { readPairTexts } from './pair-tokens.ts';
+import { playgroundCurves } from './playground.ts';
+import type * as api from './protocol.ts';
+import { openTraining, type Training } from './training.ts';
+
+/** A model in a slot. */
+export interface Slot {
+  readonly loaded: LoadedModel;
+  readonly tokenizer: Tokenizer;
+  /** Where its files are: the model's directory, and the adapter's. */
+  readonly directory: string;
+  readonly adapter: string | undefined;
+}
+
+/** A runtime whose files are in memory. */
+export type EngineRuntime = Runtime & { readonly files: MemoryFiles };
+
+const POLICY = 'policy';
+const EXPORTED = 'exported';
+
+export class Engine implements api.EngineApi {
+  readonly #runtime: EngineRuntime;
+  readonly #slots = new Map<string, Slot>();
+  /** The last call of every lane. */
+  readonly #lanes = new Map<string, number>();
+  #gpu: Gpu | undefined;
+  #scorers: PairScorers | undefined;
+  #training: Training | undefined;
+  #isPaused = true;
+  #calls = 0;
+  #loads = 0;
+  #turn: Promise<unknown> = Promise.resolve();
+  #onLost: (reason: string) => void = () => {};
+
+  constructor(runtime: EngineRuntime) {
+    this.#runtime = runtime;
+  }
+
+  open(): Promise<api.AdapterSummary> {
+    return this.#inTurn(async () => {
+      this.#close();
+      const gpu = await Gpu.open(this.#runtime);
+      this.#gpu = gpu;
+      this.#scorers = new PairScorers(gpu);
+      void gpu.device.lost.then((lost) => {
+        if (lost.reason === 'destroyed' || this.#gpu !== gpu) return;
+        this.#close();
+        this.#onLost(lost.message);
+      });
+      const { vendor = '', architecture = '' } = gpu.device.adapterInfo ?? {};
+      return {
+        description: [gpu.adapterName, gpu.driver].filter((text) => text !== '').join(', '),
+        vendor,
+        architecture,
+        isFallback: gpu.isCpu,
+        maxBindingBytes: gpu.maxBindingBytes,
+      };
+    });
+  }
+
+  loadModel(slot: api.ModelSlot, source: api.ModelSource): Promise<api.ModelSummary> {
+    return this.#inTurn(async () => {
+      const gpu = this.#opened();
+      const before = gpu.memory.current;
+      // A directory of its own, so that a model that fails to load leaves the one before as it was.
+      const placed = await placeModel(this.#runtime.files, `${slot}-${++this.#loads}`, source);
+      const base = placed.model ?? this.#baseOfAdapter();
+      const loaded = await refusedAllocations(gpu, slot, () =>
+        loadWithAdapter(gpu, base, placed.adapter, Number.MAX_SAFE_INTEGER),
+      );
+      const tokenizer = await loadTokenizer(this.#runtime.files, base).catch((error: unknown) => {
+        loaded.free();
+        throw error;
+      });
+      const bytes = gpu.memory.current - before;
+      this.#freeSlot(slot);
+      this.#slots.set(slot, { loaded, tokenizer, directory: base, adapter: placed.adapter });
+      return this.#summary(slot, bytes);
+    });
+  }
+
+  freeModel(slot: api.ModelSlot): Promise<void> {
+    return this.#inTurn(async () => this.#freeSlot(slot));
+  }
+
+  readPairs(name: string, file: Blob): Promise<readonly api.PairText[]> {
+    return this.#inTurn(async () => {
+      this.#runtime.files.add(name, file);
+      try {
+        const [first] = this.#slots.values();
+        return await readPairTexts(this.#runtime.files, name, first?.tokenizer);
+      } finally {
+        await this.#runtime.files.remove(name);
+      }
+    });
+  }
+
+  score(lane: string, request: api.ScoreRequest): Promise<api.ScoredPair | undefined> {
+    const call = ++this.#calls;
+    this.#lanes.set(lane, call);
+    return this.#inTurn(async () => {
+      if (this.#lanes.get(lane) !== call) return undefined;
+      return this.#score(request);
+    });
+  }
+
+  async statistics(
+    pairs: readonly api.PairText[],
+    policy: api.ModelSlot,
+    reference: api.ModelSlot,
+    onRows: (rows: readonly api.PairStatistics[]) => void,
+  ): Promise<void> {
+    const { groupSize } = PairScorers;
+    for (let start = 0; start < pairs.length; start += groupSize) {
+      const rows = await this.#inTurn(() => {
+        this.#opened();
+        const models = { policy: this.#slot(policy), reference: this.#slot(reference) };
+        const names = { policy, reference };
+        const group = pairs.slice(start, start + groupSize);
+        return this.#pairScorers().statistics(names, models, group, start);
+      });
+      if (rows.length > 0) onRows(rows);
+    }
+  }
+
+  generate(request: api.GenerateRequest, onText: (text: string) => void): Promise<string> {
+    return this.#inTurn(async () => {
+      const gpu = this.#opened();
+      const { loaded, tokenizer } = this.#slot(request.model);
+      const prompt = tokenizer.encodePrompt(request.prompt);
+      const { maxPositions } = loaded.config;
+      if (prompt.length >= maxPositions) {
+        throw new InputError(
+          `The prompt has ${prompt.length} tokens, the model ${maxPositions} positions: nothing can follow. Shorten it.`,
+        );
+      }
+      const ids: number[] = [];
+      const text = () => tokenizer.decode(ids, { skipSpecial: true });
+      await generate(gpu, loaded.model, [prompt], {
+        temperature: request.temperature,
+        topK: 0,
+        topP: 1,
+        seed: request.seed,
+        maxNewTokens: request.maxTokens,
+        eosIds: tokenizer.eosIds,
+        adapter: true,
+        batchSize: 1,
+        onToken(id) {
+          ids.push(id);
+          onText(text());
+        },
+      });
+      return text();
+    });
+  }
+
+  async methods(): Promise<readonly api.MethodSummary[]> {
+    return methodSummaries();
+  }
+
+  playground(request: api.PlaygroundRequest): Promise<readonly api.PlaygroundCurve[]> {
+    return this.#inTurn(() => playgroundCurves(this.#opened(), request));
+  }
+
+  prepareTraining(request: api.TrainRequest): Promise<void> {
+    this.#isPaused = true;
+    return this.#inTurn(async () => {
+      const gpu = this.#opened();
+      const start = this.#slot(request.start);
+      this.#endTraining();
+      const training = await openTraining(gpu, start, request);
+      this.#training = training;
+      this.#slots.set(POLICY, { ...start, loaded: training.policy });
+    });
+  }
+
+  async train(onStep: (report: api.StepReport) => void): Promise<api.TrainState> {
+    this.#isPaused = false;
+    while (!this.#isPaused) {
+      const report = await this.#inTurn(async () => (this.#isPaused ? undefined : this.#step()));
+      if (report === undefined) break;
+      onStep(report);
+      if (this.#training?.isFinished) return 'finished';
+      // Messages such as `pause` are handled as tasks of their own.
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    return this.#training === undefined ? 'idle' : 'paused';
+  }
+
+  step(): Promise<api.StepReport> {
+    return this.#inTurn(() => this.#step());
+  }
+
+  async pause(): Promise<void> {
+    this.#isPaused = true;
+    await this.#turn;
+  }
+
+  resetTraining(): Promise<void> {
+    this.#isPaused = true;
+    return this.#inTurn(async () => this.#endTraining());
+  }
+
+  exportPolicy(): Promise<readonly api.NamedFile[]> {
+    return this.#inTurn(async () => {
+      const gpu = this.#opened();
+      const { loaded } = this.#slot(POLICY);
+      const { files } = this.#runtime;
+      await writeDirectory(files, EXPORTED, await trainedModelFiles(gpu, loaded));
+      const named: api.NamedFile[] = [];
+      for (const path of await files.list(EXPORTED))
+        named.push({ path, file: await files.blob(`${EXPORTED}/${path}`) });
+      await files.remove(EXPORTED);
+      return named;
+    });
+  }
+
+  /** Ends the device; `open` may be called again. */
+  close(): Promise<void> {
+    return this.#inTurn(async () => this.#close());
+  }
+
+  async onDeviceLost(callback: (reason: string) => void): Promise<void> {
+    this.#onLost = callback;
+  }
+
+  async gpuBytes(): Promise<number> {
+    return this.#gpu?.memory.current ?? 0;
+  }
+
+  /** Runs `task` when every call before it is done. */
+  #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(async () => {
+      const gpu = this.#gpu;
+      try {
+        return await task();
+      } catch (error) {
+        // What the device reports says more than what failed because of it.
+        await new Promise((resolve) => setTimeout(resolve, 0));
+        gpu?.throwIfFailed();
+        throw error;
+      }
+    });
+    this.#turn = result.catch(() => {});
+    return result;
+  }
+
+  async #score(request: api.ScoreRequest): Promise<api.ScoredPair> {
+    this.#opened();
+    const policy = this.#slot(request.policy);
+    const reference = request.reference === undefined ? undefined : this.#slot(request.reference);
+    const objective = activate(request.method);
+    if (reference === undefined && objective.needs.reference !== 'none')
+      throw new InputError(`${objective.name} compares with a reference; choose one.`);
+    return this.#pairScorers().score(request, { policy, reference }, objective);
+  }
+
+  async #step(): Promise<api.StepReport> {
+    const training = this.#training;
+    if (training === undefined) throw new InputError('There is no training run. Prepare one first.');
+    const done = await training.step();
+    const { watch, method, start } = training.request;
+    const watched =
+      watch && (await this.#score({ pair: watch, policy: POLICY, reference: start, method, details: false }));
+    return { ...done, gpuBytes: this.#opened().memory.current, watched };
+  }
+
+  #endTraining(): void {
+    this.#scorers?.forget(POLICY);
+    this.#training?.free();
+    this.#training = undefined;
+    this.#slots.delete(POLICY);
+  }
+
+  /** Ends a training run that needs the slot. */
+  #freeSlot(slot: string): void {
+    if (slot === POLICY || slot === this.#training?.request.start) this.#endTraining();
+    this.#scorers?.forget(slot);
+    this.#slots.get(slot)?.loaded.free();
+    this.#slots.delete(slot);
+  }
+
+  /** Forgets the device and everything on it. */
+  #close(): void {
+    this.#isPaused = true;
+    this.#training = undefined;
+    this.#slots.clear();
+    this.#scorers = undefined;
+    this.#gpu?.close();
+    this.#gpu = undefined;
+  }
+
+  #opened(): Gpu {
+    if (this.#gpu === undefined) throw new RunError('The engine is not open; the GPU may have been lost.');
+    return this.#gpu;
+  }
+
+  #pairScorers(): PairScorers {
+    if (this.#scorers === undefined) throw new RunError('The engine is not open.');
+    return this.#scorers;
+  }
+
+  #slot(name: string): Slot {
+    const slot = this.#slots.get(name);
+    if (slot !== undefined) return slot;
+    const known = [...this.#slots.keys()].join(', ') || 'none';
+    throw new InputError(`There is no model called ${name}; loaded: ${known}.`);
+  }
+
+  /** An adapter alone goes on top of the reference. */
+  #baseOfAdapter(): string {
+    const base = this.#slots.get('reference');
+    if (base !== undefined) return base.directory;
+    throw new InputError('This is a PEFT adapter without its model. Load the model as the reference first.');
+  }
+
+  #summary(slot: string, gpuBytes: number): api.ModelSummary {
+    const { loaded, adapter } = this.#slot(slot);
+    const { config, directory } = loaded;
+    const shapes = [...weightShapes(config).values()];
+    return {
+      slot,
+      architecture: String((directory.config.architectures as unknown[] | undefined)?.[0] ?? 'Llama'),
+      parameters: sum(shapes.map((shape) => shape.reduce((a, b) => a * b, 1))),
+      vocabSize: config.vocabSize,
+      maxPositions: config.maxPositions,
+      gpuBytes,
+      adapter,
+    };
+  }
+}
+
+/**
+ * Runs `load` and turns the device's refusal of a buffer into a sentence. What was allocated until then is released with
+ * the failed model's own buffers when the page reloads the engine.
+ */
+async function refusedAllocations(
+  gpu: Gpu,
+  name: string,
+  load: () => Promise<LoadedModel>,
+): Promise<LoadedModel> {
+  const before = gpu.memory.current;
+  gpu.device.pushErrorScope('validation');
+  gpu.device.pushErrorScope('out-of-memory');
+  let loaded: LoadedModel | undefined;
+  try {
+    loaded = await load();
+    return loaded;
+  } finally {
+    const refused = await gpu.device.popErrorScope();
+    await gpu.device.popErrorScope();
+    if (refused !== null) {
+      const needed = gpu.memory.current - before;
+      loaded?.free();
+      // biome-ignore lint/correctness/noUnsafeFinally: the refusal is the cause of whatever else failed
+      throw new InputError(
+        `${name} needs ${formatBytes(needed)} of GPU memory, which this adapter does not have. ` +
+          `Models of up to about ${formatBytes(needed / 2)} may fit; a 16-bit checkpoint takes half of a 32-bit one.`,
+      );
+    }
+  }
+}
