@@ -1,95 +1,111 @@
 /**
- * npm run web:assets: what the page shows at once. Trains the quickstart for 60 steps with DPO and with DPO-BMC, and writes
- * both checkpoints, the reference and the scores of held-out pairs to web/public. The same adapter gives the same files.
+ * Makes what the page shows before its engine is ready: npm run web:assets
+ *
+ * Trains the quickstart model with DPO and with DPO-BMC as examples/quickstart.yaml says, and scores held-out pairs under
+ * both. Writes web/public/models/{reference,dpo,dpo-bmc}/ and web/public/scores.json.
  */
-import * as fs from 'node:fs';
-import * as os from 'node:os';
-import * as path from 'node:path';
-import { parse } from 'yaml';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { loadConfig } from '../src/cli/config-file.ts';
 import { MemoryFiles } from '../src/runtime/memory-files.ts';
 import { nodeRuntime } from '../src/runtime/node.ts';
-import { type TrainConfigInput, trainConfigFrom } from '../src/train/config.ts';
-import type { TrainHooks } from '../src/train/hooks.ts';
 import { train } from '../src/train/train.ts';
+import type { ShippedScores } from './app/shipped.ts';
 import { Engine } from './worker/engine.ts';
-import type { MethodChoice, ModelSource, PairText, ScoredPair } from './worker/protocol.ts';
+import type { MethodChoice, NamedFile, PairText, ScoredPair } from './worker/protocol.ts';
 
-const STEPS = 60;
-const PAIRS = 24;
 const PUBLIC = 'web/public';
-const quickstart = parse(fs.readFileSync('examples/quickstart.yaml', 'utf8')) as TrainConfigInput;
-const { name, settings = {}, bmc = {} } = quickstart.objective;
-const METHODS: Readonly<Record<string, MethodChoice>> = {
-  dpo: { name, settings },
-  'dpo-bmc': { name, settings, bmc },
+const BASE = 'examples/stories260K';
+const PAIRS = 24;
+/** Pairs that are shipped with the likeliest words of every token. */
+const WITH_WORDS = 2;
+const FILES = [
+  'config.json',
+  'generation_config.json',
+  'model.safetensors',
+  'tokenizer.json',
+  'tokenizer_config.json',
+];
+const METHODS: Readonly<Record<'dpo' | 'dpo-bmc', MethodChoice>> = {
+  dpo: { name: 'dpo', settings: { beta: 0.5 } },
+  'dpo-bmc': { name: 'dpo', settings: { beta: 0.5 }, bmc: { delta: 2 } },
 };
 
-const hooks: TrainHooks = {
-  note: (line) => console.log(line),
-  start: () => {},
-  step: ({ step, metrics, log }) => {
-    if (log) console.log(`step ${step}: loss ${metrics.loss.toFixed(4)}`);
-  },
-  evaluated: () => {},
-  checkpoint: () => {},
-  shouldStop: () => false,
-  finish: () => {},
-};
+const folder = mkdtempSync(join(tmpdir(), 'prefgrad-assets-'));
+const runtime = nodeRuntime();
 
-const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'prefgrad-assets-'));
-try {
-  fs.rmSync(`${PUBLIC}/models`, { recursive: true, force: true });
-  place(quickstart.model.path, 'reference', 'The stories260K model as it was published.');
-  for (const [model, objective] of Object.entries(METHODS)) {
-    const output_dir = `${scratch}/${model}`;
-    const training = { ...quickstart.training, max_steps: STEPS };
-    await train(nodeRuntime(), trainConfigFrom({ ...quickstart, objective, training, output_dir }), hooks);
-    place(`${output_dir}/model`, model, `stories260K after ${STEPS} steps of npm run web:assets (${model}).`);
+function ship(slot: string, directory: string): void {
+  mkdirSync(`${PUBLIC}/models/${slot}`, { recursive: true });
+  for (const name of FILES) copyFileSync(`${directory}/${name}`, `${PUBLIC}/models/${slot}/${name}`);
+  copyFileSync(`${BASE}/LICENSE`, `${PUBLIC}/models/${slot}/LICENSE`);
+}
+
+function filesOf(slot: string): NamedFile[] {
+  return FILES.map((path) => ({ path, file: new Blob([readFileSync(`${PUBLIC}/models/${slot}/${path}`)]) }));
+}
+
+ship('reference', BASE);
+for (const slot of ['dpo', 'dpo-bmc'] as const) {
+  const { config } = await loadConfig(runtime.files, 'examples/quickstart.yaml', [
+    `output_dir=${join(folder, slot)}`,
+  ]);
+  const { bmc: _, ...plain } = config.objective;
+  await train(
+    runtime,
+    {
+      ...config,
+      objective: slot === 'dpo' ? plain : config.objective,
+      data: { ...config.data, eval: undefined },
+    },
+    {
+      note() {},
+      start() {},
+      step: ({ step, metrics }) => step % 20 === 0 && console.log(slot, step, metrics.loss),
+      evaluated() {},
+      checkpoint() {},
+      shouldStop: () => false,
+      finish() {},
+    },
+  );
+  ship(slot, join(folder, slot, 'model'));
+}
+
+const pairs = readFileSync('examples/quickstart/eval.jsonl', 'utf8')
+  .trim()
+  .split('\n')
+  .slice(0, PAIRS)
+  .map((line): PairText => {
+    const { prompt, chosen, rejected } = JSON.parse(line) as PairText;
+    return { prompt, chosen, rejected };
+  });
+const engine = new Engine({ ...runtime, files: new MemoryFiles() });
+await engine.open();
+for (const slot of ['reference', 'dpo', 'dpo-bmc'])
+  await engine.loadModel(slot, { kind: 'files', files: filesOf(slot) });
+const scores: Record<string, ScoredPair[]> = {};
+for (const [slot, method] of Object.entries(METHODS)) {
+  scores[slot] = [];
+  for (const pair of pairs) {
+    const scored = await engine.score('assets', {
+      pair,
+      policy: slot,
+      reference: 'reference',
+      method,
+      details: true,
+    });
+    if (scored !== undefined)
+      scores[slot].push(scores[slot].length < WITH_WORDS ? scored : withoutWords(scored));
   }
-  await writeScores();
-} finally {
-  fs.rmSync(scratch, { recursive: true });
+}
+/** The likeliest words are most of the bytes; the engine has them soon enough. */
+function withoutWords({ chosen, rejected, ...rest }: ScoredPair): ScoredPair {
+  const strip = ({ top: _, ref_top: __, ...side }: ScoredPair['chosen']) => side;
+  return { ...rest, chosen: strip(chosen), rejected: strip(rejected) };
 }
 
-/** Copies a model with the licence of the one it was made from. */
-function place(from: string, model: string, note: string): void {
-  const folder = `${PUBLIC}/models/${model}`;
-  fs.cpSync(from, folder, { recursive: true });
-  const licence = fs.readFileSync(`${quickstart.model.path}/LICENSE`, 'utf8');
-  fs.writeFileSync(`${folder}/LICENSE`, licence);
-  fs.writeFileSync(`${folder}/NOTICE`, `${note}\nIts licence is in the file LICENSE.\n`);
-}
-
-async function writeScores(): Promise<void> {
-  const engine = new Engine({ ...nodeRuntime(), files: new MemoryFiles() });
-  await engine.open();
-  for (const slot of ['reference', ...Object.keys(METHODS)])
-    await engine.loadModel(slot, dropped(`${PUBLIC}/models/${slot}`));
-  const lines = fs.readFileSync(String(quickstart.data.eval), 'utf8').split('\n').slice(0, PAIRS);
-  fs.mkdirSync(`${PUBLIC}/scores`, { recursive: true });
-  for (const [model, method] of Object.entries(METHODS)) {
-    const pairs: { pair: PairText; scored: ScoredPair | undefined }[] = [];
-    for (const line of lines) {
-      const { prompt, chosen, rejected } = JSON.parse(line) as PairText;
-      const pair = { prompt, chosen, rejected };
-      const request = { pair, policy: model, reference: 'reference', method, details: true };
-      pairs.push({ pair, scored: await engine.score('assets', request) });
-    }
-    const text = JSON.stringify({ model, reference: 'reference', method, pairs }, rounded);
-    fs.writeFileSync(`${PUBLIC}/scores/${model}.json`, `${text}\n`);
-  }
-  await engine.close();
-}
-
-function dropped(folder: string): ModelSource {
-  const files = fs.readdirSync(folder).map((name) => ({
-    path: name,
-    file: new Blob([fs.readFileSync(`${folder}/${name}`)]),
-  }));
-  return { kind: 'files', files };
-}
-
-/** Scores are f32; nine digits say all of one. */
-function rounded(_: string, value: unknown): unknown {
-  return typeof value === 'number' ? Number(value.toPrecision(9)) : value;
-}
+const shipped: ShippedScores = { pairs, methods: METHODS, scores };
+/** Five significant digits are more than a colour or a label shows. */
+const short = (_: string, value: unknown) =>
+  typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value;
+writeFileSync(`${PUBLIC}/scores.json`, JSON.stringify(shipped, short));

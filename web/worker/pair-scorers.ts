@@ -1,11 +1,11 @@
 /** Scorers of the page's models, kept while they are in use, and what they give as records of the page. */
 import type { PairExample } from '../../src/data/examples.ts';
+import { tokenizePair } from '../../src/data/pair-text.ts';
 import { InputError } from '../../src/errors.ts';
 import { PAIRS_TOGETHER, Scorer, scoreRecords, sum } from '../../src/evaluate/scorer.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { type ActiveObjective, activate } from '../../src/objectives/registry.ts';
 import type { Slot } from './engine.ts';
-import { tokenizePair } from './pair-tokens.ts';
 import type { PairStatistics, PairText, ScoredPair, ScoreRequest } from './protocol.ts';
 
 /** Scorers that are kept; each holds the buffers of its shape buckets. */

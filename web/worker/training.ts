@@ -1,5 +1,6 @@
 /** A training run that the page drives step by step; the trainer is the command line's. */
 import type { Example } from '../../src/data/examples.ts';
+import { tokenizePair } from '../../src/data/pair-text.ts';
 import { InputError } from '../../src/errors.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { type LoadedModel, loadModel } from '../../src/models/load.ts';
@@ -8,7 +9,6 @@ import { activate } from '../../src/objectives/registry.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 import type { Slot } from './engine.ts';
-import { tokenizePair } from './pair-tokens.ts';
 import type { StepReport, TrainRequest } from './protocol.ts';
 
 export interface Training {

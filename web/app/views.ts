@@ -1,0 +1,131 @@
+/** What can be shown per token, and on which scale. Pure functions. */
+import type { ScoredPair, ScoredSide } from '../worker/protocol.ts';
+
+export type View = 'reward' | 'logp' | 'ref_logp' | 'running' | 'lambda' | 'contribution' | 'entropy' | 'kl';
+
+export const VIEWS: readonly (readonly [View, string, string])[] = [
+  ['reward', 'reward', 'beta (log p - log p_ref), unweighted'],
+  ['contribution', 'lambda x reward', "the token's part of the method's own reward"],
+  ['running', 'running sum', 'the reward of the answer up to here'],
+  ['lambda', 'lambda', "BMC's weight; 1 where tokens are alike"],
+  ['logp', 'policy log-prob', 'log p, nats'],
+  ['ref_logp', 'reference log-prob', 'log p_ref, nats'],
+  ['entropy', 'entropy', 'of the next-token distribution, nats'],
+  ['kl', 'KL', 'KL(policy || reference) of the next-token distribution, nats'],
+];
+
+/** One number per response token; undefined where this pair was scored without it. */
+export function valuesOf(side: ScoredSide, view: View): readonly number[] | undefined {
+  switch (view) {
+    case 'reward':
+      return side.rewards;
+    case 'logp':
+      return side.logps;
+    case 'ref_logp':
+      return side.ref_logps;
+    case 'running':
+      return runningSum(side.contributions ?? []);
+    case 'lambda':
+      return side.weights ?? side.logps.map(() => 1);
+    case 'contribution':
+      return side.contributions;
+    case 'entropy':
+      return side.entropy;
+    case 'kl':
+      return side.kl;
+  }
+}
+
+function runningSum(values: readonly number[]): number[] {
+  let sum = 0;
+  return values.map((value) => {
+    sum += value;
+    return sum;
+  });
+}
+
+/**
+ * Half the width of the colour scale: the same for all panes that are compared, and not set by a single outlier (the
+ * 95th percentile of |value|).
+ */
+export function scaleOf(pairs: readonly ScoredPair[], view: View): number {
+  const sizes = pairs
+    .flatMap(({ chosen, rejected }) => [valuesOf(chosen, view) ?? [], valuesOf(rejected, view) ?? []])
+    .flat()
+    .map(Math.abs)
+    .sort((a, b) => a - b);
+  const percentile = sizes[Math.floor(0.95 * (sizes.length - 1))] ?? 0;
+  return percentile > 0 ? percentile : (sizes.at(-1) ?? 0) || 1;
+}
+
+/** Place on the scale, in [-1, 1]. */
+export function placeOf(value: number, scale: number): number {
+  return Math.max(-1, Math.min(1, value / scale));
+}
+
+/** Steps of colour on either side of 0; each is a class, since the page's policy allows no inline styles. */
+export const STEPS = 8;
+
+/** 'n8' ... 'z0' ... 'p8': the class of a place on the scale. */
+export function colourClass(place: number): string {
+  const step = Math.round(Math.abs(place) * STEPS);
+  return step === 0 ? 'z0' : `${place < 0 ? 'n' : 'p'}${step}`;
+}
+
+export function number(value: number | undefined): string {
+  if (value === undefined || !Number.isFinite(value)) return '–';
+  const size = Math.abs(value);
+  const text = size !== 0 && size < 0.001 ? value.toExponential(1) : value.toFixed(size < 10 ? 3 : 1);
+  return text.replace('-', '−');
+}
+
+/** White space made visible. */
+export function visible(token: string): string {
+  return token.replaceAll(' ', '␣').replaceAll('\n', '⏎').replaceAll('\t', '⇥');
+}
+
+/** A stretch of both answers: the same tokens on both sides, or what differs. */
+export interface Stretch {
+  readonly varied: boolean;
+  /** [first, one past the last) token of either side. */
+  readonly chosen: readonly [number, number];
+  readonly rejected: readonly [number, number];
+}
+
+/** Common runs shorter than this are shown with what is varied around them. */
+const SHORTEST_COMMON = 4;
+
+/** Cuts both answers at their differences, so that what is common stands side by side. */
+export function align(chosen: readonly (0 | 1)[], rejected: readonly (0 | 1)[]): Stretch[] {
+  const stretches: Stretch[] = [];
+  let [i, j] = [0, 0];
+  const add = (varied: boolean, c: readonly [number, number], r: readonly [number, number]) => {
+    const last = stretches.at(-1);
+    const isShort = !varied && c[1] - c[0] < SHORTEST_COMMON;
+    if (last !== undefined && (isShort || varied) && last.varied) {
+      stretches[stretches.length - 1] = {
+        varied: true,
+        chosen: [last.chosen[0], c[1]],
+        rejected: [last.rejected[0], r[1]],
+      };
+    } else stretches.push({ varied: varied || isShort, chosen: c, rejected: r });
+  };
+  while (i < chosen.length || j < rejected.length) {
+    const [c, r] = [i, j];
+    while (chosen[i] === 0 && rejected[j] === 0) {
+      i++;
+      j++;
+    }
+    if (i > c) add(false, [c, i], [r, j]);
+    const [ci, rj] = [i, j];
+    while (i < chosen.length && chosen[i] === 1) i++;
+    while (j < rejected.length && rejected[j] === 1) j++;
+    if (i > ci || j > rj) add(true, [ci, i], [rj, j]);
+    // Masks of a method that are no alignment would stop here for ever.
+    if (i === c && j === r) {
+      add(true, [i, chosen.length], [j, rejected.length]);
+      break;
+    }
+  }
+  return stretches;
+}
