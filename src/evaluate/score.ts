@@ -14,8 +14,7 @@ import { loadModel } from '../models/load.ts';
 import type { BmcSettings } from '../objectives/bmc.ts';
 import { type ActiveObjective, activate } from '../objectives/registry.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import { PairScorer, ROWS_TOGETHER } from './pair-scorer.ts';
-import { scoreRecords } from './score-record.ts';
+import { PAIRS_TOGETHER, Scorer, scoreRecords } from './scorer.ts';
 
 export interface ScoreOptions {
   readonly model: string;
@@ -51,8 +50,10 @@ export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promis
         positions: options.maxLength ?? Number.MAX_SAFE_INTEGER,
       });
     const policy = await load(options.model);
-    const reference = options.reference === undefined ? undefined : await load(options.reference);
-    const scorer = new PairScorer(gpu, { policy, reference, objective });
+    const against = options.reference === undefined ? undefined : await load(options.reference);
+    const reference = against && { model: against.model, adapter: false };
+    const scorer = new Scorer({ gpu, policy: policy.model, reference, objective, details: false });
+    const shown = { weights: options.bmc !== undefined, contributions: options.objective !== undefined };
     const report = emptyReport();
     const examples = streamExamples(
       {
@@ -72,13 +73,9 @@ export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promis
     const partial = `${options.out}.tmp`;
     const sink = await runtime.files.create(partial);
     try {
-      for await (const batch of inGroups(examples, ROWS_TOGETHER)) {
+      for await (const batch of inGroups(examples, PAIRS_TOGETHER)) {
         const vectors = await scorer.score(batch);
-        const records = scoreRecords(batch, vectors, tokenizer, {
-          objective,
-          showWeights: options.bmc !== undefined,
-          showContributions: options.objective !== undefined,
-        });
+        const records = scoreRecords(batch, vectors, tokenizer, objective, shown);
         await sink.write(records.map((record) => `${JSON.stringify(record)}\n`).join(''));
       }
       await sink.close();

@@ -21,6 +21,8 @@ export interface GenerateOptions extends SamplingOptions {
   readonly adapter: boolean;
   /** Sequences advanced together. */
   readonly batchSize: number;
+  /** Told every token as it is drawn, with the number of its prompt. */
+  readonly onToken?: (token: number, sequence: number) => void;
 }
 
 interface Slot {
@@ -91,6 +93,7 @@ async function run(
         const token = sampleToken(row, options, slot.sequence, slot.position + 1);
         slot.tokens.push(token);
         results[slot.sequence].push(token);
+        options.onToken?.(token, slot.sequence);
         const ended = options.eosIds.includes(token) || results[slot.sequence].length >= options.maxNewTokens;
         if (ended || slot.tokens.length >= length) {
           slots[i] = takeNext();

@@ -300,64 +300,62 @@ function copyRows(recorder: Recorder, rows: Tensor, step: Tensor, batch: BatchTe
 }
 
 /** What scoring needs of a step's parts. */
-export type ScoreParts = Pick<StepParts, 'gpu' | 'arena' | 'policy' | 'reference' | 'objective' | 'state'> & {
-  /** Also token statistics of the policy against the reference, and of the reference. */
-  readonly details: boolean;
-};
+export type ScoreParts = Pick<StepParts, 'gpu' | 'arena' | 'policy' | 'reference' | 'objective' | 'state'>;
+
+/** What scoring can give: per token [rows] or [rows, STRIDE], and per pair (losses; epsilon-DPO's steps). */
+export type ScoreName =
+  | 'logps'
+  | 'refLogps'
+  | 'weights'
+  | 'contributions'
+  | 'losses'
+  | 'steps'
+  | 'statistics'
+  | 'refStatistics';
 
 /**
- * Forward and objective without backward; what is known per token goes to `outputs` by name: logps, refLogps, weights,
- * contributions, statistics, refStatistics.
+ * Forward and objective without backward. What `outputs` names goes there, as far as the objective and the reference
+ * give it; token statistics take a second forward pass.
  * @returns the program and the names that it writes.
  */
 export function scoreProgram(
   parts: ScoreParts,
   batch: BatchTensors,
-  outputs: Readonly<Record<string, Tensor>>,
-): { program: Program; written: ReadonlySet<string> } {
-  const written = new Set<string>();
-  const program = new Program(
-    parts.gpu,
-    parts.arena,
-    `scores of ${batch.capacity.tokens} tokens`,
-    (recorder) => {
-      const write = (name: string, tensor: Tensor | undefined) => {
-        if (tensor === undefined) return;
-        accumulate(recorder, tensor, { tensor: outputs[name], accumulate: false });
-        written.add(name);
-      };
-      const tape = tapeFor(recorder);
-      const fixed = { referenceHead: undefined, dataWeights: false, recomputedBlocks: 0 };
-      const tokens = recordTokens({ ...parts, ...fixed }, tape, batch, false);
-      const { reference } = parts;
-      const refLogps =
-        tokens.refLogps ??
-        (reference &&
-          responseLogps(tape.fork(), reference.model, batch, {
-            adapter: reference.adapter,
-            recomputedBlocks: 0,
-          }));
-      const run = runObjective(
-        recorder,
-        parts.objective,
-        { ...tokens, diff: batch.get('diff') },
-        parts.state,
-      );
-      write('logps', tokens.logps);
-      write('refLogps', refLogps);
-      write('weights', run.weights);
-      write('contributions', run.contributions);
-      if (!parts.details) return;
-      const streamOf = ({ model, adapter }: FrozenModel) => {
-        const hidden = responseHidden(tapeFor(recorder), model, batch, { adapter, recomputedBlocks: 0 });
-        return { hidden, head: model.head };
-      };
-      const targets = batch.get('targets');
-      const own = streamOf({ model: parts.policy, adapter: true });
-      const other = reference && streamOf(reference);
-      write('statistics', recordTokenStatistics(recorder, own, targets, other));
-      if (other !== undefined) write('refStatistics', recordTokenStatistics(recorder, other, targets, own));
-    },
-  );
+  outputs: Readonly<Partial<Record<ScoreName, Tensor>>>,
+): { program: Program; written: ReadonlySet<ScoreName> } {
+  const written = new Set<ScoreName>();
+  const label = `scores of ${batch.capacity.tokens} tokens`;
+  const program = new Program(parts.gpu, parts.arena, label, (recorder) => {
+    const write = (name: ScoreName, tensor: Tensor | undefined) => {
+      const output = outputs[name];
+      if (tensor === undefined || output === undefined) return;
+      accumulate(recorder, tensor, { tensor: output, accumulate: false });
+      written.add(name);
+    };
+    const tape = tapeFor(recorder);
+    const fixed = { referenceHead: undefined, dataWeights: false, recomputedBlocks: 0 };
+    const tokens = recordTokens({ ...parts, ...fixed }, tape, batch, false);
+    const { policy, reference } = parts;
+    const silent = { adapter: reference?.adapter ?? false, recomputedBlocks: 0 };
+    const refLogps =
+      tokens.refLogps ?? (reference && responseLogps(tape.fork(), reference.model, batch, silent));
+    const run = runObjective(recorder, parts.objective, { ...tokens, diff: batch.get('diff') }, parts.state);
+    write('logps', tokens.logps);
+    write('refLogps', refLogps);
+    write('weights', run.weights);
+    write('contributions', run.contributions);
+    write('losses', run.losses);
+    write('steps', run.details?.steps);
+    if (outputs.statistics === undefined) return;
+    const targets = batch.get('targets');
+    const options = { adapter: true, recomputedBlocks: 0 };
+    const own = { hidden: responseHidden(tape, policy, batch, options), head: policy.head };
+    const other = reference && {
+      hidden: responseHidden(tape.fork(), reference.model, batch, silent),
+      head: reference.model.head,
+    };
+    write('statistics', recordTokenStatistics(recorder, own, targets, other));
+    write('refStatistics', other && recordTokenStatistics(recorder, other, targets));
+  });
   return { program, written };
 }

@@ -35,7 +35,7 @@ const CURVES: readonly (readonly string[])[] = [
 export function trainingPanel(engine: Remote<EngineApi>, options: TrainingOptions): HTMLElement {
   const { methods, pairs, watch, fail, onWatched, onModel } = options;
   if (methods.length === 0) return h('p', { class: 'quiet' }, 'The engine is not ready yet.');
-  const reports: (StepReport & { readonly tokensPerSecond?: number })[] = [];
+  const reports: StepReport[] = [];
   const curves = h('div', { class: 'charts' });
   const status = h('p', { 'data-testid': 'train-status', 'aria-live': 'polite' }, 'not started');
   const settings = h('div', { class: 'settings' });
@@ -73,14 +73,11 @@ export function trainingPanel(engine: Remote<EngineApi>, options: TrainingOption
         ),
     );
   };
-  let last = performance.now();
   const onStep = (report: StepReport) => {
     reports.push(report);
-    const seconds = (performance.now() - last) / 1000;
-    last = performance.now();
     fill(
       status,
-      `step ${report.step} of ${steps.value()}, loss ${number(report.metrics.loss)}, ${(1 / seconds).toFixed(1)} steps/s, ` +
+      `step ${report.step} of ${steps.value()}, loss ${number(report.metrics.loss)}, ${report.tokensPerSecond.toFixed(0)} tokens/s, ` +
         `${(report.gpuBytes / 2 ** 20).toFixed(0)} MiB on the GPU`,
     );
     if (report.watched !== undefined) onWatched(report.watched);
@@ -111,13 +108,11 @@ export function trainingPanel(engine: Remote<EngineApi>, options: TrainingOption
   const guarded = (action: () => Promise<unknown>) => () => void action().catch(fail);
   const train = guarded(async () => {
     await prepare();
-    last = performance.now();
     const outcome = await engine.train(proxy(onStep));
     status.append(` (${outcome})`);
   });
   const step = guarded(async () => {
     await prepare();
-    last = performance.now();
     onStep(await engine.step());
   });
   const reset = guarded(async () => {
@@ -203,7 +198,7 @@ export function settingField(setting: SettingSummary, values: Record<string, unk
     step: 'any',
     min: minimum,
     max: maximum,
-    value: String(start),
+    value: start === undefined ? undefined : String(start),
     'data-testid': `setting-${name}`,
   });
   input.addEventListener('input', () => {

@@ -1,199 +1,165 @@
-/** The engine behind the page, in a worker. Knows the runtime by its interface only, so that Node can test it. */
-
-import { readRows } from '../../src/data/jsonl.ts';
+/**
+ * The engine behind the page: models by name, scores, statistics, generation and training on one device. It runs wherever
+ * a `Runtime` with files in memory does; the worker wraps it, tests call it. Calls are served one at a time, in order;
+ * training takes its turn step by step, so that scores and `pause` come in between.
+ */
 import { loadTokenizer } from '../../src/data/load-tokenizer.ts';
-import { prepareDataset } from '../../src/data/prepare.ts';
-import { readRow } from '../../src/data/rows.ts';
 import type { Tokenizer } from '../../src/data/tokenizer.ts';
-import { InputError } from '../../src/errors.ts';
+import { InputError, RunError } from '../../src/errors.ts';
+import { sum } from '../../src/evaluate/scorer.ts';
 import { writeDirectory } from '../../src/formats/directory-writer.ts';
 import { generate } from '../../src/generate/generator.ts';
-import { DeviceLostError, Gpu } from '../../src/gpu/device.ts';
-import { type LoadedModel, loadModel } from '../../src/models/load.ts';
+import { Gpu } from '../../src/gpu/device.ts';
+import { formatBytes } from '../../src/gpu/memory.ts';
+import { weightShapes } from '../../src/models/llama.ts';
+import type { LoadedModel } from '../../src/models/load.ts';
 import { loadWithAdapter } from '../../src/models/load-with-adapter.ts';
 import { activate } from '../../src/objectives/registry.ts';
 import type { MemoryFiles } from '../../src/runtime/memory-files.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
-import { blobSource, fetchSource } from '../../src/runtime/web-sources.ts';
-import { type TrainConfigInput, trainConfigFrom } from '../../src/train/config.ts';
 import { trainedModelFiles } from '../../src/train/saving.ts';
-import { type StepReport as EngineStep, needsLiveReference, Trainer } from '../../src/train/trainer.ts';
 import { methodSummaries } from './methods.ts';
+import { placeModel } from './model-files.ts';
+import { readPairTexts } from './pair-rows.ts';
+import { PairScorers } from './pair-scorers.ts';
 import { playgroundCurves } from './playground.ts';
-import type {
-  AdapterSummary,
-  EngineApi,
-  GenerateRequest,
-  MethodChoice,
-  MethodSummary,
-  ModelSlot,
-  ModelSource,
-  ModelSummary,
-  NamedFile,
-  PairStatistics,
-  PairText,
-  PlaygroundCurve,
-  PlaygroundRequest,
-  ScoredPair,
-  ScoreRequest,
-  StepReport,
-  TrainRequest,
-  TrainState,
-} from './protocol.ts';
-import { ModelScorers } from './scoring.ts';
+import type * as api from './protocol.ts';
+import { openTraining, type Training } from './training.ts';
 
-/** A runtime whose files are in memory. */
-export type PageRuntime = Runtime & { readonly files: MemoryFiles };
-
-/** Files of a model that are fetched from a folder of the page; those that are missing there are left out. */
-const MODEL_FILES = [
-  'config.json',
-  'generation_config.json',
-  'model.safetensors',
-  'model.safetensors.index.json',
-  'tokenizer.json',
-  'tokenizer_config.json',
-];
-const OPTIONAL = new Set(['generation_config.json', 'model.safetensors.index.json']);
-
-export interface OpenModel {
-  readonly slot: ModelSlot;
-  readonly path: string;
+/** A model in a slot. */
+export interface Slot {
   readonly loaded: LoadedModel;
   readonly tokenizer: Tokenizer;
+  /** Where its files are: the model's directory, and the adapter's. */
+  readonly directory: string;
+  readonly adapter: string | undefined;
 }
 
-interface Training {
-  readonly trainer: Trainer;
-  readonly request: TrainRequest;
-  readonly reference: LoadedModel | undefined;
-  state: TrainState;
-}
+/** A runtime whose files are in memory. */
+export type EngineRuntime = Runtime & { readonly files: MemoryFiles };
 
-export class Engine implements EngineApi {
-  readonly #runtime: PageRuntime;
-  readonly #models = new Map<ModelSlot, OpenModel>();
+const POLICY = 'policy';
+const EXPORTED = 'exported';
+
+export class Engine implements api.EngineApi {
+  readonly #runtime: EngineRuntime;
+  readonly #slots = new Map<string, Slot>();
+  /** The last call of every lane. */
   readonly #lanes = new Map<string, number>();
   #gpu: Gpu | undefined;
-  #scorers: ModelScorers | undefined;
+  #scorers: PairScorers | undefined;
   #training: Training | undefined;
-  /** Calls that use the GPU wait for the one before. */
-  #last: Promise<unknown> = Promise.resolve();
+  #isPaused = true;
+  #calls = 0;
+  #loads = 0;
+  #turn: Promise<unknown> = Promise.resolve();
   #onLost: (reason: string) => void = () => {};
 
-  constructor(runtime: PageRuntime) {
+  constructor(runtime: EngineRuntime) {
     this.#runtime = runtime;
   }
 
-  async open(): Promise<AdapterSummary> {
-    const adapter = await this.#runtime.requestAdapter();
-    const gpu = await Gpu.open(this.#runtime);
-    this.#gpu = gpu;
-    this.#scorers = new ModelScorers(gpu);
-    this.#models.clear();
-    this.#training = undefined;
-    void gpu.device.lost.then(({ reason, message }) => {
-      if (reason === 'destroyed' || this.#gpu !== gpu) return;
-      this.#gpu = undefined;
-      this.#onLost(message || 'no reason given');
-    });
-    return {
-      description: gpu.driver || gpu.adapterName,
-      vendor: adapter.info.vendor,
-      architecture: adapter.info.architecture,
-      isFallback: gpu.isCpu,
-      maxBindingBytes: gpu.maxBindingBytes,
-    };
-  }
-
-  async onDeviceLost(callback: (reason: string) => void): Promise<void> {
-    this.#onLost = callback;
-  }
-
-  async loadModel(slot: ModelSlot, source: ModelSource): Promise<ModelSummary> {
-    return this.#inTurn(async (gpu) => {
-      const { model, adapter } = await this.#place(slot, source);
-      const positions = Number.MAX_SAFE_INTEGER;
-      const loaded = await loadWithAdapter(gpu, model, adapter, positions);
-      const tokenizer = await loadTokenizer(this.#runtime.files, model);
-      this.#forget(slot);
-      this.#models.set(slot, { slot, path: model, loaded, tokenizer });
-      const { config } = loaded;
+  open(): Promise<api.AdapterSummary> {
+    return this.#inTurn(async () => {
+      this.#close();
+      const gpu = await Gpu.open(this.#runtime);
+      this.#gpu = gpu;
+      this.#scorers = new PairScorers(gpu);
+      void gpu.device.lost.then((lost) => {
+        if (lost.reason === 'destroyed' || this.#gpu !== gpu) return;
+        this.#close();
+        this.#onLost(lost.message);
+      });
+      const { vendor = '', architecture = '' } = gpu.device.adapterInfo ?? {};
       return {
-        slot,
-        architecture: config.architecture,
-        parameters: [...loaded.directory.tensors.values()].reduce(
-          (sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1),
-          0,
-        ),
-        vocabSize: config.vocabSize,
-        maxPositions: config.maxPositions,
-        gpuBytes: gpu.memory.byKind.get('weights') ?? 0,
-        adapter,
+        description: [gpu.adapterName, gpu.driver].filter((text) => text !== '').join(', '),
+        vendor,
+        architecture,
+        isFallback: gpu.isCpu,
+        maxBindingBytes: gpu.maxBindingBytes,
       };
     });
   }
 
-  async freeModel(slot: ModelSlot): Promise<void> {
-    await this.#inTurn(async () => this.#forget(slot));
-  }
-
-  async readPairs(name: string, file: Blob): Promise<readonly PairText[]> {
-    const { files } = this.#runtime;
-    const path = `pairs/${name}`;
-    files.add(path, blobSource(file, name));
-    const pairs: PairText[] = [];
-    try {
-      for await (const raw of readRows(files, path)) {
-        const { texts } = readRow(raw, { columns: {}, format: 'auto', expects: 'paired' });
-        if (texts.conversational)
-          throw new InputError(
-            `${name}:${raw.line}: conversations need their template; give prompt, chosen and rejected as text.`,
-          );
-        const [chosen, rejected] = texts.answers;
-        pairs.push({ prompt: texts.prompt, chosen, rejected });
-      }
-    } finally {
-      await files.remove(path);
-    }
-    if (pairs.length === 0) throw new InputError(`${name}: there is no row in it.`);
-    return pairs;
-  }
-
-  async score(lane: string, request: ScoreRequest): Promise<ScoredPair | undefined> {
-    const ticket = (this.#lanes.get(lane) ?? 0) + 1;
-    this.#lanes.set(lane, ticket);
+  loadModel(slot: api.ModelSlot, source: api.ModelSource): Promise<api.ModelSummary> {
     return this.#inTurn(async () => {
-      if (this.#lanes.get(lane) !== ticket) return undefined;
+      const gpu = this.#opened();
+      const before = gpu.memory.current;
+      // A directory of its own, so that a model that fails to load leaves the one before as it was.
+      const placed = await placeModel(this.#runtime.files, `${slot}-${++this.#loads}`, source);
+      const base = placed.model ?? this.#baseOfAdapter();
+      const loaded = await refusedAllocations(gpu, slot, () =>
+        loadWithAdapter(gpu, base, placed.adapter, Number.MAX_SAFE_INTEGER),
+      );
+      const tokenizer = await loadTokenizer(this.#runtime.files, base).catch((error: unknown) => {
+        loaded.free();
+        throw error;
+      });
+      const bytes = gpu.memory.current - before;
+      this.#freeSlot(slot);
+      this.#slots.set(slot, { loaded, tokenizer, directory: base, adapter: placed.adapter });
+      return this.#summary(slot, bytes);
+    });
+  }
+
+  freeModel(slot: api.ModelSlot): Promise<void> {
+    return this.#inTurn(async () => this.#freeSlot(slot));
+  }
+
+  readPairs(name: string, file: Blob): Promise<readonly api.PairText[]> {
+    return this.#inTurn(async () => {
+      this.#runtime.files.add(name, file);
+      try {
+        const [first] = this.#slots.values();
+        return await readPairTexts(this.#runtime.files, name, first?.tokenizer);
+      } finally {
+        await this.#runtime.files.remove(name);
+      }
+    });
+  }
+
+  score(lane: string, request: api.ScoreRequest): Promise<api.ScoredPair | undefined> {
+    const call = ++this.#calls;
+    this.#lanes.set(lane, call);
+    return this.#inTurn(async () => {
+      if (this.#lanes.get(lane) !== call) return undefined;
       return this.#score(request);
     });
   }
 
   async statistics(
-    pairs: readonly PairText[],
-    policy: ModelSlot,
-    reference: ModelSlot,
-    onRows: (rows: readonly PairStatistics[]) => void,
+    pairs: readonly api.PairText[],
+    policy: api.ModelSlot,
+    reference: api.ModelSlot,
+    onRows: (rows: readonly api.PairStatistics[]) => void,
   ): Promise<void> {
-    const step = 8;
-    for (let start = 0; start < pairs.length; start += step) {
-      const rows = await this.#inTurn(() =>
-        this.#scorersOf().statistics(
-          this.#model(policy),
-          this.#model(reference),
-          pairs.slice(start, start + step),
-          start,
-        ),
-      );
-      onRows(rows);
+    const { groupSize } = PairScorers;
+    for (let start = 0; start < pairs.length; start += groupSize) {
+      const rows = await this.#inTurn(() => {
+        this.#opened();
+        const models = { policy: this.#slot(policy), reference: this.#slot(reference) };
+        const names = { policy, reference };
+        const group = pairs.slice(start, start + groupSize);
+        return this.#pairScorers().statistics(names, models, group, start);
+      });
+      if (rows.length > 0) onRows(rows);
     }
   }
 
-  async generate(request: GenerateRequest, onText: (text: string) => void): Promise<string> {
-    return this.#inTurn(async (gpu) => {
-      const { loaded, tokenizer } = this.#model(request.model);
+  generate(request: api.GenerateRequest, onText: (text: string) => void): Promise<string> {
+    return this.#inTurn(async () => {
+      const gpu = this.#opened();
+      const { loaded, tokenizer } = this.#slot(request.model);
       const prompt = tokenizer.encodePrompt(request.prompt);
-      const [ids] = await generate(gpu, loaded.model, [prompt], {
+      const { maxPositions } = loaded.config;
+      if (prompt.length >= maxPositions) {
+        throw new InputError(
+          `The prompt has ${prompt.length} tokens, the model ${maxPositions} positions: nothing can follow. Shorten it.`,
+        );
+      }
+      const ids: number[] = [];
+      const text = () => tokenizer.decode(ids, { skipSpecial: true });
+      await generate(gpu, loaded.model, [prompt], {
         temperature: request.temperature,
         topK: 0,
         topP: 1,
@@ -202,259 +168,218 @@ export class Engine implements EngineApi {
         eosIds: tokenizer.eosIds,
         adapter: true,
         batchSize: 1,
+        onToken(id) {
+          ids.push(id);
+          onText(text());
+        },
       });
-      const text = tokenizer.decode(ids, { skipSpecial: true });
-      onText(text);
-      return text;
+      return text();
     });
   }
 
-  async methods(): Promise<readonly MethodSummary[]> {
+  async methods(): Promise<readonly api.MethodSummary[]> {
     return methodSummaries();
   }
 
-  async playground(request: PlaygroundRequest): Promise<readonly PlaygroundCurve[]> {
-    return this.#inTurn((gpu) => playgroundCurves(gpu, request));
+  playground(request: api.PlaygroundRequest): Promise<readonly api.PlaygroundCurve[]> {
+    return this.#inTurn(() => playgroundCurves(this.#opened(), request));
   }
 
-  async prepareTraining(request: TrainRequest): Promise<void> {
-    await this.#inTurn(async (gpu) => {
-      await this.#endTraining();
-      const start = this.#model(request.start);
-      const config = trainConfigFrom(configOf(request, start.path));
-      const objective = activate(config.objective);
-      const train = await this.#examples(request.pairs, start, objective.needs.differences);
-      const options = { dtype: 'f32', positions: start.loaded.config.maxPositions } as const;
-      const policy = await loadModel(gpu, start.path, { train: 'full', ...options });
-      const reference =
-        objective.needs.reference === 'none'
-          ? undefined
-          : await loadModel(gpu, start.path, { train: 'none', ...options });
-      const trainer = await Trainer.open(
-        {
-          gpu,
-          config,
-          objective,
-          policy,
-          reference: reference && { loaded: reference, adapter: false },
-          train,
-          eval: [],
-        },
-        () => {},
-      );
-      await trainer.warmUp();
-      const isLive = needsLiveReference({ objective, config });
-      if (!isLive) reference?.free();
-      this.#models.set('policy', { ...start, slot: 'policy', loaded: policy });
-      this.#training = { trainer, request, reference: isLive ? reference : undefined, state: 'paused' };
+  prepareTraining(request: api.TrainRequest): Promise<void> {
+    this.#isPaused = true;
+    return this.#inTurn(async () => {
+      const gpu = this.#opened();
+      const start = this.#slot(request.start);
+      this.#endTraining();
+      const training = await openTraining(gpu, start, request);
+      this.#training = training;
+      this.#slots.set(POLICY, { ...start, loaded: training.policy });
     });
   }
 
-  async step(): Promise<StepReport> {
+  async train(onStep: (report: api.StepReport) => void): Promise<api.TrainState> {
+    this.#isPaused = false;
+    while (!this.#isPaused) {
+      const report = await this.#inTurn(async () => (this.#isPaused ? undefined : this.#step()));
+      if (report === undefined) break;
+      onStep(report);
+      if (this.#training?.isFinished) return 'finished';
+      // Messages such as `pause` are handled as tasks of their own.
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    return this.#training === undefined ? 'idle' : 'paused';
+  }
+
+  step(): Promise<api.StepReport> {
     return this.#inTurn(() => this.#step());
   }
 
-  async train(onStep: (report: StepReport) => void): Promise<TrainState> {
-    const training = this.#trainingOf();
-    training.state = 'running';
-    while (training.state === 'running' && training.trainer.step < training.request.steps) {
-      onStep(await this.step());
-      // Messages such as `pause` come in between two steps.
-      await new Promise((resolve) => setTimeout(resolve, 0));
-    }
-    if (training.state === 'running') training.state = 'finished';
-    return training.state;
-  }
-
   async pause(): Promise<void> {
-    if (this.#training?.state === 'running') this.#training.state = 'paused';
+    this.#isPaused = true;
+    await this.#turn;
   }
 
-  async resetTraining(): Promise<void> {
-    await this.#inTurn(() => this.#endTraining());
+  resetTraining(): Promise<void> {
+    this.#isPaused = true;
+    return this.#inTurn(async () => this.#endTraining());
   }
 
-  async exportPolicy(): Promise<readonly NamedFile[]> {
-    return this.#inTurn(async (gpu) => {
+  exportPolicy(): Promise<readonly api.NamedFile[]> {
+    return this.#inTurn(async () => {
+      const gpu = this.#opened();
+      const { loaded } = this.#slot(POLICY);
       const { files } = this.#runtime;
-      const policy = this.#trainingOf().trainer.policy;
-      const folder = 'export';
-      await files.remove(folder);
-      await writeDirectory(files, folder, await trainedModelFiles(gpu, policy));
-      const names = await files.list(folder);
-      return Promise.all(names.map(async (path) => ({ path, file: await files.blob(`${folder}/${path}`) })));
+      await writeDirectory(files, EXPORTED, await trainedModelFiles(gpu, loaded));
+      const named: api.NamedFile[] = [];
+      for (const path of await files.list(EXPORTED))
+        named.push({ path, file: await files.blob(`${EXPORTED}/${path}`) });
+      await files.remove(EXPORTED);
+      return named;
     });
+  }
+
+  /** Ends the device; `open` may be called again. */
+  close(): Promise<void> {
+    return this.#inTurn(async () => this.#close());
+  }
+
+  async onDeviceLost(callback: (reason: string) => void): Promise<void> {
+    this.#onLost = callback;
   }
 
   async gpuBytes(): Promise<number> {
     return this.#gpu?.memory.current ?? 0;
   }
 
-  async #step(): Promise<StepReport> {
-    const training = this.#trainingOf();
-    const { trainer, request } = training;
-    let report: EngineStep | undefined;
-    try {
-      await trainer.runStep();
-      report = await trainer.flush();
-    } catch (error) {
-      training.state = 'failed';
-      throw error;
-    }
-    const isKnown = this.#models.has('reference');
-    const watched =
-      request.watch === undefined
-        ? undefined
-        : await this.#score({
-            pair: request.watch,
-            policy: 'policy',
-            reference: isKnown ? 'reference' : undefined,
-            method: request.method,
-            details: false,
-          });
-    return {
-      step: trainer.step,
-      metrics: report?.metrics ?? {},
-      gpuBytes: this.#gpu?.memory.current ?? 0,
-      watched,
-    };
-  }
-
-  async #score({ pair, policy, reference, method, details }: ScoreRequest): Promise<ScoredPair> {
-    return this.#scorersOf().score(
-      this.#model(policy),
-      reference === undefined ? undefined : this.#model(reference),
-      method,
-      pair,
-      details,
-    );
-  }
-
-  /** Tokenized rows in the order given. @throws InputError for rows that no step can use */
-  async #examples(pairs: readonly PairText[], model: OpenModel, diff?: 'levenshtein' | 'difflib') {
-    const { files } = this.#runtime;
-    const path = 'training.jsonl';
-    files.add(path, pairs.map((pair) => JSON.stringify(pair)).join('\n'));
-    const { examples } = await prepareDataset({
-      files,
-      path,
-      tokenizer: model.tokenizer,
-      columns: {},
-      format: 'auto',
-      expects: 'paired',
-      maxLength: model.loaded.config.maxPositions,
-      truncation: 'keep_start',
-      diff,
-      modelVocabSize: model.loaded.config.vocabSize,
-    });
-    return examples;
-  }
-
-  /** Puts the files of a model where loading looks for them. @returns its directory, and its adapter's */
-  async #place(
-    slot: ModelSlot,
-    source: ModelSource,
-  ): Promise<{ model: string; adapter: string | undefined }> {
-    const { files } = this.#runtime;
-    const model = `models/${slot}`;
-    await files.remove(model);
-    if (source.kind === 'url') {
-      for (const name of MODEL_FILES) {
-        const found = await fetchSource(`${source.url}/${name}`).catch((error: unknown) => {
-          if (OPTIONAL.has(name)) return undefined;
-          throw error;
-        });
-        if (found !== undefined) files.add(`${model}/${name}`, found);
+  /** Runs `task` when every call before it is done. */
+  #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(async () => {
+      const gpu = this.#gpu;
+      try {
+        return await task();
+      } catch (error) {
+        // What the device reports says more than what failed because of it.
+        await new Promise((resolve) => setTimeout(resolve, 0));
+        gpu?.throwIfFailed();
+        throw error;
       }
-      return { model, adapter: undefined };
-    }
-    const adapter = `${model}-adapter`;
-    await files.remove(adapter);
-    for (const { path, file } of source.files) {
-      const name = path.split('/').at(-1) ?? path;
-      files.add(`${name.startsWith('adapter_') ? adapter : model}/${name}`, blobSource(file, path));
-    }
-    const hasAdapter = await files.exists(`${adapter}/adapter_config.json`);
-    if (!hasAdapter) return { model, adapter: undefined };
-    const base = await files.exists(`${model}/config.json`);
-    return { model: base ? model : this.#model('reference').path, adapter };
+    });
+    this.#turn = result.catch(() => {});
+    return result;
   }
 
-  #forget(slot: ModelSlot): void {
-    const model = this.#models.get(slot);
-    if (model === undefined) return;
-    this.#scorersOf().forget(model.loaded);
-    model.loaded.free();
-    this.#models.delete(slot);
+  async #score(request: api.ScoreRequest): Promise<api.ScoredPair> {
+    this.#opened();
+    const policy = this.#slot(request.policy);
+    const reference = request.reference === undefined ? undefined : this.#slot(request.reference);
+    const objective = activate(request.method);
+    if (reference === undefined && objective.needs.reference !== 'none')
+      throw new InputError(`${objective.name} compares with a reference; choose one.`);
+    return this.#pairScorers().score(request, { policy, reference }, objective);
   }
 
-  async #endTraining(): Promise<void> {
+  async #step(): Promise<api.StepReport> {
     const training = this.#training;
-    if (training === undefined) return;
-    training.state = 'idle';
+    if (training === undefined) throw new InputError('There is no training run. Prepare one first.');
+    const done = await training.step();
+    const { watch, method, start } = training.request;
+    const watched =
+      watch && (await this.#score({ pair: watch, policy: POLICY, reference: start, method, details: false }));
+    return { ...done, gpuBytes: this.#opened().memory.current, watched };
+  }
+
+  #endTraining(): void {
+    this.#scorers?.forget(POLICY);
+    this.#training?.free();
     this.#training = undefined;
-    await this.#gpu?.settle();
-    training.trainer.free();
-    training.reference?.free();
-    this.#forget('policy');
+    this.#slots.delete(POLICY);
   }
 
-  #model(slot: ModelSlot): OpenModel {
-    const model = this.#models.get(slot);
-    if (model === undefined) throw new InputError(`There is no model called ${slot} here yet.`);
-    return model;
+  /** Ends a training run that needs the slot. */
+  #freeSlot(slot: string): void {
+    if (slot === POLICY || slot === this.#training?.request.start) this.#endTraining();
+    this.#scorers?.forget(slot);
+    this.#slots.get(slot)?.loaded.free();
+    this.#slots.delete(slot);
   }
 
-  #trainingOf(): Training {
-    if (this.#training === undefined) throw new InputError('Nothing is being trained; prepare a run first.');
-    return this.#training;
+  /** Forgets the device and everything on it. */
+  #close(): void {
+    this.#isPaused = true;
+    this.#training = undefined;
+    this.#slots.clear();
+    this.#scorers = undefined;
+    this.#gpu?.close();
+    this.#gpu = undefined;
   }
 
-  #scorersOf(): ModelScorers {
-    if (this.#scorers === undefined) throw new InputError('The GPU is not open yet.');
+  #opened(): Gpu {
+    if (this.#gpu === undefined) throw new RunError('The engine is not open; the GPU may have been lost.');
+    return this.#gpu;
+  }
+
+  #pairScorers(): PairScorers {
+    if (this.#scorers === undefined) throw new RunError('The engine is not open.');
     return this.#scorers;
   }
 
-  /** Runs `job` when the ones before it are done. @throws what the device reports rather than what failed for it */
-  #inTurn<T>(job: (gpu: Gpu) => Promise<T>): Promise<T> {
-    const run = async (): Promise<T> => {
-      const gpu = this.#gpu;
-      if (gpu === undefined) throw new DeviceLostError('open it again');
-      try {
-        return await job(gpu);
-      } catch (error) {
-        gpu.throwIfFailed();
-        throw error;
-      }
+  #slot(name: string): Slot {
+    const slot = this.#slots.get(name);
+    if (slot !== undefined) return slot;
+    const known = [...this.#slots.keys()].join(', ') || 'none';
+    throw new InputError(`There is no model called ${name}; loaded: ${known}.`);
+  }
+
+  /** An adapter alone goes on top of the reference. */
+  #baseOfAdapter(): string {
+    const base = this.#slots.get('reference');
+    if (base !== undefined) return base.directory;
+    throw new InputError('This is a PEFT adapter without its model. Load the model as the reference first.');
+  }
+
+  #summary(slot: string, gpuBytes: number): api.ModelSummary {
+    const { loaded, adapter } = this.#slot(slot);
+    const { config, directory } = loaded;
+    const shapes = [...weightShapes(config).values()];
+    return {
+      slot,
+      architecture: String((directory.config.architectures as unknown[] | undefined)?.[0] ?? 'Llama'),
+      parameters: sum(shapes.map((shape) => shape.reduce((a, b) => a * b, 1))),
+      vocabSize: config.vocabSize,
+      maxPositions: config.maxPositions,
+      gpuBytes,
+      adapter,
     };
-    const result = this.#last.then(run, run);
-    this.#last = result.catch(() => {});
-    return result;
   }
 }
 
-/** The run as a configuration: the tab trains in full, at a constant rate. */
-function configOf(
-  { method, learningRate, batchSize, steps, seed }: TrainRequest,
-  model: string,
-): TrainConfigInput {
-  return {
-    model: { path: model },
-    objective: methodConfig(method),
-    data: { train: 'training.jsonl' },
-    training: {
-      learning_rate: learningRate,
-      max_steps: steps,
-      per_device_train_batch_size: batchSize,
-      lr_scheduler_type: 'constant',
-      warmup_ratio: 0,
-      gradient_checkpointing: false,
-    },
-    output_dir: 'run',
-    seed,
-  };
-}
-
-function methodConfig({ name, settings, bmc }: MethodChoice) {
-  return { name, settings: { ...settings }, ...(bmc === undefined ? {} : { bmc: { ...bmc } }) };
+/**
+ * Runs `load` and turns the device's refusal of a buffer into a sentence. What was allocated until then is released with
+ * the failed model's own buffers when the page reloads the engine.
+ */
+async function refusedAllocations(
+  gpu: Gpu,
+  name: string,
+  load: () => Promise<LoadedModel>,
+): Promise<LoadedModel> {
+  const before = gpu.memory.current;
+  gpu.device.pushErrorScope('validation');
+  gpu.device.pushErrorScope('out-of-memory');
+  let loaded: LoadedModel | undefined;
+  try {
+    loaded = await load();
+    return loaded;
+  } finally {
+    const refused = await gpu.device.popErrorScope();
+    await gpu.device.popErrorScope();
+    if (refused !== null) {
+      const needed = gpu.memory.current - before;
+      loaded?.free();
+      // biome-ignore lint/correctness/noUnsafeFinally: the refusal is the cause of whatever else failed
+      throw new InputError(
+        `${name} needs ${formatBytes(needed)} of GPU memory, which this adapter does not have. ` +
+          `Models of up to about ${formatBytes(needed / 2)} may fit; a 16-bit checkpoint takes half of a 32-bit one.`,
+      );
+    }
+  }
 }

@@ -1,51 +1,31 @@
-/** The methods and their settings, for the page's menus; read off the schemas that training uses. */
-import { z } from 'zod';
+/** The methods of the registry as a page shows them. */
 import { objectives } from '../../src/objectives/registry.ts';
+import { inputSchema, type ValueSchema } from '../../src/train/config-problems.ts';
 import type { MethodSummary, SettingSummary } from './protocol.ts';
 
-interface JsonSchema {
-  readonly type?: string;
-  readonly enum?: readonly string[];
-  readonly default?: number | boolean | string;
-  readonly minimum?: number;
-  readonly exclusiveMinimum?: number;
-  readonly maximum?: number;
-  readonly exclusiveMaximum?: number;
-  readonly description?: string;
-}
-
 export function methodSummaries(): MethodSummary[] {
-  return objectives.map(({ name, formula, paper, settings, takes, bind }) => {
-    const schema = z.toJSONSchema(settings, { io: 'input' }) as { properties?: Record<string, JsonSchema> };
-    return {
-      name,
-      formula,
-      paper,
-      needsReference: bind({}).needs.reference !== 'none',
-      takesBmc: takes.bmc,
-      settings: Object.entries(schema.properties ?? {}).flatMap(([key, value]) => settingOf(key, value)),
-    };
-  });
+  return objectives.map((objective) => ({
+    name: objective.name,
+    formula: objective.formula,
+    paper: objective.paper,
+    needsReference: objective.bind({}).needs.reference !== 'none',
+    takesBmc: objective.takes.bmc,
+    settings: Object.entries(inputSchema(objective.settings).properties ?? {}).map(([name, schema]) =>
+      settingSummary(name, schema),
+    ),
+  }));
 }
 
-/** Settings without a default are left to the method. */
-function settingOf(name: string, schema: JsonSchema): SettingSummary[] {
-  if (schema.default === undefined) return [];
-  const kind =
-    schema.enum !== undefined
-      ? 'choice'
-      : schema.type === 'boolean' || schema.type === 'integer'
-        ? schema.type
-        : 'number';
-  return [
-    {
-      name,
-      kind,
-      default: schema.default,
-      minimum: schema.minimum ?? schema.exclusiveMinimum,
-      maximum: schema.maximum ?? schema.exclusiveMaximum,
-      choices: schema.enum,
-      description: schema.description ?? '',
-    },
-  ];
+function settingSummary(name: string, schema: ValueSchema): SettingSummary {
+  const kinds = { integer: 'integer', boolean: 'boolean' } as const;
+  const kind = schema.enum === undefined ? (kinds[schema.type as keyof typeof kinds] ?? 'number') : 'choice';
+  return {
+    name,
+    kind,
+    default: schema.default as SettingSummary['default'],
+    minimum: schema.minimum ?? schema.exclusiveMinimum,
+    maximum: schema.maximum ?? schema.exclusiveMaximum,
+    choices: schema.enum?.map(String),
+    description: schema.description ?? '',
+  };
 }

@@ -1,56 +1,60 @@
 /**
- * Loss and gradient weight of a method against the policy's margin, by the production objective: two words stand for the
- * vocabulary, and every token of an answer has the log-prob that gives the answer its sum.
+ * Curves of a method's loss over the policy's margin, computed by the graph that training runs. Every pair has answers of
+ * one word each, the chosen answer's another than the rejected one's, over a vocabulary of two; their log-probs lie evenly
+ * around a common level, so that chosen minus rejected is the margin wanted.
  */
 import type { CasePair } from '../../src/evaluate/case-file.ts';
-import { evaluateCase } from '../../src/evaluate/case-result.ts';
+import { computeCase } from '../../src/evaluate/objective-cases.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import type { PlaygroundCurve, PlaygroundRequest } from './protocol.ts';
 
-/** Mean log-prob per token in the middle between both answers. */
-const MIDDLE = -2;
+/** Log-prob per token of an answer at margin 0, or lower where the margins would need probabilities above 1. */
+const LEVEL = -1;
 
-export async function playgroundCurves(
-  gpu: Gpu,
-  { method, margins, referenceMargins, length }: PlaygroundRequest,
-): Promise<PlaygroundCurve[]> {
-  const name = method.name.replaceAll('-', '_') + (method.bmc === undefined ? '' : '_bmc');
-  const hp = { ...method.settings, ...method.bmc };
-  const curves: PlaygroundCurve[] = [];
-  for (const referenceMargin of referenceMargins) {
-    const pairs = margins.map((margin): CasePair => {
-      const ids = Array.from({ length }, () => 1);
-      const other = Array.from({ length }, () => 0);
-      const [pc, pr] = sidesOf(margin, length);
-      const [rc, rr] = sidesOf(referenceMargin, length);
-      return {
-        chosen_ids: ids,
-        rejected_ids: other,
-        policy_chosen_logits: ids.map(() => logitsOf(pc, 1)),
-        policy_rejected_logits: other.map(() => logitsOf(pr, 0)),
-        ref_chosen_logits: ids.map(() => logitsOf(rc, 1)),
-        ref_rejected_logits: other.map(() => logitsOf(rr, 0)),
-      };
-    });
-    const result = await evaluateCase(gpu, pairs, { name, hp });
-    curves.push({
+export async function playgroundCurves(gpu: Gpu, request: PlaygroundRequest): Promise<PlaygroundCurve[]> {
+  const { method, margins, referenceMargins, length } = request;
+  if (!Number.isInteger(length) || length < 1)
+    throw new RangeError('An answer of the playground has at least one token.');
+  const widest = Math.max(...[...margins, ...referenceMargins].map(Math.abs));
+  const level = Math.min(LEVEL, -widest / (2 * length) - 0.1);
+  const pairs = referenceMargins.flatMap((reference) =>
+    margins.map((margin) => pairOf(margin, reference, length, level)),
+  );
+  if (pairs.length === 0) return [];
+  const name = method.bmc === undefined ? method.name : `${method.name}_bmc`;
+  const { values, rows } = await computeCase(gpu, pairs, {
+    name,
+    hp: { ...method.settings, ...method.bmc },
+  });
+  const slope = (pair: number) => {
+    const [start, end] = [rows.chosen[2 * pair], rows.chosen[2 * pair + 1]];
+    const gradients = values.gradient.subarray(start, end);
+    return (-pairs.length * gradients.reduce((a, b) => a + b, 0)) / (end - start);
+  };
+  return referenceMargins.map((referenceMargin, curve) => {
+    const numbers = margins.map((_, i) => curve * margins.length + i);
+    return {
       referenceMargin,
-      loss: result.losses ?? [],
-      // The loss is a mean over pairs, and every token of an answer pulls alike.
-      gradientWeight: (result.grad_chosen ?? []).map(([first]) => -first * margins.length),
-    });
-  }
-  return curves;
+      loss: numbers.map((pair) => values.losses[pair]),
+      gradientWeight: numbers.map(slope),
+    };
+  });
 }
 
-/** Log-probs per token of chosen and rejected whose sums differ by `margin`. */
-function sidesOf(margin: number, length: number): [number, number] {
-  const half = margin / (2 * length);
-  return [Math.min(-1e-3, MIDDLE + half), Math.min(-1e-3, MIDDLE - half)];
-}
-
-/** Logits of two words under which word `target` has this log-prob. */
-function logitsOf(logp: number, target: 0 | 1): number[] {
-  const z = logp - Math.log(-Math.expm1(logp));
-  return target === 1 ? [0, z] : [z, 0];
+function pairOf(margin: number, reference: number, length: number, level: number): CasePair {
+  const logits = (margin: number) => {
+    const [chosen, rejected] = [level + margin / (2 * length), level - margin / (2 * length)];
+    const rest = (logp: number) => Math.log(-Math.expm1(logp));
+    const rows = (row: number[]) => Array.from({ length }, () => row);
+    return { chosen: rows([chosen, rest(chosen)]), rejected: rows([rest(rejected), rejected]) };
+  };
+  const [policy, ref] = [logits(margin), logits(reference)];
+  return {
+    chosen_ids: new Array<number>(length).fill(0),
+    rejected_ids: new Array<number>(length).fill(1),
+    policy_chosen_logits: policy.chosen,
+    policy_rejected_logits: policy.rejected,
+    ref_chosen_logits: ref.chosen,
+    ref_rejected_logits: ref.rejected,
+  };
 }

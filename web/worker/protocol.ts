@@ -16,7 +16,7 @@ export interface AdapterSummary {
 /** Models the page knows by name. `policy` is the one that is trained in the tab. */
 export type ModelSlot = 'reference' | 'dpo' | 'dpo-bmc' | 'policy' | (string & {});
 
-/** Where a model lies: a folder below the page's own address, or files that the user dropped. */
+/** Where a model lies: a folder at an absolute address, or files that the user dropped. */
 export type ModelSource =
   | { readonly kind: 'url'; readonly url: string }
   | { readonly kind: 'files'; readonly files: readonly NamedFile[] };
@@ -112,6 +112,7 @@ export interface ScoredPair {
 /** One row of the table of pairs; sums over the answer's tokens under reference and policy. */
 export interface PairStatistics {
   readonly index: number;
+  /** Difference of the summed log-ratios of chosen and rejected, nats (no beta). */
   readonly margin: number;
   /** MIPO's K: difference of the reference's mean log-probs. */
   readonly K: number;
@@ -137,6 +138,7 @@ export interface TrainRequest {
 export interface StepReport {
   readonly step: number;
   readonly metrics: Readonly<Record<string, number>>;
+  readonly tokensPerSecond: number;
   readonly gpuBytes: number;
   readonly watched: ScoredPair | undefined;
 }
@@ -181,7 +183,8 @@ export interface MethodSummary {
 export interface SettingSummary {
   readonly name: string;
   readonly kind: 'number' | 'integer' | 'boolean' | 'choice';
-  readonly default: number | boolean | string;
+  /** undefined: the method works it out from its other settings. */
+  readonly default: number | boolean | string | undefined;
   readonly minimum?: number;
   readonly maximum?: number;
   readonly choices?: readonly string[];
@@ -198,13 +201,14 @@ export interface EngineApi {
   readPairs(name: string, file: Blob): Promise<readonly PairText[]>;
   /** @returns undefined when a later score call of the same `lane` came in before this one was run. */
   score(lane: string, request: ScoreRequest): Promise<ScoredPair | undefined>;
-  /** Statistics of many pairs, reported in groups as they are known. */
+  /** Statistics of many pairs, reported in groups as they are known; pairs that cannot be scored are left out. */
   statistics(
     pairs: readonly PairText[],
     policy: ModelSlot,
     reference: ModelSlot,
     onRows: (rows: readonly PairStatistics[]) => void,
   ): Promise<void>;
+  /** `onText` gets the whole continuation so far. */
   generate(request: GenerateRequest, onText: (text: string) => void): Promise<string>;
   methods(): Promise<readonly MethodSummary[]>;
   playground(request: PlaygroundRequest): Promise<readonly PlaygroundCurve[]>;

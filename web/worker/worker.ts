@@ -1,4 +1,4 @@
-/** The worker's entry: the engine, behind comlink. */
+/** The engine in a worker of its own; the page speaks to it through comlink. */
 import { expose } from 'comlink';
 import { browserRuntime } from '../../src/runtime/browser.ts';
 import { Engine } from './engine.ts';

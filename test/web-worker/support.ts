@@ -1,0 +1,34 @@
+/** The page's engine on this process's adapter, and models as dropped files. */
+import * as fs from 'node:fs';
+import { MemoryFiles } from '../../src/runtime/memory-files.ts';
+import { nodeRuntime } from '../../src/runtime/node.ts';
+import type { Runtime } from '../../src/runtime/runtime.ts';
+import { Engine } from '../../web/worker/engine.ts';
+import type { ModelSource, PairText } from '../../web/worker/protocol.ts';
+
+export const STORIES = 'examples/stories260K';
+export const EVAL = 'examples/quickstart/eval.jsonl';
+
+export function newEngine(runtime: Runtime = nodeRuntime()): Engine {
+  return new Engine({ ...runtime, files: new MemoryFiles() });
+}
+
+/** The files of a folder, as if it had been dropped onto the page. */
+export function dropped(folder: string, as = 'folder'): ModelSource {
+  const names = fs.readdirSync(folder).filter((name) => fs.statSync(`${folder}/${name}`).isFile());
+  return {
+    kind: 'files',
+    files: names.map((name) => ({
+      path: `${as}/${name}`,
+      file: new Blob([fs.readFileSync(`${folder}/${name}`)]),
+    })),
+  };
+}
+
+export function evalPairs(count: number): PairText[] {
+  const lines = fs.readFileSync(EVAL, 'utf8').trim().split('\n').slice(0, count);
+  return lines.map((line) => {
+    const { prompt, chosen, rejected } = JSON.parse(line) as PairText;
+    return { prompt, chosen, rejected };
+  });
+}

@@ -1,0 +1,195 @@
+/** Training in the page is the command line's, step by step. */
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { nodeRuntime } from '../../src/runtime/node.ts';
+import type { Runtime } from '../../src/runtime/runtime.ts';
+import { trainConfigFrom } from '../../src/train/config.ts';
+import type { TrainHooks } from '../../src/train/hooks.ts';
+import { train } from '../../src/train/train.ts';
+import type { StepReport, TrainRequest } from '../../web/worker/protocol.ts';
+import { dropped, evalPairs, newEngine, STORIES } from './support.ts';
+
+const engine = newEngine();
+const pairs = evalPairs(6);
+const request: TrainRequest = {
+  method: { name: 'dpo', settings: { beta: 0.5 }, bmc: {} },
+  learningRate: 1e-4,
+  batchSize: 2,
+  steps: 3,
+  seed: 5,
+  start: 'reference',
+  pairs,
+  watch: pairs[0],
+};
+
+beforeAll(async () => {
+  await engine.open();
+  await engine.loadModel('reference', dropped(STORIES));
+});
+afterAll(() => engine.close());
+
+describe('a run in the page', () => {
+  it('gives the losses of prefgrad train, and token colours that move', async () => {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'prefgrad-page-'));
+    fs.writeFileSync(`${folder}/rows.jsonl`, pairs.map((pair) => JSON.stringify(pair)).join('\n'));
+    const expected: number[] = [];
+    const hooks: TrainHooks = {
+      note: () => {},
+      start: () => {},
+      step: ({ metrics }) => void expected.push(metrics.loss),
+      evaluated: () => {},
+      checkpoint: () => {},
+      shouldStop: () => false,
+      finish: () => {},
+    };
+    const config = trainConfigFrom({
+      model: { path: STORIES },
+      objective: { name: 'dpo', settings: { beta: 0.5 }, bmc: {} },
+      data: { train: `${folder}/rows.jsonl`, max_length: 512 },
+      training: {
+        learning_rate: 1e-4,
+        max_steps: 3,
+        per_device_train_batch_size: 2,
+        gradient_checkpointing: false,
+      },
+      output_dir: `${folder}/out`,
+      seed: 5,
+    });
+    await train(nodeRuntime(), config, hooks);
+
+    await engine.prepareTraining(request);
+    const reports: StepReport[] = [await engine.step()];
+    expect(await engine.train((report) => reports.push(report))).toBe('finished');
+    expect(reports.map((report) => report.step)).toEqual([1, 2, 3]);
+    reports.forEach(({ metrics }, i) => {
+      expect(Math.abs(metrics.loss - expected[i])).toBeLessThan(1e-5);
+    });
+    const margins = reports.map((report) => report.watched?.margin ?? 0);
+    expect(margins[2]).not.toBe(margins[1]);
+    expect(Math.abs(margins[2])).toBeGreaterThan(1e-4);
+    await expect(engine.step()).rejects.toThrow(/All 3 steps are done/);
+
+    const files = await engine.exportPolicy();
+    const names = files.map(({ path }) => path);
+    expect(names).toEqual(expect.arrayContaining(['config.json', 'model.safetensors', 'tokenizer.json']));
+    const weights = files.find(({ path }) => path === 'model.safetensors')?.file;
+    const trained = fs.readFileSync(`${folder}/out/model/model.safetensors`);
+    expect(weights?.size).toBe(trained.length);
+    await engine.loadModel('again', { kind: 'files', files });
+    const score = (policy: string) =>
+      engine.score(policy, {
+        pair: pairs[0],
+        policy,
+        reference: 'reference',
+        method: request.method,
+        details: false,
+      });
+    expect((await score('again'))?.margin).toBeCloseTo(margins[2], 5);
+    fs.rmSync(folder, { recursive: true });
+  });
+
+  it('pauses between steps, and starts from the beginning after a reset', async () => {
+    const before = await engine.gpuBytes();
+    await engine.prepareTraining({ ...request, steps: 50, watch: undefined });
+    const steps: number[] = [];
+    const state = await engine.train(({ step }) => {
+      steps.push(step);
+      if (step === 2) void engine.pause();
+    });
+    expect(state).toBe('paused');
+    expect(steps).toEqual([1, 2]);
+    await engine.resetTraining();
+    await expect(engine.step()).rejects.toThrow(/no training run/);
+    expect(await engine.gpuBytes()).toBeLessThanOrEqual(before);
+  });
+
+  it('needs pairs', async () => {
+    const same = pairs.map((pair) => ({ ...pair, rejected: pair.chosen }));
+    await expect(engine.prepareTraining({ ...request, pairs: same })).rejects.toThrow(/None of the pairs/);
+  });
+});
+
+describe('the playground', () => {
+  it('is dpo where dpo is known', async () => {
+    const margins = [-4, 0, 2];
+    const method = { name: 'dpo', settings: { beta: 0.5 } };
+    const curves = await engine.playground({ method, margins, referenceMargins: [0, 1], length: 4 });
+    for (const { referenceMargin, loss, gradientWeight } of curves) {
+      margins.forEach((margin, i) => {
+        const x = 0.5 * (margin - referenceMargin);
+        expect(loss[i]).toBeCloseTo(Math.log1p(Math.exp(-x)), 5);
+        expect(gradientWeight[i]).toBeCloseTo(0.5 / (1 + Math.exp(x)), 5);
+      });
+    }
+  });
+
+  it('has a curve for every method', async () => {
+    for (const { name } of await engine.methods()) {
+      const [curve] = await engine.playground({
+        method: { name, settings: {} },
+        margins: [-2, 0, 2],
+        referenceMargins: [0.5],
+        length: 3,
+      });
+      expect(
+        [name, ...curve.loss].every((value) => typeof value === 'string' || Number.isFinite(value)),
+      ).toBe(true);
+      expect(curve.gradientWeight.every(Number.isFinite)).toBe(true);
+    }
+  });
+});
+
+describe('a device that is lost', () => {
+  it('is told once, and the engine can be opened again', async () => {
+    const { runtime, lose } = losable();
+    const other = newEngine(runtime);
+    await other.open();
+    await other.loadModel('reference', dropped(STORIES));
+    const reasons: string[] = [];
+    const told = new Promise<void>((resolve) => {
+      void other.onDeviceLost((reason) => {
+        reasons.push(reason);
+        resolve();
+      });
+    });
+    lose();
+    await told;
+    expect(reasons).toEqual(['the test took it away']);
+    await expect(other.playground({ ...playground })).rejects.toThrow(/not open/);
+    await other.open();
+    expect((await other.playground({ ...playground })).length).toBe(1);
+    await other.close();
+  });
+});
+
+const playground = { method: { name: 'ipo', settings: {} }, margins: [0], referenceMargins: [0], length: 1 };
+
+/** A runtime whose first device says that it is lost when `lose` is called. */
+function losable(): { runtime: Runtime; lose: () => void } {
+  const runtime = nodeRuntime();
+  let announce: ((info: GPUDeviceLostInfo) => void) | undefined;
+  const requestAdapter: Runtime['requestAdapter'] = async (choice) => {
+    const adapter = await runtime.requestAdapter(choice);
+    if (announce !== undefined) return adapter;
+    const requestDevice = async (descriptor?: GPUDeviceDescriptor) => {
+      const device = await adapter.requestDevice(descriptor);
+      const lost = new Promise<GPUDeviceLostInfo>((resolve) => {
+        announce = resolve;
+      });
+      Object.defineProperty(device, 'lost', { value: lost });
+      return device;
+    };
+    return new Proxy(adapter, {
+      get: (target, key) => {
+        if (key === 'requestDevice') return requestDevice;
+        const value = Reflect.get(target, key, target) as unknown;
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+  };
+  const lose = () =>
+    announce?.({ reason: 'unknown', message: 'the test took it away' } as unknown as GPUDeviceLostInfo);
+  return { runtime: { ...runtime, requestAdapter }, lose };
+}

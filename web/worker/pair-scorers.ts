@@ -1,0 +1,144 @@
+/** Scorers of the page's models, kept while they are in use, and what they give as records of the page. */
+import type { PairExample } from '../../src/data/examples.ts';
+import { tokenizePair } from '../../src/data/pair-text.ts';
+import { InputError } from '../../src/errors.ts';
+import { PAIRS_TOGETHER, Scorer, scoreRecords, sum } from '../../src/evaluate/scorer.ts';
+import type { Gpu } from '../../src/gpu/device.ts';
+import { type ActiveObjective, activate } from '../../src/objectives/registry.ts';
+import type { Slot } from './engine.ts';
+import type { PairStatistics, PairText, ScoredPair, ScoreRequest } from './protocol.ts';
+
+/** Scorers that are kept; each holds the buffers of its shape buckets. */
+const KEPT = 4;
+
+interface Models {
+  readonly policy: Slot;
+  readonly reference: Slot | undefined;
+}
+
+export class PairScorers {
+  static readonly groupSize = PAIRS_TOGETHER;
+  readonly #gpu: Gpu;
+  /** By what they were made of; the one used last stands last. */
+  readonly #scorers = new Map<
+    string,
+    { readonly scorer: Scorer; readonly slots: readonly (string | undefined)[] }
+  >();
+
+  constructor(gpu: Gpu) {
+    this.#gpu = gpu;
+  }
+
+  async score(request: ScoreRequest, models: Models, objective: ActiveObjective): Promise<ScoredPair> {
+    const { policy, reference, method, details } = request;
+    const { tokenizer } = models.policy;
+    const { example, lost } = tokenizePair(tokenizer, request.pair, limitsOf(models, objective));
+    const key = JSON.stringify([policy, reference, method, details]);
+    const scorer = this.#scorer(key, [policy, reference], models, objective, details);
+    const vectors = await scorer.score([example]);
+    const shown = { weights: method.bmc !== undefined, contributions: true };
+    const [record] = scoreRecords([example], vectors, tokenizer, objective, shown);
+    const sums = {
+      chosen: sum(record.chosen.contributions ?? []),
+      rejected: sum(record.rejected.contributions ?? []),
+    };
+    const token_ids = record.prompt.token_ids;
+    return {
+      prompt: { token_ids, tokens: token_ids.map((id) => tokenizer.tokenText(id)) },
+      chosen: { ...record.chosen, truncated: lost.chosen },
+      rejected: { ...record.rejected, truncated: lost.rejected },
+      margin: sums.chosen - sums.rejected,
+      sums,
+      loss: vectors.losses?.[0],
+    };
+  }
+
+  /** Statistics of a group; `start` is the number of its first pair. epsilon-DPO's own graph gives the steps. */
+  async statistics(
+    names: { readonly policy: string; readonly reference: string },
+    models: { readonly policy: Slot; readonly reference: Slot },
+    group: readonly PairText[],
+    start: number,
+  ): Promise<PairStatistics[]> {
+    const objective = activate({ name: 'epsilon-dpo' });
+    const { tokenizer } = models.policy;
+    const examples: PairExample[] = [];
+    for (const [i, pair] of group.entries()) {
+      try {
+        examples.push(tokenizePair(tokenizer, pair, limitsOf(models, objective), start + i + 1).example);
+      } catch (error) {
+        if (!(error instanceof InputError)) throw error;
+      }
+    }
+    if (examples.length === 0) return [];
+    const slots = [names.policy, names.reference];
+    const scorer = this.#scorer(JSON.stringify(['statistics', ...slots]), slots, models, objective, false);
+    const vectors = await scorer.score(examples);
+    const shown = { weights: false, contributions: false };
+    return scoreRecords(examples, vectors, tokenizer, objective, shown).map(({ chosen, rejected }, i) => {
+      const gap = (name: 'logps' | 'ref_logps') => sum(chosen[name] ?? []) - sum(rejected[name] ?? []);
+      const mean = (values: readonly number[] = []) => sum(values) / values.length;
+      const [own, reference] = [gap('logps'), gap('ref_logps')];
+      return {
+        index: examples[i].index,
+        margin: own - reference,
+        K: mean(chosen.ref_logps) - mean(rejected.ref_logps),
+        step: Math.sign(vectors.steps?.[i] ?? 0) as -1 | 0 | 1,
+        flipped: own > 0 !== reference > 0,
+      };
+    });
+  }
+
+  /** Frees every scorer that reads the weights of a slot. */
+  forget(slot: string): void {
+    for (const [key, { scorer, slots }] of this.#scorers) {
+      if (!slots.includes(slot)) continue;
+      scorer.free();
+      this.#scorers.delete(key);
+    }
+  }
+
+  #scorer(
+    key: string,
+    slots: readonly (string | undefined)[],
+    { policy, reference }: Models,
+    objective: ActiveObjective,
+    details: boolean,
+  ): Scorer {
+    const known = this.#scorers.get(key);
+    this.#scorers.delete(key);
+    const entry = known ?? {
+      slots,
+      scorer: new Scorer({
+        gpu: this.#gpu,
+        policy: policy.loaded.model,
+        reference: reference && { model: reference.loaded.model, adapter: true },
+        objective,
+        details,
+      }),
+    };
+    this.#scorers.set(key, entry);
+    const [oldest] = this.#scorers.keys();
+    if (this.#scorers.size > KEPT) {
+      this.#scorers.get(oldest)?.scorer.free();
+      this.#scorers.delete(oldest);
+    }
+    return entry.scorer;
+  }
+}
+
+/** @throws InputError when the models do not share a vocabulary */
+function limitsOf({ policy, reference }: Models, objective: ActiveObjective) {
+  const { vocabSize, maxPositions } = policy.loaded.config;
+  const other = reference?.loaded.config;
+  if (other !== undefined && other.vocabSize !== vocabSize) {
+    throw new InputError(
+      `The reference's vocabulary has ${other.vocabSize} tokens, the policy's ${vocabSize}; they cannot be compared.`,
+    );
+  }
+  return {
+    vocabSize,
+    maxPositions: Math.min(maxPositions, other?.maxPositions ?? maxPositions),
+    diff: objective.needs.differences ?? ('levenshtein' as const),
+  };
+}

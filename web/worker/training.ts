@@ -1,0 +1,110 @@
+/** A training run that the page drives step by step; the trainer is the command line's. */
+import type { Example } from '../../src/data/examples.ts';
+import { tokenizePair } from '../../src/data/pair-text.ts';
+import { InputError } from '../../src/errors.ts';
+import type { Gpu } from '../../src/gpu/device.ts';
+import { type LoadedModel, loadModel } from '../../src/models/load.ts';
+import { loadWithAdapter } from '../../src/models/load-with-adapter.ts';
+import { activate } from '../../src/objectives/registry.ts';
+import { trainConfigFrom } from '../../src/train/config.ts';
+import { Trainer } from '../../src/train/trainer.ts';
+import type { Slot } from './engine.ts';
+import type { StepReport, TrainRequest } from './protocol.ts';
+
+export interface Training {
+  readonly request: TrainRequest;
+  readonly policy: LoadedModel;
+  readonly isFinished: boolean;
+  step(): Promise<Pick<StepReport, 'step' | 'metrics' | 'tokensPerSecond'>>;
+  /** Frees the policy too. */
+  free(): void;
+}
+
+/**
+ * All weights of the start are trained, or the adapter where it has one; the start itself is the reference.
+ * What the request does not say is as `prefgrad train` has it by default.
+ */
+export async function openTraining(gpu: Gpu, start: Slot, request: TrainRequest): Promise<Training> {
+  const { vocabSize, maxPositions } = start.loaded.config;
+  const { name, settings, bmc } = request.method;
+  const config = trainConfigFrom({
+    model: { path: start.directory },
+    objective: { name, settings, bmc },
+    data: { train: 'the pairs of this page', max_length: maxPositions },
+    training: {
+      learning_rate: request.learningRate,
+      max_steps: request.steps,
+      per_device_train_batch_size: request.batchSize,
+      gradient_checkpointing: false,
+    },
+    output_dir: 'unused',
+    seed: request.seed,
+  });
+  const objective = activate(config.objective);
+  const limits = { maxPositions, vocabSize, diff: objective.needs.differences ?? 'levenshtein' } as const;
+  const train = examplesOf(start, request, limits);
+  const isAdapter = start.adapter !== undefined;
+  const live = objective.needs.liveReference === true;
+  if (live && isAdapter)
+    throw new InputError(`${name} moves its reference, so it trains all weights; start from a whole model.`);
+  const load = (train: 'full' | 'none') =>
+    loadModel(gpu, start.directory, {
+      train,
+      dtype: train === 'none' ? 'f32' : 'auto',
+      positions: maxPositions,
+    });
+  const policy = isAdapter
+    ? await loadWithAdapter(gpu, start.directory, start.adapter, maxPositions)
+    : await load('full');
+  const moving = live ? await load('none') : undefined;
+  const needsReference = objective.needs.reference !== 'none';
+  const reference = needsReference ? { loaded: moving ?? start.loaded, adapter: isAdapter } : undefined;
+  const trainer = await Trainer.open(
+    { gpu, config, objective, policy, reference, train, eval: [] },
+    () => {},
+  );
+  await trainer.warmUp();
+  return {
+    request,
+    policy,
+    get isFinished() {
+      return trainer.step >= trainer.totalSteps;
+    },
+    async step() {
+      if (trainer.step >= trainer.totalSteps)
+        throw new InputError(`All ${trainer.totalSteps} steps are done. Reset the run to start again.`);
+      const batches = trainer.plan.microBatchesOf(trainer.step);
+      const tokens = batches.reduce((n, batch) => n + trainer.plan.shapeOf(batch).tokens, 0);
+      const started = performance.now();
+      await trainer.runStep();
+      const report = await trainer.flush();
+      if (report === undefined) throw new RangeError('A step gave no report.');
+      const seconds = Math.max(1e-3, (performance.now() - started) / 1000);
+      return { step: report.step, metrics: report.metrics, tokensPerSecond: tokens / seconds };
+    },
+    free() {
+      trainer.free();
+      moving?.free();
+      policy.free();
+    },
+  };
+}
+
+/** @throws InputError when no pair is left. Pairs that cannot be trained on are left out, as in a file. */
+function examplesOf(
+  start: Slot,
+  { pairs }: TrainRequest,
+  limits: Parameters<typeof tokenizePair>[2],
+): Example[] {
+  const examples: Example[] = [];
+  for (const [i, pair] of pairs.entries()) {
+    try {
+      const { example } = tokenizePair(start.tokenizer, pair, limits, i + 1);
+      examples.push({ ...example, index: examples.length });
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+    }
+  }
+  if (examples.length === 0) throw new InputError('None of the pairs can be trained on.');
+  return examples;
+}
