@@ -94,14 +94,28 @@ export function separableProgram(parts: StepParts, batch: BatchTensors): Program
   });
 }
 
-/** Objective without backward, for evaluation. Metrics are means over this batch. */
-export function evaluationProgram(parts: StepParts, batch: BatchTensors): Program {
+/** What evaluation reads per pair, f32 [pairs] each: MIPO's K, and the policy's difference of mean log-probs. */
+export interface PairValues {
+  readonly K: Tensor;
+  readonly gap: Tensor;
+}
+
+/**
+ * Objective without backward, for evaluation. Metrics are means over this batch.
+ * @param pairValues filled where the objective works with K
+ */
+export function evaluationProgram(parts: StepParts, batch: BatchTensors, pairValues?: PairValues): Program {
   return new Program(parts.gpu, parts.arena, `evaluation of ${batch.capacity.tokens} tokens`, (recorder) => {
     const tokens = recordTokens(parts, tapeFor(recorder), batch, false);
     const run = runObjective(recorder, parts.objective, tokens, parts.state);
     recordMetrics(recorder, parts.evalMetrics, run, tokens);
     recordKl(recorder, parts, batch, tokens);
-    if (parts.objective.needs.rows === 'pairs') recordMeanLogps(recorder, parts.evalMetrics, run, tokens);
+    if (parts.objective.needs.rows !== 'pairs') return;
+    const gap = recordMeanLogps(recorder, parts.evalMetrics, run, tokens);
+    const K = run.metrics?.['mipo/K'];
+    if (pairValues === undefined || K === undefined) return;
+    accumulate(recorder, K, { tensor: pairValues.K, accumulate: false });
+    accumulate(recorder, gap, { tensor: pairValues.gap, accumulate: false });
   });
 }
 
@@ -268,18 +282,23 @@ function recordKl(recorder: Recorder, parts: StepParts, batch: BatchTensors, tok
   }
 }
 
-/** How often, and by how much, the chosen answer has the higher mean log-prob per token: no reference comes into it. */
+/**
+ * How often, and by how much, the chosen answer has the higher mean log-prob per token: no reference comes into it.
+ * @returns the difference per pair
+ */
 function recordMeanLogps(
   recorder: Recorder,
   metrics: StepMetrics,
   run: ObjectiveRun,
   { chosen, rejected, pairWeights }: TokenInputs,
-): void {
+): Tensor {
   const math = vectorMath(tapeFor(recorder));
   const ofChosen = math.divide(run.logps.chosen, chosen.lengths);
   const ofRejected = math.divide(run.logps.rejected, rejected.lengths);
   metrics.addShareGreater(recorder, 'mean_logps/accuracies', ofChosen, ofRejected, pairWeights);
-  metrics.addMean(recorder, 'mean_logps/margins', math.subtract(ofChosen, ofRejected), pairWeights);
+  const gap = math.subtract(ofChosen, ofRejected);
+  metrics.addMean(recorder, 'mean_logps/margins', gap, pairWeights);
+  return gap;
 }
 
 function addToState(recorder: Recorder, state: ObjectiveState, run: ObjectiveRun): void {

@@ -22,6 +22,7 @@ import type { TrainConfig } from './config.ts';
 import type { HiddenStates } from './hidden-states.ts';
 import { bucketTokens, cutStep, type MicroBatch, planBuckets } from './micro-batches.ts';
 import { AdamW } from './optimizer.ts';
+import { type PairGap, quintileGains } from './quintiles.ts';
 import { referenceLogps } from './reference-rows.ts';
 import { RunPlan } from './run-plan.ts';
 import { learningRate } from './schedule.ts';
@@ -70,6 +71,12 @@ interface Bucket {
   readonly train: readonly Program[];
 }
 
+interface EvalBucket {
+  readonly batch: BatchTensors;
+  readonly program: Program;
+  readonly pairValues: programs.PairValues | undefined;
+}
+
 export class Trainer {
   readonly plan: RunPlan;
   readonly policy: LoadedModel;
@@ -87,7 +94,7 @@ export class Trainer {
   readonly #evalMetrics: StepMetrics;
   readonly #optimizer: AdamW;
   readonly #buckets = new Map<number, Bucket>();
-  readonly #evalBuckets = new Map<number, { batch: BatchTensors; program: Program }>();
+  readonly #evalBuckets = new Map<number, EvalBucket>();
   readonly #whole: programs.WholeStep | undefined;
   readonly #programs: {
     begin: Program;
@@ -179,7 +186,10 @@ export class Trainer {
       this.#evalBatches().map((b) => this.#shape(parts.eval, b)),
     )) {
       const batch = new BatchTensors(gpu, capacity, parts.referenceHidden?.head.shape[1]);
-      this.#evalBuckets.set(tokens, { batch, program: programs.evaluationProgram(stepParts, batch) });
+      const vector = (label: string) => allocateTensor(gpu, label, [capacity.pairs], 'f32', 'batch');
+      const pairValues = objective.name === 'mipo' ? { K: vector('K'), gap: vector('gap') } : undefined;
+      const program = programs.evaluationProgram(stepParts, batch, pairValues);
+      this.#evalBuckets.set(tokens, { batch, program, pairValues });
     }
     this.#optimizer = new AdamW(gpu, policy.trained.slabs, {
       beta1: training.adam_beta1,
@@ -350,7 +360,8 @@ export class Trainer {
   /** Means over the evaluation rows, named `eval_...`. */
   async evaluate(): Promise<Record<string, number>> {
     const total: Record<string, number> = {};
-    const examples = this.#parts.eval;
+    const pairs: PairGap[] = [];
+    const { gpu, eval: examples } = this.#parts;
     for (const indices of this.#evalBatches()) {
       const rows = indices.map((i) => examples[i]);
       const bucket = this.#evalBuckets.get(bucketTokens(this.#shape(examples, indices).tokens));
@@ -366,7 +377,14 @@ export class Trainer {
       const values = await this.#evalMetrics.snapshot()();
       for (const [name, value] of Object.entries(values))
         total[name] = (total[name] ?? 0) + (value * rows.length) / examples.length;
+      if (bucket.pairValues !== undefined) {
+        const read = async (tensor: Tensor) =>
+          new Float32Array(await gpu.read(whole(tensor), 0, 4 * rows.length));
+        const [K, gap] = [await read(bucket.pairValues.K), await read(bucket.pairValues.gap)];
+        pairs.push(...rows.map((_, i) => ({ K: K[i], gap: gap[i] })));
+      }
     }
+    Object.assign(total, quintileGains(pairs));
     const named = Object.fromEntries(Object.entries(total).map(([name, value]) => [`eval_${name}`, value]));
     if ('eval_rewards/chosen' in named)
       named['eval_rewards/margins'] = named['eval_rewards/chosen'] - named['eval_rewards/rejected'];
@@ -376,6 +394,8 @@ export class Trainer {
   free(): void {
     const { gpu } = this.#parts;
     for (const { batch } of [...this.#buckets.values(), ...this.#evalBuckets.values()]) batch.free();
+    for (const { pairValues } of this.#evalBuckets.values())
+      for (const tensor of Object.values(pairValues ?? {})) freeTensor(gpu, tensor);
     for (const tensor of Object.values(this.objectiveState)) freeTensor(gpu, tensor);
     this.#whole?.free();
     this.#optimizer.free();
