@@ -19,9 +19,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   var sum = 0.0;
   for (var k = 0u; k < K; k += 16u) {
     xs[local.y * 16u + local.x] = x[row * K + k + local.x];
-    ws[local.y * 16u + local.x] = w[(group.x * 16u + local.y) * K + k + local.x];
+    // Turned on its way in, so that neighbouring invocations read neighbouring words of it.
+    ws[local.x * 16u + local.y] = w[(group.x * 16u + local.y) * K + k + local.x];
     workgroupBarrier();
-    for (var i = 0u; i < 16u; i++) { sum += xs[local.y * 16u + i] * ws[local.x * 16u + i]; }
+    for (var i = 0u; i < 16u; i++) { sum += xs[local.y * 16u + i] * ws[i * 16u + local.x]; }
     workgroupBarrier();
   }
   y[row * N + column] = sum;
