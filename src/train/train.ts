@@ -16,17 +16,12 @@ import type { Needs } from '../objectives/objective.ts';
 import { type ActiveObjective, activate } from '../objectives/registry.ts';
 import type { FileSink, Runtime } from '../runtime/runtime.ts';
 import type { TrainConfig } from './config.ts';
+import { checkFirstStep } from './first-step.ts';
 import type { Metrics, RunSummary, Sample, TrainHooks } from './hooks.ts';
 import { prepareReference } from './reference.ts';
 import { changedKeys } from './same-run.ts';
 import { optimizerFile, readState, restoreOptimizer, trainedModelFiles, trainerStateFile } from './saving.ts';
-import {
-  NonFiniteError,
-  needsLiveReference,
-  type StepReport,
-  Trainer,
-  type TrainerParts,
-} from './trainer.ts';
+import { NonFiniteError, type StepReport, Trainer, type TrainerParts } from './trainer.ts';
 
 export interface TrainOptions {
   /** true continues from the newest checkpoint in the output directory, a text from that checkpoint. */
@@ -298,21 +293,6 @@ function noteVaried(examples: readonly Example[], hooks: TrainHooks): void {
   const empty = shares.filter((s) => s === 0).length;
   if (empty === shares.length)
     hooks.note(`Warning: none of ${empty} answers has a differing token; all token weights are 1.`);
-}
-
-/** With a live reference equal to the policy the first DPO step must give ln 2 and rewards of 0; anything else is a mistake. */
-function checkFirstStep(parts: TrainerParts, metrics: Metrics): void {
-  const { objective, config } = parts;
-  if (objective.name !== 'dpo' || !needsLiveReference(parts) || config.reference.model !== undefined) return;
-  const exact =
-    Math.abs(metrics.loss - Math.LN2) < 1e-4 &&
-    metrics['rewards/chosen'] === 0 &&
-    metrics['rewards/rejected'] === 0;
-  if (exact) return;
-  throw new RunError(
-    `Before training, policy and reference are the same model, so the loss must be ln 2 = 0.6931 and rewards 0; ` +
-      `found loss ${metrics.loss} and rewards ${metrics['rewards/chosen']}, ${metrics['rewards/rejected']}. Please report this with "prefgrad doctor --json".`,
-  );
 }
 
 interface FoundCheckpoint {

@@ -1,0 +1,58 @@
+/** Where policy and reference are the same model, DPO's first loss is ln 2 and its rewards are 0; anything else stops the run. */
+import { describe, expect, it } from 'vitest';
+import { RunError } from '../../src/errors.ts';
+import { activate } from '../../src/objectives/registry.ts';
+import { trainConfigFrom } from '../../src/train/config.ts';
+import { checkFirstStep } from '../../src/train/first-step.ts';
+import { testGpu } from '../support/gpu.ts';
+import { openTrainer, randomPairs, runSteps } from '../support/trainer.ts';
+
+function partsOf(reference: Record<string, unknown>, name = 'dpo') {
+  const config = trainConfigFrom({
+    model: { path: 'm' },
+    objective: name,
+    reference,
+    data: { train: 'd.jsonl' },
+    output_dir: 'out',
+  });
+  return { config, objective: activate(config.objective) };
+}
+
+const metrics = (loss: number, chosen = 0, rejected = 0) => ({
+  loss,
+  'rewards/chosen': chosen,
+  'rewards/rejected': rejected,
+});
+const live = partsOf({ mode: 'in_step' });
+
+describe('the first step', () => {
+  it('of a real run passes', async () => {
+    const trainer = await openTrainer(await testGpu(), {
+      objective: { name: 'dpo' },
+      train: randomPairs(4, 2, 3, 9),
+      mode: 'in_step',
+      training: { max_steps: 1 },
+    });
+    const [first] = await runSteps(trainer, 1);
+    trainer.free();
+    expect(first['rewards/chosen']).toBe(0);
+    checkFirstStep(live, first);
+  });
+
+  it.each([
+    ['a loss that is off by more than 1e-4', metrics(Math.LN2 + 2e-4)],
+    ['a chosen reward that is not exactly 0', metrics(Math.LN2, 1e-9)],
+    ['a rejected reward that is not exactly 0', metrics(Math.LN2, 0, -1e-9)],
+    ['a loss that is no number', metrics(Number.NaN)],
+  ])('stops at %s, with what was expected', (_, wrong) => {
+    expect(() => checkFirstStep(live, wrong)).toThrow(RunError);
+    expect(() => checkFirstStep(live, wrong)).toThrow(/must be ln 2 = 0\.6931 and rewards 0/);
+  });
+
+  it('is not checked where the reference is another model, precomputed, or the method another one', () => {
+    const wrong = metrics(3, 1, 2);
+    checkFirstStep(partsOf({ mode: 'in_step', model: 'other' }), wrong);
+    checkFirstStep(partsOf({ mode: 'precompute' }), wrong);
+    checkFirstStep(partsOf({ mode: 'in_step' }, 'ipo'), wrong);
+  });
+});
