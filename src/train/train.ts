@@ -95,8 +95,16 @@ async function runOn(
   const data = await loadData(gpu, config, objective, tokenizer, policy, hooks);
   const reference = await prepareReference(gpu, config, objective, policy, data, hooks.note);
   const parts: TrainerParts = { gpu, config, objective, policy, ...reference, ...data };
+  /** The run's log, while it is open. */
+  let log: RunLog | undefined;
   try {
-    return await runWith(parts, tokenizer, hooks, options, started);
+    return await runWith(parts, tokenizer, hooks, options, started, (opened) => {
+      log = opened;
+    });
+  } catch (error) {
+    // What was written stays; a log that cannot be closed any more is not what the user must hear of.
+    await log?.close().catch(() => {});
+    throw error;
   } finally {
     await reference.referenceHidden?.train.close();
     await reference.referenceHidden?.eval?.close();
@@ -109,6 +117,7 @@ async function runWith(
   hooks: TrainHooks,
   options: TrainOptions,
   started: number,
+  onLog: (log: RunLog) => void,
 ): Promise<RunSummary> {
   const { gpu, config, policy } = parts;
   const { files } = gpu.runtime;
@@ -116,6 +125,7 @@ async function runWith(
 
   const checkpoint = await findCheckpoint(gpu, config, options.resume);
   const log = await openLog(gpu, config, trainer, checkpoint);
+  onLog(log);
   hooks.note(
     `${parts.train.length} rows, ${trainer.totalSteps} steps, ${trainer.bucketCount} shape buckets, ${(100 * trainer.emptyShare).toFixed(1)}% of token slots empty.`,
   );
