@@ -8,3 +8,9 @@
 /// The derivative of `capped`, written with its value: 1 - (capped / cap)^2.
 @if(SOFTCAP) fn capped_slope(value: f32) -> f32 { return 1.0 - (value / CAP) * (value / CAP); }
 @else fn capped_slope(value: f32) -> f32 { return 1.0; }
+
+@if(SOFTCAP) fn capped4(z: vec4f) -> vec4f { return CAP * tanh(z / CAP); }
+@else fn capped4(z: vec4f) -> vec4f { return z; }
+
+@if(SOFTCAP) fn capped_slope4(value: vec4f) -> vec4f { return 1.0 - (value / CAP) * (value / CAP); }
+@else fn capped_slope4(value: vec4f) -> vec4f { return vec4f(1.0); }

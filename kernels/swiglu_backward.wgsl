@@ -1,22 +1,25 @@
 // swiglu_backward: dgate = dy up (s + g s (1 - s)),   dup = dy g s,   s = sigmoid(g), element by element
 //
 //   gate, up, dy, dgate, dup: equal length, f32; dgate and dup are overwritten.
-//   One invocation per element; limited by bandwidth.
+//   One invocation per four elements (VEC4) or per element, as in swiglu_forward; limited by bandwidth.
 import package::grid::invocation_index;
 import constants::WORKGROUP;
 
-@group(0) @binding(0) var<storage, read> gate: array<f32>;
-@group(0) @binding(1) var<storage, read> up: array<f32>;
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dgate: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dup: array<f32>;
+@if(VEC4) alias Elements = vec4f;
+@else alias Elements = f32;
+
+@group(0) @binding(0) var<storage, read> gate: array<Elements>;
+@group(0) @binding(1) var<storage, read> up: array<Elements>;
+@group(0) @binding(2) var<storage, read> dy: array<Elements>;
+@group(0) @binding(3) var<storage, read_write> dgate: array<Elements>;
+@group(0) @binding(4) var<storage, read_write> dup: array<Elements>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
   let i = invocation_index(id, workgroups, WORKGROUP);
   if (i >= arrayLength(&dy)) { return; }
   let g = gate[i];
-  let s = 1.0 / (1.0 + exp(min(-g, 80.0)));
+  let s = 1.0 / (1.0 + exp(min(-g, Elements(80.0))));
   dgate[i] = dy[i] * up[i] * s * (1.0 + g * (1.0 - s));
   dup[i] = dy[i] * g * s;
 }

@@ -47,6 +47,8 @@ export class Gpu {
   readonly driver: string;
   /** True on software adapters (lavapipe, SwiftShader): barriers are dear there, and there is no device memory. */
   readonly isCpu: boolean;
+  /** Lanes that every subgroup has at least; 0 where kernels may not use subgroups. */
+  readonly subgroupLanes: number;
   #failure: Error | undefined;
   /** Bytes streamed since the queue was last waited for. */
   #streamed = 0;
@@ -71,6 +73,7 @@ export class Gpu {
       [info.vendor, info.architecture, info.device].filter((s) => s !== '').join(' ') || 'unknown adapter';
     this.driver = info.description;
     this.isCpu = /llvmpipe|swiftshader|cpu|software/i.test(`${this.adapterName} ${this.driver}`);
+    this.subgroupLanes = device.features.has('subgroups') ? (info.subgroupMinSize ?? 0) : 0;
     device.addEventListener('uncapturederror', (event) => {
       this.#failure ??= describeGpuError(event.error);
     });
@@ -87,6 +90,13 @@ export class Gpu {
     const requiredFeatures = WANTED_FEATURES.filter((f) => adapter.features.has(f)) as GPUFeatureName[];
     const device = await adapter.requestDevice({ requiredFeatures, requiredLimits });
     return new Gpu(runtime, adapter, device, await runtime.kernelSources(), options);
+  }
+
+  /**
+   * Whether kernels share what 8 lanes of a subgroup loaded: on CPU adapters, where one load of 8 lanes is 8 scalar ones.
+   */
+  get sharesLanes(): boolean {
+    return this.isCpu && this.subgroupLanes >= 8;
   }
 
   has(feature: (typeof WANTED_FEATURES)[number]): boolean {

@@ -8,7 +8,7 @@
  */
 import type { GradientContext, Op } from '../autograd/op.ts';
 import { type Tensor, temporary, whole } from '../autograd/tensor.ts';
-import type { Recorder } from '../gpu/program.ts';
+import { type Dispatch, gridOf, type Recorder } from '../gpu/program.ts';
 import { gridFor, workgroupSize } from './launch.ts';
 
 /** Who sees whom; index tensors, u32. */
@@ -38,9 +38,8 @@ export const attention: Op<AttentionAttributes> = {
     const y = temporary(recorder, 'attention', q.shape);
     const lse = temporary(recorder, 'attention log-sum-exp', [q.shape[0], attributes.heads]);
     recorder.dispatch({
-      ...variant('attention_forward', recorder, attributes),
+      ...variant('attention_forward', recorder, q.shape[0], attributes.heads, attributes),
       bindings: [q, k, v, attributes.layout.sight, y, lse].map(whole),
-      grid: gridFor(recorder, q.shape[0] * attributes.heads),
     });
     return { outputs: [y], saved: [lse] };
   },
@@ -62,21 +61,19 @@ export const attention: Op<AttentionAttributes> = {
     });
     if (needs(0)) {
       const { tensor, accumulate } = target(0);
-      const query = variant('attention_backward_query', recorder, attributes);
+      const query = variant('attention_backward_query', recorder, tokens, attributes.heads, attributes);
       recorder.dispatch({
         ...query,
         conditions: { ...query.conditions, ACCUMULATE: accumulate },
         bindings: [q, k, v, attributes.layout.sight, dy, stats, tensor].map(whole),
-        grid: gridFor(recorder, tokens * attributes.heads),
       });
     }
     if (needs(1) || needs(2)) {
       const dk = temporary(recorder, 'd k', k.shape);
       const dv = temporary(recorder, 'd v', v.shape);
       recorder.dispatch({
-        ...variant('attention_backward_key_value', recorder, attributes),
+        ...variant('attention_backward_key_value', recorder, tokens, attributes.kvHeads, attributes),
         bindings: [q, k, v, attributes.layout.seen, dy, stats, dk, dv].map(whole),
-        grid: gridFor(recorder, tokens * attributes.kvHeads),
       });
       pass(1, dk);
       pass(2, dv);
@@ -122,26 +119,33 @@ export function rolled(recorder: Recorder, headDim: number): boolean {
   return recorder.gpu.isCpu && headDim > 16;
 }
 
+/** Lanes share keys where subgroups allow it, one subgroup to a workgroup; elsewhere each invocation loads its own. */
 function variant(
   kernel: string,
   recorder: Recorder,
-  { heads, kvHeads, headDim, window, softcap }: AttentionAttributes,
-) {
+  tokens: number,
+  heads: number,
+  attributes: AttentionAttributes,
+): Omit<Dispatch, 'bindings'> {
+  const { window, softcap, headDim } = attributes;
+  const { sharesLanes, subgroupLanes } = recorder.gpu;
+  const workgroup = sharesLanes ? subgroupLanes : workgroupSize(recorder);
   return {
     label: kernel,
-    kernel,
+    kernel: sharesLanes ? `${kernel}_lanes` : kernel,
     conditions: {
       WINDOWED: window !== undefined,
       SOFTCAP: softcap !== undefined,
       ROLLED: rolled(recorder, headDim),
     },
-    constants: { HEAD4: headDim / 4, WORKGROUP: workgroupSize(recorder) },
+    constants: { HEAD4: headDim / 4, WORKGROUP: workgroup },
     overrides: {
-      HEADS: heads,
-      KV_HEADS: kvHeads,
+      HEADS: attributes.heads,
+      KV_HEADS: attributes.kvHeads,
       SCALE: 1 / Math.sqrt(headDim),
       ...(window === undefined ? {} : { WINDOW: window }),
       ...(softcap === undefined ? {} : { CAP: softcap }),
     },
+    grid: sharesLanes ? gridOf(Math.ceil(tokens / workgroup) * heads) : gridFor(recorder, tokens * heads),
   };
 }

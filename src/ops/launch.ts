@@ -1,9 +1,9 @@
 /** What every launcher repeats: the workgroup size of the adapter and a grid with one invocation per element. */
 import { gridOf, type Recorder } from '../gpu/program.ts';
 
-/** Small on CPU adapters, where one workgroup runs on one core and eight lanes are one vector. */
+/** A CPU adapter spends about 0.1 us on each workgroup, whatever it does: larger ones, then, as long as all cores get some. */
 export function workgroupSize(recorder: Recorder): number {
-  return recorder.gpu.isCpu ? 8 : 64;
+  return recorder.gpu.isCpu ? 128 : 64;
 }
 
 /** Workgroups enough for `invocations`. */

@@ -5,9 +5,10 @@
  * ranges of output columns.
  */
 import type { Op } from '../autograd/op.ts';
-import { rowLength, type Tensor, temporary, whole } from '../autograd/tensor.ts';
+import { rowLength, type Shard, type Tensor, temporary, whole } from '../autograd/tensor.ts';
 import type { Slice } from '../gpu/memory.ts';
 import { gridOf, type Recorder } from '../gpu/program.ts';
+import { bitsOf, constantsOnGpu } from './constants.ts';
 import { workgroupSize } from './launch.ts';
 
 export interface LinearAttributes {
@@ -40,65 +41,134 @@ export function launchLinear(
   product: Product,
   residual?: Slice,
 ): void {
-  const { rows, weight, scale, accumulate } = product;
-  const [columns, inner] = [weight.shape[0], rowLength(weight.shape)];
+  const { rows, weight, accumulate } = product;
+  const inner = rowLength(weight.shape);
   const tile = {
     ...(inner % 4 === 0 ? { ROWS: 4, COLUMNS: 8 } : RAGGED),
     WORKGROUP: workgroupSize(recorder),
   };
   for (const shard of weight.shards) {
+    const shape = { rows, columns: shard.rows };
+    const epilogue = { RESIDUAL: residual !== undefined, ACCUMULATE: accumulate };
+    const bindings = [x, shard, y, ...(residual === undefined ? [] : [residual])];
+    if (sharesLanes(recorder, product, shard, shape)) {
+      launchLanes(recorder, 'FORWARD', product, shard, shape, epilogue, bindings);
+      continue;
+    }
     recorder.dispatch({
       label: 'linear_forward',
       kernel: 'linear_forward',
-      conditions: { ...layout(weight, inner), RESIDUAL: residual !== undefined, ACCUMULATE: accumulate },
+      conditions: { ...layout(weight), ...epilogue },
       constants: tile,
-      overrides: { N: shard.rows, K: inner, N_STRIDE: columns, N_OFFSET: shard.rowStart, ALPHA: scale },
-      bindings: [x, shard, y, ...(residual === undefined ? [] : [residual])],
-      grid: blocks(rows, tile.ROWS, shard.rows, tile.COLUMNS, tile.WORKGROUP),
+      overrides: sizes(product, shard),
+      bindings,
+      grid: blocks(shape, tile.ROWS, tile.COLUMNS, tile.WORKGROUP),
     });
   }
 }
 
 /** dx (+)= scale · dy w. */
 export function launchLinearBackwardInput(recorder: Recorder, dy: Slice, dx: Slice, product: Product): void {
-  const { rows, weight, scale } = product;
-  const [columns, inner] = [weight.shape[0], rowLength(weight.shape)];
+  const { rows, weight } = product;
+  const inner = rowLength(weight.shape);
   const tile = {
     ...(inner % 4 === 0 ? { ROWS: 4, COLUMNS4: 2 } : RAGGED4),
     WORKGROUP: workgroupSize(recorder),
   };
   weight.shards.forEach((shard, i) => {
+    const shape = { rows, columns: inner };
+    const epilogue = { ACCUMULATE: product.accumulate || i > 0 };
+    if (sharesLanes(recorder, product, shard, shape)) {
+      launchLanes(recorder, 'INPUT', product, shard, shape, epilogue, [dy, shard, dx]);
+      return;
+    }
     recorder.dispatch({
       label: 'linear_backward_input',
       kernel: 'linear_backward_input',
-      conditions: { ...layout(weight, inner), ACCUMULATE: product.accumulate || i > 0 },
+      conditions: { ...layout(weight), ...epilogue },
       constants: tile,
-      overrides: { N: shard.rows, K: inner, N_STRIDE: columns, N_OFFSET: shard.rowStart, ALPHA: scale },
+      overrides: sizes(product, shard),
       bindings: [dy, shard, dx],
-      grid: blocks(rows, tile.ROWS, inner, 4 * tile.COLUMNS4, tile.WORKGROUP),
+      grid: blocks(shape, tile.ROWS, 4 * tile.COLUMNS4, tile.WORKGROUP),
     });
   });
 }
 
 /** dw (+)= scale · dyᵀ x; `product.weight` is dw. */
 export function launchLinearBackwardWeight(recorder: Recorder, dy: Slice, x: Slice, product: Product): void {
-  const { weight, scale, accumulate } = product;
-  const [columns, inner] = [weight.shape[0], rowLength(weight.shape)];
+  const { weight, accumulate } = product;
+  const inner = rowLength(weight.shape);
   const tile = {
     ...(inner % 4 === 0 ? { ROWS: 4, COLUMNS4: 2 } : RAGGED4),
     WORKGROUP: workgroupSize(recorder),
   };
   for (const shard of weight.shards) {
+    const shape = { rows: shard.rows, columns: inner };
+    if (sharesLanes(recorder, product, shard, shape)) {
+      launchLanes(recorder, 'WEIGHT', product, shard, shape, { ACCUMULATE: accumulate }, [dy, x, shard]);
+      continue;
+    }
     recorder.dispatch({
       label: 'linear_backward_weight',
       kernel: 'linear_backward_weight',
       conditions: { VEC4: inner % 4 === 0, ACCUMULATE: accumulate },
       constants: tile,
-      overrides: { N: shard.rows, K: inner, N_STRIDE: columns, N_OFFSET: shard.rowStart, ALPHA: scale },
+      overrides: sizes(product, shard),
       bindings: [dy, x, shard],
-      grid: blocks(shard.rows, tile.ROWS, inner, 4 * tile.COLUMNS4, tile.WORKGROUP),
+      grid: blocks(shape, tile.ROWS, 4 * tile.COLUMNS4, tile.WORKGROUP),
     });
   }
+}
+
+/** Rows and columns of what a dispatch makes. */
+interface OutputShape {
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** Rows that the lanes of one subgroup make together: below them most lanes of linear_lanes would idle. */
+const FEW_ROWS = 16;
+
+/** Whether linear_lanes.wgsl takes this product: on CPU adapters with subgroups, in sizes that are whole vec4. */
+function sharesLanes(recorder: Recorder, { weight }: Product, shard: Shard, { rows }: OutputShape): boolean {
+  const whole4 = [weight.shape[0], rowLength(weight.shape), shard.rowStart, shard.rows].every(
+    (n) => n % 4 === 0,
+  );
+  return recorder.gpu.sharesLanes && whole4 && rows >= FEW_ROWS;
+}
+
+/** Columns that a lane of linear_lanes makes. */
+const LANE_COLUMNS = 32;
+
+function launchLanes(
+  recorder: Recorder,
+  orientation: 'FORWARD' | 'INPUT' | 'WEIGHT',
+  product: Product,
+  shard: Shard,
+  shape: OutputShape,
+  epilogue: Record<string, boolean>,
+  [own, shared, out, ...residual]: readonly Slice[],
+): void {
+  const { VEC4: _, ...weightLayout } = layout(product.weight);
+  const workgroup = recorder.gpu.subgroupLanes;
+  const { N, K, N_STRIDE, N_OFFSET, ALPHA } = sizes(product, shard);
+  const onGpu = constantsOnGpu(recorder.gpu, Uint32Array.of(N, K, N_STRIDE, N_OFFSET, bitsOf(ALPHA)));
+  recorder.dispatch({
+    label: `linear_lanes ${orientation.toLowerCase()}`,
+    kernel: 'linear_lanes',
+    conditions: {
+      FORWARD: false,
+      INPUT: false,
+      WEIGHT: false,
+      [orientation]: true,
+      ...weightLayout,
+      RESIDUAL: false,
+      ...epilogue,
+    },
+    constants: { WORKGROUP: workgroup },
+    bindings: [own, shared, out, onGpu, ...residual],
+    grid: gridOf(Math.ceil(shape.rows / (4 * workgroup)) * Math.ceil(shape.columns / LANE_COLUMNS)),
+  });
 }
 
 /** Inputs: x [T, K], w [N, K], and optionally residual [T, N]. */
@@ -157,18 +227,27 @@ export const linear: Op<LinearAttributes> = {
   },
 };
 
-function layout(weight: Tensor, inner: number): Record<string, boolean> {
+function layout(weight: Tensor): Record<string, boolean> {
   return {
-    VEC4: inner % 4 === 0,
+    VEC4: rowLength(weight.shape) % 4 === 0,
     W_HALF: weight.dtype === 'f16' || weight.dtype === 'bf16',
     W_BF16: weight.dtype === 'bf16',
   };
 }
 
+function sizes({ weight, scale }: Product, shard: Shard): Record<string, number> {
+  return {
+    N: shard.rows,
+    K: rowLength(weight.shape),
+    N_STRIDE: weight.shape[0],
+    N_OFFSET: shard.rowStart,
+    ALPHA: scale,
+  };
+}
+
 function blocks(
-  rows: number,
+  { rows, columns }: OutputShape,
   rowTile: number,
-  columns: number,
   columnTile: number,
   workgroup: number,
 ): readonly [number, number] {

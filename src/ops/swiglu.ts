@@ -1,6 +1,7 @@
 /** swiglu: y = silu(gate) · up, element by element. */
 import type { Op } from '../autograd/op.ts';
 import { elementCount, temporary, whole } from '../autograd/tensor.ts';
+import type { Dispatch, Recorder } from '../gpu/program.ts';
 import { gridFor, workgroupSize } from './launch.ts';
 
 export const swiglu: Op<Readonly<Record<string, never>>> = {
@@ -9,11 +10,8 @@ export const swiglu: Op<Readonly<Record<string, never>>> = {
   launch(recorder, [gate, up]) {
     const y = temporary(recorder, 'swiglu', gate.shape);
     recorder.dispatch({
-      label: 'swiglu_forward',
-      kernel: 'swiglu_forward',
-      constants: { WORKGROUP: workgroupSize(recorder) },
+      ...elementwise(recorder, 'swiglu_forward', elementCount(gate.shape)),
       bindings: [gate, up, y].map(whole),
-      grid: gridFor(recorder, elementCount(gate.shape)),
     });
     return { outputs: [y] };
   },
@@ -24,11 +22,8 @@ export const swiglu: Op<Readonly<Record<string, never>>> = {
     const dGate = temporary(recorder, 'd gate', gate.shape);
     const dUp = temporary(recorder, 'd up', up.shape);
     recorder.dispatch({
-      label: 'swiglu_backward',
-      kernel: 'swiglu_backward',
-      constants: { WORKGROUP: workgroupSize(recorder) },
+      ...elementwise(recorder, 'swiglu_backward', elementCount(gate.shape)),
       bindings: [gate, up, dy, dGate, dUp].map(whole),
-      grid: gridFor(recorder, elementCount(gate.shape)),
     });
     pass(0, dGate);
     pass(1, dUp);
@@ -38,3 +33,15 @@ export const swiglu: Op<Readonly<Record<string, never>>> = {
     return [{ shape: gate.shape, data: gate.data.map((g, i) => (g / (1 + Math.exp(-g))) * up.data[i]) }];
   },
 };
+
+/** Four elements to an invocation wherever the count allows it. */
+function elementwise(recorder: Recorder, kernel: string, count: number): Omit<Dispatch, 'bindings'> {
+  const VEC4 = count % 4 === 0;
+  return {
+    label: kernel,
+    kernel,
+    conditions: { VEC4 },
+    constants: { WORKGROUP: workgroupSize(recorder) },
+    grid: gridFor(recorder, VEC4 ? count / 4 : count),
+  };
+}

@@ -8,18 +8,11 @@
  * makes each chunk again.
  */
 import type { Op } from '../autograd/op.ts';
-import {
-  allocateTensor,
-  bytesPerElement,
-  rowLength,
-  type Tensor,
-  temporary,
-  upload,
-  whole,
-} from '../autograd/tensor.ts';
+import { bytesPerElement, rowLength, type Tensor, temporary, whole } from '../autograd/tensor.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { Slice } from '../gpu/memory.ts';
 import type { Recorder } from '../gpu/program.ts';
+import { constantsOnGpu } from './constants.ts';
 import { gridFor, workgroupSize } from './launch.ts';
 import { launchLinear, launchLinearBackwardInput, launchLinearBackwardWeight } from './linear.ts';
 
@@ -58,7 +51,7 @@ export function logitChunks(gpu: Gpu, rows: number, head: Tensor): LogitChunk[] 
           start,
           columns: Math.min(VOCABULARY_CHUNK, shard.rows - offset),
           first: start === 0,
-          startOnGpu: constantOnGpu(gpu, start),
+          startOnGpu: constantsOnGpu(gpu, Uint32Array.of(start)),
         });
       }
     }
@@ -240,18 +233,4 @@ export function logitsOf(scratch: Tensor, chunk: LogitChunk): Slice {
 
 function cap(softcap: number | undefined): Record<string, number> {
   return softcap === undefined ? {} : { CAP: softcap };
-}
-
-const constants = new WeakMap<Gpu, Map<number, Slice>>();
-
-/** A u32 on the GPU, made once per device and value. */
-function constantOnGpu(gpu: Gpu, value: number): Slice {
-  const known = constants.get(gpu) ?? new Map<number, Slice>();
-  constants.set(gpu, known);
-  const existing = known.get(value);
-  if (existing !== undefined) return existing;
-  const tensor = allocateTensor(gpu, `constant ${value}`, [1], 'u32', 'state');
-  upload(gpu, tensor, new Uint32Array([value]));
-  known.set(value, whole(tensor));
-  return whole(tensor);
 }
