@@ -9,7 +9,8 @@ import { loadModel } from '../../src/models/load.ts';
 import { activate } from '../../src/objectives/registry.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import { type TrainConfigInput, trainConfigFrom } from '../../src/train/config.ts';
-import { needsLiveReference, needsReferenceLogps, Trainer } from '../../src/train/trainer.ts';
+import { prepareReference } from '../../src/train/reference.ts';
+import { Trainer } from '../../src/train/trainer.ts';
 import { type LlamaSize, writeRandomLlama } from '../../test/support/random-llama.ts';
 
 export interface StepSetup {
@@ -66,15 +67,13 @@ export class StepBench {
         warmup_ratio: 0,
         ...setup.training,
       },
-      output_dir: 'unused',
+      output_dir: mkdtempSync(join(tmpdir(), 'prefgrad-bench-')),
     });
     const objective = activate(config.objective);
     const dtype = config.model.dtype;
     const policy = await loadModel(gpu, this.#model, { train: 'full', dtype, positions: longest });
-    const isNeeded = needsLiveReference({ objective, config }) || needsReferenceLogps({ objective, config });
-    const loaded = isNeeded
-      ? await loadModel(gpu, this.#model, { train: 'none', dtype, positions: longest })
-      : undefined;
+    const data = { train: setup.pairs, eval: [] };
+    const prepared = await prepareReference(gpu, config, objective, policy, data, () => {});
     const trainer = await Trainer.open(
       {
         gpu,
@@ -82,13 +81,11 @@ export class StepBench {
         config: { ...config, training: { ...config.training, max_steps: 64 } },
         objective,
         policy,
-        reference: loaded && { loaded, adapter: false },
-        train: setup.pairs,
-        eval: [],
+        ...prepared,
+        ...data,
       },
       () => {},
     );
-    if (loaded !== undefined && !needsLiveReference({ objective, config })) loaded.free();
     await trainer.warmUp();
     await trainer.runStep();
     const first = await trainer.flush();
@@ -102,7 +99,7 @@ export class StepBench {
       free() {
         trainer.free();
         policy.free();
-        loaded?.free();
+        prepared.reference?.loaded.free();
       },
     };
   }
