@@ -8,7 +8,7 @@
 //   host, since 1 - 0.999 in f32 is off by 5e-5 of itself
 //   COPY: also writes the 16-bit copy that products use, two values to a u32 (COPY_BF16, else f16).
 //
-// One invocation per pair of elements; limited by bandwidth.
+// One invocation per four elements; limited by bandwidth.
 import package::grid::invocation_index;
 import package::half::narrow_bf16;
 import constants::WORKGROUP;
@@ -16,13 +16,13 @@ import constants::WORKGROUP;
 // 1, or 0 for slabs that weight decay leaves alone (norms).
 override DECAYS: f32;
 
-@group(0) @binding(0) var<storage, read_write> w: array<vec2f>;
-@group(0) @binding(1) var<storage, read> gradient: array<vec2f>;
-@group(0) @binding(2) var<storage, read_write> m: array<vec2f>;
-@group(0) @binding(3) var<storage, read_write> v: array<vec2f>;
+@group(0) @binding(0) var<storage, read_write> w: array<vec4f>;
+@group(0) @binding(1) var<storage, read> gradient: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> m: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> v: array<vec4f>;
 @group(0) @binding(4) var<storage, read> norm: array<f32>;
 @group(0) @binding(5) var<storage, read> settings: array<f32>;
-@if(COPY) @group(0) @binding(6) var<storage, read_write> copy: array<u32>;
+@if(COPY) @group(0) @binding(6) var<storage, read_write> copy: array<vec2u>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
@@ -39,6 +39,6 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
   m[i] = first;
   v[i] = second;
   w[i] = updated;
-  @if(COPY && COPY_BF16) copy[i] = narrow_bf16(updated);
-  @if(COPY && !COPY_BF16) copy[i] = pack2x16float(updated);
+  @if(COPY && COPY_BF16) copy[i] = vec2u(narrow_bf16(updated.xy), narrow_bf16(updated.zw));
+  @if(COPY && !COPY_BF16) copy[i] = vec2u(pack2x16float(updated.xy), pack2x16float(updated.zw));
 }

@@ -1,14 +1,17 @@
-// fill: x[i] = VALUE for every element of the binding, f32. One invocation per element.
+// fill: x[i] = VALUE for every element of the binding, f32. One invocation per four elements (VEC4) or per element.
 import package::grid::invocation_index;
 import constants::WORKGROUP;
 
 override VALUE: f32;
 
-@group(0) @binding(0) var<storage, read_write> x: array<f32>;
+@if(VEC4) alias Elements = vec4f;
+@else alias Elements = f32;
+
+@group(0) @binding(0) var<storage, read_write> x: array<Elements>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
   let i = invocation_index(id, workgroups, WORKGROUP);
   if (i >= arrayLength(&x)) { return; }
-  x[i] = VALUE;
+  x[i] = Elements(VALUE);
 }

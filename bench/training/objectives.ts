@@ -23,7 +23,7 @@ const GOALS: readonly {
   { name: CACHED, peer: 'dpo', most: (headShare) => 1 + 0.6 * headShare },
 ];
 
-const ROUNDS = { quick: { all: 3, goals: 3 }, full: { all: 20, goals: 100 } } as const;
+const ROUNDS = { quick: { all: 3, goals: 3 }, full: { all: 20, goals: 200 } } as const;
 
 export async function benchObjectives(runtime: Runtime, quick: boolean) {
   const probe = await StepBench.open(runtime, CPU_MODEL);

@@ -5,13 +5,16 @@ import { gridFor, workgroupSize } from './launch.ts';
 
 /** Sets every element of an f32 tensor. */
 export function recordFill(recorder: Recorder, tensor: Tensor, value: number): void {
+  const count = elementCount(tensor.shape);
+  const VEC4 = count % 4 === 0;
   recorder.dispatch({
     label: 'fill',
     kernel: 'fill',
+    conditions: { VEC4 },
     constants: { WORKGROUP: workgroupSize(recorder) },
     overrides: { VALUE: value },
     bindings: [whole(tensor)],
-    grid: gridFor(recorder, elementCount(tensor.shape)),
+    grid: gridFor(recorder, VEC4 ? count / 4 : count),
   });
 }
 

@@ -74,7 +74,7 @@ export class AdamW {
         constants,
         overrides: { DECAYS: slab.weightDecay ? 1 : 0 },
         bindings: [...tensors, ...(slab.copy === undefined ? [] : [slab.copy])].map(whole),
-        grid: gridFor(recorder, slab.length / 2),
+        grid: gridFor(recorder, slab.length / 4),
       });
     }
   }
