@@ -1,28 +1,40 @@
 /** npm run bench -- kernels|peers|train|objectives [--quick] [--out FILE.json]. */
 import { Command, Option } from 'commander';
 import { detectRuntime } from '../src/runtime/index.ts';
-import { benchKernels } from './kernels/run.ts';
-import { benchPeers } from './peers/run.ts';
-import { publish } from './report.ts';
-import { benchObjectives } from './training/objectives.ts';
-import { benchTraining } from './training/run.ts';
+import type { Runtime } from '../src/runtime/runtime.ts';
+import { publish, type Report } from './report.ts';
 
-const BENCHES = {
-  kernels: ["each kernel, checked, then against this adapter's copy or best product", benchKernels],
-  peers: ['products and log-probs beside jax-js, TensorFlow.js and gpu.js', benchPeers],
-  train: ['a whole step: methods, techniques, cost by size, and where the time goes', benchTraining],
-  objectives: ["every method's step against dpo's", benchObjectives],
-} as const;
+type Bench = (runtime: Runtime, quick: boolean) => Promise<Report>;
+
+/** Each is loaded when it is asked for: the peers are not installed everywhere. */
+const BENCHES: Readonly<Record<string, readonly [string, () => Promise<Bench>]>> = {
+  kernels: [
+    "each kernel, checked, then against this adapter's copy or best product",
+    async () => (await import('./kernels/run.ts')).benchKernels,
+  ],
+  peers: [
+    'products and log-probs beside jax-js, TensorFlow.js and gpu.js',
+    async () => (await import('./peers/run.ts')).benchPeers,
+  ],
+  train: [
+    'a whole step: methods, techniques, cost by size, and where the time goes',
+    async () => (await import('./training/run.ts')).benchTraining,
+  ],
+  objectives: [
+    "every method's step against dpo's",
+    async () => (await import('./training/objectives.ts')).benchObjectives,
+  ],
+};
 
 const program = new Command('bench').description('Measures this machine. Close everything else first.');
-for (const [name, [summary, bench]] of Object.entries(BENCHES)) {
+for (const [name, [summary, load]] of Object.entries(BENCHES)) {
   program
     .command(name)
     .description(summary)
     .option('--quick', 'fewer shapes and rounds', false)
     .addOption(new Option('--out <FILE.json>', 'write the rows there, too'))
     .action(async ({ quick, out }: { quick: boolean; out?: string }) =>
-      publish(await bench(await detectRuntime(), quick), out),
+      publish(await (await load())(await detectRuntime(), quick), out),
     );
 }
 await program.parseAsync();

@@ -10,6 +10,7 @@ import { activate } from '../../src/objectives/registry.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import { type TrainConfigInput, trainConfigFrom } from '../../src/train/config.ts';
 import { prepareReference } from '../../src/train/reference.ts';
+import { policyOptions } from '../../src/train/train.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 import { type LlamaSize, writeRandomLlama } from '../../test/support/random-llama.ts';
 
@@ -18,6 +19,7 @@ export interface StepSetup {
   readonly pairs: readonly PairExample[];
   readonly reference?: TrainConfigInput['reference'];
   readonly training?: TrainConfigInput['training'];
+  readonly lora?: TrainConfigInput['lora'];
 }
 
 export interface OpenTrainer {
@@ -56,6 +58,7 @@ export class StepBench {
       model: { path: this.#model },
       objective: setup.objective,
       reference: setup.reference,
+      lora: setup.lora,
       data: { train: 'rows', max_length: longest },
       training: {
         learning_rate: 1e-6,
@@ -70,8 +73,7 @@ export class StepBench {
       output_dir: mkdtempSync(join(tmpdir(), 'prefgrad-bench-')),
     });
     const objective = activate(config.objective);
-    const dtype = config.model.dtype;
-    const policy = await loadModel(gpu, this.#model, { train: 'full', dtype, positions: longest });
+    const policy = await loadModel(gpu, this.#model, policyOptions(config));
     const data = { train: setup.pairs, eval: [] };
     const prepared = await prepareReference(gpu, config, objective, policy, data, () => {});
     const trainer = await Trainer.open(
@@ -99,7 +101,7 @@ export class StepBench {
       free() {
         trainer.free();
         policy.free();
-        prepared.reference?.loaded.free();
+        if (prepared.reference?.loaded !== policy) prepared.reference?.loaded.free();
       },
     };
   }

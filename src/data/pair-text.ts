@@ -20,10 +20,10 @@ export interface PairLimits {
   readonly diff: DifferenceMethod;
 }
 
-/** A pair as tokens, and how many tokens of each answer the model has no positions for. */
+/** A pair as tokens, and those at the end of each answer that the model has no positions for. */
 export interface TokenizedPair {
   readonly example: PairExample;
-  readonly lost: { readonly chosen: number; readonly rejected: number };
+  readonly cut: { readonly chosen: readonly number[]; readonly rejected: readonly number[] };
 }
 
 /**
@@ -54,6 +54,6 @@ export function tokenizePair(
     );
   };
   const [full, example] = [read(), read(maxPositions)];
-  const lost = (side: 'chosen' | 'rejected') => full[side].ids.length - example[side].ids.length;
-  return { example, lost: { chosen: lost('chosen'), rejected: lost('rejected') } };
+  const cut = (side: 'chosen' | 'rejected') => [...full[side].ids.slice(example[side].ids.length)];
+  return { example, cut: { chosen: cut('chosen'), rejected: cut('rejected') } };
 }

@@ -49,6 +49,13 @@ export class Gpu {
   readonly isCpu: boolean;
   /** Lanes that every subgroup has at least; 0 where kernels may not use subgroups. */
   readonly subgroupLanes: number;
+  /**
+   * Variants that were chosen for this adapter by measurement, by what asks for them; what is not here takes its default.
+   * 'linear' decides for all products at once, 'attention' for attention.
+   */
+  readonly choices = new Map<string, string>();
+  /** Whether f16 x f16 + f32 matrices of 16 x 16 may be multiplied by subgroups of 32. */
+  readonly hasSubgroupMatrices: boolean;
   #failure: Error | undefined;
   /** Bytes streamed since the queue was last waited for. */
   #streamed = 0;
@@ -74,6 +81,15 @@ export class Gpu {
     this.driver = info.description;
     this.isCpu = /llvmpipe|swiftshader|cpu|software/i.test(`${this.adapterName} ${this.driver}`);
     this.subgroupLanes = device.features.has('subgroups') ? (info.subgroupMinSize ?? 0) : 0;
+    this.hasSubgroupMatrices =
+      device.features.has('chromium-experimental-subgroup-matrix' as GPUFeatureName) &&
+      device.features.has('shader-f16') &&
+      info.subgroupMinSize === 32 &&
+      info.subgroupMaxSize === 32 &&
+      matrixConfigsOf(info).some(
+        ({ componentType, resultComponentType, M, N, K }) =>
+          componentType === 'f16' && resultComponentType === 'f32' && M === 16 && N === 16 && K === 16,
+      );
     device.addEventListener('uncapturederror', (event) => {
       this.#failure ??= describeGpuError(event.error);
     });
@@ -184,4 +200,18 @@ function describeGpuError(error: GPUError): Error {
     );
   }
   return new RunError(`WebGPU: ${error.message}`);
+}
+
+/** Dawn's list of matrix shapes, which the standard types do not know yet. */
+interface SubgroupMatrixConfig {
+  readonly componentType: string;
+  readonly resultComponentType: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
+function matrixConfigsOf(info: GPUAdapterInfo): SubgroupMatrixConfig[] {
+  const { subgroupMatrixConfigs } = info as { subgroupMatrixConfigs?: Iterable<SubgroupMatrixConfig> };
+  return [...(subgroupMatrixConfigs ?? [])];
 }

@@ -1,7 +1,8 @@
 /**
  * From a kernel file and its variant to a compiled pipeline.
  *
- * Kernels are WESL (WGSL with imports and conditions) in kernels/. A variant is chosen by
+ * Kernels are WESL (WGSL with imports and conditions) in kernels/. A file NAME.raw.wgsl is appended to the linked NAME as
+ * it is: a place for built-in names that the linker does not know. A variant is chosen by
  *  - `conditions`: `@if(NAME)` branches of the source,
  *  - `constants`: values imported from `constants::`, for array lengths and tile sizes,
  *  - `overrides`: pipeline-overridable constants, for the sizes of one shape; baked sizes let compilers unroll.
@@ -81,11 +82,12 @@ export class KernelLibrary {
         `kernels/${variant.kernel}.wgsl does not link: ${locationOf(error)}${messageOf(error)}`,
       );
     });
-    const module = this.#device.createShaderModule({ label: variant.kernel, code: linked.dest });
+    const raw = this.#sources[`${variant.kernel}.raw.wgsl`] ?? '';
+    const module = this.#device.createShaderModule({ label: variant.kernel, code: linked.dest + raw });
     const info = await module.getCompilationInfo();
     const errors = info.messages.filter((m) => m.type === 'error');
     if (errors.length > 0) {
-      const lines = errors.map((m) => `${sourceOf(linked, m.offset, variant.kernel)}: ${m.message}`);
+      const lines = errors.map((m) => `${sourceOf(linked, raw, m.offset, variant.kernel)}: ${m.message}`);
       throw new RunError(`WGSL does not compile.\n${lines.join('\n')}`);
     }
     return module;
@@ -105,7 +107,9 @@ export function variantKey(variant: KernelVariant): string {
 type Linked = Awaited<ReturnType<typeof link>>;
 
 /** 'kernels/x.wgsl:12' of a character in the linked text. */
-function sourceOf(linked: Linked, offset: number, kernel: string): string {
+function sourceOf(linked: Linked, raw: string, offset: number, kernel: string): string {
+  if (offset >= linked.dest.length)
+    return `kernels/${kernel}.raw.wgsl:${raw.slice(0, offset - linked.dest.length).split('\n').length}`;
   const position = linked.sourceMap.destToSrc(offset);
   if (position === undefined) return `kernels/${kernel}.wgsl`;
   const before = position.src.text.slice(0, position.position);

@@ -128,7 +128,8 @@ function variant(
   attributes: AttentionAttributes,
 ): Omit<Dispatch, 'bindings'> {
   const { window, softcap, headDim } = attributes;
-  const { sharesLanes, subgroupLanes } = recorder.gpu;
+  const { subgroupLanes, choices } = recorder.gpu;
+  const sharesLanes = recorder.gpu.sharesLanes && choices.get('attention') !== 'plain';
   const workgroup = sharesLanes ? subgroupLanes : workgroupSize(recorder);
   return {
     label: kernel,

@@ -6,10 +6,18 @@
  */
 import type { Op } from '../autograd/op.ts';
 import { rowLength, type Shard, type Tensor, temporary, whole } from '../autograd/tensor.ts';
+import type { Gpu } from '../gpu/device.ts';
 import type { Slice } from '../gpu/memory.ts';
-import { gridOf, type Recorder } from '../gpu/program.ts';
+import { type Dispatch, gridOf, type Recorder } from '../gpu/program.ts';
 import { bitsOf, constantsOnGpu } from './constants.ts';
 import { workgroupSize } from './launch.ts';
+import {
+  askedProducts,
+  type Orientation,
+  type ProductVariant,
+  productKey,
+  variantOf,
+} from './linear-variants.ts';
 
 export interface LinearAttributes {
   /** Factor on the product (not on the residual): LoRA's alpha / r. Default 1. */
@@ -41,134 +49,174 @@ export function launchLinear(
   product: Product,
   residual?: Slice,
 ): void {
-  const { rows, weight, accumulate } = product;
-  const inner = rowLength(weight.shape);
-  const tile = {
-    ...(inner % 4 === 0 ? { ROWS: 4, COLUMNS: 8 } : RAGGED),
-    WORKGROUP: workgroupSize(recorder),
-  };
-  for (const shard of weight.shards) {
-    const shape = { rows, columns: shard.rows };
-    const epilogue = { RESIDUAL: residual !== undefined, ACCUMULATE: accumulate };
-    const bindings = [x, shard, y, ...(residual === undefined ? [] : [residual])];
-    if (sharesLanes(recorder, product, shard, shape)) {
-      launchLanes(recorder, 'FORWARD', product, shard, shape, epilogue, bindings);
-      continue;
-    }
-    recorder.dispatch({
-      label: 'linear_forward',
-      kernel: 'linear_forward',
-      conditions: { ...layout(weight), ...epilogue },
-      constants: tile,
-      overrides: sizes(product, shard),
-      bindings,
-      grid: blocks(shape, tile.ROWS, tile.COLUMNS, tile.WORKGROUP),
+  for (const shard of product.weight.shards)
+    launchProduct(recorder, 'FORWARD', product, shard, {
+      bindings: [x, shard, y],
+      residual,
+      accumulate: product.accumulate,
     });
-  }
 }
 
 /** dx (+)= scale · dy w. */
 export function launchLinearBackwardInput(recorder: Recorder, dy: Slice, dx: Slice, product: Product): void {
-  const { rows, weight } = product;
-  const inner = rowLength(weight.shape);
-  const tile = {
-    ...(inner % 4 === 0 ? { ROWS: 4, COLUMNS4: 2 } : RAGGED4),
-    WORKGROUP: workgroupSize(recorder),
-  };
-  weight.shards.forEach((shard, i) => {
-    const shape = { rows, columns: inner };
-    const epilogue = { ACCUMULATE: product.accumulate || i > 0 };
-    if (sharesLanes(recorder, product, shard, shape)) {
-      launchLanes(recorder, 'INPUT', product, shard, shape, epilogue, [dy, shard, dx]);
-      return;
-    }
-    recorder.dispatch({
-      label: 'linear_backward_input',
-      kernel: 'linear_backward_input',
-      conditions: { ...layout(weight), ...epilogue },
-      constants: tile,
-      overrides: sizes(product, shard),
+  product.weight.shards.forEach((shard, i) => {
+    launchProduct(recorder, 'INPUT', product, shard, {
       bindings: [dy, shard, dx],
-      grid: blocks(shape, tile.ROWS, 4 * tile.COLUMNS4, tile.WORKGROUP),
+      accumulate: product.accumulate || i > 0,
     });
   });
 }
 
 /** dw (+)= scale · dyᵀ x; `product.weight` is dw. */
 export function launchLinearBackwardWeight(recorder: Recorder, dy: Slice, x: Slice, product: Product): void {
-  const { weight, accumulate } = product;
-  const inner = rowLength(weight.shape);
-  const tile = {
-    ...(inner % 4 === 0 ? { ROWS: 4, COLUMNS4: 2 } : RAGGED4),
-    WORKGROUP: workgroupSize(recorder),
-  };
-  for (const shard of weight.shards) {
-    const shape = { rows: shard.rows, columns: inner };
-    if (sharesLanes(recorder, product, shard, shape)) {
-      launchLanes(recorder, 'WEIGHT', product, shard, shape, { ACCUMULATE: accumulate }, [dy, x, shard]);
-      continue;
-    }
-    recorder.dispatch({
-      label: 'linear_backward_weight',
-      kernel: 'linear_backward_weight',
-      conditions: { VEC4: inner % 4 === 0, ACCUMULATE: accumulate },
-      constants: tile,
-      overrides: sizes(product, shard),
+  for (const shard of product.weight.shards)
+    launchProduct(recorder, 'WEIGHT', product, shard, {
       bindings: [dy, x, shard],
-      grid: blocks(shape, tile.ROWS, 4 * tile.COLUMNS4, tile.WORKGROUP),
+      accumulate: product.accumulate,
     });
-  }
 }
 
-/** Rows and columns of what a dispatch makes. */
-interface OutputShape {
+interface Operands {
+  /** Own operand, other operand, result, as linear_operands.wgsl names them. */
+  readonly bindings: readonly [Slice, Slice, Slice];
+  readonly residual?: Slice;
+  readonly accumulate: boolean;
+}
+
+/** Profiles show the product, whatever kernel makes it. */
+const LABELS = {
+  FORWARD: 'linear_forward',
+  INPUT: 'linear_backward_input',
+  WEIGHT: 'linear_backward_weight',
+} as const;
+
+/** The product with one shard of the weight, by the variant that is chosen for it. */
+function launchProduct(
+  recorder: Recorder,
+  orientation: Orientation,
+  product: Product,
+  shard: Shard,
+  operands: Operands,
+): void {
+  const shape = { orientation, tokens: product.rows, weight: product.weight, shard };
+  askedProducts(recorder.gpu).set(productKey(shape), shape);
+  const variant = variantOf(recorder.gpu, shape);
+  recorder.dispatch({
+    label: LABELS[orientation],
+    ...(variant === 'plain'
+      ? plainProduct(recorder, orientation, product, shard, operands)
+      : sharedProduct(recorder, variant, orientation, product, shard, operands)),
+  });
+}
+
+/** Rows and columns of the result. */
+function resultShape(orientation: Orientation, { rows, weight }: Product, shard: Shard) {
+  const inner = rowLength(weight.shape);
+  if (orientation === 'FORWARD') return { rows, columns: shard.rows };
+  return { rows: orientation === 'INPUT' ? rows : shard.rows, columns: inner };
+}
+
+function plainProduct(
+  recorder: Recorder,
+  orientation: Orientation,
+  product: Product,
+  shard: Shard,
+  { bindings, residual, accumulate }: Operands,
+): Omit<Dispatch, 'label'> {
+  const { weight } = product;
+  const inner = rowLength(weight.shape);
+  const WORKGROUP = workgroupSize(recorder);
+  const { N, K, N_STRIDE, N_OFFSET, ALPHA } = sizesOf(product, shard);
+  const { rows, columns } = resultShape(orientation, product, shard);
+  const isForward = orientation === 'FORWARD';
+  const tile = isForward
+    ? inner % 4 === 0
+      ? { ROWS: 4, COLUMNS: 8 }
+      : RAGGED
+    : inner % 4 === 0
+      ? { ROWS: 4, COLUMNS4: 2 }
+      : RAGGED4;
+  const tileColumns = 'COLUMNS' in tile ? tile.COLUMNS : 4 * tile.COLUMNS4;
+  return {
+    kernel: LABELS[orientation],
+    conditions: {
+      VEC4: inner % 4 === 0,
+      ACCUMULATE: accumulate,
+      ...(orientation === 'WEIGHT' ? {} : dtypeOf(weight)),
+      ...(isForward ? { RESIDUAL: residual !== undefined } : {}),
+    },
+    constants: { ...tile, WORKGROUP },
+    overrides: { N, K, N_STRIDE, N_OFFSET, ALPHA },
+    bindings: residual === undefined ? bindings : [...bindings, residual],
+    grid: gridOf(Math.ceil((Math.ceil(rows / tile.ROWS) * Math.ceil(columns / tileColumns)) / WORKGROUP)),
+  };
+}
+
+/** Rows and columns of what a workgroup makes, and the kernel that makes it. */
+interface Tile {
+  readonly kernel: string;
+  readonly constants: Readonly<Record<string, number>>;
   readonly rows: number;
   readonly columns: number;
 }
 
-/** Rows that the lanes of one subgroup make together: below them most lanes of linear_lanes would idle. */
-const FEW_ROWS = 16;
-
-/** Whether linear_lanes.wgsl takes this product: on CPU adapters with subgroups, in sizes that are whole vec4. */
-function sharesLanes(recorder: Recorder, { weight }: Product, shard: Shard, { rows }: OutputShape): boolean {
-  const whole4 = [weight.shape[0], rowLength(weight.shape), shard.rowStart, shard.rows].every(
-    (n) => n % 4 === 0,
-  );
-  return recorder.gpu.sharesLanes && whole4 && rows >= FEW_ROWS;
+function tileOf(gpu: Gpu, variant: Exclude<ProductVariant, 'plain'>): Tile {
+  switch (variant) {
+    case 'lanes':
+      return {
+        kernel: 'linear_lanes',
+        constants: { WORKGROUP: gpu.subgroupLanes },
+        rows: 4 * gpu.subgroupLanes,
+        columns: 32,
+      };
+    case 'tiles':
+    case 'tiles16':
+      return { kernel: 'linear_tiles', constants: {}, rows: 64, columns: 64 };
+    case 'matrices':
+      return {
+        kernel: 'linear_matrices',
+        constants: { DEPTH: gpu.device.limits.maxComputeWorkgroupStorageSize >= 24 * 1024 ? 32 : 16 },
+        rows: 128,
+        columns: 128,
+      };
+  }
 }
 
-/** Columns that a lane of linear_lanes makes. */
-const LANE_COLUMNS = 32;
+/** Gradients are small: staged in 16 bits they would vanish, so they are scaled up for it and the result down again. */
+const GRADIENT_STAGING = 4096;
 
-function launchLanes(
+function sharedProduct(
   recorder: Recorder,
-  orientation: 'FORWARD' | 'INPUT' | 'WEIGHT',
+  variant: Exclude<ProductVariant, 'plain'>,
+  orientation: Orientation,
   product: Product,
   shard: Shard,
-  shape: OutputShape,
-  epilogue: Record<string, boolean>,
-  [own, shared, out, ...residual]: readonly Slice[],
-): void {
-  const { VEC4: _, ...weightLayout } = layout(product.weight);
-  const workgroup = recorder.gpu.subgroupLanes;
-  const { N, K, N_STRIDE, N_OFFSET, ALPHA } = sizes(product, shard);
-  const onGpu = constantsOnGpu(recorder.gpu, Uint32Array.of(N, K, N_STRIDE, N_OFFSET, bitsOf(ALPHA)));
-  recorder.dispatch({
-    label: `linear_lanes ${orientation.toLowerCase()}`,
-    kernel: 'linear_lanes',
+  { bindings, residual, accumulate }: Operands,
+): Omit<Dispatch, 'label'> {
+  const { gpu } = recorder;
+  const tile = tileOf(gpu, variant);
+  const { rows, columns } = resultShape(orientation, product, shard);
+  const { N, K, N_STRIDE, N_OFFSET, ALPHA } = sizesOf(product, shard);
+  const isStaged = variant === 'tiles16' || variant === 'matrices';
+  const staging = isStaged && orientation !== 'FORWARD' ? GRADIENT_STAGING : 1;
+  const words = [N, K, N_STRIDE, N_OFFSET, bitsOf(ALPHA / staging), bitsOf(staging)];
+  const sizes = constantsOnGpu(gpu, Uint32Array.from(words));
+  return {
+    kernel: tile.kernel,
     conditions: {
       FORWARD: false,
       INPUT: false,
       WEIGHT: false,
       [orientation]: true,
-      ...weightLayout,
-      RESIDUAL: false,
-      ...epilogue,
+      ...dtypeOf(product.weight),
+      RESIDUAL: residual !== undefined,
+      ACCUMULATE: accumulate,
+      ...(tile.kernel === 'linear_tiles' ? { STAGED_F16: isStaged } : {}),
     },
-    constants: { WORKGROUP: workgroup },
-    bindings: [own, shared, out, onGpu, ...residual],
-    grid: gridOf(Math.ceil(shape.rows / (4 * workgroup)) * Math.ceil(shape.columns / LANE_COLUMNS)),
-  });
+    constants: tile.constants,
+    bindings: [...bindings, sizes, ...(residual === undefined ? [] : [residual])],
+    grid: gridOf(Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns)),
+  };
 }
 
 /** Inputs: x [T, K], w [N, K], and optionally residual [T, N]. */
@@ -227,15 +275,11 @@ export const linear: Op<LinearAttributes> = {
   },
 };
 
-function layout(weight: Tensor): Record<string, boolean> {
-  return {
-    VEC4: rowLength(weight.shape) % 4 === 0,
-    W_HALF: weight.dtype === 'f16' || weight.dtype === 'bf16',
-    W_BF16: weight.dtype === 'bf16',
-  };
+function dtypeOf({ dtype }: Tensor): Record<string, boolean> {
+  return { W_HALF: dtype === 'f16' || dtype === 'bf16', W_BF16: dtype === 'bf16' };
 }
 
-function sizes({ weight, scale }: Product, shard: Shard): Record<string, number> {
+function sizesOf({ weight, scale }: Product, shard: Shard) {
   return {
     N: shard.rows,
     K: rowLength(weight.shape),
@@ -243,13 +287,4 @@ function sizes({ weight, scale }: Product, shard: Shard): Record<string, number>
     N_OFFSET: shard.rowStart,
     ALPHA: scale,
   };
-}
-
-function blocks(
-  { rows, columns }: OutputShape,
-  rowTile: number,
-  columnTile: number,
-  workgroup: number,
-): readonly [number, number] {
-  return gridOf(Math.ceil((Math.ceil(rows / rowTile) * Math.ceil(columns / columnTile)) / workgroup));
 }

@@ -16,6 +16,7 @@ export function browserRuntime(files = new MemoryFiles()): BrowserRuntime {
     files,
     requestAdapter,
     kernelSources: async () => ({ ...(await import('./kernel-bundle.ts')).bundledKernels }),
+    cacheDirectory: () => undefined,
     residentBytes: () => undefined,
   };
 }

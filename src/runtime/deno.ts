@@ -9,6 +9,7 @@ import { readKernels } from './kernel-folder.ts';
 import { NoAdapterError } from './no-adapter.ts';
 import { nodeFiles } from './node-files.ts';
 import type { AdapterChoice, Runtime } from './runtime.ts';
+import { userCache } from './user-cache.ts';
 import { cpuDriverFile, selectDriver } from './vulkan-drivers.ts';
 
 /** The runtime of Deno. Opens nothing before it is asked for an adapter. */
@@ -18,6 +19,7 @@ export function denoRuntime(): Runtime {
     files: nodeFiles,
     requestAdapter,
     kernelSources: async () => readKernels(fileURLToPath(new URL('../../kernels/', import.meta.url))),
+    cacheDirectory: userCache,
     residentBytes: () => process.memoryUsage.rss(),
   };
 }

@@ -15,6 +15,7 @@ import { readKernels } from './kernel-folder.ts';
 import { NoAdapterError } from './no-adapter.ts';
 import { nodeFiles } from './node-files.ts';
 import type { AdapterChoice, Runtime } from './runtime.ts';
+import { userCache } from './user-cache.ts';
 import { cpuDriverFile, selectDriver } from './vulkan-drivers.ts';
 
 /**
@@ -36,6 +37,7 @@ export function nodeRuntime(): Runtime {
     files: nodeFiles,
     requestAdapter,
     kernelSources: async () => readKernels(fileURLToPath(new URL('../../kernels/', import.meta.url))),
+    cacheDirectory: userCache,
     residentBytes: () => process.memoryUsage.rss(),
   };
 }

@@ -64,6 +64,8 @@ export interface Runtime {
   requestAdapter(choice?: AdapterChoice): Promise<GPUAdapter>;
   /** Every file of kernels/, by its name relative to that folder: 'matmul.wgsl' -> source text. */
   kernelSources(): Promise<Record<string, string>>;
+  /** Where this user's caches lie; undefined in a browser. */
+  cacheDirectory(): string | undefined;
   /** Resident bytes of this process, where the platform tells (Node, Deno), else undefined. */
   residentBytes(): number | undefined;
 }

@@ -122,6 +122,12 @@ const training = z.strictObject({
     .describe(
       'GPU memory the run may take, such as 8GiB: as few blocks are recomputed as fit; replaces gradient_checkpointing',
     ),
+  autotune: z
+    .boolean()
+    .optional()
+    .describe(
+      'measure before the first step which variant of each matrix product is fastest here; default: on a GPU',
+    ),
   lr_scheduler_type: z.enum(['cosine', 'linear', 'constant']).default('cosine').describe('after the warm-up'),
   warmup_ratio: z
     .number()

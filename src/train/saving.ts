@@ -18,6 +18,8 @@ export interface TrainerState {
   readonly metrics_offset: number;
   readonly tensorboard: { readonly file: string; readonly offset: number };
   readonly objective_state: Readonly<Record<string, number>>;
+  /** Variants of kernels that were chosen for this adapter; a resumed run keeps them. */
+  readonly kernel_choices: Readonly<Record<string, string>>;
   /** The configuration, to refuse resuming another run. */
   readonly config: unknown;
 }

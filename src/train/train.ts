@@ -18,6 +18,7 @@ import type { FileSink, Runtime } from '../runtime/runtime.ts';
 import type { TrainConfig } from './config.ts';
 import { checkFirstStep } from './first-step.ts';
 import type { Metrics, RunSummary, Sample, TrainHooks } from './hooks.ts';
+import { chooseKernels, type KernelChoices } from './kernel-choices.ts';
 import { prepareReference } from './reference.ts';
 import { changedKeys } from './same-run.ts';
 import { optimizerFile, readState, restoreOptimizer, trainedModelFiles, trainerStateFile } from './saving.ts';
@@ -121,9 +122,10 @@ async function runWith(
 ): Promise<RunSummary> {
   const { gpu, config, policy } = parts;
   const { files } = gpu.runtime;
+  const checkpoint = await findCheckpoint(gpu, config, options.resume);
+  await chooseKernels(parts, checkpoint?.state.kernel_choices as KernelChoices | undefined, hooks.note);
   const trainer = await Trainer.open(parts, hooks.note);
 
-  const checkpoint = await findCheckpoint(gpu, config, options.resume);
   const log = await openLog(gpu, config, trainer, checkpoint);
   onLog(log);
   hooks.note(
@@ -237,7 +239,7 @@ async function runWith(
   return summary;
 }
 
-function policyOptions({ model, lora, data, seed }: TrainConfig): LoadOptions {
+export function policyOptions({ model, lora, data, seed }: TrainConfig): LoadOptions {
   const train =
     lora === undefined
       ? ('full' as const)
@@ -387,6 +389,7 @@ async function saveRun(gpu: Gpu, config: TrainConfig, trainer: Trainer, log: Run
     metrics_offset: log.metricsOffset,
     tensorboard: log.tensorboard,
     objective_state: await readState(gpu, trainer.objectiveState),
+    kernel_choices: Object.fromEntries(gpu.choices),
     config,
   };
   const contents = [

@@ -178,6 +178,70 @@ describe.skipIf(!hasAdapter('chromium'))('the page', () => {
     await page.close();
   });
 
+  it('waits with a run while the tab is hidden, and goes on when one looks again', async () => {
+    const { page, problems } = await open('#tab=train&pair=1');
+    await isLive(page);
+    // Chromium without a window never hides a tab by itself.
+    const setHidden = (hidden: boolean) =>
+      page.evaluate((value) => {
+        Object.defineProperty(document, 'hidden', { value, configurable: true });
+        document.dispatchEvent(new Event('visibilitychange'));
+      }, hidden);
+    const status = page.getByTestId('train-status');
+    await page.getByTestId('train-steps').fill('6');
+    await page.getByTestId('train-batch').fill('2');
+    await page.getByTestId('train').click();
+    await status.filter({ hasText: 'step 1 of 6' }).waitFor({ timeout: LIVE });
+    await setHidden(true);
+    await status.filter({ hasText: 'waiting' }).waitFor({ timeout: LIVE });
+    expect(await status.innerText()).not.toContain('step 6');
+    await setHidden(false);
+    await status
+      .filter({ hasText: 'step 6 of 6' })
+      .filter({ hasText: 'finished' })
+      .waitFor({ timeout: LIVE });
+    expect(problems).toEqual([]);
+    await page.close();
+  });
+
+  it('works in two tabs at once, each with an engine of its own', async () => {
+    const [one, two] = [await open('#tab=edit'), await open()];
+    await Promise.all([isLive(one.page), isLive(two.page)]);
+    const before = await shown(two.page, 'chosen');
+    await one.page.getByTestId('edit-chosen').fill(' The fox was happy.');
+    await expect.poll(async () => (await shown(one.page, 'chosen')).length, { timeout: LIVE }).toBe(8);
+    expect(await shown(two.page, 'chosen')).toEqual(before);
+    expect([...one.problems, ...two.problems]).toEqual([]);
+    await one.page.close();
+    await two.page.getByTestId('view').selectOption('entropy');
+    expect((await shown(two.page, 'chosen')).every(({ value }) => value >= 0)).toBe(true);
+    await two.page.close();
+  });
+
+  it('draws what was cut off, and leaves it out of the sums', async () => {
+    const { page } = await open('#tab=edit');
+    await isLive(page);
+    await page.getByTestId('edit-chosen').fill(' The fox was happy.'.repeat(90));
+    const cut = page.locator('[data-testid=cut-off][data-side=chosen]');
+    await cut.waitFor({ timeout: LIVE });
+    expect((await cut.innerText()).length).toBeGreaterThan(10);
+    await page.getByTestId('view').selectOption('contribution');
+    const kept = (await shown(page, 'chosen')).reduce((sum, { value }) => sum + value, 0);
+    expect(Math.abs((await numberIn(page, 'sum-chosen')) - kept)).toBeLessThan(0.06);
+    await page.close();
+  });
+
+  it('shows the curves of a dropped run, without a model', async () => {
+    const { page } = await open('#tab=files');
+    const lines = [1, 2, 3].map((step) =>
+      JSON.stringify({ step, loss: 0.7 / step, 'rewards/margins': step }),
+    );
+    const file = { name: 'metrics.jsonl', mimeType: 'text/plain', buffer: Buffer.from(lines.join('\n')) };
+    await page.getByTestId('files').setInputFiles([file]);
+    await expect.poll(() => page.locator('.tool .chart').count(), { timeout: LIVE }).toBe(2);
+    await page.close();
+  });
+
   it('says in a sentence what is wrong with a dropped file', async () => {
     const { page } = await open('#tab=files');
     await isLive(page);

@@ -11,7 +11,7 @@ const side = (rewards: number[]): ScoredSide => ({
   diff: rewards.map(() => 0),
   rewards,
   contributions: rewards,
-  truncated: 0,
+  cut: [],
 });
 const pair = (chosen: number[], rejected: number[]): ScoredPair => ({
   prompt: { token_ids: [], tokens: [] },

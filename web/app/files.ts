@@ -41,9 +41,32 @@ export function filesPanel(options: FilesOptions): HTMLElement {
   zone.addEventListener('dragover', (event) => event.preventDefault());
   zone.addEventListener('drop', (event) => {
     event.preventDefault();
-    take([...(event.dataTransfer?.files ?? [])].map((file) => ({ path: file.name, file })));
+    const entries = [...(event.dataTransfer?.items ?? [])].map((item) => item.webkitGetAsEntry());
+    void Promise.all(entries.map((entry) => (entry === null ? [] : filesUnder(entry))))
+      .then((found) => take(found.flat()))
+      .catch(options.fail);
   });
   return h('div', { class: 'form' }, zone, status, charts);
+}
+
+/** All files of a dropped file or folder, by their path in it. */
+async function filesUnder(entry: FileSystemEntry): Promise<NamedFile[]> {
+  if (entry.isFile) {
+    const file = await new Promise<File>((resolve, reject) =>
+      (entry as FileSystemFileEntry).file(resolve, reject),
+    );
+    return [{ path: entry.fullPath.replace(/^\//, ''), file }];
+  }
+  const reader = (entry as FileSystemDirectoryEntry).createReader();
+  const found: NamedFile[] = [];
+  // A reader hands out at most 100 entries at a time, and none when it is through.
+  for (;;) {
+    const entries = await new Promise<FileSystemEntry[]>((resolve, reject) =>
+      reader.readEntries(resolve, reject),
+    );
+    if (entries.length === 0) return found;
+    for (const inside of entries) found.push(...(await filesUnder(inside)));
+  }
 }
 
 /** Does what the files are for. @throws Error with a sentence for the user */
@@ -85,8 +108,8 @@ function parseLines(path: string, text: string, most = Number.POSITIVE_INFINITY)
 /** A line of `prefgrad score`. */
 interface ScoreLine {
   readonly prompt: { readonly token_ids: number[] };
-  readonly chosen: Omit<ScoredSide, 'truncated'>;
-  readonly rejected: Omit<ScoredSide, 'truncated'>;
+  readonly chosen: Omit<ScoredSide, 'cut'>;
+  readonly rejected: Omit<ScoredSide, 'cut'>;
 }
 
 function isScored(line: unknown): line is ScoreLine {
@@ -103,8 +126,8 @@ function scoredOf({ prompt, chosen, rejected }: ScoreLine): ScoredPair {
   const sums = { chosen: terms(chosen), rejected: terms(rejected) };
   return {
     prompt: { token_ids: prompt.token_ids, tokens: prompt.token_ids.map(String) },
-    chosen: { ...chosen, truncated: 0 },
-    rejected: { ...rejected, truncated: 0 },
+    chosen: { ...chosen, cut: [] },
+    rejected: { ...rejected, cut: [] },
     sums,
     margin: sums.chosen - sums.rejected,
   };

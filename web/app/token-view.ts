@@ -28,6 +28,8 @@ export function tokenView(pair: ScoredPair, options: TokenViewOptions): HTMLElem
       );
     grid.append(cell('chosen', chosen), cell('rejected', rejected));
   }
+  if (pair.chosen.cut.length + pair.rejected.cut.length > 0)
+    grid.append(cutOff('chosen', pair.chosen.cut), cutOff('rejected', pair.rejected.cut));
   return h(
     'section',
     { class: 'model', 'aria-label': `Tokens under ${title}` },
@@ -85,6 +87,22 @@ function tokensOf(
     token.addEventListener('focus', () => onToken(name, index));
     return token;
   });
+}
+
+/** What did not fit into the model's positions: no part of any sum. */
+function cutOff(side: 'chosen' | 'rejected', tokens: readonly string[]): HTMLElement {
+  const text = tokens.map(visible).join('');
+  const label = `${tokens.length} tokens cut off: the model has no positions for them`;
+  return h(
+    'div',
+    { class: `cell ${side}`, 'data-label': side },
+    ...(tokens.length === 0
+      ? []
+      : [
+          h('s', { class: 'cut', 'data-testid': 'cut-off', 'data-side': side, title: label }, text),
+          h('span', { class: 'quiet' }, ` ${label}`),
+        ]),
+  );
 }
 
 /** Everything that is known of one token, as a definition list. */

@@ -43,6 +43,8 @@ export function trainingPanel(engine: Remote<EngineApi>, options: TrainingOption
   let method = methods.find(({ name }) => name === 'dpo') ?? methods[0];
   let values: Record<string, unknown> = {};
   let isPrepared = false;
+  /** Pressed Train and has not ended: a hidden tab only interrupts it. */
+  let isRunning = false;
   const showSettings = () => {
     values = { ...(method.name === 'dpo' ? { beta: 0.5 } : {}) };
     fill(settings, ...method.settings.map((setting) => settingField(setting, values)));
@@ -108,14 +110,17 @@ export function trainingPanel(engine: Remote<EngineApi>, options: TrainingOption
   const guarded = (action: () => Promise<unknown>) => () => void action().catch(fail);
   const train = guarded(async () => {
     await prepare();
+    isRunning = true;
     const outcome = await engine.train(proxy(onStep));
-    status.append(` (${outcome})`);
+    isRunning = document.hidden && outcome === 'paused' && isRunning;
+    status.append(isRunning ? ' (waiting: the tab is hidden)' : ` (${outcome})`);
   });
   const step = guarded(async () => {
     await prepare();
     onStep(await engine.step());
   });
   const reset = guarded(async () => {
+    isRunning = false;
     await engine.pause();
     await engine.resetTraining();
     isPrepared = false;
@@ -127,10 +132,13 @@ export function trainingPanel(engine: Remote<EngineApi>, options: TrainingOption
   const save = guarded(async () => {
     for (const { path, file } of await engine.exportPolicy()) download(path, file);
   });
-  // A hidden tab is slowed down by the browser; the run waits instead.
-  document.addEventListener('visibilitychange', () => {
-    if (document.hidden && curves.isConnected) void engine.pause();
-  });
+  // A hidden tab is slowed down by the browser, and its GPU work by the driver: the run waits until one looks again.
+  const onVisibility = () => {
+    if (!curves.isConnected) document.removeEventListener('visibilitychange', onVisibility);
+    else if (document.hidden) void engine.pause();
+    else if (isRunning) train();
+  };
+  document.addEventListener('visibilitychange', onVisibility);
   return h(
     'div',
     { class: 'form' },
@@ -156,7 +164,10 @@ export function trainingPanel(engine: Remote<EngineApi>, options: TrainingOption
       button(
         'Pause',
         { 'data-testid': 'pause' },
-        guarded(() => engine.pause()),
+        guarded(() => {
+          isRunning = false;
+          return engine.pause();
+        }),
       ),
       button('Step', { 'data-testid': 'step' }, step),
       button('Reset', { 'data-testid': 'reset' }, reset),

@@ -370,9 +370,9 @@ async function refusedAllocations(
     loaded = await load();
     return loaded;
   } finally {
-    const refused = await gpu.device.popErrorScope();
-    await gpu.device.popErrorScope();
-    if (refused !== null) {
+    // Out of memory, or more in one piece than the device takes at all: while loading, nothing else is refused.
+    const refused = [await gpu.device.popErrorScope(), await gpu.device.popErrorScope()];
+    if (refused.some((error) => error !== null)) {
       const needed = gpu.memory.current - before;
       loaded?.free();
       // biome-ignore lint/correctness/noUnsafeFinally: the refusal is the cause of whatever else failed

@@ -32,7 +32,7 @@ export class PairScorers {
   async score(request: ScoreRequest, models: Models, objective: ActiveObjective): Promise<ScoredPair> {
     const { policy, reference, method, details } = request;
     const { tokenizer } = models.policy;
-    const { example, lost } = tokenizePair(tokenizer, request.pair, limitsOf(models, objective));
+    const { example, cut } = tokenizePair(tokenizer, request.pair, limitsOf(models, objective));
     const key = JSON.stringify([policy, reference, method, details]);
     const scorer = this.#scorer(key, [policy, reference], models, objective, details);
     const vectors = await scorer.score([example]);
@@ -45,8 +45,8 @@ export class PairScorers {
     const token_ids = record.prompt.token_ids;
     return {
       prompt: { token_ids, tokens: token_ids.map((id) => tokenizer.tokenText(id)) },
-      chosen: { ...record.chosen, truncated: lost.chosen },
-      rejected: { ...record.rejected, truncated: lost.rejected },
+      chosen: { ...record.chosen, cut: cut.chosen.map((id) => tokenizer.tokenText(id)) },
+      rejected: { ...record.rejected, cut: cut.rejected.map((id) => tokenizer.tokenText(id)) },
       margin: sums.chosen - sums.rejected,
       sums,
       loss: vectors.losses?.[0],

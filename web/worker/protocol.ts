@@ -94,8 +94,8 @@ export interface ScoredSide {
   readonly ref_ranks?: readonly number[];
   readonly top?: readonly (readonly Candidate[])[];
   readonly ref_top?: readonly (readonly Candidate[])[];
-  /** Tokens cut off because the pair is longer than the model's positions. */
-  readonly truncated: number;
+  /** Tokens behind these that were cut off, because the pair is longer than the model's positions. */
+  readonly cut: readonly string[];
 }
 
 export interface ScoredPair {

@@ -1,0 +1,72 @@
+/**
+ * Which kernel makes a linear layer's product. All give what the plain one gives, to rounding; which is fastest depends on
+ * the adapter and the shape.
+ *
+ *   plain      register tiles, one load per lane; takes every shape and runs everywhere
+ *   lanes      register tiles of which subgroups share the loads: CPU adapters
+ *   tiles      64 x 64 tiles in shared memory, f32: GPUs
+ *   tiles16    the same, staged in f16, when weights are 16-bit anyway
+ *   matrices   tensor cores, f16 x f16 + f32, likewise
+ */
+import { rowLength, type Shard, type Tensor } from '../autograd/tensor.ts';
+import type { Gpu } from '../gpu/device.ts';
+
+export type ProductVariant = 'plain' | 'lanes' | 'tiles' | 'tiles16' | 'matrices';
+
+/** y = x wᵀ, dx = dy w, dw = dyᵀ x. */
+export type Orientation = 'FORWARD' | 'INPUT' | 'WEIGHT';
+
+/** A product with one shard of a weight. */
+export interface ProductShape {
+  readonly orientation: Orientation;
+  readonly tokens: number;
+  readonly weight: Tensor;
+  readonly shard: Shard;
+}
+
+/** Rows that the lanes of one subgroup make together: below them most lanes, or most of a tile, would idle. */
+const FEW_ROWS = 16;
+
+/** Every variant that this adapter runs for this product, the best guess first. */
+export function variantsFor(gpu: Gpu, shape: ProductShape): ProductVariant[] {
+  const { weight, shard, orientation, tokens } = shape;
+  const whole4 = [weight.shape[0], rowLength(weight.shape), shard.rowStart, shard.rows].every(
+    (n) => n % 4 === 0,
+  );
+  const rows = orientation === 'WEIGHT' ? shard.rows : tokens;
+  if (!whole4 || rows < FEW_ROWS) return ['plain'];
+  const is16Bit = weight.dtype === 'f16' || weight.dtype === 'bf16';
+  const shared: ProductVariant[] = gpu.isCpu
+    ? gpu.sharesLanes
+      ? ['lanes', 'plain', 'tiles']
+      : ['plain', 'tiles']
+    : ['tiles', 'plain'];
+  const staged: ProductVariant[] = is16Bit && gpu.has('shader-f16') ? ['tiles16'] : [];
+  const matrices: ProductVariant[] = is16Bit && gpu.hasSubgroupMatrices ? ['matrices'] : [];
+  return [...shared, ...staged, ...matrices];
+}
+
+/**
+ * Equal for products that should take the same variant: token counts of one power of two are alike.
+ * @see Gpu.choices
+ */
+export function productKey({ orientation, tokens, weight, shard }: ProductShape): string {
+  const bucket = 2 ** Math.ceil(Math.log2(tokens));
+  return `linear ${orientation.toLowerCase()} ${bucket} x ${shard.rows} x ${rowLength(weight.shape)} ${weight.dtype}`;
+}
+
+/** The variant of a product: what was chosen for this adapter and shape, or else the best guess. */
+export function variantOf(gpu: Gpu, shape: ProductShape): ProductVariant {
+  const variants = variantsFor(gpu, shape);
+  const chosen = gpu.choices.get('linear') ?? gpu.choices.get(productKey(shape));
+  return variants.find((variant) => variant === chosen) ?? (chosen === 'plain' ? 'plain' : variants[0]);
+}
+
+const asked = new WeakMap<Gpu, Map<string, ProductShape>>();
+
+/** One product for every key that was recorded on this device: what tuning measures. */
+export function askedProducts(gpu: Gpu): Map<string, ProductShape> {
+  const known = asked.get(gpu) ?? new Map<string, ProductShape>();
+  asked.set(gpu, known);
+  return known;
+}

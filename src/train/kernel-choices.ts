@@ -1,0 +1,94 @@
+/**
+ * Which variants of kernels a run uses: those of its checkpoint; else what was measured on this adapter before, which is
+ * kept in the user's cache; else what is measured now. The same choices give the same bits.
+ */
+import { Digest } from '../digest.ts';
+import { InputError } from '../errors.ts';
+import type { Gpu } from '../gpu/device.ts';
+import { tuneProducts } from '../ops/linear-tuning.ts';
+import type { TrainConfig } from './config.ts';
+import { Trainer, type TrainerParts } from './trainer.ts';
+
+/** Variants by what asks for them, as `Gpu.choices`. */
+export type KernelChoices = Readonly<Record<string, string>>;
+
+/** @param resumed - the choices of the checkpoint that the run continues */
+export async function chooseKernels(
+  parts: TrainerParts,
+  resumed: KernelChoices | undefined,
+  note: (line: string) => void,
+): Promise<void> {
+  const { gpu, config } = parts;
+  if (resumed !== undefined) {
+    for (const [key, variant] of Object.entries(resumed)) gpu.choices.set(key, variant);
+    return;
+  }
+  if (!isTuned(gpu, config)) return;
+  const cache = await ChoiceCache.open(gpu);
+  for (const [key, variant] of Object.entries(cache.known)) gpu.choices.set(key, variant);
+  // Recording says which products there are; nothing of this trainer runs.
+  (await Trainer.open(parts, () => {})).free();
+  let measured = 0;
+  await tuneProducts(gpu, ({ key, winner, refused }) => {
+    measured++;
+    if (refused.length > 0)
+      note(`${key}: ${refused.join(' and ')} give wrong numbers on this adapter; using ${winner}.`);
+  });
+  if (measured === 0) return;
+  note(
+    `Measured ${measured} products to choose their kernels.${cache.path === undefined ? '' : ` Kept in ${cache.path}.`}`,
+  );
+  await cache.write(Object.fromEntries(gpu.choices));
+}
+
+/** On a CPU adapter one variant wins everywhere, and compiling the others takes longer than they could save. */
+function isTuned(gpu: Gpu, { training }: TrainConfig): boolean {
+  return training.autotune ?? !gpu.isCpu;
+}
+
+/** Choices on disk, one file per adapter, driver and set of kernels. Where there is no disk, nothing is kept. */
+class ChoiceCache {
+  readonly #gpu: Gpu;
+  readonly path: string | undefined;
+  readonly known: KernelChoices;
+
+  private constructor(gpu: Gpu, path: string | undefined, known: KernelChoices) {
+    this.#gpu = gpu;
+    this.path = path;
+    this.known = known;
+  }
+
+  static async open(gpu: Gpu): Promise<ChoiceCache> {
+    const { cacheDirectory, files, kernelSources } = gpu.runtime;
+    const folder = cacheDirectory();
+    if (folder === undefined) return new ChoiceCache(gpu, undefined, {});
+    const digest = new Digest();
+    for (const part of [gpu.adapterName, gpu.driver]) await digest.add(part);
+    for (const [name, source] of Object.entries(await kernelSources()))
+      if (name.startsWith('linear')) await digest.add(source);
+    const path = `${folder}/kernels-${(await digest.hex()).slice(0, 16)}.json`;
+    const known = (await files.exists(path)) ? parse(path, await files.readText(path)) : {};
+    return new ChoiceCache(gpu, path, known);
+  }
+
+  async write(choices: KernelChoices): Promise<void> {
+    if (this.path === undefined) return;
+    const { files } = this.#gpu.runtime;
+    await files.makeDirectory(this.path.slice(0, this.path.lastIndexOf('/')));
+    const temporary = `${this.path}.tmp`;
+    const sink = await files.create(temporary);
+    await sink.write(`${JSON.stringify(choices, null, 2)}\n`);
+    await sink.close();
+    await files.rename(temporary, this.path);
+  }
+}
+
+function parse(path: string, text: string): KernelChoices {
+  try {
+    return JSON.parse(text) as KernelChoices;
+  } catch {
+    throw new InputError(
+      `${path} is not JSON. Delete it: it only keeps what was measured, and is made again.`,
+    );
+  }
+}

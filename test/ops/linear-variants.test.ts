@@ -1,0 +1,166 @@
+/** Every kernel of a linear layer against the plain one, at the edges of its tiles. */
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { allocateTensor, freeTensor, type Tensor, whole } from '../../src/autograd/tensor.ts';
+import { Gpu } from '../../src/gpu/device.ts';
+import { launchLinear, launchLinearBackwardInput, launchLinearBackwardWeight } from '../../src/ops/linear.ts';
+import { tuneProducts } from '../../src/ops/linear-tuning.ts';
+import {
+  askedProducts,
+  type Orientation,
+  type ProductVariant,
+  variantsFor,
+} from '../../src/ops/linear-variants.ts';
+import { nodeRuntime } from '../../src/runtime/node.ts';
+import { expectClose } from '../support/close.ts';
+import { testGpu } from '../support/gpu.ts';
+import { record } from '../support/record.ts';
+import { gridValues, type HostTensor, Workbench } from '../support/workbench.ts';
+
+let gpu: Gpu;
+beforeAll(async () => {
+  gpu = await testGpu();
+});
+afterEach(() => gpu.choices.clear());
+
+/** The product of one orientation, made by one variant. */
+async function product(
+  variant: ProductVariant,
+  orientation: Orientation,
+  [tokens, columns, inner]: readonly [number, number, number],
+  dtype: 'f32' | 'f16' | 'bf16' = 'f32',
+  accumulate = false,
+): Promise<Float32Array> {
+  gpu.choices.set('linear', variant);
+  const bench = new Workbench(gpu);
+  const x = bench.floats('x', thirds(gridValues(1, [tokens, inner])));
+  const y = bench.floats('y', thirds(gridValues(2, [tokens, columns])));
+  const w = bench.floats('w', { ...gridValues(3, [columns, inner]), dtype });
+  const made = { rows: tokens, weight: w, scale: 0.5, accumulate };
+  const [values] = await record(gpu, (recorder) => {
+    if (orientation === 'FORWARD') launchLinear(recorder, whole(x), whole(y), made);
+    else if (orientation === 'INPUT') launchLinearBackwardInput(recorder, whole(y), whole(x), made);
+    else launchLinearBackwardWeight(recorder, whole(y), whole(x), made);
+    return [{ FORWARD: y, INPUT: x, WEIGHT: w }[orientation]];
+  });
+  bench.free();
+  return values;
+}
+
+/** Values that 16 bits cannot hold. */
+function thirds({ shape, data }: HostTensor): HostTensor {
+  return { shape, data: Float32Array.from(data, (value) => value / 3) };
+}
+
+const shapes = [
+  ['one tile and a bit', [33, 68, 36]],
+  ['few tokens, a wide result', [17, 132, 20]],
+  ['several tiles', [150, 96, 172]],
+] as const;
+const orientations: Orientation[] = ['FORWARD', 'INPUT', 'WEIGHT'];
+
+describe.each(['lanes', 'tiles'] as const)('linear by %s is the plain product', (variant) => {
+  describe.each(shapes)('%s', (_name, shape) => {
+    it.each(orientations)('%s', async (orientation) => {
+      const plain = await product('plain', orientation, shape);
+      expectClose(await product(variant, orientation, shape), plain, 1e-5, orientation);
+    });
+  });
+
+  it.each(['f16', 'bf16'] as const)('with weights in %s, added to what is there', async (dtype) => {
+    for (const orientation of ['FORWARD', 'INPUT'] as const) {
+      const plain = await product('plain', orientation, [33, 68, 36], dtype, true);
+      expectClose(await product(variant, orientation, [33, 68, 36], dtype, true), plain, 1e-5, orientation);
+    }
+  });
+});
+
+describe('linear by tiles16', () => {
+  it.each(['FORWARD', 'INPUT'] as const)(
+    '%s is the plain product to the precision of f16',
+    async (orientation) => {
+      if (!gpu.has('shader-f16')) return;
+      const plain = await product('plain', orientation, [33, 68, 36], 'f16');
+      const staged = await product('tiles16', orientation, [33, 68, 36], 'f16');
+      expectClose(staged, plain, 2e-3, orientation);
+      // Not the same kernel under another name.
+      expect(staged).not.toEqual(plain);
+    },
+  );
+});
+
+// No adapter here has tensor cores; Dawn's null backend compiles for one that has, and runs nothing.
+describe('linear by matrices', () => {
+  it.each(orientations)('%s compiles', async (orientation) => {
+    const compiler = await Gpu.open(nodeRuntime(), { backend: 'null' });
+    expect(compiler.has('chromium-experimental-subgroup-matrix')).toBe(true);
+    for (const W_BF16 of [false, true]) {
+      const conditions = { FORWARD: false, INPUT: false, WEIGHT: false, [orientation]: true };
+      const weights = { W_HALF: orientation !== 'WEIGHT', W_BF16, RESIDUAL: orientation === 'FORWARD' };
+      const variant = {
+        kernel: 'linear_matrices',
+        conditions: { ...conditions, ...weights, ACCUMULATE: true },
+        constants: { DEPTH: 16 },
+      };
+      expect(await compiler.kernels.pipeline(variant)).toBeDefined();
+    }
+    compiler.close();
+  });
+});
+
+describe('tuning', () => {
+  it('chooses a variant that was measured for every product that has several, and keeps it', async () => {
+    askedProducts(gpu).clear();
+    await product('plain', 'FORWARD', [33, 68, 36]);
+    await product('plain', 'WEIGHT', [33, 68, 36]);
+    await product('plain', 'FORWARD', [2, 68, 36]);
+    gpu.choices.clear();
+    const tuned: string[] = [];
+    await tuneProducts(gpu, ({ key, winner, milliseconds }) => {
+      tuned.push(key);
+      expect(milliseconds[winner]).toBe(Math.min(...Object.values(milliseconds)));
+    });
+    // Two tokens leave no choice.
+    expect(tuned.sort()).toEqual(['linear forward 64 x 68 x 36 f32', 'linear weight 64 x 68 x 36 f32']);
+    expect([...gpu.choices.keys()].sort()).toEqual(tuned);
+    await tuneProducts(gpu, () => expect.unreachable('it was measured before'));
+  });
+
+  it('never takes a variant that is wrong, however fast', async () => {
+    const broken = await brokenTiles();
+    await product('plain', 'FORWARD', [64, 64, 64]);
+    askedProducts(gpu).clear();
+    const { tensor, key } = asking(broken, [64, 64, 64]);
+    await tuneProducts(broken, ({ winner, refused }) => {
+      expect(refused).toEqual(['tiles']);
+      expect(winner).not.toBe('tiles');
+    });
+    expect(broken.choices.get(key)).toBeDefined();
+    freeTensor(broken, tensor);
+    broken.close();
+  });
+});
+
+/** A device whose tiled kernel forgets a factor. */
+async function brokenTiles(): Promise<Gpu> {
+  const runtime = nodeRuntime();
+  return Gpu.open({
+    ...runtime,
+    async kernelSources() {
+      const sources = await runtime.kernelSources();
+      const name = 'linear_tiles.wgsl';
+      return { ...sources, [name]: sources[name].replace('a.y * b', 'a.x * b') };
+    },
+  });
+}
+
+function asking(
+  on: Gpu,
+  [tokens, columns, inner]: readonly [number, number, number],
+): { tensor: Tensor; key: string } {
+  const tensor = allocateTensor(on, 'w', [columns, inner], 'f32', 'state');
+  const shape = { orientation: 'FORWARD' as const, tokens, weight: tensor, shard: tensor.shards[0] };
+  const key = `linear forward ${tokens} x ${columns} x ${inner} f32`;
+  askedProducts(on).set(key, shape);
+  expect(variantsFor(on, shape)).toContain('tiles');
+  return { tensor, key };
+}
