@@ -1,7 +1,7 @@
 // attention_backward_key_value_lanes: attention_backward_key_value for adapters whose subgroups have at least 8 lanes
 //
-//   Same inputs, outputs and formula. A workgroup makes WORKGROUP neighbouring keys of one kv head and walks, head by head
-//   of the group, the tokens that see any of them, 8 at a time: each lane loads the query and gradient of one token and
+//   Same inputs, outputs and formula. A workgroup makes a block of keys of one kv head (attention_forward_lanes) and walks,
+//   head by head of the group, the tokens that see them, 8 at a time: each lane loads the query and gradient of one token and
 //   hands them on by broadcast. The order is fixed: equal inputs give equal bits. No shared memory, no barriers.
 // ROLLED: loops over a head stay loops, since they begin at a 0 that no compiler can know (see attention.ts).
 import package::grid::workgroup_index;
@@ -29,6 +29,7 @@ override SCALE: f32;
 @group(0) @binding(5) var<storage, read> stats: array<vec2f>;
 @group(0) @binding(6) var<storage, read_write> dk: array<vec4f>;
 @group(0) @binding(7) var<storage, read_write> dv: array<vec4f>;
+@group(0) @binding(8) var<storage, read> blocks: array<vec2u>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -40,18 +41,21 @@ fn main(
   @if(ROLLED) let first = workgroups.z - 1u;
   @else const first = 0u;
   let tokens = arrayLength(&seen);
-  let blocks = (tokens + WORKGROUP - 1u) / WORKGROUP;
   let block = workgroup_index(workgroup, workgroups);
-  let start = (block % blocks) * WORKGROUP;
-  let j = min(start + lane, tokens - 1u);
-  let kv_head = block / blocks;
+  let own_block = blocks[block % arrayLength(&blocks)];
+  if (own_block.y == 0u) { return; }
+  let start = own_block.x;
+  let last = start + own_block.y - 1u;
+  let j = min(start + lane, last);
+  let kv_head = block / arrayLength(&blocks);
+  if (kv_head >= KV_HEADS) { return; }
   let group = HEADS / KV_HEADS;
   let place = (j * KV_HEADS + kv_head) * HEAD4;
   let share = subgroup_lane % 8u;
   let own = seen[j];
 
-  var end = 0u;
-  for (var t = start; t < min(start + WORKGROUP, tokens); t++) { end = max(end, seen[t].x); }
+  // Tokens of a block are seen up to the same one; only empty slots are seen by themselves alone.
+  let end = max(seen[start].x, last + 1u);
 
   var key: array<vec4f, HEAD4>;
   var value: array<vec4f, HEAD4>;
@@ -100,7 +104,7 @@ fn main(
       }
     }
   }
-  if (start + lane >= tokens) { return; }
+  if (start + lane > last) { return; }
   for (var d = first; d < HEAD4; d++) {
     dk[place + d] = SCALE * key_sum[d];
     dv[place + d] = value_sum[d];

@@ -1,6 +1,6 @@
 // attention_backward_query_lanes: attention_backward_query for adapters whose subgroups have at least 8 lanes
 //
-//   Same inputs, outputs and formula; tokens, keys and lanes as in attention_forward_lanes.
+//   Same inputs, outputs and formula; blocks, keys and lanes as in attention_forward_lanes.
 // ROLLED: loops over a head stay loops, since they begin at a 0 that no compiler can know (see attention.ts).
 import package::grid::workgroup_index;
 import package::lanes::high_lanes;
@@ -27,6 +27,7 @@ override SCALE: f32;
 @group(0) @binding(4) var<storage, read> dy: array<vec4f>;
 @group(0) @binding(5) var<storage, read> stats: array<vec2f>;
 @group(0) @binding(6) var<storage, read_write> dq: array<vec4f>;
+@group(0) @binding(7) var<storage, read> blocks: array<vec2u>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -38,26 +39,24 @@ fn main(
   @if(ROLLED) let first = workgroups.z - 1u;
   @else const first = 0u;
   let tokens = arrayLength(&sight);
-  let blocks = (tokens + WORKGROUP - 1u) / WORKGROUP;
   let block = workgroup_index(workgroup, workgroups);
-  let start = (block % blocks) * WORKGROUP;
-  let end = min(start + WORKGROUP, tokens);
-  let i = min(start + lane, tokens - 1u);
-  let head = block / blocks;
+  let own_block = blocks[block % arrayLength(&blocks)];
+  if (own_block.y == 0u) { return; }
+  let start = own_block.x;
+  let end = start + own_block.y;
+  let i = min(start + lane, end - 1u);
+  let head = block / arrayLength(&blocks);
+  if (head >= HEADS) { return; }
   let kv_head = head / (HEADS / KV_HEADS);
   let share = subgroup_lane % 8u;
   let sees = sight[i];
   let row = (i * HEADS + head) * HEAD4;
   let own = stats[i * HEADS + head];
 
-  var key0 = tokens;
-  var prefix_end = 0u;
-  var branch_start = tokens;
-  for (var t = start; t < end; t++) {
-    key0 = min(key0, sight[t].x);
-    prefix_end = max(prefix_end, sight[t].y);
-    branch_start = min(branch_start, sight[t].z);
-  }
+  // First the prompt, then the own branch; to a prompt token they are one. All tokens of a block see the same stretches.
+  var key0 = sight[start].x;
+  let branch_start = sight[start].z;
+  var limit = select(sight[start].y, end, branch_start == key0);
 
   var query: array<vec4f, HEAD4>;
   var gradient: array<vec4f, HEAD4>;
@@ -66,7 +65,12 @@ fn main(
     query[d] = SCALE * q[row + d];
     gradient[d] = dy[row + d];
   }
-  while (key0 < end) {
+  loop {
+    if (key0 >= limit) {
+      if (limit == end) { break; }
+      key0 = branch_start;
+      limit = end;
+    }
     let mine = (min(key0 + share, tokens - 1u) * KV_HEADS + kv_head) * HEAD4;
     var score0 = vec4f();
     var score1 = vec4f();
@@ -85,10 +89,10 @@ fn main(
     let keys0 = vec4u(key0) + vec4u(0u, 1u, 2u, 3u);
     let keys1 = keys0 + 4u;
     @if(WINDOWED) let position = f32(sight[min(key0 + share, tokens - 1u)].w);
-    @if(WINDOWED) let visible0 = visible(keys0, i, sees) & (f32(sees.w) - low_scalars(position) < vec4f(f32(WINDOW)));
-    @if(WINDOWED) let visible1 = visible(keys1, i, sees) & (f32(sees.w) - high_scalars(position) < vec4f(f32(WINDOW)));
-    @if(!WINDOWED) let visible0 = visible(keys0, i, sees);
-    @if(!WINDOWED) let visible1 = visible(keys1, i, sees);
+    @if(WINDOWED) let visible0 = visible(keys0, limit, i, sees) & (f32(sees.w) - low_scalars(position) < vec4f(f32(WINDOW)));
+    @if(WINDOWED) let visible1 = visible(keys1, limit, i, sees) & (f32(sees.w) - high_scalars(position) < vec4f(f32(WINDOW)));
+    @if(!WINDOWED) let visible0 = visible(keys0, limit, i, sees);
+    @if(!WINDOWED) let visible1 = visible(keys1, limit, i, sees);
     let ds0 = select(vec4f(), exp(score0 - own.x) * (dp0 - own.y) * capped_slope4(score0), visible0);
     let ds1 = select(vec4f(), exp(score1 - own.x) * (dp1 - own.y) * capped_slope4(score1), visible1);
     for (var d = first; d < HEAD4; d++) {
@@ -96,9 +100,8 @@ fn main(
       sum[d] += low_lanes(key) * ds0 + high_lanes(key) * ds1;
     }
     key0 += 8u;
-    if (key0 >= prefix_end) { key0 = max(key0, branch_start); }
   }
-  if (start + lane >= tokens) { return; }
+  if (start + lane >= end) { return; }
   for (var d = first; d < HEAD4; d++) {
     @if(ACCUMULATE) dq[row + d] += SCALE * sum[d];
     @else dq[row + d] = SCALE * sum[d];

@@ -9,6 +9,7 @@ import {
   whole,
 } from '../../src/autograd/tensor.ts';
 import { normalAt } from '../../src/data/random.ts';
+import { tokenBlocks } from '../../src/data/token-blocks.ts';
 import { bufferOf, Gpu } from '../../src/gpu/device.ts';
 import { Program, type Recorder } from '../../src/gpu/program.ts';
 import { makeRotaryTable } from '../../src/nn/rotary-table.ts';
@@ -280,8 +281,11 @@ function worksOf(bench: Operands, size: Size): Work[] {
   const [hiddenValues, headValues] = [bench.values(rows), bench.values(head)];
   const [q, k, v] = [heads, kvHeads, kvHeads].map((n) => bench.make([T, n * headDim]));
   const [Q, K, U] = [q, k, v].map((tensor) => bench.values(tensor));
+  const sight = Array.from({ length: T }, (_, i) => [0, T, 0, i]).flat();
+  const blocks = tokenBlocks(sight, T);
   const layout = {
-    sight: bench.make([T, 4], 'u32', Array.from({ length: T }, (_, i) => [0, T, 0, i]).flat()),
+    sight: bench.make([T, 4], 'u32', sight),
+    blocks: bench.make([blocks.length / 2, 2], 'u32', blocks),
     seen: bench.make([T, 2], 'u32', Array.from({ length: T }, (_, i) => [T, i]).flat()),
   };
   const made = makeRotaryTable(bench.gpu, T, headDim, 10000, undefined);

@@ -17,6 +17,8 @@ export interface AttentionLayout {
   readonly sight: Tensor;
   /** [T, 2]: one past the last token that may see this one, and its position. */
   readonly seen: Tensor;
+  /** [blocks, 2]: first token and count of stretches that see alike (src/data/token-blocks.ts); unused ones are empty. */
+  readonly blocks: Tensor;
 }
 
 export interface AttentionAttributes {
@@ -38,8 +40,14 @@ export const attention: Op<AttentionAttributes> = {
     const y = temporary(recorder, 'attention', q.shape);
     const lse = temporary(recorder, 'attention log-sum-exp', [q.shape[0], attributes.heads]);
     recorder.dispatch({
-      ...variant('attention_forward', recorder, q.shape[0], attributes.heads, attributes),
-      bindings: [q, k, v, attributes.layout.sight, y, lse].map(whole),
+      ...variant('attention_forward', recorder, attributes.heads, attributes, [
+        q,
+        k,
+        v,
+        attributes.layout.sight,
+        y,
+        lse,
+      ]),
     });
     return { outputs: [y], saved: [lse] };
   },
@@ -61,19 +69,27 @@ export const attention: Op<AttentionAttributes> = {
     });
     if (needs(0)) {
       const { tensor, accumulate } = target(0);
-      const query = variant('attention_backward_query', recorder, tokens, attributes.heads, attributes);
+      const bindings = [q, k, v, attributes.layout.sight, dy, stats, tensor];
+      const query = variant('attention_backward_query', recorder, attributes.heads, attributes, bindings);
       recorder.dispatch({
         ...query,
         conditions: { ...query.conditions, ACCUMULATE: accumulate },
-        bindings: [q, k, v, attributes.layout.sight, dy, stats, tensor].map(whole),
       });
     }
     if (needs(1) || needs(2)) {
       const dk = temporary(recorder, 'd k', k.shape);
       const dv = temporary(recorder, 'd v', v.shape);
       recorder.dispatch({
-        ...variant('attention_backward_key_value', recorder, tokens, attributes.kvHeads, attributes),
-        bindings: [q, k, v, attributes.layout.seen, dy, stats, dk, dv].map(whole),
+        ...variant('attention_backward_key_value', recorder, attributes.kvHeads, attributes, [
+          q,
+          k,
+          v,
+          attributes.layout.seen,
+          dy,
+          stats,
+          dk,
+          dv,
+        ]),
       });
       pass(1, dk);
       pass(2, dv);
@@ -119,18 +135,24 @@ export function rolled(recorder: Recorder, headDim: number): boolean {
   return recorder.gpu.isCpu && headDim > 16;
 }
 
-/** Lanes share keys where subgroups allow it, one subgroup to a workgroup; elsewhere each invocation loads its own. */
+/**
+ * Lanes share keys where subgroups allow it, a block of tokens to a workgroup, and where one binding more is allowed;
+ * elsewhere each invocation loads its own.
+ */
 function variant(
   kernel: string,
   recorder: Recorder,
-  tokens: number,
   heads: number,
   attributes: AttentionAttributes,
-): Omit<Dispatch, 'bindings'> {
-  const { window, softcap, headDim } = attributes;
-  const { subgroupLanes, choices } = recorder.gpu;
-  const sharesLanes = recorder.gpu.sharesLanes && choices.get('attention') !== 'plain';
-  const workgroup = sharesLanes ? subgroupLanes : workgroupSize(recorder);
+  bindings: readonly Tensor[],
+): Dispatch {
+  const { window, softcap, headDim, layout } = attributes;
+  const { subgroupLanes, choices, device } = recorder.gpu;
+  const sharesLanes =
+    recorder.gpu.sharesLanes &&
+    choices.get('attention') !== 'plain' &&
+    bindings.length < device.limits.maxStorageBuffersPerShaderStage;
+  const [tokens, blocks] = [layout.sight.shape[0], layout.blocks.shape[0]];
   return {
     label: kernel,
     kernel: sharesLanes ? `${kernel}_lanes` : kernel,
@@ -139,7 +161,10 @@ function variant(
       SOFTCAP: softcap !== undefined,
       ROLLED: rolled(recorder, headDim),
     },
-    constants: { HEAD4: headDim / 4, WORKGROUP: workgroup },
+    constants: {
+      HEAD4: headDim / 4,
+      WORKGROUP: sharesLanes ? subgroupLanes : workgroupSize(recorder),
+    },
     overrides: {
       HEADS: attributes.heads,
       KV_HEADS: attributes.kvHeads,
@@ -147,6 +172,7 @@ function variant(
       ...(window === undefined ? {} : { WINDOW: window }),
       ...(softcap === undefined ? {} : { CAP: softcap }),
     },
-    grid: sharesLanes ? gridOf(Math.ceil(tokens / workgroup) * heads) : gridFor(recorder, tokens * heads),
+    bindings: [...bindings, ...(sharesLanes ? [layout.blocks] : [])].map(whole),
+    grid: sharesLanes ? gridOf(blocks * heads) : gridFor(recorder, tokens * heads),
   };
 }

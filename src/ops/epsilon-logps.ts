@@ -14,16 +14,9 @@
 import type { Op } from '../autograd/op.ts';
 import { type Tensor, temporary, whole } from '../autograd/tensor.ts';
 import { gridFor, workgroupSize } from './launch.ts';
-import {
-  cutAlike,
-  launchLogits,
-  logitChunks,
-  logitScratch,
-  logitsOf,
-  rowsOf,
-  type TokenLogpsAttributes,
-  tokenLogps,
-} from './token-logps.ts';
+import { cutAlike, launchLogits, logitChunks, logitScratch, logitsOf, rowsOf } from './logit-chunks.ts';
+import { LogpDirection, wantsDirection } from './logp-direction.ts';
+import { type TokenLogpsAttributes, tokenLogps } from './token-logps.ts';
 
 export interface EpsilonLogpsAttributes extends TokenLogpsAttributes {
   /** e > 0. */
@@ -40,6 +33,9 @@ export const epsilonLogps: Op<EpsilonLogpsAttributes> = {
     const scratch = logitScratch(recorder, rows, head);
     const refScratch = logitScratch(recorder, rows, refHead);
     const state = temporary(recorder, 'softmax states', [rows, 12]);
+    const direction = wantsDirection(hidden, head)
+      ? new LogpDirection(recorder, { hidden, head, softcap, stateStride: 3 })
+      : undefined;
     for (const chunk of logitChunks(recorder.gpu, rows, cutAlike(head, refHead))) {
       launchLogits(recorder, hidden, head, chunk, scratch);
       launchLogits(recorder, refHidden, refHead, chunk, refScratch);
@@ -58,6 +54,7 @@ export const epsilonLogps: Op<EpsilonLogpsAttributes> = {
         ],
         grid: gridFor(recorder, chunk.rows),
       });
+      direction?.add(chunk, scratch, rowsOf(state, chunk));
     }
     const make = (label: string): Tensor => temporary(recorder, label, [rows]);
     const outputs = [make('logps'), make('reference logps'), make('log p+ - log p'), make('log p - log p-')];
@@ -70,7 +67,8 @@ export const epsilonLogps: Op<EpsilonLogpsAttributes> = {
       bindings: [state, ...outputs, lse].map(whole),
       grid: gridFor(recorder, rows),
     });
-    return { outputs, saved: [lse] };
+    direction?.finish(targets, lse, outputs[0]);
+    return { outputs, saved: direction === undefined ? [lse] : [lse, direction.tensor] };
   },
 
   // The other three outputs are constants to the objective; log p's gradient is that of token_logps.

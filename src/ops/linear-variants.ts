@@ -24,7 +24,10 @@ export interface ProductShape {
   readonly shard: Shard;
 }
 
-/** Rows that the lanes of one subgroup make together: below them most lanes, or most of a tile, would idle. */
+/**
+ * Rows below which most of a tile would idle. Lanes take any number but one (decoding): a token's numbers must not depend
+ * on how many it was packed with.
+ */
 const FEW_ROWS = 16;
 
 /** Every variant that this adapter runs for this product, the best guess first. */
@@ -34,8 +37,9 @@ export function variantsFor(gpu: Gpu, shape: ProductShape): ProductVariant[] {
     (n) => n % 4 === 0,
   );
   const rows = orientation === 'WEIGHT' ? shard.rows : tokens;
-  if (!whole4 || rows < FEW_ROWS) return ['plain'];
+  if (!whole4 || rows === 1) return ['plain'];
   const is16Bit = weight.dtype === 'f16' || weight.dtype === 'bf16';
+  if (rows < FEW_ROWS) return gpu.sharesLanes ? ['lanes', 'plain'] : ['plain'];
   const shared: ProductVariant[] = gpu.isCpu
     ? gpu.sharesLanes
       ? ['lanes', 'plain', 'tiles']
@@ -47,12 +51,12 @@ export function variantsFor(gpu: Gpu, shape: ProductShape): ProductVariant[] {
 }
 
 /**
- * Equal for products that should take the same variant: token counts of one power of two are alike.
+ * Equal for products that must take the same variant. The number of tokens is no part of it: a token's numbers would
+ * depend on what it is packed with, and cached references would not be those of the step.
  * @see Gpu.choices
  */
-export function productKey({ orientation, tokens, weight, shard }: ProductShape): string {
-  const bucket = 2 ** Math.ceil(Math.log2(tokens));
-  return `linear ${orientation.toLowerCase()} ${bucket} x ${shard.rows} x ${rowLength(weight.shape)} ${weight.dtype}`;
+export function productKey({ orientation, weight, shard }: ProductShape): string {
+  return `linear ${orientation.toLowerCase()} ${shard.rows} x ${rowLength(weight.shape)} ${weight.dtype}`;
 }
 
 /** The variant of a product: what was chosen for this adapter and shape, or else the best guess. */
@@ -64,9 +68,16 @@ export function variantOf(gpu: Gpu, shape: ProductShape): ProductVariant {
 
 const asked = new WeakMap<Gpu, Map<string, ProductShape>>();
 
-/** One product for every key that was recorded on this device: what tuning measures. */
+/** For every key that was recorded on this device, the product with most tokens: what tuning measures. */
 export function askedProducts(gpu: Gpu): Map<string, ProductShape> {
   const known = asked.get(gpu) ?? new Map<string, ProductShape>();
   asked.set(gpu, known);
   return known;
+}
+
+export function noteProduct(gpu: Gpu, shape: ProductShape): void {
+  const products = askedProducts(gpu);
+  const key = productKey(shape);
+  const before = products.get(key);
+  if (before === undefined || before.tokens < shape.tokens) products.set(key, shape);
 }

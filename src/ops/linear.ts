@@ -11,13 +11,7 @@ import type { Slice } from '../gpu/memory.ts';
 import { type Dispatch, gridOf, type Recorder } from '../gpu/program.ts';
 import { bitsOf, constantsOnGpu } from './constants.ts';
 import { workgroupSize } from './launch.ts';
-import {
-  askedProducts,
-  type Orientation,
-  type ProductVariant,
-  productKey,
-  variantOf,
-} from './linear-variants.ts';
+import { noteProduct, type Orientation, type ProductVariant, variantOf } from './linear-variants.ts';
 
 export interface LinearAttributes {
   /** Factor on the product (not on the residual): LoRA's alpha / r. Default 1. */
@@ -99,7 +93,7 @@ function launchProduct(
   operands: Operands,
 ): void {
   const shape = { orientation, tokens: product.rows, weight: product.weight, shard };
-  askedProducts(recorder.gpu).set(productKey(shape), shape);
+  noteProduct(recorder.gpu, shape);
   const variant = variantOf(recorder.gpu, shape);
   recorder.dispatch({
     label: LABELS[orientation],

@@ -8,15 +8,8 @@
 import { type Tensor, temporary, whole } from '../autograd/tensor.ts';
 import type { Recorder } from '../gpu/program.ts';
 import { gridFor, workgroupSize } from './launch.ts';
-import {
-  cutAlike,
-  launchLogits,
-  logitChunks,
-  logitScratch,
-  logitsOf,
-  rowsOf,
-  tokenLogps,
-} from './token-logps.ts';
+import { cutAlike, launchLogits, logitChunks, logitScratch, logitsOf, rowsOf } from './logit-chunks.ts';
+import { tokenLogps } from './token-logps.ts';
 
 /** Likeliest words that are kept per token. */
 export const TOP = 5;

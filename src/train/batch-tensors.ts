@@ -6,6 +6,7 @@ import { alignUp, allocateTensor, elementCount, freeTensor, type Tensor, whole }
 import type { BatchShape, PackedBatch } from '../data/batches.ts';
 import type { Example } from '../data/examples.ts';
 import { occurrences, picks } from '../data/occurrences.ts';
+import { mostBlocks, tokenBlocks } from '../data/token-blocks.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { Storage } from '../gpu/memory.ts';
 import type { Answers } from '../objectives/objective.ts';
@@ -52,6 +53,7 @@ const FIELDS = {
   positions: ['u32', (c) => [c.tokens]],
   sight: ['u32', (c) => [c.tokens, 4]],
   seen: ['u32', (c) => [c.tokens, 2]],
+  blocks: ['u32', (c) => [mostBlocks(c), 2]],
   occurrenceOrder: ['u32', (c) => [c.tokens]],
   occurrenceStarts: ['u32', (c) => [c.tokens + 1]],
   occurrenceIds: ['u32', (c) => [c.tokens]],
@@ -155,6 +157,7 @@ export class BatchTensors {
       mismatched,
     };
     for (const [name, values] of Object.entries(arrays)) this.#set(name as keyof typeof arrays, values);
+    this.#set('blocks', tokenBlocks(sight, batch.used.tokens));
     const found = occurrences(ids.subarray(0, batch.used.tokens), this.capacity.tokens);
     this.#set('occurrenceOrder', found.order);
     this.#set('occurrenceStarts', found.starts);

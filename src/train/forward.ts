@@ -1,6 +1,6 @@
 /** From a packed batch on the GPU to the log-probs of its response tokens. */
 import type { Tape } from '../autograd/tape.ts';
-import type { Tensor } from '../autograd/tensor.ts';
+import { detach, type Tensor } from '../autograd/tensor.ts';
 import type { ForwardOptions, Llama, TokenLayout } from '../models/llama.ts';
 import { attention } from '../ops/attention.ts';
 import { gatherRows } from '../ops/gather-rows.ts';
@@ -10,7 +10,7 @@ import type { BatchTensors } from './batch-tensors.ts';
 /** The token axis of a packed batch, as the model wants it. */
 export function packedLayout(model: Llama, batch: BatchTensors): TokenLayout {
   const { heads, kvHeads, headDim, slidingWindow: window } = model.config;
-  const layout = { sight: batch.get('sight'), seen: batch.get('seen') };
+  const layout = { sight: batch.get('sight'), seen: batch.get('seen'), blocks: batch.get('blocks') };
   return {
     tokens: {
       ids: batch.get('ids'),
@@ -38,13 +38,14 @@ export function responseHidden(
   return tape.apply(gatherRows, [hidden], picks)[0];
 }
 
+export interface LogpsOptions extends ForwardOptions {
+  /** False: no gradient will flow back, so none is prepared. */
+  readonly trained: boolean;
+}
+
 /** Log-probs of the response tokens, [rows]. */
-export function responseLogps(
-  tape: Tape,
-  model: Llama,
-  batch: BatchTensors,
-  options: ForwardOptions,
-): Tensor {
-  const hidden = responseHidden(tape, model, batch, options);
+export function responseLogps(tape: Tape, model: Llama, batch: BatchTensors, options: LogpsOptions): Tensor {
+  const tracked = responseHidden(tape, model, batch, options);
+  const hidden = options.trained ? tracked : detach(tracked);
   return tape.apply(tokenLogps, [hidden, model.head], { targets: batch.get('targets') })[0];
 }

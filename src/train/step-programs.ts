@@ -7,7 +7,7 @@
  * dL/dlogp. Activations never outlive a micro-batch either way.
  */
 import type { Tape } from '../autograd/tape.ts';
-import { allocateTensor, freeTensor, type Tensor, temporary, whole } from '../autograd/tensor.ts';
+import { allocateTensor, detach, freeTensor, type Tensor, temporary, whole } from '../autograd/tensor.ts';
 import type { BatchShape } from '../data/batches.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { Arena } from '../gpu/planner.ts';
@@ -56,6 +56,9 @@ type TokenParts = Pick<
   StepParts,
   'policy' | 'reference' | 'referenceHead' | 'objective' | 'dataWeights' | 'recomputedBlocks'
 >;
+
+/** A forward pass that nothing flows back through. */
+const UNTRAINED = { recomputedBlocks: 0, trained: false } as const;
 
 /** Log-probs and their gradients of a whole step, for objectives that are not separable. */
 export class WholeStep {
@@ -148,6 +151,7 @@ export function backwardProgram(parts: StepParts, batch: BatchTensors, step: Who
     const logps = responseLogps(tape, parts.policy, batch, {
       adapter: true,
       recomputedBlocks: parts.recomputedBlocks,
+      trained: true,
     });
     const gradient = temporary(recorder, 'dL/dlogp', logps.shape);
     copyRows(recorder, gradient, step.gradient, batch, false);
@@ -178,7 +182,7 @@ export function logpsProgram(
   into: Tensor,
 ): Program {
   return new Program(gpu, arena, `log-probs of ${batch.capacity.tokens} tokens`, (recorder) => {
-    const logps = responseLogps(tapeFor(recorder), model, batch, { adapter, recomputedBlocks: 0 });
+    const logps = responseLogps(tapeFor(recorder), model, batch, { adapter, ...UNTRAINED });
     accumulate(recorder, logps, { tensor: into, accumulate: false });
   });
 }
@@ -186,12 +190,17 @@ export function logpsProgram(
 function recordTokens(parts: TokenParts, tape: Tape, batch: BatchTensors, training: boolean): TokenInputs {
   const { policy, reference, objective } = parts;
   const known = knownInputs(parts, batch, training);
-  const options = { adapter: true, recomputedBlocks: training ? parts.recomputedBlocks : 0 };
-  const silent = { adapter: reference?.adapter ?? false, recomputedBlocks: 0 };
+  const options = {
+    adapter: true,
+    recomputedBlocks: training ? parts.recomputedBlocks : 0,
+    trained: training,
+  };
+  const silent = { adapter: reference?.adapter ?? false, ...UNTRAINED };
   if (objective.needs.reference === 'logits') {
     const refHead = reference?.model.head ?? parts.referenceHead;
     if (refHead === undefined) throw new RangeError(`${objective.name} was given no reference.`);
-    const hidden = responseHidden(tape, policy, batch, options);
+    const tracked = responseHidden(tape, policy, batch, options);
+    const hidden = training ? tracked : detach(tracked);
     const refHidden =
       reference === undefined ? batch.refHidden : responseHidden(tape.fork(), reference.model, batch, silent);
     const attributes = { targets: batch.get('targets'), epsilon: Number(objective.settings.epsilon) };
@@ -263,7 +272,7 @@ function recordKl(recorder: Recorder, parts: StepParts, batch: BatchTensors, tok
   if (refHead === undefined) return;
   const tape = tapeFor(recorder);
   const options = { adapter: true, recomputedBlocks: 0 };
-  const silent = { adapter: reference?.adapter ?? false, recomputedBlocks: 0 };
+  const silent = { adapter: reference?.adapter ?? false, ...UNTRAINED };
   const own = { hidden: responseHidden(tape, policy, batch, options), head: policy.head };
   const refHidden =
     reference === undefined ? batch.refHidden : responseHidden(tape.fork(), reference.model, batch, silent);
@@ -355,7 +364,7 @@ export function scoreProgram(
     const fixed = { referenceHead: undefined, dataWeights: false, recomputedBlocks: 0 };
     const tokens = recordTokens({ ...parts, ...fixed }, tape, batch, false);
     const { policy, reference } = parts;
-    const silent = { adapter: reference?.adapter ?? false, recomputedBlocks: 0 };
+    const silent = { adapter: reference?.adapter ?? false, ...UNTRAINED };
     const refLogps =
       tokens.refLogps ?? (reference && responseLogps(tape.fork(), reference.model, batch, silent));
     const run = runObjective(recorder, parts.objective, { ...tokens, diff: batch.get('diff') }, parts.state);

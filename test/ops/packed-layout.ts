@@ -1,4 +1,6 @@
 /** The index tensors of attention for documents given as [prompt length, answer length, answer length, ...]. */
+
+import { tokenBlocks } from '../../src/data/token-blocks.ts';
 import type { AttentionLayout } from '../../src/ops/attention.ts';
 import type { Workbench } from '../support/workbench.ts';
 
@@ -21,8 +23,10 @@ export function packedLayout(bench: Workbench, documents: readonly (readonly num
     add(start, prompt, 0, end);
     for (const length of answers) add(token, length, prompt, token + length);
   }
+  const blocks = tokenBlocks(sight, token);
   return {
     sight: bench.indices('sight', [token, 4], sight),
     seen: bench.indices('seen', [token, 2], seen),
+    blocks: bench.indices('blocks', [blocks.length / 2, 2], blocks),
   };
 }

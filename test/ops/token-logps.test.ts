@@ -3,13 +3,14 @@ import { picks } from '../../src/data/occurrences.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { gatherRows } from '../../src/ops/gather-rows.ts';
 import { tapeFor } from '../../src/ops/index.ts';
-import { ROW_CHUNK, tokenLogps, VOCABULARY_CHUNK } from '../../src/ops/token-logps.ts';
+import { ROW_CHUNK, VOCABULARY_CHUNK } from '../../src/ops/logit-chunks.ts';
+import { tokenLogps } from '../../src/ops/token-logps.ts';
 import { checkDirections, checkFixture, checkOp, runOp } from '../support/check-op.ts';
 import { expectClose, expectSameBits } from '../support/close.ts';
 import { fixturesOf, type OpFixture } from '../support/fixtures.ts';
 import { openGpu, testGpu } from '../support/gpu.ts';
 import { record } from '../support/record.ts';
-import { gridIndices, gridValues, Workbench } from '../support/workbench.ts';
+import { gridIndices, gridValues, type HostTensor, Workbench } from '../support/workbench.ts';
 
 let gpu: Gpu;
 let small: Gpu;
@@ -30,6 +31,16 @@ describe("token_logps is PyTorch's log_softmax of hidden @ headᵀ, gathered", (
     await checkFixture(gpu, fixture, ['hidden', 'weight'], ['logp'], {
       op: tokenLogps,
       attributes: targetsOf(fixture.inputs.targets.data, softcapOf(fixture)),
+    });
+  });
+
+  // The gradient's direction is made in the forward pass then.
+  const wide = fixturesOf('linear_logp').filter(({ inputs }) => inputs.hidden.shape[1] % 4 === 0);
+  it.each(wide.map((f) => [f.name, f] as const))('%s, with a frozen head', async (_name, fixture) => {
+    await checkFixture(gpu, fixture, ['hidden', 'weight'], ['logp'], {
+      op: tokenLogps,
+      attributes: targetsOf(fixture.inputs.targets.data, softcapOf(fixture)),
+      frozen: ['weight'],
     });
   });
 
@@ -89,6 +100,54 @@ describe('token_logps against finite differences', () => {
     const inputs = [gridValues(1, [rows, 4]), gridValues(2, [vocabulary, 4])];
     const c = { op: tokenLogps, inputs, attributes: targetsOf(targets), tolerance: 2e-5 };
     await checkDirections(gpu, c, 2);
+  });
+});
+
+describe('token_logps with a frozen head', () => {
+  it.each([
+    ['plain', undefined],
+    ['with a cap on the logits', 2],
+  ])('%s, against finite differences', async (_name, softcap) => {
+    const inputs = [gridValues(1, [5, 8]), gridValues(2, [11, 8])];
+    const attributes = targetsOf([0, 10, 3, 3, 7], softcap);
+    await checkOp(gpu, { op: tokenLogps, inputs, attributes, differentiate: [0] });
+  });
+
+  it('gives the gradient that a trained one gives, over chunks whose largest logits rise and fall, and shards', async () => {
+    const [rows, vocabulary, width] = [ROW_CHUNK + 6, 3 * VOCABULARY_CHUNK + 904, 64];
+    const hidden = gridValues(1, [rows, width]);
+    // Rows of the head grow and shrink, so that in one row the running maximum rises by hundreds.
+    const grown = gridValues(2, [vocabulary, width]);
+    const head = {
+      shape: grown.shape,
+      data: Float64Array.from(grown.data, (x, i) => x * (1 + 4 * Math.sin(i / width / 700) ** 2)),
+    };
+    const targets = gridIndices(3, rows, vocabulary);
+    const dy = gridValues(4, [rows]);
+    const run = async (on: Gpu, differentiate: readonly number[], count: number = rows) => {
+      const bench = new Workbench(on);
+      const first = ({ data }: HostTensor, length: number) =>
+        Float64Array.from(data).slice(0, count * length);
+      const inputs = [{ shape: [count, width], data: first(hidden, width) }, head];
+      const attributes = targetsOf(targets.slice(0, count))(bench);
+      const flowing = { shape: [count], data: first(dy, 1) };
+      const { gradients } = await runOp(
+        bench,
+        tokenLogps,
+        inputs,
+        attributes,
+        'inner',
+        differentiate,
+        flowing,
+      );
+      bench.free();
+      return gradients[0] ?? new Float32Array(0);
+    };
+    const trained = await run(gpu, [0, 1]);
+    expectClose(await run(gpu, [0]), trained, 1e-5, 'd hidden');
+    // 1 MiB to a binding: the same head in seven shards, and rows enough for one chunk's scratch.
+    const few = 96;
+    expectClose(await run(small, [0], few), trained.slice(0, few * width), 1e-5, 'd hidden, head in shards');
   });
 });
 

@@ -197,6 +197,8 @@ export async function checkFixture<Attributes>(
     /** Shape in which an input is handed to the op, where the fixture has it with more dimensions. */
     reshape?(shape: readonly number[], name: string): readonly number[];
     readonly dtypes?: Readonly<Record<string, HostTensor['dtype']>>;
+    /** Inputs that get no gradient, although the fixture has one. */
+    readonly frozen?: readonly string[];
   },
 ): Promise<void> {
   const bench = new Workbench(gpu);
@@ -209,11 +211,15 @@ export async function checkFixture<Attributes>(
     const dy = fixture.grad_outputs?.[outputs[0]];
     await checkAgainst(
       bench,
-      { ...c, inputs: inputs.map((name) => shaped(name, fixture.inputs[name])) },
+      {
+        ...c,
+        inputs: inputs.map((name) => shaped(name, fixture.inputs[name])),
+        differentiate: inputs.flatMap((name, i) => (c.frozen?.includes(name) ? [] : [i])),
+      },
       c.attributes(bench),
       outputs.map((name) => fixture.outputs[name].data),
       dy && shaped(outputs[0], dy),
-      inputs.map((name) => fixture.grad_inputs?.[name]?.data),
+      inputs.map((name) => (c.frozen?.includes(name) ? undefined : fixture.grad_inputs?.[name]?.data)),
       true,
     );
   } finally {

@@ -1,0 +1,127 @@
+/**
+ * The direction in which a row's hidden state moves its token's log-prob, made while the logits are there anyway:
+ *
+ *   d log p(y_r) / d h_r = W[y_r] - E_p[W]   (times the slope of a cap on the logits)
+ *
+ * A loss sees the logits through log p(y_r) alone, so its gradient is this direction times dL/dlogp_r. Where the head is
+ * frozen, that makes 4 products of [rows, vocabulary, hidden] FLOPs out of 6: the backward pass needs no logits.
+ * Beside the running maximum and sum of the softmax, sum_v exp(z_v - m) W_v runs along, chunk by chunk.
+ */
+import { rowLength, type Tensor, temporary, whole } from '../autograd/tensor.ts';
+import type { Slice } from '../gpu/memory.ts';
+import type { Recorder } from '../gpu/program.ts';
+import { gridFor, workgroupSize } from './launch.ts';
+import { launchLinearBackwardInput } from './linear.ts';
+import { type LogitChunk, logitsOf, rowRange, rowsOf } from './logit-chunks.ts';
+
+export interface DirectionSettings {
+  /** [rows, hidden]; rows of the head. */
+  readonly hidden: Tensor;
+  readonly head: Tensor;
+  readonly softcap: number | undefined;
+  /** vec4s per row of the softmax state, whose first component is the running maximum. */
+  readonly stateStride: number;
+}
+
+/** Whether the direction is wanted, and can be made: hidden states are trained through, the head is frozen. */
+export function wantsDirection(hidden: Tensor, head: Tensor): boolean {
+  return hidden.requiresGrad && !head.requiresGrad && rowLength(head.shape) % 4 === 0;
+}
+
+export class LogpDirection {
+  /** [rows, hidden] once `finish` is recorded. */
+  readonly tensor: Tensor;
+  readonly #recorder: Recorder;
+  readonly #settings: DirectionSettings;
+  readonly #maxima: Tensor;
+
+  constructor(recorder: Recorder, settings: DirectionSettings) {
+    const { hidden } = settings;
+    this.#recorder = recorder;
+    this.#settings = settings;
+    this.tensor = temporary(recorder, 'd logp / d hidden', hidden.shape);
+    this.#maxima = temporary(recorder, 'maxima', [hidden.shape[0]]);
+  }
+
+  /** Takes in a chunk whose logits are in `scratch`, after the softmax state has; the logits are gone then. */
+  add(chunk: LogitChunk, scratch: Tensor, state: Slice): void {
+    const { head, softcap, stateStride } = this.#settings;
+    const recorder = this.#recorder;
+    const constants = { WORKGROUP: workgroupSize(recorder) };
+    const H4 = rowLength(head.shape) / 4;
+    const sum = rowsOf(this.tensor, chunk);
+    if (!chunk.first)
+      recorder.dispatch({
+        label: 'token_logps_direction_rescale',
+        kernel: 'token_logps_direction_rescale',
+        constants,
+        overrides: { H4, STRIDE: stateStride },
+        bindings: [sum, rowsOf(this.#maxima, chunk), state],
+        grid: gridFor(recorder, chunk.rows * H4),
+      });
+    recorder.dispatch({
+      label: 'token_logps_direction_weights',
+      kernel: 'token_logps_direction_weights',
+      conditions: { SOFTCAP: softcap !== undefined },
+      constants,
+      overrides: {
+        C: chunk.columns,
+        STRIDE: stateStride,
+        ...(softcap === undefined ? {} : { CAP: softcap }),
+      },
+      bindings: [logitsOf(scratch, chunk), state, rowsOf(this.#maxima, chunk)],
+      grid: gridFor(recorder, chunk.rows * chunk.columns),
+    });
+    launchLinearBackwardInput(recorder, logitsOf(scratch, chunk), sum, {
+      rows: chunk.rows,
+      weight: rowRange(head, chunk.start, chunk.columns),
+      scale: 1,
+      accumulate: !chunk.first,
+    });
+  }
+
+  /** Once the log-probs are known: the sums become directions. */
+  finish(targets: Tensor, lse: Tensor, logps: Tensor): void {
+    const { head, softcap } = this.#settings;
+    const recorder = this.#recorder;
+    const H4 = rowLength(head.shape) / 4;
+    for (const shard of head.shards)
+      recorder.dispatch({
+        label: 'token_logps_direction',
+        kernel: 'token_logps_direction',
+        conditions: {
+          SOFTCAP: softcap !== undefined,
+          W_HALF: head.dtype !== 'f32',
+          W_BF16: head.dtype === 'bf16',
+        },
+        constants: { WORKGROUP: workgroupSize(recorder) },
+        overrides: {
+          H4,
+          FIRST_ROW: shard.rowStart,
+          SHARD_ROWS: shard.rows,
+          ...(softcap === undefined ? {} : { CAP: softcap }),
+        },
+        bindings: [...[this.tensor, this.#maxima, lse, logps, targets].map(whole), shard],
+        grid: gridFor(recorder, this.tensor.shape[0] * H4),
+      });
+  }
+}
+
+/** dh[r] (+)= dlogp[r] * direction[r]. */
+export function launchAlongDirection(
+  recorder: Recorder,
+  direction: Tensor,
+  dlogps: Tensor,
+  target: { readonly tensor: Tensor; readonly accumulate: boolean },
+): void {
+  const H4 = rowLength(direction.shape) / 4;
+  recorder.dispatch({
+    label: 'token_logps_backward',
+    kernel: 'rows_scale',
+    conditions: { ACCUMULATE: target.accumulate },
+    constants: { WORKGROUP: workgroupSize(recorder) },
+    overrides: { H4 },
+    bindings: [direction, dlogps, target.tensor].map(whole),
+    grid: gridFor(recorder, direction.shape[0] * H4),
+  });
+}
