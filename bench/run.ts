@@ -20,6 +20,10 @@ const BENCHES: Readonly<Record<string, readonly [string, () => Promise<Bench>]>>
     'a whole step: methods, techniques, cost by size, and where the time goes',
     async () => (await import('./training/run.ts')).benchTraining,
   ],
+  foundation: [
+    "the quickstart's step against the foundation's",
+    async () => (await import('./training/foundation.ts')).benchFoundation,
+  ],
   objectives: [
     "every method's step against dpo's",
     async () => (await import('./training/objectives.ts')).benchObjectives,

@@ -52,17 +52,20 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
   var largest = before;
   for (var c = base; c < base + C; c++) { largest = max(largest, streams(capped(z[c]), capped(r[c]))); }
   let rescale = exp(before - largest);
-  sums *= rescale;
-  var growths = rest.xy * rescale.x;
+  // The chunk's own sums first, as in token_logps_chunk_forward.
+  var chunk_sums = vec4f();
+  var chunk_growths = vec2f();
   for (var c = base; c < base + C; c++) {
     let policy = capped(z[c]);
     let reference = capped(r[c]);
     let terms = exp(streams(policy, reference) - largest);
     let step = E * (policy - reference);
     let a = policy - largest.x;
-    sums += terms;
-    growths += vec2f(growth(terms.x, a, step), growth(terms.x, a, -step));
+    chunk_sums += terms;
+    chunk_growths += vec2f(growth(terms.x, a, step), growth(terms.x, a, -step));
   }
+  sums = sums * rescale + chunk_sums;
+  let growths = rest.xy * rescale.x + chunk_growths;
   let column = targets[row] - chunk_start[0];
   if (targets[row] >= chunk_start[0] && column < C) {
     let policy = capped(z[base + column]);

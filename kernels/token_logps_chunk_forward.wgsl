@@ -28,8 +28,10 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
 
   var largest = s.x;
   for (var c = 0u; c < C; c++) { largest = max(largest, capped(z[base + c])); }
-  var sum = s.y * exp(s.x - largest);
-  for (var c = 0u; c < C; c++) { sum += exp(capped(z[base + c]) - largest); }
+  // The chunk's own sum first: 100,000 terms added to one running total would cost five digits.
+  var chunk_sum = 0.0;
+  for (var c = 0u; c < C; c++) { chunk_sum += exp(capped(z[base + c]) - largest); }
+  let sum = s.y * exp(s.x - largest) + chunk_sum;
   let column = targets[row] - chunk_start[0];
   if (targets[row] >= chunk_start[0] && column < C) { s.z = capped(z[base + column]); }
   state[row] = vec4f(largest, sum, s.z, 0.0);

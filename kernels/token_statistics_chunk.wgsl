@@ -36,8 +36,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
     @if(FIRST) best[i] = vec2f(0.0, -3.4e38);
     @else best[i] = vec2f(stats[own + 4u + 2u * i], stats[own + 5u + 2u * i]);
   }
-  @if(FIRST) var s = vec4f();
-  @else var s = vec4f(stats[own], stats[own + 1u], stats[own + 2u], stats[own + 3u]);
+  // The chunk's own sums; they join those before it at the end, as in token_logps_chunk_forward.
+  var s = vec4f();
   for (var c = 0u; c < C; c++) {
     let v = chunk_start[0] + c;
     let logp = capped(z[row * C + c]) - lse[row];
@@ -59,7 +59,10 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
       best[i] = vec2f(f32(v), logp);
     }
   }
-  for (var i = 0u; i < 4u; i++) { stats[own + i] = s[i]; }
+  for (var i = 0u; i < 4u; i++) {
+    @if(FIRST) stats[own + i] = s[i];
+    @else stats[own + i] += s[i];
+  }
   for (var i = 0u; i < K; i++) {
     stats[own + 4u + 2u * i] = best[i].x;
     stats[own + 5u + 2u * i] = best[i].y;

@@ -89,13 +89,12 @@ for (const file of ['bench/kernels/matmul_tile16.wgsl', 'bench/gpu-box/pytorch_d
 copyFileSync('bench/gpu-box/bench.sh', join(box, 'bench.sh'));
 copyFileSync(process.execPath, join(box, 'node'));
 chmodSync(join(box, 'node'), 0o755);
-writeFileSync(
-  join(box, 'package.json'),
-  `${JSON.stringify({ name: 'prefgrad', type: 'module', version: versionOf() }, null, 2)}\n`,
-);
+writeFileSync(join(box, 'package.json'), `${JSON.stringify(stamp, null, 2)}\n`);
 
+const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+PLACEHOLDER;
 const archive = join(OUT, `${NAME}.tar.gz`);
-execFileSync('tar', ['-czf', archive, '-C', OUT, NAME], { env: { ...process.env, GZIP: '-9' } });
+execFileSync('tar', ['-czf', archive, '-C', OUT, NAME]);
 const { size } = statSync(archive);
 console.log(`${archive}: ${(size / 1e6).toFixed(1)} MB. Copy it to the box, unpack it, run ./bench.sh`);
 if (size > MOST_BYTES) throw new Error(`The bundle is larger than ${MOST_BYTES / 1e6} MB.`);
