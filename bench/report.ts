@@ -1,6 +1,6 @@
 /** What a benchmark leaves: a Markdown table on the screen and, with --out, a JSON file that anyone can compare with. */
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import type { Gpu } from '../src/gpu/device.ts';
 
 export interface Row {
@@ -64,14 +64,14 @@ export function markdown({ adapter, driver, date, commit, rows }: Report): strin
   ].join('\n');
 }
 
-/** The commit under test, with a mark when the tree differs from it; 'unknown' outside a clone. */
-function commitNow(): string {
+/** The commit under test, with a mark when the tree differs from it. Outside a clone, what package.json says of it. */
+export function commitNow(): string {
   try {
     const git = (...args: string[]) => execFileSync('git', args, { encoding: 'utf8', stdio: 'pipe' }).trim();
     return (
       git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain', 'src', 'kernels') === '' ? '' : '+')
     );
   } catch {
-    return 'unknown';
+    return (JSON.parse(readFileSync('package.json', 'utf8')) as { commit?: string }).commit ?? 'unknown';
   }
 }

@@ -17,6 +17,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'vite';
+import { commitNow } from '../report.ts';
 
 const NAME = 'prefgrad-gpu-box';
 const OUT = 'dist/gpu-box';
@@ -89,16 +90,13 @@ for (const file of ['bench/kernels/matmul_tile16.wgsl', 'bench/gpu-box/pytorch_d
 copyFileSync('bench/gpu-box/bench.sh', join(box, 'bench.sh'));
 copyFileSync(process.execPath, join(box, 'node'));
 chmodSync(join(box, 'node'), 0o755);
+const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+// The box has no clone to ask for its commit.
+const stamp = { name: 'prefgrad', type: 'module', version, commit: commitNow() };
 writeFileSync(join(box, 'package.json'), `${JSON.stringify(stamp, null, 2)}\n`);
 
-const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
-PLACEHOLDER;
 const archive = join(OUT, `${NAME}.tar.gz`);
 execFileSync('tar', ['-czf', archive, '-C', OUT, NAME]);
 const { size } = statSync(archive);
 console.log(`${archive}: ${(size / 1e6).toFixed(1)} MB. Copy it to the box, unpack it, run ./bench.sh`);
 if (size > MOST_BYTES) throw new Error(`The bundle is larger than ${MOST_BYTES / 1e6} MB.`);
-
-function versionOf(): string {
-  return (JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version;
-}
