@@ -1,6 +1,6 @@
 // linear_backward_input: dX[t, k] (+)= ALPHA * sum_n dY[t, n] * W[n, k]
 //
-//   dy: [T, N_STRIDE] f32, columns N_OFFSET .. N_OFFSET + N    w: [N, K] f32, or f16/bf16 packed in pairs    dx: [T, K] f32
+//   dy: [T, N_STRIDE] f32, columns N_OFFSET .. N_OFFSET + N    w: [N, K] f32, f16/bf16 packed in pairs, or i8/nf4 with scales [N, K / 64]    dx: [T, K] f32
 //   ACCUMULATE adds to dx, otherwise dx is overwritten.
 //
 // W is read as it lies, row by row: no transposed copy. One invocation makes ROWS x (4 * COLUMNS4) outputs in registers;
@@ -9,6 +9,8 @@
 import package::grid::workgroup_index;
 import package::half::widen_bf16;
 import package::half::widen_f16;
+import package::quantized::widen_i8;
+import package::quantized::widen_nf4;
 import constants::ROWS;
 import constants::COLUMNS4;
 import constants::WORKGROUP;
@@ -22,12 +24,23 @@ override ALPHA: f32 = 1.0;
 @group(0) @binding(0) var<storage, read> dy: array<f32>;
 @if(W_HALF && VEC4) @group(0) @binding(1) var<storage, read> w: array<vec2u>;
 @if(W_HALF && !VEC4) @group(0) @binding(1) var<storage, read> w: array<u32>;
-@if(!W_HALF && VEC4) @group(0) @binding(1) var<storage, read> w: array<vec4f>;
+@if(W_I8 || W_NF4) @group(0) @binding(1) var<storage, read> w: array<u32>;
+@if(!W_HALF && !W_I8 && !W_NF4 && VEC4) @group(0) @binding(1) var<storage, read> w: array<vec4f>;
 @if(!W_HALF && !VEC4) @group(0) @binding(1) var<storage, read> w: array<f32>;
 @if(VEC4) @group(0) @binding(2) var<storage, read_write> dx: array<vec4f>;
 @else @group(0) @binding(2) var<storage, read_write> dx: array<f32>;
 
-@if(!W_HALF && VEC4) fn load_w(row: u32, k4: u32) -> vec4f { return w[row * (K / 4u) + k4]; }
+@if(W_I8 || W_NF4) @group(0) @binding(3) var<storage, read> scales: array<f32>;
+
+@if(W_I8) fn load_w(row: u32, k4: u32) -> vec4f {
+  let i = row * (K / 4u) + k4;
+  return scales[i / 16u] * widen_i8(w[i]);
+}
+@if(W_NF4) fn load_w(row: u32, k4: u32) -> vec4f {
+  let i = row * (K / 4u) + k4;
+  return scales[i / 16u] * widen_nf4(w[i / 2u] >> (16u * (i % 2u)));
+}
+@if(!W_HALF && !W_I8 && !W_NF4 && VEC4) fn load_w(row: u32, k4: u32) -> vec4f { return w[row * (K / 4u) + k4]; }
 @if(W_HALF && VEC4) fn load_w(row: u32, k4: u32) -> vec4f {
   let packed = w[row * (K / 4u) + k4];
   @if(W_BF16) return vec4f(widen_bf16(packed.x), widen_bf16(packed.y));

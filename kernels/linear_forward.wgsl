@@ -1,6 +1,7 @@
 // linear_forward: Y[t, n] (+)= ALPHA * sum_k X[t, k] * W[n, k]  (+ R[t, n])
 //
-//   x: [T, K] f32    w: [N, K] f32, or f16/bf16 packed in pairs    y: [T, N_STRIDE] f32, columns N_OFFSET .. N_OFFSET + N
+//   x: [T, K] f32    w: [N, K] f32, f16/bf16 packed in pairs, or i8/nf4 with scales [N, K / 64]
+//   y: [T, N_STRIDE] f32, columns N_OFFSET .. N_OFFSET + N
 //   residual: [T, N_STRIDE] f32, read when RESIDUAL
 //   ACCUMULATE adds to y, otherwise y is overwritten.
 //
@@ -10,6 +11,8 @@
 import package::grid::workgroup_index;
 import package::half::widen_bf16;
 import package::half::widen_f16;
+import package::quantized::widen_i8;
+import package::quantized::widen_nf4;
 import constants::ROWS;
 import constants::COLUMNS;
 import constants::WORKGROUP;
@@ -24,10 +27,13 @@ override ALPHA: f32 = 1.0;
 @else @group(0) @binding(0) var<storage, read> x: array<f32>;
 @if(W_HALF && VEC4) @group(0) @binding(1) var<storage, read> w: array<vec2u>;
 @if(W_HALF && !VEC4) @group(0) @binding(1) var<storage, read> w: array<u32>;
-@if(!W_HALF && VEC4) @group(0) @binding(1) var<storage, read> w: array<vec4f>;
+@if(W_I8 || W_NF4) @group(0) @binding(1) var<storage, read> w: array<u32>;
+@if(!W_HALF && !W_I8 && !W_NF4 && VEC4) @group(0) @binding(1) var<storage, read> w: array<vec4f>;
 @if(!W_HALF && !VEC4) @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
-@if(RESIDUAL) @group(0) @binding(3) var<storage, read> residual: array<f32>;
+@if(W_I8 || W_NF4) @group(0) @binding(3) var<storage, read> scales: array<f32>;
+@if(RESIDUAL && !W_I8 && !W_NF4) @group(0) @binding(3) var<storage, read> residual: array<f32>;
+@if(RESIDUAL && (W_I8 || W_NF4)) @group(0) @binding(4) var<storage, read> residual: array<f32>;
 
 @if(VEC4) fn load_x(row: u32, k4: u32) -> vec4f { return x[row * (K / 4u) + k4]; }
 @if(!VEC4) fn load_x(row: u32, k4: u32) -> vec4f {
@@ -37,7 +43,15 @@ override ALPHA: f32 = 1.0;
   return v;
 }
 
-@if(!W_HALF && VEC4) fn load_w(row: u32, k4: u32) -> vec4f { return w[row * (K / 4u) + k4]; }
+@if(W_I8) fn load_w(row: u32, k4: u32) -> vec4f {
+  let i = row * (K / 4u) + k4;
+  return scales[i / 16u] * widen_i8(w[i]);
+}
+@if(W_NF4) fn load_w(row: u32, k4: u32) -> vec4f {
+  let i = row * (K / 4u) + k4;
+  return scales[i / 16u] * widen_nf4(w[i / 2u] >> (16u * (i % 2u)));
+}
+@if(!W_HALF && !W_I8 && !W_NF4 && VEC4) fn load_w(row: u32, k4: u32) -> vec4f { return w[row * (K / 4u) + k4]; }
 @if(W_HALF && VEC4) fn load_w(row: u32, k4: u32) -> vec4f {
   let packed = w[row * (K / 4u) + k4];
   @if(W_BF16) return vec4f(widen_bf16(packed.x), widen_bf16(packed.y));

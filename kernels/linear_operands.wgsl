@@ -5,7 +5,8 @@
 //   WEIGHT    dw[n, k] (+)= ALPHA * sum_t dY[t, n] * X[t, k]                own = dy,  other = x,  out = dw
 //
 //   x: [T, K] f32    y, dy, residual: [T, N_STRIDE] f32, columns N_OFFSET .. N_OFFSET + N
-//   w: [N, K] f32, or f16/bf16 packed in pairs    ACCUMULATE adds to out, otherwise out is overwritten.
+//   w: [N, K] f32, f16/bf16 packed in pairs, or i8/nf4 (W_I8, W_NF4) with scales: [N, K / 64] f32
+//     ACCUMULATE adds to out, otherwise out is overwritten.
 //   sizes: (N, K, N_STRIDE, N_OFFSET), all multiples of 4, ALPHA, and STAGING: what own is multiplied by before it is
 //   rounded to 16 bits, already divided out of ALPHA. T is the length of a binding.
 //
@@ -13,15 +14,20 @@
 // terms of the product, out is [rows, columns] and the sum runs over its depth.
 import package::half::widen_bf16;
 import package::half::widen_f16;
+import package::quantized::widen_i8;
+import package::quantized::widen_nf4;
 
 struct Sizes { N: u32, K: u32, N_STRIDE: u32, N_OFFSET: u32, ALPHA: f32, STAGING: f32 }
 
 @group(0) @binding(0) var<storage, read> own: array<vec4f>;
 @if(W_HALF) @group(0) @binding(1) var<storage, read> other: array<vec2u>;
-@else @group(0) @binding(1) var<storage, read> other: array<vec4f>;
+@if(W_I8 || W_NF4) @group(0) @binding(1) var<storage, read> other: array<u32>;
+@if(!W_HALF && !W_I8 && !W_NF4) @group(0) @binding(1) var<storage, read> other: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
 @group(0) @binding(3) var<storage, read> sizes: Sizes;
-@if(RESIDUAL) @group(0) @binding(4) var<storage, read> residual: array<vec4f>;
+@if(W_I8 || W_NF4) @group(0) @binding(4) var<storage, read> scales: array<f32>;
+@if(RESIDUAL && !W_I8 && !W_NF4) @group(0) @binding(4) var<storage, read> residual: array<vec4f>;
+@if(RESIDUAL && (W_I8 || W_NF4)) @group(0) @binding(5) var<storage, read> residual: array<vec4f>;
 
 @if(FORWARD) fn row_count() -> u32 { return 4u * arrayLength(&out) / sizes.N_STRIDE; }
 @if(INPUT) fn row_count() -> u32 { return 4u * arrayLength(&out) / sizes.K; }
@@ -48,7 +54,9 @@ struct Sizes { N: u32, K: u32, N_STRIDE: u32, N_OFFSET: u32, ALPHA: f32, STAGING
 }
 
 fn load_other(i: u32) -> vec4f {
-  @if(!W_HALF) return other[i];
+  @if(!W_HALF && !W_I8 && !W_NF4) return other[i];
+  @if(W_I8) return scales[i / 16u] * widen_i8(other[i]);
+  @if(W_NF4) return scales[i / 16u] * widen_nf4(other[i / 2u] >> (16u * (i % 2u)));
   @if(W_HALF && W_BF16) return vec4f(widen_bf16(other[i].x), widen_bf16(other[i].y));
   @if(W_HALF && !W_BF16) return vec4f(widen_f16(other[i].x), widen_f16(other[i].y));
 }

@@ -13,11 +13,16 @@ import type { Gpu } from '../gpu/device.ts';
 import { BINDING_ALIGNMENT, formatBytes, type MemoryKind, type Slice, type Storage } from '../gpu/memory.ts';
 import type { Recorder } from '../gpu/program.ts';
 
-/** f16 and bf16 are stored packed, two to a u32, low half first, so that every adapter can hold them. */
-export type DType = 'f32' | 'f16' | 'bf16' | 'u32' | 'i32';
+/**
+ * f16 and bf16 are stored packed, two to a u32, low half first, so that every adapter can hold them. i8 and nf4 are frozen
+ * weights of linear layers, with scales beside them (src/models/quantize.ts).
+ */
+export type DType = 'f32' | 'f16' | 'bf16' | 'u32' | 'i32' | 'i8' | 'nf4';
+
+const BYTES: Readonly<Record<DType, number>> = { f32: 4, u32: 4, i32: 4, f16: 2, bf16: 2, i8: 1, nf4: 0.5 };
 
 export function bytesPerElement(dtype: DType): number {
-  return dtype === 'f16' || dtype === 'bf16' ? 2 : 4;
+  return BYTES[dtype];
 }
 
 /** Rows [rowStart, rowStart + rows) of a tensor. */
@@ -31,6 +36,8 @@ export interface Tensor {
   readonly shape: readonly number[];
   readonly dtype: DType;
   readonly shards: readonly Shard[];
+  /** Of quantized weights: f32 [rows, groups along a row]. */
+  readonly scales?: Tensor;
   /** Whether gradients flow into this tensor. */
   readonly requiresGrad: boolean;
   /** For a leaf that is trained: where its gradient is accumulated, f32, same shape. */
@@ -54,6 +61,22 @@ export function whole(tensor: Tensor): Slice {
     );
   }
   return tensor.shards[0];
+}
+
+/** Rows [start, start + rows) of a tensor that lie in one shard. */
+export function rowRange(tensor: Tensor, start: number, rows: number): Tensor {
+  const rowBytes = rowLength(tensor.shape) * bytesPerElement(tensor.dtype);
+  const shard = tensor.shards.find((s) => s.rowStart <= start && start + rows <= s.rowStart + s.rows);
+  if (shard === undefined)
+    throw new RangeError(`${tensor.label}: rows ${start} to ${start + rows} cross a shard.`);
+  const slice = {
+    storage: shard.storage,
+    byteOffset: shard.byteOffset + (start - shard.rowStart) * rowBytes,
+    byteLength: Math.ceil((rows * rowBytes) / 4) * 4,
+    rowStart: 0,
+    rows,
+  };
+  return { ...tensor, shape: [rows, ...tensor.shape.slice(1)], shards: [slice], gradient: undefined };
 }
 
 /** How many rows of a tensor fit into one binding. @throws InputError when not even one does. */
@@ -97,6 +120,7 @@ export function allocateTensor(
 /** Frees a persistent tensor. */
 export function freeTensor(gpu: Gpu, tensor: Tensor): void {
   for (const shard of tensor.shards) gpu.memory.free(shard.storage);
+  if (tensor.scales !== undefined) freeTensor(gpu, tensor.scales);
 }
 
 /** A temporary of the program being recorded. f32 unless said otherwise. */

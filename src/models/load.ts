@@ -8,8 +8,10 @@ import {
   type DType,
   freeTensor,
   rowLength,
+  rowRange,
   type Tensor,
   upload,
+  whole,
 } from '../autograd/tensor.ts';
 import { uniformAt } from '../data/random.ts';
 import { InputError, InputErrors } from '../errors.ts';
@@ -23,6 +25,7 @@ import { makeRotaryTable } from '../nn/rotary-table.ts';
 import { recordNarrow } from '../ops/fill.ts';
 import { type LlamaConfig, parseLlamaConfig } from './config.ts';
 import { Llama, LORA_MODULES, weightShapes } from './llama.ts';
+import { GROUP, type QuantizedDType, quantize } from './quantize.ts';
 
 /** Bytes of a weight that are on the host at the same time. */
 const PIECE_BYTES = 16 * 2 ** 20;
@@ -40,6 +43,8 @@ export interface LoadOptions {
   readonly train: 'none' | 'full' | LoraSettings;
   /** dtype that products read weights in; 'auto' is f32 on CPU adapters, else the checkpoint's. */
   readonly dtype: DType | 'auto';
+  /** Holds the frozen weights of layers in 8 or 4 bits; embedding, head and norms stay as they are. */
+  readonly quantize?: QuantizedDType;
   /** Rows of the rotary table; at most the model's positions. */
   readonly positions: number;
   /** Of LoRA's first values. */
@@ -79,7 +84,13 @@ export async function loadModel(gpu: Gpu, path: string, options: LoadOptions): P
   for (const [name, shape] of shapes) {
     const parameter = trained?.parameters.get(name);
     const isVector = shape.length === 1;
-    const tensor = parameter?.master ?? allocateTensor(gpu, name, shape, isVector ? 'f32' : dtype, 'weights');
+    const isQuantized =
+      options.quantize !== undefined && parameter === undefined && /_proj\.weight$/.test(name);
+    const tensor =
+      parameter?.master ??
+      (isQuantized
+        ? allocateQuantized(gpu, name, shape, options.quantize as QuantizedDType)
+        : allocateTensor(gpu, name, shape, isVector ? 'f32' : dtype, 'weights'));
     await copyWeight(gpu, directory, name, tensor);
     if (parameter === undefined) frozen.set(name, tensor);
   }
@@ -214,10 +225,22 @@ const FILE_DTYPE: Readonly<Record<'f32' | 'f16' | 'bf16', FloatDType>> = {
   bf16: 'BF16',
 };
 
+/** @throws InputError for rows that are no whole number of groups. */
+function allocateQuantized(gpu: Gpu, name: string, shape: readonly number[], dtype: QuantizedDType): Tensor {
+  const [rows, inner] = shape;
+  if (inner % GROUP !== 0) {
+    throw new InputError(
+      `${name}: rows of ${inner} cannot be quantized in groups of ${GROUP}. Leave out model.load_in_8bit and load_in_4bit.`,
+    );
+  }
+  const scales = allocateTensor(gpu, `${name} scales`, [rows, inner / GROUP], 'f32', 'weights');
+  return { ...allocateTensor(gpu, name, shape, dtype, 'weights'), scales };
+}
+
 /** Copies one weight to the GPU piece by piece, converting where dtypes differ. */
 async function copyWeight(gpu: Gpu, directory: ModelDirectory, name: string, tensor: Tensor): Promise<void> {
   const from = (directory.tensors.get(name)?.dtype ?? 'F32') as FloatDType;
-  const to = FILE_DTYPE[tensor.dtype as 'f32' | 'f16' | 'bf16'];
+  const { dtype, scales } = tensor;
   const fromBytes = from === 'F32' ? 4 : 2;
   const length = rowLength(tensor.shape);
   // An even number of rows keeps 16-bit pieces on multiples of four bytes.
@@ -230,9 +253,18 @@ async function copyWeight(gpu: Gpu, directory: ModelDirectory, name: string, ten
         (shard.rowStart + row) * length * fromBytes,
         rows * length * fromBytes,
       );
+      const place = row * length * bytesPerElement(dtype);
+      if (scales !== undefined) {
+        const quantized = quantize(widen(bytes, from), dtype as QuantizedDType);
+        await gpu.stream(shard, quantized.packed, place);
+        const ofRows = rowRange(scales, shard.rowStart, shard.rows);
+        await gpu.stream(whole(ofRows), quantized.scales, (4 * row * length) / GROUP);
+        continue;
+      }
+      const to = FILE_DTYPE[dtype as 'f32' | 'f16' | 'bf16'];
       const converted = from === to ? bytes : narrow(widen(bytes, from), to);
       const padded = converted.byteLength % 4 === 0 ? converted : new Uint8Array([...converted, 0, 0]);
-      await gpu.stream(shard, padded, row * length * bytesPerElement(tensor.dtype));
+      await gpu.stream(shard, padded, place);
     }
   }
 }

@@ -93,7 +93,10 @@ class Work {
     this.#tokens = tokens;
     this.#x = randomTensor(gpu, 'tuning x', [tokens, inner], 'f32', 1);
     this.#y = randomTensor(gpu, 'tuning y', [tokens, shard.rows], 'f32', 2);
-    this.#weight = randomTensor(gpu, 'tuning w', [shard.rows, inner], weight.dtype, 3);
+    const scales =
+      weight.scales &&
+      randomTensor(gpu, 'tuning scales', [shard.rows, rowLength(weight.scales.shape)], 'f32', 4);
+    this.#weight = { ...randomTensor(gpu, 'tuning w', [shard.rows, inner], weight.dtype, 3), scales };
     this.#key = productKey({ orientation, tokens, weight: this.#weight, shard: this.#weight.shards[0] });
   }
 
@@ -161,6 +164,9 @@ function wordOf(dtype: Tensor['dtype'], stream: number, i: number): number {
       return ((random & 0x80ff80ff) | 0x3e003e00) >>> 0;
     case 'f16':
       return ((random & 0x8fff8fff) | 0x30003000) >>> 0;
+    case 'i8':
+    case 'nf4':
+      return random >>> 0;
     default:
       return ((random & 0x80ffffff) | 0x3e000000) >>> 0;
   }

@@ -38,7 +38,8 @@ export function variantsFor(gpu: Gpu, shape: ProductShape): ProductVariant[] {
   );
   const rows = orientation === 'WEIGHT' ? shard.rows : tokens;
   if (!whole4 || rows === 1) return ['plain'];
-  const is16Bit = weight.dtype === 'f16' || weight.dtype === 'bf16';
+  // Frozen weights of 16 bits or fewer: f16 holds them nearly as they are.
+  const is16Bit = weight.dtype !== 'f32';
   if (rows < FEW_ROWS) return gpu.sharesLanes ? ['lanes', 'plain'] : ['plain'];
   const shared: ProductVariant[] = gpu.isCpu
     ? gpu.sharesLanes

@@ -5,7 +5,7 @@
  * ranges of output columns.
  */
 import type { Op } from '../autograd/op.ts';
-import { rowLength, type Shard, type Tensor, temporary, whole } from '../autograd/tensor.ts';
+import { rowLength, rowRange, type Shard, type Tensor, temporary, whole } from '../autograd/tensor.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { Slice } from '../gpu/memory.ts';
 import { type Dispatch, gridOf, type Recorder } from '../gpu/program.ts';
@@ -141,7 +141,7 @@ function plainProduct(
     },
     constants: { ...tile, WORKGROUP },
     overrides: { N, K, N_STRIDE, N_OFFSET, ALPHA },
-    bindings: residual === undefined ? bindings : [...bindings, residual],
+    bindings: [...bindings, ...scalesOf(weight, shard), ...(residual === undefined ? [] : [residual])],
     grid: gridOf(Math.ceil((Math.ceil(rows / tile.ROWS) * Math.ceil(columns / tileColumns)) / WORKGROUP)),
   };
 }
@@ -208,7 +208,12 @@ function sharedProduct(
       ...(tile.kernel === 'linear_tiles' ? { STAGED_F16: isStaged } : {}),
     },
     constants: tile.constants,
-    bindings: [...bindings, sizes, ...(residual === undefined ? [] : [residual])],
+    bindings: [
+      ...bindings,
+      sizes,
+      ...scalesOf(product.weight, shard),
+      ...(residual === undefined ? [] : [residual]),
+    ],
     grid: gridOf(Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns)),
   };
 }
@@ -270,7 +275,17 @@ export const linear: Op<LinearAttributes> = {
 };
 
 function dtypeOf({ dtype }: Tensor): Record<string, boolean> {
-  return { W_HALF: dtype === 'f16' || dtype === 'bf16', W_BF16: dtype === 'bf16' };
+  return {
+    W_HALF: dtype === 'f16' || dtype === 'bf16',
+    W_BF16: dtype === 'bf16',
+    W_I8: dtype === 'i8',
+    W_NF4: dtype === 'nf4',
+  };
+}
+
+/** The scales of a shard's rows, where weights are quantized. */
+function scalesOf({ scales }: Tensor, { rowStart, rows }: Shard): Slice[] {
+  return scales === undefined ? [] : [whole(rowRange(scales, rowStart, rows))];
 }
 
 function sizesOf({ weight, scale }: Product, shard: Shard) {

@@ -2,7 +2,7 @@
  * Logits a piece at a time: rows of hidden states against a stretch of the vocabulary, in scratch memory whose size depends
  * on neither the vocabulary nor the number of tokens.
  */
-import { bytesPerElement, rowLength, type Tensor, temporary, whole } from '../autograd/tensor.ts';
+import { rowRange, type Tensor, temporary, whole } from '../autograd/tensor.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { Slice } from '../gpu/memory.ts';
 import type { Recorder } from '../gpu/program.ts';
@@ -49,22 +49,6 @@ export function logitChunks(gpu: Gpu, rows: number, head: Tensor): LogitChunk[] 
 export function logitScratch(recorder: Recorder, rows: number, head: Tensor): Tensor {
   const columns = Math.min(VOCABULARY_CHUNK, head.shape[0]);
   return temporary(recorder, 'logits', [Math.min(ROW_CHUNK, rows), columns]);
-}
-
-/** Rows [start, start + rows) of a tensor that lie in one shard. */
-export function rowRange(tensor: Tensor, start: number, rows: number): Tensor {
-  const rowBytes = rowLength(tensor.shape) * bytesPerElement(tensor.dtype);
-  const shard = tensor.shards.find((s) => s.rowStart <= start && start + rows <= s.rowStart + s.rows);
-  if (shard === undefined)
-    throw new RangeError(`${tensor.label}: rows ${start} to ${start + rows} cross a shard.`);
-  const slice = {
-    storage: shard.storage,
-    byteOffset: shard.byteOffset + (start - shard.rowStart) * rowBytes,
-    byteLength: Math.ceil((rows * rowBytes) / 4) * 4,
-    rowStart: 0,
-    rows,
-  };
-  return { ...tensor, shape: [rows, ...tensor.shape.slice(1)], shards: [slice], gradient: undefined };
 }
 
 /** Fills scratch with the logits of a chunk. */

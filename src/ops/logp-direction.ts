@@ -7,12 +7,12 @@
  * frozen, that makes 4 products of [rows, vocabulary, hidden] FLOPs out of 6: the backward pass needs no logits.
  * Beside the running maximum and sum of the softmax, sum_v exp(z_v - m) W_v runs along, chunk by chunk.
  */
-import { rowLength, type Tensor, temporary, whole } from '../autograd/tensor.ts';
+import { rowLength, rowRange, type Tensor, temporary, whole } from '../autograd/tensor.ts';
 import type { Slice } from '../gpu/memory.ts';
 import type { Recorder } from '../gpu/program.ts';
 import { gridFor, workgroupSize } from './launch.ts';
 import { launchLinearBackwardInput } from './linear.ts';
-import { type LogitChunk, logitsOf, rowRange, rowsOf } from './logit-chunks.ts';
+import { type LogitChunk, logitsOf, rowsOf } from './logit-chunks.ts';
 
 export interface DirectionSettings {
   /** [rows, hidden]; rows of the head. */

@@ -8,7 +8,7 @@
  * makes each chunk again, unless the head is frozen (logp-direction.ts).
  */
 import type { Op } from '../autograd/op.ts';
-import { type Tensor, temporary, whole } from '../autograd/tensor.ts';
+import { rowRange, type Tensor, temporary, whole } from '../autograd/tensor.ts';
 import type { Recorder } from '../gpu/program.ts';
 import { gridFor, workgroupSize } from './launch.ts';
 import { launchLinearBackwardInput, launchLinearBackwardWeight } from './linear.ts';
@@ -18,7 +18,6 @@ import {
   logitChunks,
   logitScratch,
   logitsOf,
-  rowRange,
   rowsOf,
 } from './logit-chunks.ts';
 import { LogpDirection, launchAlongDirection, wantsDirection } from './logp-direction.ts';

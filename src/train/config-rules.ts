@@ -76,10 +76,13 @@ function whyNotCached(name: string, needs: Needs): string | undefined {
   return undefined;
 }
 
-/** Keys that would do nothing without another one. */
+/** Keys that would do nothing without another one, or that contradict each other. */
 export function crossProblems(raw: unknown): ConfigProblem[] {
   const [training, data] = [group(raw, 'training') ?? {}, group(raw, 'data') ?? {}];
-  const problems: ConfigProblem[] = [];
+  const problems: ConfigProblem[] = quantizationProblems(
+    group(raw, 'model') ?? {},
+    group(raw, 'lora') !== undefined,
+  );
   if (training.eval_steps !== undefined && data.eval === undefined) {
     problems.push({
       path: ['training', 'eval_steps'],
@@ -91,6 +94,16 @@ export function crossProblems(raw: unknown): ConfigProblem[] {
     problems.push({ path: ['training', 'save_total_limit'], message });
   }
   return problems;
+}
+
+function quantizationProblems(model: Group, hasLora: boolean): ConfigProblem[] {
+  const [wanted, other] = ['load_in_4bit', 'load_in_8bit'].filter((key) => model[key] === true);
+  if (wanted === undefined) return [];
+  const path = ['model', wanted];
+  if (other !== undefined)
+    return [{ path, message: `weights are held in 4 or in 8 bits; remove one of ${wanted} and ${other}` }];
+  if (hasLora) return [];
+  return [{ path, message: 'only frozen weights can be held in so few bits; add lora, or remove this key' }];
 }
 
 function group(raw: unknown, key: string): Group | undefined {

@@ -35,6 +35,11 @@ const model = z.strictObject({
     .enum(['auto', 'f32', 'f16', 'bf16'])
     .default('auto')
     .describe("type of the weights' compute copies; auto: f32 on a CPU adapter, else the checkpoint's"),
+  load_in_8bit: z
+    .boolean()
+    .default(false)
+    .describe('hold the frozen weights of layers in 8 bits; needs lora'),
+  load_in_4bit: z.boolean().default(false).describe('hold them in 4 bits (NF4, groups of 64); needs lora'),
 });
 
 const lora = z.strictObject({

@@ -53,7 +53,7 @@ function openCache(gpu: Gpu, { reference, model, output_dir }: TrainConfig): Pro
   return ReferenceCache.open(reference.cache_dir ?? `${output_dir}/reference-cache`, {
     gpu,
     model: reference.model ?? model.path,
-    dtype: model.dtype,
+    dtype: `${model.dtype}${model.load_in_8bit ? ' 8bit' : ''}${model.load_in_4bit ? ' 4bit' : ''}`,
   });
 }
 

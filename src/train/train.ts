@@ -244,7 +244,8 @@ export function policyOptions({ model, lora, data, seed }: TrainConfig): LoadOpt
     lora === undefined
       ? ('full' as const)
       : { r: lora.r, alpha: lora.lora_alpha, targetModules: lora.target_modules };
-  return { train, dtype: model.dtype, positions: data.max_length, seed };
+  const quantize = model.load_in_4bit ? 'nf4' : model.load_in_8bit ? 'i8' : undefined;
+  return { train, dtype: model.dtype, quantize, positions: data.max_length, seed };
 }
 
 async function loadData(

@@ -122,6 +122,17 @@ describe('problems', () => {
     ]);
   });
 
+  it('refuses few bits for weights that are trained, and both numbers of bits at once', () => {
+    expect(problems({ model: { path: 'm', load_in_4bit: true } })).toEqual([
+      'model.load_in_4bit: only frozen weights can be held in so few bits; add lora, or remove this key',
+    ]);
+    const both = { path: 'm', load_in_4bit: true, load_in_8bit: true };
+    expect(problems({ model: both, lora: {} })).toEqual([
+      'model.load_in_4bit: weights are held in 4 or in 8 bits; remove one of load_in_4bit and load_in_8bit',
+    ]);
+    expect(problems({ model: { path: 'm', load_in_8bit: true }, lora: {} })).toEqual([]);
+  });
+
   it('come as one error to callers without a file', () => {
     expect(() => trainConfigFrom({ objective: 'dpo' })).toThrow(InputErrors);
     expect(() => trainConfigFrom({ objective: 'dpo' })).toThrow(
