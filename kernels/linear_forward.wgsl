@@ -32,8 +32,7 @@ override ALPHA: f32 = 1.0;
 @if(!W_HALF && !VEC4) @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @if(W_I8 || W_NF4) @group(0) @binding(3) var<storage, read> scales: array<f32>;
-@if(RESIDUAL && !W_I8 && !W_NF4) @group(0) @binding(3) var<storage, read> residual: array<f32>;
-@if(RESIDUAL && (W_I8 || W_NF4)) @group(0) @binding(4) var<storage, read> residual: array<f32>;
+@if(RESIDUAL) @group(0) @binding(4) var<storage, read> residual: array<f32>;
 
 @if(VEC4) fn load_x(row: u32, k4: u32) -> vec4f { return x[row * (K / 4u) + k4]; }
 @if(!VEC4) fn load_x(row: u32, k4: u32) -> vec4f {

@@ -15,8 +15,8 @@ import { Arena, type Lifetime } from './planner.ts';
 export interface Dispatch extends KernelVariant {
   /** What the user sees in profiles: usually the op's name. */
   readonly label: string;
-  /** Bindings 0, 1, 2, ... of group 0. */
-  readonly bindings: readonly Slice[];
+  /** Bindings 0, 1, 2, ... of group 0; undefined where a variant of the kernel does not use the number. */
+  readonly bindings: readonly (Slice | undefined)[];
   /** Workgroups in x and y; more than 65535 in x are folded into y by `gridOf`. */
   readonly grid: readonly [number, number];
 }
@@ -64,7 +64,9 @@ export class Recorder {
 
   dispatch(dispatch: Dispatch): void {
     const index = this.dispatches.length;
-    for (const { storage, byteOffset } of dispatch.bindings) {
+    for (const slice of dispatch.bindings) {
+      if (slice === undefined) continue;
+      const { storage, byteOffset } = slice;
       if (byteOffset % BINDING_ALIGNMENT !== 0) {
         throw new RangeError(
           `${dispatch.label}: a slice of ${storage.label} starts at byte ${byteOffset}, not on a multiple of ${BINDING_ALIGNMENT}.`,
@@ -141,10 +143,9 @@ export class Program {
     this.#commands = await Promise.all(
       this.#recorder.dispatches.map(async (d): Promise<Command> => {
         const pipeline = await this.#gpu.kernels.pipeline(d);
-        const entries = d.bindings.map((slice, binding) => ({
-          binding,
-          resource: { buffer: bufferOf(slice.storage), offset: slice.byteOffset, size: slice.byteLength },
-        }));
+        const entries = d.bindings.flatMap((slice, binding) =>
+          slice === undefined ? [] : [{ binding, resource: bufferBinding(slice) }],
+        );
         const bindGroup = this.#gpu.device.createBindGroup({
           label: d.label,
           layout: pipeline.getBindGroupLayout(0),
@@ -217,6 +218,10 @@ export class Program {
   free(): void {
     this.#arena.free();
   }
+}
+
+function bufferBinding({ storage, byteOffset, byteLength }: Slice): GPUBufferBinding {
+  return { buffer: bufferOf(storage), offset: byteOffset, size: byteLength };
 }
 
 function encode(pass: GPUComputePassEncoder, command: Command): void {

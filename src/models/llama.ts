@@ -8,12 +8,11 @@
  */
 import type { Tape } from '../autograd/tape.ts';
 import type { Tensor } from '../autograd/tensor.ts';
-import { type LoraPair, type Projection, project } from '../nn/projection.ts';
+import { type LoraPair, type Projection, project, projectGated } from '../nn/projection.ts';
 import type { RotaryTable } from '../nn/rotary-table.ts';
 import { type EmbeddingAttributes, embedding } from '../ops/embedding.ts';
 import { rmsNorm } from '../ops/rms-norm.ts';
 import { rotary } from '../ops/rotary.ts';
-import { swiglu } from '../ops/swiglu.ts';
 import type { LlamaConfig } from './config.ts';
 
 /** How the queries of one layer see keys and values: packed training, or a cache of earlier tokens. */
@@ -107,11 +106,7 @@ export class Llama {
     const attended = layout.attend(tape, layer, q, k, v);
     const middle = project(tape, attended, block.o, adapter, x);
     const [m] = tape.apply(rmsNorm, [middle, block.postAttentionNorm], { eps });
-    const [gated] = tape.apply(
-      swiglu,
-      [project(tape, m, block.gate, adapter), project(tape, m, block.up, adapter)],
-      {},
-    );
+    const gated = projectGated(tape, m, block.gate, block.up, adapter);
     return project(tape, gated, block.down, adapter, middle);
   }
 }

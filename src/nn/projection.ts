@@ -4,7 +4,10 @@
  */
 import type { Tape } from '../autograd/tape.ts';
 import type { Tensor } from '../autograd/tensor.ts';
+import { gatedLinear } from '../ops/gated-linear.ts';
 import { linear } from '../ops/linear.ts';
+import { loraLinear } from '../ops/lora-linear.ts';
+import { swiglu } from '../ops/swiglu.ts';
 
 export interface LoraPair {
   readonly a: Tensor;
@@ -27,8 +30,20 @@ export function project(
   residual?: Tensor,
 ): Tensor {
   const { weight, lora } = projection;
-  const [base] = tape.apply(linear, residual === undefined ? [x, weight] : [x, weight, residual], {});
-  if (lora === undefined || !adapter) return base;
-  const [low] = tape.apply(linear, [x, lora.a], {});
-  return tape.apply(linear, [low, lora.b, base], { scale: lora.scale })[0];
+  const added = residual === undefined ? [] : [residual];
+  if (lora === undefined || !adapter) return tape.apply(linear, [x, weight, ...added], {})[0];
+  return tape.apply(loraLinear, [x, weight, lora.a, lora.b, ...added], { scale: lora.scale })[0];
+}
+
+/** silu(gate(x)) · up(x): the activation of a feed-forward block. */
+export function projectGated(
+  tape: Tape,
+  x: Tensor,
+  gate: Projection,
+  up: Projection,
+  adapter: boolean,
+): Tensor {
+  if (adapter && (gate.lora ?? up.lora) !== undefined)
+    return tape.apply(swiglu, [project(tape, x, gate, adapter), project(tape, x, up, adapter)], {})[0];
+  return tape.apply(gatedLinear, [x, gate.weight, up.weight], {})[0];
 }

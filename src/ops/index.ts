@@ -8,9 +8,11 @@ import type { Recorder } from '../gpu/program.ts';
 import { attention } from './attention.ts';
 import { embedding } from './embedding.ts';
 import { epsilonLogps } from './epsilon-logps.ts';
+import { gatedLinear } from './gated-linear.ts';
 import { gatherRows } from './gather-rows.ts';
 import { gridFor, workgroupSize } from './launch.ts';
 import { linear } from './linear.ts';
+import { loraLinear } from './lora-linear.ts';
 import { rmsNorm } from './rms-norm.ts';
 import { rotary } from './rotary.ts';
 import { segmentSum } from './segment-sum.ts';
@@ -24,8 +26,10 @@ export const ops = {
   dot,
   embedding,
   epsilonLogps,
+  gatedLinear,
   gatherRows,
   linear,
+  loraLinear,
   rmsNorm,
   rotary,
   segmentSum,

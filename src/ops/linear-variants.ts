@@ -13,6 +13,14 @@ import type { Gpu } from '../gpu/device.ts';
 
 export type ProductVariant = 'plain' | 'lanes' | 'tiles' | 'tiles16' | 'matrices';
 
+/**
+ * Whether a variant goes through shared memory, where LoRA pairs and epilogues are fused. Kernels for CPU adapters would
+ * choose operands at every load instead of once per tile, and take twice as long to compile.
+ */
+export function isTiled(variant: ProductVariant): boolean {
+  return variant !== 'plain' && variant !== 'lanes';
+}
+
 /** y = x wᵀ, dx = dy w, dw = dyᵀ x. */
 export type Orientation = 'FORWARD' | 'INPUT' | 'WEIGHT';
 

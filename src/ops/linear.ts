@@ -11,7 +11,7 @@ import type { Slice } from '../gpu/memory.ts';
 import { type Dispatch, gridOf, type Recorder } from '../gpu/program.ts';
 import { bitsOf, constantsOnGpu } from './constants.ts';
 import { workgroupSize } from './launch.ts';
-import { noteProduct, type Orientation, type ProductVariant, variantOf } from './linear-variants.ts';
+import { isTiled, noteProduct, type Orientation, type ProductVariant, variantOf } from './linear-variants.ts';
 
 export interface LinearAttributes {
   /** Factor on the product (not on the residual): LoRA's alpha / r. Default 1. */
@@ -25,6 +25,27 @@ interface Product {
   readonly accumulate: boolean;
 }
 
+/** A LoRA pair in the same sum: `own` [rows, R] holds its factor already, `other` is B [N, R] forward, A [R, K] backward. */
+export interface LowRank {
+  readonly own: Slice;
+  readonly other: Tensor;
+}
+
+/** What a product may carry besides itself. */
+interface Extras {
+  readonly residual?: Slice;
+  readonly lowRank?: LowRank;
+  readonly gated?: Gated;
+  /** Stores the result, and finds the gate, as packed f16. */
+  readonly half?: boolean;
+}
+
+/** The epilogue of a feed-forward block: `activation` = silu(gate) · result. */
+interface Gated {
+  readonly gate: Slice;
+  readonly activation: Slice;
+}
+
 /**
  * Tiles where K is no multiple of 4: every element has its own bounds check there, and unrolled large tiles of them take a
  * CPU adapter seconds to compile.
@@ -33,32 +54,69 @@ const RAGGED = { ROWS: 2, COLUMNS: 2 };
 const RAGGED4 = { ROWS: 2, COLUMNS4: 1 };
 
 /**
- * y (+)= scale · x wᵀ (+ residual), one dispatch per shard of w. `y` may be a slice of scratch memory; kernels take the
- * number of rows from the length of their bindings, so slices must be exact.
+ * y (+)= scale · x wᵀ (+ own otherᵀ) (+ residual), one dispatch per shard of w. `y` may be a slice of scratch memory;
+ * kernels take the number of rows from the length of their bindings, so slices must be exact.
  */
 export function launchLinear(
   recorder: Recorder,
   x: Slice,
   y: Slice,
   product: Product,
-  residual?: Slice,
+  { residual, lowRank, gated, half }: Extras = {},
 ): void {
+  const fused = fusesLowRank(recorder.gpu, 'FORWARD', product, lowRank) ? lowRank : undefined;
   for (const shard of product.weight.shards)
     launchProduct(recorder, 'FORWARD', product, shard, {
       bindings: [x, shard, y],
       residual,
+      lowRank: fused,
+      gated,
+      half,
       accumulate: product.accumulate,
     });
+  if (lowRank !== undefined && fused === undefined)
+    launchLinear(recorder, lowRank.own, y, lowRankProduct(product, lowRank));
 }
 
-/** dx (+)= scale · dy w. */
-export function launchLinearBackwardInput(recorder: Recorder, dy: Slice, dx: Slice, product: Product): void {
+/** dx (+)= scale · dy w (+ own other). */
+export function launchLinearBackwardInput(
+  recorder: Recorder,
+  dy: Slice,
+  dx: Slice,
+  product: Product,
+  lowRank?: LowRank,
+): void {
+  const fused = fusesLowRank(recorder.gpu, 'INPUT', product, lowRank) ? lowRank : undefined;
   product.weight.shards.forEach((shard, i) => {
     launchProduct(recorder, 'INPUT', product, shard, {
       bindings: [dy, shard, dx],
+      lowRank: i === 0 ? fused : undefined,
       accumulate: product.accumulate || i > 0,
     });
   });
+  if (lowRank !== undefined && fused === undefined)
+    launchLinearBackwardInput(recorder, lowRank.own, dx, lowRankProduct(product, lowRank));
+}
+
+/** The pair on its own, added to what the base product made. */
+function lowRankProduct({ rows }: Product, { other }: LowRank): Product {
+  return { rows, weight: other, scale: 1, accumulate: true };
+}
+
+/** Whether one dispatch makes the base product and its LoRA pair. */
+function fusesLowRank(gpu: Gpu, orientation: Orientation, product: Product, lowRank?: LowRank): boolean {
+  const { weight, rows: tokens, scale } = product;
+  if (lowRank === undefined || scale !== 1 || lowRank.other.shards.length > 1) return false;
+  const rank = lowRank.other.shape[orientation === 'FORWARD' ? 1 : 0];
+  const variants = weight.shards.map((shard) => variantOf(gpu, { orientation, tokens, weight, shard }));
+  return rank % 4 === 0 && variants.every(isTiled);
+}
+
+/** Whether forward products with a weight are made through shared memory: only those take `gated` and `half`. */
+export function takesEpilogue(gpu: Gpu, weight: Tensor, tokens: number): boolean {
+  const isTiledShard = (shard: Shard) =>
+    isTiled(variantOf(gpu, { orientation: 'FORWARD', tokens, weight, shard }));
+  return weight.shards.length === 1 && weight.shards.every(isTiledShard);
 }
 
 /** dw (+)= scale · dyᵀ x; `product.weight` is dw. */
@@ -70,10 +128,9 @@ export function launchLinearBackwardWeight(recorder: Recorder, dy: Slice, x: Sli
     });
 }
 
-interface Operands {
+interface Operands extends Extras {
   /** Own operand, other operand, result, as linear_operands.wgsl names them. */
   readonly bindings: readonly [Slice, Slice, Slice];
-  readonly residual?: Slice;
   readonly accumulate: boolean;
 }
 
@@ -141,7 +198,7 @@ function plainProduct(
     },
     constants: { ...tile, WORKGROUP },
     overrides: { N, K, N_STRIDE, N_OFFSET, ALPHA },
-    bindings: [...bindings, ...scalesOf(weight, shard), ...(residual === undefined ? [] : [residual])],
+    bindings: [...bindings, scalesOf(weight, shard), residual],
     grid: gridOf(Math.ceil((Math.ceil(rows / tile.ROWS) * Math.ceil(columns / tileColumns)) / WORKGROUP)),
   };
 }
@@ -185,7 +242,7 @@ function sharedProduct(
   orientation: Orientation,
   product: Product,
   shard: Shard,
-  { bindings, residual, accumulate }: Operands,
+  { bindings, residual, lowRank, gated, half = false, accumulate }: Operands,
 ): Omit<Dispatch, 'label'> {
   const { gpu } = recorder;
   const tile = tileOf(gpu, variant);
@@ -193,7 +250,8 @@ function sharedProduct(
   const { N, K, N_STRIDE, N_OFFSET, ALPHA } = sizesOf(product, shard);
   const isStaged = variant === 'tiles16' || variant === 'matrices';
   const staging = isStaged && orientation !== 'FORWARD' ? GRADIENT_STAGING : 1;
-  const words = [N, K, N_STRIDE, N_OFFSET, bitsOf(ALPHA / staging), bitsOf(staging)];
+  const rank = lowRank === undefined ? 0 : lowRank.other.shape[orientation === 'FORWARD' ? 1 : 0];
+  const words = [N, K, N_STRIDE, N_OFFSET, rank, bitsOf(ALPHA / staging), bitsOf(staging)];
   const sizes = constantsOnGpu(gpu, Uint32Array.from(words));
   return {
     kernel: tile.kernel,
@@ -205,14 +263,23 @@ function sharedProduct(
       ...dtypeOf(product.weight),
       RESIDUAL: residual !== undefined,
       ACCUMULATE: accumulate,
+      GATED: gated !== undefined,
+      OUT_HALF: half,
+      LOW_RANK: lowRank !== undefined,
+      LOW_HALF: lowRank !== undefined && lowRank.other.dtype !== 'f32',
+      LOW_BF16: lowRank?.other.dtype === 'bf16',
       ...(tile.kernel === 'linear_tiles' ? { STAGED_F16: isStaged } : {}),
     },
     constants: tile.constants,
     bindings: [
       ...bindings,
       sizes,
-      ...scalesOf(product.weight, shard),
-      ...(residual === undefined ? [] : [residual]),
+      scalesOf(product.weight, shard),
+      residual,
+      lowRank?.own,
+      lowRank && whole(lowRank.other),
+      gated?.gate,
+      gated?.activation,
     ],
     grid: gridOf(Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns)),
   };
@@ -226,7 +293,7 @@ export const linear: Op<LinearAttributes> = {
     const rows = x.shape[0];
     const y = temporary(recorder, 'linear', [rows, w.shape[0]]);
     const product = { rows, weight: w, scale, accumulate: false };
-    launchLinear(recorder, whole(x), whole(y), product, residual && whole(residual));
+    launchLinear(recorder, whole(x), whole(y), product, { residual: residual && whole(residual) });
     return { outputs: [y] };
   },
 
@@ -284,8 +351,8 @@ function dtypeOf({ dtype }: Tensor): Record<string, boolean> {
 }
 
 /** The scales of a shard's rows, where weights are quantized. */
-function scalesOf({ scales }: Tensor, { rowStart, rows }: Shard): Slice[] {
-  return scales === undefined ? [] : [whole(rowRange(scales, rowStart, rows))];
+function scalesOf({ scales }: Tensor, { rowStart, rows }: Shard): Slice | undefined {
+  return scales && whole(rowRange(scales, rowStart, rows));
 }
 
 function sizesOf({ weight, scale }: Product, shard: Shard) {

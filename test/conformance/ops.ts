@@ -4,8 +4,10 @@ import { makeRotaryTable } from '../../src/nn/rotary-table.ts';
 import { attention } from '../../src/ops/attention.ts';
 import { embedding } from '../../src/ops/embedding.ts';
 import { epsilonLogps } from '../../src/ops/epsilon-logps.ts';
+import { gatedLinear } from '../../src/ops/gated-linear.ts';
 import { gatherRows } from '../../src/ops/gather-rows.ts';
 import { linear } from '../../src/ops/linear.ts';
+import { loraLinear } from '../../src/ops/lora-linear.ts';
 import { rmsNorm } from '../../src/ops/rms-norm.ts';
 import { rotary } from '../../src/ops/rotary.ts';
 import { segmentSum } from '../../src/ops/segment-sum.ts';
@@ -135,6 +137,23 @@ export const opCases: readonly ConformanceCase[] = [
     op: swiglu,
     inputs: [gridValues(7, [3, 11], 40), gridValues(8, [3, 11])],
     attributes: () => ({}),
+  })),
+  exact('a gated product', () => ({
+    op: gatedLinear,
+    inputs: [gridValues(7, [9, 8]), gridValues(8, [12, 8]), gridValues(9, [12, 8])],
+    attributes: () => ({}),
+  })),
+  exact('a product with its LoRA pair', () => ({
+    op: loraLinear,
+    inputs: [
+      gridValues(1, [9, 8]),
+      gridValues(2, [12, 8]),
+      gridValues(3, [4, 8]),
+      gridValues(4, [12, 4]),
+      gridValues(5, [9, 12]),
+    ],
+    attributes: () => ({ scale: 2 }),
+    differentiate: [0, 2, 3, 4],
   })),
   exact('segment sums', () => ({
     op: segmentSum,

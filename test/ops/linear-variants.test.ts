@@ -93,14 +93,17 @@ describe('linear by matrices', () => {
   it.each(orientations)('%s compiles', async (orientation) => {
     const compiler = await Gpu.open(nodeRuntime(), { backend: 'null' });
     expect(compiler.has('chromium-experimental-subgroup-matrix')).toBe(true);
-    for (const W_BF16 of [false, true]) {
-      const conditions = { FORWARD: false, INPUT: false, WEIGHT: false, [orientation]: true };
-      const weights = { W_HALF: orientation !== 'WEIGHT', W_BF16, RESIDUAL: orientation === 'FORWARD' };
-      const variant = {
-        kernel: 'linear_matrices',
-        conditions: { ...conditions, ...weights, ACCUMULATE: true },
-        constants: { DEPTH: 16 },
-      };
+    const isForward = orientation === 'FORWARD';
+    const product = { FORWARD: false, INPUT: false, WEIGHT: false, [orientation]: true };
+    const weights = { W_HALF: orientation !== 'WEIGHT' };
+    const fusions = [
+      { ACCUMULATE: true, RESIDUAL: isForward, W_BF16: true },
+      { LOW_RANK: orientation !== 'WEIGHT', LOW_HALF: true, LOW_BF16: true },
+      { GATED: isForward, OUT_HALF: isForward },
+    ];
+    for (const fused of fusions) {
+      const conditions = { ...product, ...weights, ...fused };
+      const variant = { kernel: 'linear_matrices', conditions, constants: { DEPTH: 16 } };
       expect(await compiler.kernels.pipeline(variant)).toBeDefined();
     }
     compiler.close();

@@ -1,5 +1,4 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
 import { describe, expect, it } from 'vitest';
@@ -8,12 +7,11 @@ import { browserRuntime } from '../../src/runtime/browser.ts';
 import { detectRuntime } from '../../src/runtime/index.ts';
 import { NoAdapterError } from '../../src/runtime/no-adapter.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
-import { cpuDriverFile } from '../../src/runtime/vulkan-drivers.ts';
+import { denoCommand, hasAdapter } from '../support/adapters.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const hasLavapipe = cpuDriverFile('lavapipe') !== undefined;
-const hasSwiftShader = cpuDriverFile('swiftshader') !== undefined;
-const deno = `${root}node_modules/deno/deno`;
+const hasLavapipe = hasAdapter('lavapipe');
+const hasSwiftShader = hasAdapter('swiftshader');
 
 describe('Node', () => {
   it('is detected, and finds the kernels on disk', async () => {
@@ -77,7 +75,7 @@ function runNode(script: string, env: Record<string, string>) {
   return spawnSync(process.execPath, args, { cwd: root, env: { ...process.env, ...env }, encoding: 'utf8' });
 }
 
-describe.skipIf(!existsSync(deno) || !hasLavapipe)('Deno', () => {
+describe.skipIf(!hasAdapter('deno'))('Deno', () => {
   it('is detected, and has adapter, kernels and the same files', () => {
     const script = `
       const { detectRuntime } = await import('./src/runtime/index.ts');
@@ -102,10 +100,15 @@ describe.skipIf(!existsSync(deno) || !hasLavapipe)('Deno', () => {
       const unknown = await runtime.requestAdapter({ adapter: 'voodoo2' }).catch((e) => e.name);
       console.log(JSON.stringify({ name: runtime.name, again, bytes, missing, unknown, list: await runtime.files.list(folder),
         adapter: adapter.info.description, kernels: 'adamw.wgsl' in await runtime.kernelSources() }));`;
-    const { stdout, stderr } = spawnSync(deno, ['eval', '--no-lock', '--node-modules-dir=manual', script], {
-      cwd: root,
-      encoding: 'utf8',
-    });
+    const [node, ...deno] = denoCommand();
+    const { stdout, stderr } = spawnSync(
+      node,
+      [...deno, 'eval', '--no-lock', '--node-modules-dir=manual', script],
+      {
+        cwd: root,
+        encoding: 'utf8',
+      },
+    );
     expect(stderr).toBe('');
     expect(JSON.parse(stdout)).toEqual({
       name: 'deno',

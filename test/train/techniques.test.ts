@@ -9,8 +9,13 @@ import { openTrainer, randomPairs, runSteps } from '../support/trainer.ts';
 const STEPS = 20;
 const pairs = randomPairs(16, 11, 4, 24);
 
-async function run(gpu: Gpu, objective: { name: string; bmc?: object }, plain: boolean, lora: boolean) {
-  if (plain) for (const kernels of ['linear', 'attention']) gpu.choices.set(kernels, 'plain');
+/** 'own': the kernels this adapter chooses. 'tiles': those of GPUs, with LoRA and activations fused into products. */
+type Kernels = 'plain' | 'own' | 'tiles';
+
+async function run(gpu: Gpu, objective: { name: string; bmc?: object }, kernels: Kernels, lora: boolean) {
+  const plain = kernels === 'plain';
+  if (kernels !== 'own') gpu.choices.set('linear', kernels);
+  if (plain) gpu.choices.set('attention', 'plain');
   const trainer = await openTrainer(gpu, {
     objective: objective as never,
     train: pairs,
@@ -41,11 +46,14 @@ describe.each([
 ] as const)('%s', (_name, objective, lora) => {
   it('twenty steps, all techniques on and all off', async () => {
     const gpu = await openGpu();
-    const fast = await run(gpu, objective, false, lora);
-    const plain = await run(gpu, objective, true, lora);
-    expect(fast.losses).toHaveLength(STEPS);
-    expectClose(fast.losses, plain.losses, 1e-3, 'losses');
-    for (const [name, weight] of plain.weights) expectClose(fast.weights.get(name) ?? [], weight, 1e-3, name);
+    const plain = await run(gpu, objective, 'plain', lora);
+    for (const kernels of ['own', 'tiles'] as const) {
+      const fast = await run(gpu, objective, kernels, lora);
+      expect(fast.losses).toHaveLength(STEPS);
+      expectClose(fast.losses, plain.losses, 1e-3, `losses with ${kernels}`);
+      for (const [name, weight] of plain.weights)
+        expectClose(fast.weights.get(name) ?? [], weight, 1e-3, `${name} with ${kernels}`);
+    }
     gpu.close();
   });
 });
