@@ -10,6 +10,8 @@ import type { GradientContext, GradientTarget, Op } from './op.ts';
 import { detach, type Tensor, temporary } from './tensor.ts';
 
 interface Node {
+  /** The op and what it was applied to. */
+  readonly name: string;
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
   backward(gradientOf: (output: Tensor) => Tensor | undefined): void;
@@ -27,29 +29,37 @@ interface Flowing {
 /** Adds `from` to the target, or copies it there; given by the ops, since the tape knows none. */
 export type Accumulate = (recorder: Recorder, from: Tensor, target: GradientTarget) => void;
 
+/** Told of every tensor that a tape computes, right after the dispatches that do. */
+export type Observe = (name: string, tensor: Tensor) => void;
+
 export class Tape {
   readonly recorder: Recorder;
   readonly #accumulate: Accumulate;
+  readonly #observe: Observe | undefined;
   readonly #nodes: Node[] = [];
   readonly #gradients = new Map<Tensor, Flowing>();
 
-  constructor(recorder: Recorder, accumulate: Accumulate) {
+  constructor(recorder: Recorder, accumulate: Accumulate, observe?: Observe) {
     this.recorder = recorder;
     this.#accumulate = accumulate;
+    this.#observe = observe;
   }
 
   /** An empty tape that records into the same program. */
   fork(): Tape {
-    return new Tape(this.recorder, this.#accumulate);
+    return new Tape(this.recorder, this.#accumulate, this.#observe);
   }
 
   /** Runs an op. Its outputs want gradients when one of its inputs does. */
   apply<Attributes>(op: Op<Attributes>, inputs: readonly Tensor[], attributes: Attributes): Tensor[] {
     const launched = op.launch(this.recorder, inputs, attributes);
+    const name = `${op.name}(${inputs.map(({ label }) => label).join(', ')})`;
+    for (const output of launched.outputs) this.#observe?.(name, output);
     const requiresGrad = inputs.some((t) => t.requiresGrad);
     if (!requiresGrad) return launched.outputs.map(detach);
     const outputs = launched.outputs.map((t) => ({ ...t, requiresGrad: true }));
     this.#nodes.push({
+      name,
       inputs,
       outputs,
       backward: () => op.gradient(this.#context(attributes, inputs, outputs, launched.saved ?? [])),
@@ -65,6 +75,7 @@ export class Tape {
     const silent = this.fork();
     const output: Tensor = { ...block(silent, inputs.map(detach)), requiresGrad: true };
     this.#nodes.push({
+      name: 'recomputed block',
       inputs,
       outputs: [output],
       backward: (gradientOf) => {
@@ -94,6 +105,10 @@ export class Tape {
       if (!node.outputs.some((t) => this.#gradients.has(t))) continue;
       node.backward((t) => this.#gradients.get(t)?.tensor);
       for (const t of node.outputs) this.#gradients.delete(t);
+      for (const input of node.inputs) {
+        const reached = input.gradient ?? this.gradientOf(input);
+        if (reached !== undefined) this.#observe?.(`gradient of ${input.label} from ${node.name}`, reached);
+      }
     }
   }
 

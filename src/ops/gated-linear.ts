@@ -18,7 +18,7 @@ import { launchSwiglu, launchSwigluBackward, swiglu } from './swiglu.ts';
 
 /** Inputs: x, the gate's weight, the up projection's weight. */
 export const gatedLinear: Op<Readonly<Record<string, never>>> = {
-  name: 'gatedLinear',
+  name: 'gated_linear',
 
   launch(recorder, [x, gateWeight, upWeight]) {
     const rows = x.shape[0];

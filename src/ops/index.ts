@@ -3,7 +3,7 @@
  * compile, because `Op` asks for all three.
  */
 import type { Op } from '../autograd/op.ts';
-import { type Accumulate, Tape } from '../autograd/tape.ts';
+import { type Accumulate, type Observe, Tape } from '../autograd/tape.ts';
 import type { Recorder } from '../gpu/program.ts';
 import { attention } from './attention.ts';
 import { embedding } from './embedding.ts';
@@ -56,6 +56,6 @@ export const accumulate: Accumulate = (recorder, from, target) => {
 };
 
 /** A tape that records into `recorder`. */
-export function tapeFor(recorder: Recorder): Tape {
-  return new Tape(recorder, accumulate);
+export function tapeFor(recorder: Recorder, observe?: Observe): Tape {
+  return new Tape(recorder, accumulate, observe);
 }

@@ -15,7 +15,7 @@ import {
 
 /** Inputs: x, w, a, b, and optionally residual [T, N]. */
 export const loraLinear: Op<LinearAttributes> = {
-  name: 'loraLinear',
+  name: 'lora_linear',
 
   launch(recorder, [x, w, a, b, residual], { scale = 1 }) {
     const rows = x.shape[0];

@@ -133,6 +133,10 @@ const training = z.strictObject({
     .describe(
       'measure before the first step which variant of each matrix product is fastest here; default: on a GPU',
     ),
+  debug: z
+    .enum(['underflow_overflow'])
+    .optional()
+    .describe('when a step is not finite, name the tensor in which that began; makes steps slower'),
   lr_scheduler_type: z.enum(['cosine', 'linear', 'constant']).default('cosine').describe('after the warm-up'),
   warmup_ratio: z
     .number()

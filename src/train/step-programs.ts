@@ -24,6 +24,7 @@ import { recordTokenStatistics, statisticsColumn } from '../ops/token-statistics
 import { vectorMath } from '../ops/vector.ts';
 import { BatchTensors } from './batch-tensors.ts';
 import { responseHidden, responseLogps } from './forward.ts';
+import type { OverflowWatch } from './overflow-watch.ts';
 import type { StepMetrics } from './step-metrics.ts';
 
 /** A model as it stands, with or without its LoRA update. */
@@ -49,6 +50,8 @@ export interface StepParts {
   readonly dataWeights: boolean;
   /** So many blocks are computed again in the backward pass. */
   readonly recomputedBlocks: number;
+  /** Keeps the largest value of every tensor of a step, on request. */
+  readonly watch: OverflowWatch | undefined;
 }
 
 /** What the forward pass and the inputs of the objective are made of. */
@@ -87,10 +90,12 @@ export class WholeStep {
 /** Forward, objective and backward of one micro-batch. */
 export function separableProgram(parts: StepParts, batch: BatchTensors): Program {
   return new Program(parts.gpu, parts.arena, `step of ${batch.capacity.tokens} tokens`, (recorder) => {
-    const tape = tapeFor(recorder);
+    const observe = parts.watch?.observe(recorder);
+    const tape = tapeFor(recorder, observe);
     const tokens = recordTokens(parts, tape, batch, true);
     const run = runObjective(recorder, parts.objective, tokens, parts.state);
     if (run.gradient === undefined) throw new RangeError('The objective gave no gradient.');
+    observe?.('dL/dlogp', run.gradient);
     tape.backward(tokens.logps, run.gradient);
     recordMetrics(recorder, parts.metrics, run, tokens);
     addToState(recorder, parts.state, run);
@@ -125,7 +130,8 @@ export function evaluationProgram(parts: StepParts, batch: BatchTensors, pairVal
 /** Forward of one micro-batch; its log-probs go to their place in the step. */
 export function forwardProgram(parts: StepParts, batch: BatchTensors, step: WholeStep): Program {
   return new Program(parts.gpu, parts.arena, `forward of ${batch.capacity.tokens} tokens`, (recorder) => {
-    const { logps, refLogps } = recordTokens(parts, tapeFor(recorder), batch, false);
+    const tape = tapeFor(recorder, parts.watch?.observe(recorder));
+    const { logps, refLogps } = recordTokens(parts, tape, batch, false);
     copyRows(recorder, logps, step.logps, batch, true);
     if (refLogps !== undefined) copyRows(recorder, refLogps, step.refLogps, batch, true);
   });
@@ -138,6 +144,7 @@ export function wholeObjectiveProgram(parts: StepParts, step: WholeStep): Progra
     const tokens = { ...knownInputs(parts, step.batch, true), logps: step.logps, refLogps };
     const run = runObjective(recorder, parts.objective, tokens, parts.state);
     if (run.gradient === undefined) throw new RangeError('The objective gave no gradient.');
+    parts.watch?.observe(recorder)('dL/dlogp', run.gradient);
     accumulate(recorder, run.gradient, { tensor: step.gradient, accumulate: false });
     recordMetrics(recorder, parts.metrics, run, tokens);
     addToState(recorder, parts.state, run);
@@ -147,7 +154,7 @@ export function wholeObjectiveProgram(parts: StepParts, step: WholeStep): Progra
 /** Forward again and backward from the micro-batch's part of the step's gradient. */
 export function backwardProgram(parts: StepParts, batch: BatchTensors, step: WholeStep): Program {
   return new Program(parts.gpu, parts.arena, `backward of ${batch.capacity.tokens} tokens`, (recorder) => {
-    const tape = tapeFor(recorder);
+    const tape = tapeFor(recorder, parts.watch?.observe(recorder));
     const logps = responseLogps(tape, parts.policy, batch, {
       adapter: true,
       recomputedBlocks: parts.recomputedBlocks,

@@ -22,6 +22,7 @@ import type { TrainConfig } from './config.ts';
 import type { HiddenStates } from './hidden-states.ts';
 import { bucketTokens, cutStep, type MicroBatch, planBuckets } from './micro-batches.ts';
 import { AdamW } from './optimizer.ts';
+import { OverflowWatch } from './overflow-watch.ts';
 import { type PairGap, quintileGains } from './quintiles.ts';
 import { referenceLogps } from './reference-rows.ts';
 import { RunPlan } from './run-plan.ts';
@@ -93,6 +94,7 @@ export class Trainer {
   readonly #metrics: StepMetrics;
   readonly #evalMetrics: StepMetrics;
   readonly #optimizer: AdamW;
+  readonly #watch: OverflowWatch | undefined;
   readonly #buckets = new Map<number, Bucket>();
   readonly #evalBuckets = new Map<number, EvalBucket>();
   readonly #whole: programs.WholeStep | undefined;
@@ -150,6 +152,15 @@ export class Trainer {
         ? [...policy.trained.parameters.keys()].map((name) => [name, reference.loaded.weight(name)])
         : [],
     );
+    this.#optimizer = new AdamW(gpu, policy.trained.slabs, {
+      beta1: training.adam_beta1,
+      beta2: training.adam_beta2,
+      epsilon: training.adam_epsilon,
+      weightDecay: training.weight_decay,
+      maxGradNorm: training.max_grad_norm,
+    });
+    this.#watch =
+      training.debug === 'underflow_overflow' ? new OverflowWatch(gpu, this.#optimizer.norm) : undefined;
     const live = needsLiveReference(parts);
     const stepParts: programs.StepParts = {
       gpu,
@@ -166,6 +177,7 @@ export class Trainer {
       evalMetrics: this.#evalMetrics,
       dataWeights: hasDataWeights(parts.train),
       recomputedBlocks,
+      watch: this.#watch,
     };
     const { buckets, emptyShare } = this.plan.buckets();
     this.bucketCount = buckets.size;
@@ -191,13 +203,6 @@ export class Trainer {
       const program = programs.evaluationProgram(stepParts, batch, pairValues);
       this.#evalBuckets.set(tokens, { batch, program, pairValues });
     }
-    this.#optimizer = new AdamW(gpu, policy.trained.slabs, {
-      beta1: training.adam_beta1,
-      beta2: training.adam_beta2,
-      epsilon: training.adam_epsilon,
-      weightDecay: training.weight_decay,
-      maxGradNorm: training.max_grad_norm,
-    });
     this.#programs = {
       begin: this.#beginProgram(),
       objective: this.#whole && programs.wholeObjectiveProgram(stepParts, this.#whole),
@@ -341,10 +346,14 @@ export class Trainer {
     this.#parts.gpu.throwIfFailed();
     if (finite !== 1 || !Number.isFinite(raw.loss)) {
       const lines = pending.examples.map((e) => e.line).join(', ');
+      const where = this.#watch
+        ? await this.#watch.report()
+        : '"training.debug: underflow_overflow" finds the first tensor that is not finite.';
       throw new NonFiniteError(
         pending.step,
         `Step ${pending.step}: loss ${raw.loss}, gradient norm ${raw.grad_norm}; the step changed nothing. ` +
-          `Its rows are lines ${lines} of ${this.#parts.config.data.train}. Look at them, or lower training.learning_rate.`,
+          `Its rows are lines ${lines} of ${this.#parts.config.data.train}. Look at them, or lower training.learning_rate. ` +
+          where,
       );
     }
     const metrics: Record<string, number> = {
@@ -399,6 +408,7 @@ export class Trainer {
     for (const tensor of Object.values(this.objectiveState)) freeTensor(gpu, tensor);
     this.#whole?.free();
     this.#optimizer.free();
+    this.#watch?.free();
     this.#metrics.free();
     this.#evalMetrics.free();
     this.#arena.free();

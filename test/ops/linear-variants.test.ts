@@ -96,7 +96,7 @@ describe('linear by matrices', () => {
     const isForward = orientation === 'FORWARD';
     const product = { FORWARD: false, INPUT: false, WEIGHT: false, [orientation]: true };
     const weights = { W_HALF: orientation !== 'WEIGHT' };
-    const fusions = [
+    const fusions: Readonly<Record<string, boolean>>[] = [
       { ACCUMULATE: true, RESIDUAL: isForward, W_BF16: true },
       { LOW_RANK: orientation !== 'WEIGHT', LOW_HALF: true, LOW_BF16: true },
       { GATED: isForward, OUT_HALF: isForward },

@@ -64,6 +64,28 @@ describe('a gradient that is not finite', () => {
   });
 });
 
+describe('training.debug: underflow_overflow', () => {
+  it.each(['dpo', 'kto'])('names the first tensor that is not finite: %s', async (name) => {
+    const gpu = await testGpu();
+    const trainer = await openTrainer(gpu, {
+      objective: { name },
+      train: randomPairs(8, 3, 3, 9),
+      training: { max_steps: 4, per_device_train_batch_size: 8, debug: 'underflow_overflow' },
+    });
+    await trainer.runStep();
+    const weight = trainer.policy.trained?.parameters.get('model.layers.1.mlp.up_proj.weight');
+    if (weight === undefined) throw new Error('There is no such weight.');
+    const good = await download(gpu, weight.master);
+    upload(gpu, weight.master, good.fill(Number.POSITIVE_INFINITY, 7, 8));
+    await trainer.runStep();
+    // A step after it changes nothing in what is reported.
+    await expect(trainer.runStep()).rejects.toThrow(
+      /First not finite: gated_linear\(rms_norm, model\.layers\.1\.mlp\.gate_proj\.weight, model\.layers\.1\.mlp\.up_proj\.weight\)\. The largest finite value so far: \d/,
+    );
+    trainer.free();
+  });
+});
+
 const quiet: TrainHooks = {
   note() {},
   start() {},
