@@ -6,6 +6,8 @@ import type { Gpu } from '../src/gpu/device.ts';
 export interface Row {
   readonly work: string;
   readonly shape: string;
+  /** Of rows that show how cost grows: where the row stands on that axis. */
+  readonly size?: number;
   /** Median milliseconds. */
   readonly ours_ms: number;
   /** What ours is held against: 'copy-limit', 'gemm-limit', 'tile16', another library, another method. */

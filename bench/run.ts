@@ -1,4 +1,4 @@
-/** npm run bench -- kernels|peers|train|objectives [--quick] [--out FILE.json]. */
+/** npm run bench -- kernels|peers|train|foundation|objectives [--quick] [--out FILE.json], and plot. */
 import { Command, Option } from 'commander';
 import { detectRuntime } from '../src/runtime/index.ts';
 import type { Runtime } from '../src/runtime/runtime.ts';
@@ -41,4 +41,10 @@ for (const [name, [summary, load]] of Object.entries(BENCHES)) {
       publish(await (await load())(await detectRuntime(), quick), out),
     );
 }
+program
+  .command('plot')
+  .description('draws how cost grows with size, as the rows of "train" say')
+  .argument('<RESULT.json>')
+  .argument('<PICTURE.png>')
+  .action(async (result: string, picture: string) => (await import('./plot.ts')).plot(result, picture));
 await program.parseAsync();

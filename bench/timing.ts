@@ -41,12 +41,16 @@ const RESAMPLES = 2000;
 
 /** The median over rounds of a / b, with its interval; pairs of one round belong together. */
 export function pairedRatio(a: readonly number[], b: readonly number[]): Ratio {
-  const ratios = a.map((value, i) => value / b[i]);
+  return interval(a.map((value, i) => value / b[i]));
+}
+
+/** The median of what rounds gave, with its interval. */
+export function interval(values: readonly number[]): Ratio {
   const medians = Array.from({ length: RESAMPLES }, (_, n) =>
-    median(ratios.map((_, i) => ratios[Math.floor(uniformAt(23, n, i) * ratios.length)])),
+    median(values.map((_, i) => values[Math.floor(uniformAt(23, n, i) * values.length)])),
   ).sort((x, y) => x - y);
   return {
-    median: median(ratios),
+    median: median(values),
     low: medians[Math.floor(0.025 * RESAMPLES)],
     high: medians[Math.floor(0.975 * RESAMPLES)],
   };

@@ -3,7 +3,7 @@ import type { PairExample } from '../../src/data/examples.ts';
 import { objectives } from '../../src/objectives/registry.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import { type Row, reportOf } from '../report.ts';
-import { median, pairedRatio, type Rounds, takeTurns } from '../timing.ts';
+import { type Contender, median, pairedRatio, type Rounds, takeTurns } from '../timing.ts';
 import { type OpenTrainer, pairsOf, StepBench, type StepSetup } from './step.ts';
 
 const CPU_MODEL = { vocabulary: 4096, hidden: 256, inner: 688, layers: 6, heads: 8, kvHeads: 4 };
@@ -23,7 +23,10 @@ const GOALS: readonly {
   { name: CACHED, peer: 'dpo', most: (headShare) => 1 + 0.6 * headShare },
 ];
 
-const ROUNDS = { quick: { all: 3, goals: 3 }, full: { all: 20, goals: 200 } } as const;
+const ROUNDS = { quick: 3, full: 20 } as const;
+
+/** A goal's duel goes on until its interval is this narrow, whatever the interval says, or patience ends. */
+const DUEL = { width: 0.02, leap: 100, most: 800 } as const;
 
 export async function benchObjectives(runtime: Runtime, quick: boolean) {
   const probe = await StepBench.open(runtime, CPU_MODEL);
@@ -63,7 +66,7 @@ export async function benchObjectives(runtime: Runtime, quick: boolean) {
       ratio: 1 / cost.median,
       checked: startsRight(name, trainerOf(name).firstLoss, trainerOf('dpo').firstLoss),
       note:
-        `${cost.median.toFixed(3)} of ${peer}, in [${cost.low.toFixed(3)}, ${cost.high.toFixed(3)}]` +
+        `${cost.median.toFixed(3)} of ${peer}, in [${cost.low.toFixed(3)}, ${cost.high.toFixed(3)}], ${times[name].length} rounds` +
         (verdict ?? ''),
     };
   };
@@ -71,16 +74,26 @@ export async function benchObjectives(runtime: Runtime, quick: boolean) {
   const rows: Row[] = [];
   const share = headShare(size, pairs);
   for (const { name, peer, most } of GOALS)
-    rows.push(
-      rowOf(await takeTurns([contender(peer), contender(name)], rounds.goals), name, peer, most(share)),
-    );
-  const all = await takeTurns([...opened.keys()].map(contender), rounds.all);
+    rows.push(rowOf(await duel(contender(name), contender(peer), quick), name, peer, most(share)));
+  const all = await takeTurns([...opened.keys()].map(contender), rounds);
   for (const name of opened.keys())
     if (name !== 'dpo' && !GOALS.some((goal) => goal.name === name)) rows.push(rowOf(all, name, 'dpo'));
   const report = reportOf(bench.gpu, rows);
   bench.gpu.close();
   probe.gpu.close();
   return report;
+}
+
+async function duel(ours: Contender, peer: Contender, quick: boolean): Promise<Rounds> {
+  const times: Record<string, number[]> = { [ours.name]: [], [peer.name]: [] };
+  const leap = quick ? ROUNDS.quick : DUEL.leap;
+  for (let rounds = 0; rounds < (quick ? leap : DUEL.most); rounds += leap) {
+    const more = await takeTurns([peer, ours], leap);
+    for (const [name, values] of Object.entries(more)) times[name].push(...values);
+    const { low, high } = pairedRatio(times[ours.name], times[peer.name]);
+    if (high - low < DUEL.width) break;
+  }
+  return times;
 }
 
 /** A policy that is its reference gives these methods dpo's loss, ln 2, whatever the model; the others a finite one. */

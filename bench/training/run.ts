@@ -4,6 +4,7 @@ import { Program } from '../../src/gpu/program.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import { type Row, reportOf } from '../report.ts';
 import { median, pairedRatio, takeTurns } from '../timing.ts';
+import { benchCost } from './cost.ts';
 import { type OpenTrainer, pairsOf, StepBench, type StepSetup } from './step.ts';
 
 const CPU_MODEL = { vocabulary: 512, hidden: 64, inner: 172, layers: 5, heads: 8, kvHeads: 4 };
@@ -13,7 +14,7 @@ export async function benchTraining(runtime: Runtime, quick: boolean) {
   const probe = await StepBench.open(runtime, CPU_MODEL);
   const bench = probe.gpu.isCpu ? probe : await StepBench.open(runtime, GPU_MODEL);
   const model = bench === probe ? CPU_MODEL : GPU_MODEL;
-  const rounds = quick ? 3 : 9;
+  const rounds = quick ? 3 : 40;
   const [prompt, answer] = bench === probe ? [30, 50] : [512, 512];
   const pairs = pairsOf(8, prompt, answer, model.vocabulary);
   const dpo: StepSetup = { objective: { name: 'dpo' }, pairs };
@@ -36,26 +37,7 @@ export async function benchTraining(runtime: Runtime, quick: boolean) {
   ];
   rows.push(...(await compare(bench, techniques, rounds)));
 
-  if (!quick) {
-    for (const factor of [1, 2, 4])
-      rows.push(
-        await cost(
-          bench,
-          `answers of ${answer * factor}`,
-          pairsOf(4, prompt, answer * factor, model.vocabulary),
-          rounds,
-        ),
-      );
-    for (const factor of [1, 2, 4])
-      rows.push(
-        await cost(
-          bench,
-          `batch of ${4 * factor}`,
-          pairsOf(4 * factor, prompt, answer, model.vocabulary),
-          rounds,
-        ),
-      );
-  }
+  if (!quick) rows.push(...(await benchCost(runtime, model, { prompt, answer }, rounds)));
   rows.push(...(await split(bench, dpo)));
   const report = reportOf(bench.gpu, rows);
   bench.gpu.close();
@@ -114,26 +96,6 @@ async function compare(
   });
   for (const { free } of opened) free();
   return rows;
-}
-
-/** Milliseconds per thousand tokens: the same for every size where cost is linear. */
-async function cost(bench: StepBench, what: string, pairs: StepSetup['pairs'], rounds: number): Promise<Row> {
-  const setup: StepSetup = { objective: { name: 'dpo' }, pairs };
-  const { step, free, firstLoss } = await bench.trainer(setup);
-  const times = await takeTurns([{ name: 'ours', run: step }], rounds);
-  free();
-  const ours_ms = median(times.ours);
-  const tokens = tokensOf(setup);
-  return {
-    work: `cost: ${what}`,
-    shape: `${pairs.length} pairs, ${tokens} tokens`,
-    ours_ms,
-    peer: 'none',
-    peer_ms: ours_ms,
-    ratio: 1,
-    checked: Math.abs(firstLoss - Math.LN2) < 1e-4,
-    note: `${((1000 * ours_ms) / tokens).toFixed(1)} ms per 1000 tokens`,
-  };
 }
 
 /** Which part of a step a kernel belongs to. */
