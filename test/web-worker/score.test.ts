@@ -133,6 +133,10 @@ describe('many pairs', () => {
     expect(rows[7].margin).toBeCloseTo(gap('logps') - gap('ref_logps'), 3);
     expect(rows[7].flipped).toBe(gap('logps') > 0 !== gap('ref_logps') > 0);
     expect(rows.some((row) => row.step !== 0)).toBe(true);
+    const varied = one.chosen.logps.filter((_, t) => one.chosen.diff[t] === 1);
+    expect(rows[7].spans.chosen.flat().map((v) => v.toFixed(3))).toEqual(varied.map((v) => (-v).toFixed(3)));
+    const starts = one.chosen.diff.filter((d, t) => d === 1 && one.chosen.diff[t - 1] !== 1);
+    expect(rows[7].spans.chosen).toHaveLength(starts.length);
   });
 
   it('are read with file and line', async () => {

@@ -139,6 +139,28 @@ describe('the playground', () => {
       expect(curve.gradientWeight.every(Number.isFinite)).toBe(true);
     }
   });
+
+  it('gives epsilon-DPO a beta per pair: lower where the policy went further than its reference', async () => {
+    const method = { name: 'epsilon-dpo', settings: { beta: 0.1, epsilon: 0.25 } };
+    const [curve] = await engine.playground({
+      method,
+      margins: [-2, 0.5, 2],
+      referenceMargins: [0.5],
+      length: 3,
+    });
+    expect(curve.betas).toHaveLength(3);
+    [0.1 / 0.75, 0.1, 0.1 / 1.25].forEach((beta, i) => {
+      expect(curve.betas?.[i]).toBeCloseTo(beta, 6);
+    });
+  });
+
+  it("gives BMC's weight of a varied token: 1 + min(1/p, delta)", async () => {
+    const probabilities = [0.01, 0.4, 0.8];
+    const lambda = await engine.lambda({ delta: 2, probabilities });
+    probabilities.forEach((p, i) => {
+      expect(lambda[i]).toBeCloseTo(1 + Math.min(1 / p, 2), 5);
+    });
+  });
 });
 
 describe('a device that is lost', () => {

@@ -287,6 +287,19 @@ describe.skipIf(!hasAdapter('chromium'))('the page', () => {
     await isLive(page);
     await page.getByTestId('playground').waitFor({ timeout: LIVE });
     expect(await page.getByTestId('formula').innerText()).toContain('log sigmoid');
+    await page.getByTestId('playground-lambda').locator('canvas').waitFor();
+    const picture = () =>
+      page
+        .getByTestId('playground')
+        .locator('canvas')
+        .evaluate((c) => (c as HTMLCanvasElement).toDataURL());
+    await page.getByTestId('playground').locator('canvas').waitFor();
+    const before = await picture();
+    await page.getByTestId('setting-beta').focus();
+    for (let i = 0; i < 20; i++) await page.keyboard.press('ArrowRight');
+    await expect.poll(picture, { timeout: LIVE }).not.toBe(before);
+    await page.getByTestId('playground-method').selectOption('epsilon-dpo');
+    await page.getByTestId('playground-beta').locator('canvas').waitFor({ timeout: LIVE });
     expect(problems).toEqual([]);
     await page.close();
   });

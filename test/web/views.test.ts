@@ -1,7 +1,17 @@
 /** The page's pure parts: alignment, scale, what a view shows, and the state in the URL. */
 import { describe, expect, it } from 'vitest';
 import { fromHash, Store, toHash } from '../../web/app/state.ts';
-import { align, colourClass, number, placeOf, scaleOf, valuesOf, visible } from '../../web/app/views.ts';
+import {
+  align,
+  colourClass,
+  histogram,
+  meanByPosition,
+  number,
+  placeOf,
+  scaleOf,
+  valuesOf,
+  visible,
+} from '../../web/app/views.ts';
 import type { ScoredPair, ScoredSide } from '../../web/worker/protocol.ts';
 
 const side = (rewards: number[]): ScoredSide => ({
@@ -96,5 +106,17 @@ describe('the state in the URL', () => {
 
   it('ignores what makes no sense', () => {
     expect(fromHash('#pair=-3&view=nothing&tab=7&models=')).toEqual(fromHash(''));
+  });
+});
+
+describe('what charts are made of', () => {
+  it('counts every value once, the largest in the last bin', () => {
+    const { x, counts } = histogram([-1, 0, 0.4, 1], 4);
+    expect(x).toEqual([-0.75, -0.25, 0.25, 0.75]);
+    expect(counts).toEqual([1, 0, 2, 1]);
+  });
+
+  it('takes means by place in a span, as far as spans reach', () => {
+    expect(meanByPosition([[4, 1], [2], [3, 2]], 3)).toEqual([3, 1.5, null]);
   });
 });

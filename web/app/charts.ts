@@ -1,5 +1,5 @@
 /** Charts, drawn by uPlot on a canvas. */
-import uPlot from 'uplot';
+import type uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { h } from './dom.ts';
 
@@ -11,47 +11,75 @@ export interface Series {
   readonly values: readonly (number | null)[];
 }
 
+/** A chart on the page, whose numbers can change. */
+export interface Chart {
+  readonly element: HTMLElement;
+  update(x: readonly number[], series: readonly Series[]): void;
+}
+
 /** A chart with one line per series; `bars` draws the first as columns. */
 export function chart(
   title: string,
   x: { readonly name: string; readonly values: readonly number[] },
   series: readonly Series[],
   { bars = false, testid }: { bars?: boolean; testid?: string } = {},
-): HTMLElement {
-  const box = h('figure', { class: 'chart', 'data-testid': testid, role: 'img', 'aria-label': title });
-  box.append(h('figcaption', {}, title));
-  const ink = getComputedStyle(document.documentElement).getPropertyValue('--ink').trim() || '#222';
-  const axis = { stroke: ink, grid: { stroke: `${ink}22` }, ticks: { stroke: `${ink}44` } };
-  const paths = bars && uPlot.paths.bars ? uPlot.paths.bars({ size: [0.9, 40] }) : undefined;
-  const plot = new uPlot(
-    {
-      width: Math.max(280, Math.min(560, window.innerWidth - 48)),
-      height: 200,
-      scales: { x: { time: false } },
-      axes: [{ ...axis, label: x.name, labelSize: 18 }, axis],
-      series: [
-        { label: x.name },
-        ...series.map(({ name }, i) => ({
-          label: name,
-          stroke: STROKES[i % STROKES.length],
-          width: 1.5,
-          points: { show: x.values.length < 40 && !bars },
-          ...(paths === undefined ? {} : { paths, fill: `${STROKES[0]}88` }),
-        })),
-      ],
-    },
-    [Array.from(x.values), ...series.map(({ values }) => Array.from(values))] as uPlot.AlignedData,
-    box,
+): Chart {
+  const element = h('figure', { class: 'chart', 'data-testid': testid, role: 'img', 'aria-label': title });
+  element.append(h('figcaption', {}, title));
+  let data = dataOf(x.values, series);
+  let plot: uPlot | undefined;
+  let isRemoved = false;
+  element.addEventListener('prefgrad:remove', () => {
+    isRemoved = true;
+    plot?.destroy();
+  });
+  // Every chart is drawn in a task of its own, so that many of them never hold up the page.
+  void import('uplot').then(({ default: Plot }) =>
+    setTimeout(() => {
+      if (!isRemoved) plot = new Plot(optionsOf(Plot, x, series, bars), data, element);
+    }, 0),
   );
-  box.addEventListener('prefgrad:remove', () => plot.destroy());
-  return box;
+  return {
+    element,
+    update(values, next) {
+      data = dataOf(values, next);
+      setTimeout(() => plot?.setData(data), 0);
+    },
+  };
 }
 
-/** Counts of values in equal bins. */
-export function histogram(values: readonly number[], bins: number): { x: number[]; counts: number[] } {
-  const [low, high] = [Math.min(...values), Math.max(...values)];
-  const width = (high - low) / bins || 1;
-  const counts = new Array<number>(bins).fill(0);
-  for (const value of values) counts[Math.min(bins - 1, Math.floor((value - low) / width))]++;
-  return { x: counts.map((_, i) => low + (i + 0.5) * width), counts };
+function dataOf(x: readonly number[], series: readonly Series[]): uPlot.AlignedData {
+  return [Array.from(x), ...series.map(({ values }) => Array.from(values))] as uPlot.AlignedData;
+}
+
+function optionsOf(
+  Plot: typeof uPlot,
+  x: { readonly name: string; readonly values: readonly number[] },
+  series: readonly Series[],
+  bars: boolean,
+): uPlot.Options {
+  const ink = getComputedStyle(document.documentElement).getPropertyValue('--ink').trim() || '#222';
+  const axis = { stroke: ink, grid: { stroke: `${ink}22` }, ticks: { stroke: `${ink}44` } };
+  const paths = bars && Plot.paths.bars ? Plot.paths.bars({ size: [0.9, 40] }) : undefined;
+  return {
+    width: Math.max(280, Math.min(560, window.innerWidth - 48)),
+    height: 200,
+    scales: { x: { time: false } },
+    axes: [{ ...axis, label: x.name, labelSize: 18 }, axis],
+    series: [
+      { label: x.name },
+      ...series.map(({ name }, i) => ({
+        label: name,
+        stroke: STROKES[i % STROKES.length],
+        width: 1.5,
+        points: { show: x.values.length < 40 && !bars },
+        ...(paths === undefined ? {} : { paths, fill: `${STROKES[0]}88` }),
+      })),
+    ],
+  };
+}
+
+/** Takes the charts inside an element off the page. */
+export function removeCharts(inside: Element): void {
+  for (const old of inside.querySelectorAll('.chart')) old.dispatchEvent(new Event('prefgrad:remove'));
 }

@@ -140,10 +140,11 @@ function showMetrics(lines: readonly Record<string, number>[], charts: Element):
     charts,
     ...names
       .filter((name) => steps.some((line) => name in line))
-      .map((name) =>
-        chart(name, { name: 'step', values: steps.map(({ step }) => step) }, [
-          { name, values: steps.map((line) => line[name] ?? null) },
-        ]),
+      .map(
+        (name) =>
+          chart(name, { name: 'step', values: steps.map(({ step }) => step) }, [
+            { name, values: steps.map((line) => line[name] ?? null) },
+          ]).element,
       ),
   );
 }

@@ -8,7 +8,7 @@ import type {
   PairText,
   ScoredPair,
 } from '../worker/protocol.ts';
-import { chart, histogram } from './charts.ts';
+import { chart, removeCharts } from './charts.ts';
 import { button, choice, fill, h } from './dom.ts';
 import { editor } from './editor.ts';
 import { asJson, asPng, asSvg, download, type ExportedView } from './export.ts';
@@ -19,7 +19,7 @@ import type { ShippedScores } from './shipped.ts';
 import { type State, Store, TABS, toHash } from './state.ts';
 import { tokenDetails, tokenView } from './token-view.ts';
 import { trainingPanel } from './training.ts';
-import { number, STEPS, scaleOf, VIEWS, valuesOf } from './views.ts';
+import { histogram, meanByPosition, number, STEPS, scaleOf, VIEWS, valuesOf } from './views.ts';
 
 const MODEL_NAMES: Readonly<Record<string, string>> = {
   'dpo-bmc': 'after DPO-BMC',
@@ -27,6 +27,8 @@ const MODEL_NAMES: Readonly<Record<string, string>> = {
   reference: 'reference',
   policy: 'trained in this tab',
 };
+/** Positions that the span plot shows; spans are rarely longer. */
+const SPAN_POSITIONS = 8;
 const OWN_METHOD: MethodChoice = { name: 'dpo', settings: { beta: 0.5 } };
 
 class Page {
@@ -370,8 +372,7 @@ class Page {
         ),
       ),
     );
-    for (const old of this.#parts.tool.querySelectorAll('.chart'))
-      old.dispatchEvent(new Event('prefgrad:remove'));
+    removeCharts(this.#parts.tool);
     fill(this.#parts.tool, this.#tool());
   }
 
@@ -465,7 +466,8 @@ class Page {
           { name: 'margin', values: x },
           [{ name: 'pairs', values: counts }],
           bars,
-        ),
+        ).element,
+        this.#surpriseInSpans(),
       );
     }
     const shown = [...this.#shown];
@@ -481,12 +483,27 @@ class Page {
               name: MODEL_NAMES[slot] ?? slot,
               values: scored[side].contributions ?? [],
             })),
-          ),
+          ).element,
         );
       }
     }
     if (box.childElementCount === 0) box.append(h('p', { class: 'quiet' }, 'The engine is still counting.'));
     return box;
+  }
+
+  /** Mean -log p of varied tokens by their place in a span, over the data (BMC, Figure 2). */
+  #surpriseInSpans(): HTMLElement {
+    const positions = Array.from({ length: SPAN_POSITIONS }, (_, i) => i + 1);
+    const of = (side: 'chosen' | 'rejected') => ({
+      name: side,
+      values: meanByPosition(
+        this.#statistics.flatMap(({ spans }) => spans[side]),
+        SPAN_POSITIONS,
+      ),
+    });
+    const x = { name: 'position in a span of varied tokens', values: positions };
+    const title = '-log p by position in a span, over the data';
+    return chart(title, x, [of('chosen'), of('rejected')], { testid: 'spans' }).element;
   }
 
   #key(event: KeyboardEvent): void {

@@ -1,21 +1,25 @@
-/** Loss and gradient weight of a method against the policy's margin, one curve per reference margin (MIPO, Figures 5 and 6). */
+/**
+ * Loss and gradient weight of a method against the policy's margin, one curve per reference margin (MIPO, Figures 5 and 6);
+ * the beta that epsilon-DPO gives every pair; BMC's weight against a token's probability. All by the production kernels.
+ */
 import type { Remote } from 'comlink';
-import type { EngineApi, MethodSummary } from '../worker/protocol.ts';
-import { chart } from './charts.ts';
+import type { EngineApi, MethodSummary, PlaygroundCurve } from '../worker/protocol.ts';
+import { chart, removeCharts } from './charts.ts';
 import { choice, fill, h } from './dom.ts';
-import { settingField } from './training.ts';
+import { settingSlider, slider } from './settings.ts';
 
 const LENGTH = 10;
 /** Policy margins, per answer of LENGTH tokens. */
 const MARGINS = Array.from({ length: 41 }, (_, i) => (i - 20) * 0.75);
 const REFERENCE_MARGINS = [-10, 0, 10];
+const PROBABILITIES = Array.from({ length: 50 }, (_, i) => (i + 0.5) / 50);
 
 export function playground(
   engine: Remote<EngineApi>,
   methods: readonly MethodSummary[],
   fail: (error: unknown) => void,
 ): HTMLElement {
-  const own = methods.filter(({ name }) => !['sft', 'kto', 'figa', 'epsilon-dpo'].includes(name));
+  const own = methods.filter(({ name }) => !['sft', 'kto', 'figa'].includes(name));
   if (own.length === 0) return h('p', { class: 'quiet' }, 'The engine is not ready yet.');
   let method = own.find(({ name }) => name === 'mipo') ?? own[0];
   let values: Record<string, unknown> = {};
@@ -37,28 +41,31 @@ export function playground(
       .then((curves) => {
         if (ticket !== latest) return;
         const x = { name: `policy margin (sum over ${LENGTH} tokens)`, values: MARGINS };
-        const name = (margin: number) => (method.needsReference ? `reference margin ${margin}` : method.name);
-        for (const old of charts.querySelectorAll('.chart')) old.dispatchEvent(new Event('prefgrad:remove'));
+        const line = (title: string, of: (curve: PlaygroundCurve) => readonly number[], testid: string) =>
+          chart(
+            title,
+            x,
+            curves.map((curve) => ({
+              name: method.needsReference ? `reference margin ${curve.referenceMargin}` : method.name,
+              values: of(curve),
+            })),
+            { testid },
+          ).element;
+        removeCharts(charts);
         fill(
           charts,
-          chart(
-            'loss',
-            x,
-            curves.map((c) => ({ name: name(c.referenceMargin), values: c.loss })),
-            { testid: 'playground' },
-          ),
-          chart(
-            'gradient weight',
-            x,
-            curves.map((c) => ({ name: name(c.referenceMargin), values: c.gradientWeight })),
-          ),
+          line('loss', (curve) => curve.loss, 'playground'),
+          line('gradient weight', (curve) => curve.gradientWeight, 'playground-gradient'),
+          ...(curves.every(({ betas }) => betas !== undefined)
+            ? [line('beta of the pair', ({ betas = [] }) => betas, 'playground-beta')]
+            : []),
         );
       })
       .catch(fail);
   };
   const show = () => {
     values = {};
-    fill(settings, ...method.settings.map((setting) => settingField(setting, values)));
+    fill(settings, ...method.settings.map((setting) => settingSlider(setting, values)));
     fill(formula, `${method.formula}  —  ${method.paper}`);
     draw();
   };
@@ -80,6 +87,38 @@ export function playground(
     ),
     settings,
     formula,
+    charts,
+    weightOfTokens(engine, fail),
+  );
+}
+
+/** BMC's lambda of a varied token against its probability under the policy, for a delta. */
+function weightOfTokens(engine: Remote<EngineApi>, fail: (error: unknown) => void): HTMLElement {
+  const charts = h('div', { class: 'charts' });
+  let latest = 0;
+  const draw = (delta: number) => {
+    const ticket = ++latest;
+    void engine
+      .lambda({ delta, probabilities: PROBABILITIES })
+      .then((lambda) => {
+        if (ticket !== latest) return;
+        const x = { name: 'probability of the token', values: PROBABILITIES };
+        removeCharts(charts);
+        fill(
+          charts,
+          chart('BMC: lambda of a varied token', x, [{ name: 'lambda', values: lambda }], {
+            testid: 'playground-lambda',
+          }).element,
+        );
+      })
+      .catch(fail);
+  };
+  const title = 'upper bound of 1/p; the papers use 1.5 to 3';
+  draw(2);
+  return h(
+    'section',
+    { class: 'form' },
+    slider({ label: "BMC's delta", testid: 'playground-delta', title }, { from: 0, to: 6, start: 2 }, draw),
     charts,
   );
 }

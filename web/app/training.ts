@@ -6,12 +6,12 @@ import type {
   MethodSummary,
   PairText,
   ScoredPair,
-  SettingSummary,
   StepReport,
 } from '../worker/protocol.ts';
-import { chart } from './charts.ts';
+import { type Chart, chart, removeCharts } from './charts.ts';
 import { button, choice, fill, h } from './dom.ts';
 import { download } from './export.ts';
+import { settingField } from './settings.ts';
 import { number } from './views.ts';
 
 export interface TrainingOptions {
@@ -55,25 +55,29 @@ export function trainingPanel(engine: Remote<EngineApi>, options: TrainingOption
   const batch = numberField('batch size', 'train-batch', 4);
   const steps = numberField('steps', 'train-steps', 30);
 
+  const charts = new Map<readonly string[], Chart>();
   const draw = () => {
-    const x = { name: 'step', values: reports.map(({ step }) => step) };
-    for (const old of curves.querySelectorAll('.chart')) old.dispatchEvent(new Event('prefgrad:remove'));
-    const known = CURVES.map((names) =>
-      names.filter((name) => reports.some(({ metrics }) => name in metrics)),
-    );
-    fill(
-      curves,
-      ...known
-        .filter((names) => names.length > 0)
-        .map((names) =>
-          chart(
-            names.join(', '),
-            x,
-            names.map((name) => ({ name, values: reports.map(({ metrics }) => metrics[name] ?? null) })),
-            { testid: 'curve' },
-          ),
-        ),
-    );
+    const x = reports.map(({ step }) => step);
+    for (const names of CURVES) {
+      const known = names.filter((name) => reports.some(({ metrics }) => name in metrics));
+      const series = known.map((name) => ({
+        name,
+        values: reports.map(({ metrics }) => metrics[name] ?? null),
+      }));
+      const drawn = charts.get(names);
+      if (drawn !== undefined) drawn.update(x, series);
+      else if (known.length > 0) {
+        const made = chart(known.join(', '), { name: 'step', values: x }, series, { testid: 'curve' });
+        charts.set(names, made);
+        curves.append(made.element);
+      }
+    }
+  };
+  const clear = () => {
+    reports.length = 0;
+    charts.clear();
+    removeCharts(curves);
+    fill(curves);
   };
   const onStep = (report: StepReport) => {
     reports.push(report);
@@ -93,7 +97,7 @@ export function trainingPanel(engine: Remote<EngineApi>, options: TrainingOption
       settings: values,
       ...(bmc.checked && method.takesBmc ? { bmc: {} } : {}),
     };
-    reports.length = 0;
+    clear();
     await engine.prepareTraining({
       method: choiceOf,
       learningRate: rate.value(),
@@ -124,8 +128,7 @@ export function trainingPanel(engine: Remote<EngineApi>, options: TrainingOption
     await engine.pause();
     await engine.resetTraining();
     isPrepared = false;
-    reports.length = 0;
-    fill(curves);
+    clear();
     fill(status, 'not started');
     onModel(false);
   });
@@ -184,36 +187,4 @@ function numberField(label: string, testid: string, start: number) {
     field: h('label', { class: 'field' }, h('span', {}, label), input),
     value: () => Number(input.value),
   };
-}
-
-/** A field for one setting of a method; what the user changes lands in `values`. */
-export function settingField(setting: SettingSummary, values: Record<string, unknown>): HTMLElement {
-  const { name, kind, description, minimum, maximum } = setting;
-  const start = values[name] ?? setting.default;
-  if (kind === 'choice' || kind === 'boolean') {
-    const options = kind === 'boolean' ? ['true', 'false'] : (setting.choices ?? []);
-    const field = choice(
-      name,
-      `setting-${name}`,
-      options.map((v) => [v, v]),
-      String(start),
-      (value) => {
-        values[name] = kind === 'boolean' ? value === 'true' : value;
-      },
-    );
-    field.title = description;
-    return field;
-  }
-  const input = h('input', {
-    type: 'number',
-    step: 'any',
-    min: minimum,
-    max: maximum,
-    value: start === undefined ? undefined : String(start),
-    'data-testid': `setting-${name}`,
-  });
-  input.addEventListener('input', () => {
-    values[name] = Number(input.value);
-  });
-  return h('label', { class: 'field', title: description }, h('span', {}, name), input);
 }

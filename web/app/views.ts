@@ -129,3 +129,20 @@ export function align(chosen: readonly (0 | 1)[], rejected: readonly (0 | 1)[]):
   }
   return stretches;
 }
+
+/** Counts of values in equal bins. */
+export function histogram(values: readonly number[], bins: number): { x: number[]; counts: number[] } {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const width = (high - low) / bins || 1;
+  const counts = new Array<number>(bins).fill(0);
+  for (const value of values) counts[Math.min(bins - 1, Math.floor((value - low) / width))]++;
+  return { x: counts.map((_, i) => low + (i + 0.5) * width), counts };
+}
+
+/** Means over all lists of their first, second, ... value; null where no list is so long. */
+export function meanByPosition(lists: readonly (readonly number[])[], positions: number): (number | null)[] {
+  return Array.from({ length: positions }, (_, i) => {
+    const values = lists.filter((list) => list.length > i).map((list) => list[i]);
+    return values.length === 0 ? null : values.reduce((a, b) => a + b, 0) / values.length;
+  });
+}

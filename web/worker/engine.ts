@@ -22,7 +22,7 @@ import { methodSummaries } from './methods.ts';
 import { placeModel } from './model-files.ts';
 import { readPairTexts } from './pair-rows.ts';
 import { PairScorers } from './pair-scorers.ts';
-import { playgroundCurves } from './playground.ts';
+import { lambdaCurve, playgroundCurves } from './playground.ts';
 import type * as api from './protocol.ts';
 import { openTraining, type Training } from './training.ts';
 
@@ -183,6 +183,10 @@ export class Engine implements api.EngineApi {
 
   playground(request: api.PlaygroundRequest): Promise<readonly api.PlaygroundCurve[]> {
     return this.#inTurn(() => playgroundCurves(this.#opened(), request));
+  }
+
+  lambda(request: api.LambdaRequest): Promise<readonly number[]> {
+    return this.#inTurn(() => lambdaCurve(this.#opened(), request));
   }
 
   prepareTraining(request: api.TrainRequest): Promise<void> {

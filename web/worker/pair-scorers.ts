@@ -85,6 +85,7 @@ export class PairScorers {
         K: mean(chosen.ref_logps) - mean(rejected.ref_logps),
         step: Math.sign(vectors.steps?.[i] ?? 0) as -1 | 0 | 1,
         flipped: own > 0 !== reference > 0,
+        spans: { chosen: surprises(chosen), rejected: surprises(rejected) },
       };
     });
   }
@@ -125,6 +126,17 @@ export class PairScorers {
     }
     return entry.scorer;
   }
+}
+
+/** -log p of an answer's varied tokens, span by span. */
+function surprises({ logps, diff }: { logps: readonly number[]; diff: readonly number[] }): number[][] {
+  const spans: number[][] = [];
+  diff.forEach((differs, t) => {
+    if (differs === 0) return;
+    if (t === 0 || diff[t - 1] === 0) spans.push([]);
+    spans[spans.length - 1].push(-logps[t]);
+  });
+  return spans;
 }
 
 /** @throws InputError when the models do not share a vocabulary */

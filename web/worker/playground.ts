@@ -6,7 +6,7 @@
 import type { CasePair } from '../../src/evaluate/case-file.ts';
 import { computeCase } from '../../src/evaluate/objective-cases.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
-import type { PlaygroundCurve, PlaygroundRequest } from './protocol.ts';
+import type { LambdaRequest, PlaygroundCurve, PlaygroundRequest } from './protocol.ts';
 
 /** Log-prob per token of an answer at margin 0, or lower where the margins would need probabilities above 1. */
 const LEVEL = -1;
@@ -37,8 +37,27 @@ export async function playgroundCurves(gpu: Gpu, request: PlaygroundRequest): Pr
       referenceMargin,
       loss: numbers.map((pair) => values.losses[pair]),
       gradientWeight: numbers.map(slope),
+      betas: values.beta_per_pair && numbers.map((pair) => values.beta_per_pair[pair]),
     };
   });
+}
+
+/** lambda of a differing token of every probability: answers of one token over a vocabulary of two. */
+export async function lambdaCurve(gpu: Gpu, { delta, probabilities }: LambdaRequest): Promise<number[]> {
+  const pairs = probabilities.map((p): CasePair => {
+    const logits = [[Math.log(p), Math.log1p(-p)]];
+    return {
+      chosen_ids: [0],
+      rejected_ids: [1],
+      policy_chosen_logits: logits,
+      policy_rejected_logits: logits,
+      ref_chosen_logits: logits,
+      ref_rejected_logits: logits,
+    };
+  });
+  if (pairs.length === 0) return [];
+  const { values, rows } = await computeCase(gpu, pairs, { name: 'dpo_bmc', hp: { delta } });
+  return pairs.map((_, pair) => values.weights[rows.chosen[2 * pair]]);
 }
 
 function pairOf(margin: number, reference: number, length: number, level: number): CasePair {

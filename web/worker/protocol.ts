@@ -120,6 +120,8 @@ export interface PairStatistics {
   readonly step: -1 | 0 | 1;
   /** The policy prefers the other answer than the reference does. */
   readonly flipped: boolean;
+  /** The policy's -log p of varied tokens, one list per span of them. */
+  readonly spans: { readonly chosen: readonly number[][]; readonly rejected: readonly number[][] };
 }
 
 export interface TrainRequest {
@@ -161,6 +163,15 @@ export interface PlaygroundCurve {
   readonly loss: readonly number[];
   /** -dLoss/dPw: how hard the method pulls the chosen answer up. */
   readonly gradientWeight: readonly number[];
+  /** epsilon-DPO's beta of every pair. */
+  readonly betas?: readonly number[];
+}
+
+/** BMC's weight of a varied token against its probability, computed by the production kernel. */
+export interface LambdaRequest {
+  readonly delta: number;
+  /** Between 0 and 1, neither of them. */
+  readonly probabilities: readonly number[];
 }
 
 export interface GenerateRequest {
@@ -212,6 +223,8 @@ export interface EngineApi {
   generate(request: GenerateRequest, onText: (text: string) => void): Promise<string>;
   methods(): Promise<readonly MethodSummary[]>;
   playground(request: PlaygroundRequest): Promise<readonly PlaygroundCurve[]>;
+  /** lambda of each probability. */
+  lambda(request: LambdaRequest): Promise<readonly number[]>;
   /** Prepares a run and leaves it paused before step 0. */
   prepareTraining(request: TrainRequest): Promise<void>;
   /** Runs until `pause` or the last step; `onStep` is called once a step. */
