@@ -59,8 +59,14 @@ const shots: readonly Shot[] = [
   {
     name: 'playground',
     hash: '#tab=playground',
-    size: [1400, 1050],
-    ready: (page) => page.getByTestId('playground').waitFor(),
+    size: [1400, 1300],
+    ready: (page) => page.getByTestId('playground-lambda').locator('canvas').waitFor(),
+  },
+  {
+    name: 'charts',
+    hash: '#tab=charts&models=dpo-bmc,dpo&view=contribution',
+    size: [1400, 1250],
+    ready: (page) => page.getByTestId('spans').locator('canvas').waitFor({ timeout: 120_000 }),
   },
   { name: 'dark', hash: '#pair=3&view=running', size: [1400, 800], dark: true },
   { name: 'narrow', hash: '#pair=3', size: [360, 1000] },

@@ -24,13 +24,20 @@ export interface TrainingOptions {
   onModel(isThere: boolean): void;
 }
 
-/** Metrics that are drawn, one chart a line. */
+/** What is drawn, one chart a line. */
 const CURVES: readonly (readonly string[])[] = [
   ['loss'],
   ['rewards/margins', 'rewards/chosen', 'rewards/rejected'],
   ['rewards/accuracies'],
   ['grad_norm'],
+  ['tokens/s'],
+  ['MiB on the GPU'],
 ];
+
+/** What a report says, by the names of curves. */
+function curveValues({ metrics, tokensPerSecond, gpuBytes }: StepReport): Readonly<Record<string, number>> {
+  return { ...metrics, 'tokens/s': tokensPerSecond, 'MiB on the GPU': gpuBytes / 2 ** 20 };
+}
 
 export function trainingPanel(engine: Remote<EngineApi>, options: TrainingOptions): HTMLElement {
   const { methods, pairs, watch, fail, onWatched, onModel } = options;
@@ -58,12 +65,10 @@ export function trainingPanel(engine: Remote<EngineApi>, options: TrainingOption
   const charts = new Map<readonly string[], Chart>();
   const draw = () => {
     const x = reports.map(({ step }) => step);
+    const rows = reports.map(curveValues);
     for (const names of CURVES) {
-      const known = names.filter((name) => reports.some(({ metrics }) => name in metrics));
-      const series = known.map((name) => ({
-        name,
-        values: reports.map(({ metrics }) => metrics[name] ?? null),
-      }));
+      const known = names.filter((name) => rows.some((row) => name in row));
+      const series = known.map((name) => ({ name, values: rows.map((row) => row[name] ?? null) }));
       const drawn = charts.get(names);
       if (drawn !== undefined) drawn.update(x, series);
       else if (known.length > 0) {
