@@ -4,7 +4,7 @@ import { detectRuntime } from '../src/runtime/index.ts';
 import type { Runtime } from '../src/runtime/runtime.ts';
 import { publish, type Report } from './report.ts';
 
-type Bench = (runtime: Runtime, quick: boolean) => Promise<Report>;
+type Bench = (runtime: Runtime, quick: boolean, only?: string) => Promise<Report>;
 
 /** Each is loaded when it is asked for: the peers are not installed everywhere. */
 const BENCHES: Readonly<Record<string, readonly [string, () => Promise<Bench>]>> = {
@@ -31,15 +31,22 @@ const BENCHES: Readonly<Record<string, readonly [string, () => Promise<Bench>]>>
 };
 
 const program = new Command('bench').description('Measures this machine. Close everything else first.');
+interface Options {
+  readonly quick: boolean;
+  readonly out?: string;
+  readonly only?: string;
+}
+
 for (const [name, [summary, load]] of Object.entries(BENCHES)) {
-  program
+  const command = program
     .command(name)
     .description(summary)
     .option('--quick', 'fewer shapes and rounds', false)
     .addOption(new Option('--out <FILE.json>', 'write the rows there, too'))
-    .action(async ({ quick, out }: { quick: boolean; out?: string }) =>
-      publish(await (await load())(await detectRuntime(), quick), out),
+    .action(async ({ quick, out, only }: Options) =>
+      publish(await (await load())(await detectRuntime(), quick, only), out),
     );
+  if (name === 'objectives') command.option('--only <METHOD>', "one goal's duel, such as mipo");
 }
 program
   .command('plot')

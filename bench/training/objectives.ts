@@ -26,14 +26,18 @@ const GOALS: readonly {
 const ROUNDS = { quick: 3, full: 20 } as const;
 
 /** A goal's duel goes on until its interval is this narrow, whatever the interval says, or patience ends. */
-const DUEL = { width: 0.02, leap: 100, most: 800 } as const;
+const DUEL = { width: 0.02, leap: 100, most: 1600 } as const;
 
-export async function benchObjectives(runtime: Runtime, quick: boolean) {
+/** @param only one goal's duel, and nothing else */
+export async function benchObjectives(runtime: Runtime, quick: boolean, only?: string) {
+  const goals = GOALS.filter(({ name }) => only === undefined || name === only);
+  if (goals.length === 0)
+    throw new RangeError(`--only takes one of: ${GOALS.map(({ name }) => name).join('; ')}.`);
   const probe = await StepBench.open(runtime, CPU_MODEL);
   const onCpu = probe.gpu.isCpu;
   const bench = onCpu ? probe : await StepBench.open(runtime, GPU_MODEL);
   const size = onCpu ? CPU_MODEL : GPU_MODEL;
-  const pairs = onCpu ? pairsOf(4, 12, 20, size.vocabulary) : pairsOf(16, 256, 256, size.vocabulary);
+  const pairs = onCpu ? pairsOf(2, 12, 20, size.vocabulary) : pairsOf(16, 256, 256, size.vocabulary);
   const setups: [string, StepSetup][] = [
     ['dpo', { objective: { name: 'dpo' }, pairs }],
     ['dpo, live reference', { objective: { name: 'dpo' }, reference: { mode: 'in_step' }, pairs }],
@@ -44,7 +48,9 @@ export async function benchObjectives(runtime: Runtime, quick: boolean) {
       .map(({ name }): [string, StepSetup] => [name, { objective: { name }, pairs }]),
   ];
   const opened = new Map<string, OpenTrainer>();
-  for (const [name, setup] of setups) opened.set(name, await bench.trainer(setup));
+  const wanted = new Set(goals.flatMap(({ name, peer }) => ['dpo', name, peer]));
+  for (const [name, setup] of setups)
+    if (only === undefined || wanted.has(name)) opened.set(name, await bench.trainer(setup));
   const trainerOf = (name: string): OpenTrainer => {
     const trainer = opened.get(name);
     if (trainer === undefined) throw new RangeError(`${name} was not opened.`);
@@ -73,11 +79,12 @@ export async function benchObjectives(runtime: Runtime, quick: boolean) {
 
   const rows: Row[] = [];
   const share = headShare(size, pairs);
-  for (const { name, peer, most } of GOALS)
+  for (const { name, peer, most } of goals)
     rows.push(rowOf(await duel(contender(name), contender(peer), quick), name, peer, most(share)));
-  const all = await takeTurns([...opened.keys()].map(contender), rounds);
+  const all = only === undefined ? await takeTurns([...opened.keys()].map(contender), rounds) : {};
   for (const name of opened.keys())
-    if (name !== 'dpo' && !GOALS.some((goal) => goal.name === name)) rows.push(rowOf(all, name, 'dpo'));
+    if (name in all && name !== 'dpo' && !GOALS.some((goal) => goal.name === name))
+      rows.push(rowOf(all, name, 'dpo'));
   const report = reportOf(bench.gpu, rows);
   bench.gpu.close();
   probe.gpu.close();

@@ -14,25 +14,41 @@ export interface CutLimits {
   readonly maxTokens: number;
 }
 
-/** Indices of examples that form one micro-batch. */
-export type MicroBatch = readonly number[];
+/** An example in a step, by its index in the data set, and the one that KTO mismatches it with. */
+export interface Slot {
+  readonly example: number;
+  readonly next: number;
+}
 
-/** Cuts one step's examples into micro-batches. An example longer than the budget gets one of its own. */
-export function cutStep(
-  examples: readonly number[],
-  shapes: readonly BatchShape[],
+/** What goes through the GPU together. */
+export type MicroBatch = readonly Slot[];
+
+/**
+ * The slots of one step: each example's partner is the next one of the same step, however the step is cut. An example that
+ * is alone in its step takes the next one of the data set.
+ */
+export function slotsOf(examples: readonly number[], dataSetSize: number): Slot[] {
+  if (examples.length === 1)
+    return examples.map((example) => ({ example, next: (example + 1) % dataSetSize }));
+  return examples.map((example, i) => ({ example, next: examples[(i + 1) % examples.length] }));
+}
+
+/** Cuts one step into micro-batches. What is longer than the budget gets one of its own. */
+export function cutStep<Item>(
+  items: readonly Item[],
+  shapeOf: (item: Item) => BatchShape,
   limits: CutLimits,
-): MicroBatch[] {
-  const batches: number[][] = [];
+): Item[][] {
+  const batches: Item[][] = [];
   let tokens = 0;
-  for (const example of examples) {
+  for (const item of items) {
     const current = batches.at(-1);
-    const size = shapes[example].tokens;
+    const size = shapeOf(item).tokens;
     if (current === undefined || current.length >= limits.maxExamples || tokens + size > limits.maxTokens) {
-      batches.push([example]);
+      batches.push([item]);
       tokens = size;
     } else {
-      current.push(example);
+      current.push(item);
       tokens += size;
     }
   }

@@ -60,7 +60,7 @@ async function* referenceRows(
 ): AsyncGenerator<{ readonly indices: readonly number[]; readonly values: Float32Array }> {
   const shapes = examples.map((e) => shapeOf(e));
   const limits = { stepSize: examples.length, maxExamples: 256, maxTokens };
-  const batches = cutStep([...examples.keys()], shapes, limits);
+  const batches = cutStep([...examples.keys()], (i) => shapes[i], limits);
   const sizes = batches.map((b) => b.map((i) => shapes[i]).reduce(addShapes));
   const arena = new Arena(gpu.memory);
   const buckets = new Map(

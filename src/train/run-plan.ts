@@ -4,7 +4,14 @@
  */
 import { addShapes, type BatchShape } from '../data/batches.ts';
 import { epochOrder } from '../data/shuffle.ts';
-import { type CutLimits, cutStep, type MicroBatch, planBuckets } from './micro-batches.ts';
+import {
+  type CutLimits,
+  cutStep,
+  type MicroBatch,
+  planBuckets,
+  type Slot,
+  slotsOf,
+} from './micro-batches.ts';
 
 export interface RunPlanOptions extends CutLimits {
   readonly epochs: number;
@@ -16,15 +23,20 @@ export interface RunPlanOptions extends CutLimits {
 export class RunPlan {
   readonly totalSteps: number;
   readonly stepsPerEpoch: number;
-  readonly #shapes: readonly BatchShape[];
+  readonly #examples: number;
+  readonly #shapeOf: (slot: Slot) => BatchShape;
   readonly #options: RunPlanOptions;
   #cached: { readonly epoch: number; readonly order: ArrayLike<number> } | undefined;
 
-  /** @param shapes the room that each example takes, in the order of the data set. */
-  constructor(shapes: readonly BatchShape[], options: RunPlanOptions) {
-    this.#shapes = shapes;
+  /**
+   * @param examples how many the data set has
+   * @param shapeOf the room that one takes
+   */
+  constructor(examples: number, shapeOf: (slot: Slot) => BatchShape, options: RunPlanOptions) {
+    this.#examples = examples;
+    this.#shapeOf = shapeOf;
     this.#options = options;
-    this.stepsPerEpoch = Math.ceil(shapes.length / options.stepSize);
+    this.stepsPerEpoch = Math.ceil(examples / options.stepSize);
     this.totalSteps =
       options.maxSteps > 0 ? options.maxSteps : Math.ceil(this.stepsPerEpoch * options.epochs);
   }
@@ -46,11 +58,11 @@ export class RunPlan {
   }
 
   microBatchesOf(step: number): MicroBatch[] {
-    return cutStep(this.examplesOf(step), this.#shapes, this.#options);
+    return cutStep(slotsOf(this.examplesOf(step), this.#examples), this.#shapeOf, this.#options);
   }
 
   shapeOf(batch: MicroBatch): BatchShape {
-    return batch.map((i) => this.#shapes[i]).reduce(addShapes);
+    return batch.map(this.#shapeOf).reduce(addShapes);
   }
 
   /** Buckets that hold every micro-batch of the run, and how full they will be. */
@@ -69,7 +81,7 @@ export class RunPlan {
   largestStep(): BatchShape {
     let largest: BatchShape = { tokens: 0, rows: 0, pairs: 0 };
     for (let step = 0; step < this.totalSteps; step++) {
-      const shape = this.shapeOf(this.examplesOf(step));
+      const shape = this.shapeOf(this.microBatchesOf(step).flat());
       largest = {
         tokens: Math.max(largest.tokens, shape.tokens),
         rows: Math.max(largest.rows, shape.rows),
@@ -81,7 +93,7 @@ export class RunPlan {
 
   #order(epoch: number): ArrayLike<number> {
     if (this.#cached?.epoch !== epoch) {
-      this.#cached = { epoch, order: epochOrder(this.#options.seed, epoch, this.#shapes.length) };
+      this.#cached = { epoch, order: epochOrder(this.#options.seed, epoch, this.#examples) };
     }
     return this.#cached.order;
   }

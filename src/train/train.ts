@@ -23,6 +23,7 @@ import { prepareReference } from './reference.ts';
 import { changedKeys } from './same-run.ts';
 import { optimizerFile, readState, restoreOptimizer, trainedModelFiles, trainerStateFile } from './saving.ts';
 import { NonFiniteError, type StepReport, Trainer, type TrainerParts } from './trainer.ts';
+import { emptyBatchesLine, variedLine } from './varied-tokens.ts';
 
 export interface TrainOptions {
   /** true continues from the newest checkpoint in the output directory, a text from that checkpoint. */
@@ -131,6 +132,8 @@ async function runWith(
   hooks.note(
     `${parts.train.length} rows, ${trainer.totalSteps} steps, ${trainer.bucketCount} shape buckets, ${(100 * trainer.emptyShare).toFixed(1)}% of token slots empty.`,
   );
+  const emptyBatches = emptyBatchesLine(parts.train, trainer.plan);
+  if (emptyBatches !== undefined) hooks.note(emptyBatches);
   if (config.training.memory_budget !== undefined)
     hooks.note(
       `${trainer.recomputedBlocks} of ${policy.config.layers} blocks are recomputed in the backward pass.`,
@@ -290,22 +293,9 @@ async function loadData(
     return examples;
   };
   const examples = await load(data.train);
-  noteVaried(examples, hooks);
+  const varied = variedLine(examples);
+  if (varied !== undefined) hooks.note(varied);
   return { train: examples, eval: data.eval === undefined ? [] : await load(data.eval) };
-}
-
-/** Says how much of the answers differs, and warns where token weights would weigh nothing. */
-function noteVaried(examples: readonly Example[], hooks: TrainHooks): void {
-  const masks = examples.flatMap((e) =>
-    e.kind === 'pair' && e.chosen.diff && e.rejected.diff ? [e.chosen.diff, e.rejected.diff] : [],
-  );
-  if (masks.length === 0) return;
-  const shares = masks.map((mask) => mask.reduce((sum, v) => sum + v, 0) / mask.length);
-  const mean = shares.reduce((a, b) => a + b, 0) / shares.length;
-  hooks.note(`Varied tokens: ${(100 * mean).toFixed(1)}% of the answers' tokens on average.`);
-  const empty = shares.filter((s) => s === 0).length;
-  if (empty === shares.length)
-    hooks.note(`Warning: none of ${empty} answers has a differing token; all token weights are 1.`);
 }
 
 interface FoundCheckpoint {

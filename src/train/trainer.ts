@@ -4,7 +4,7 @@
  */
 import { allocateTensor, freeTensor, type Tensor, upload, whole } from '../autograd/tensor.ts';
 import { addShapes, type BatchShape, type Layout, packBatch, shapeOf } from '../data/batches.ts';
-import type { Answer, Example } from '../data/examples.ts';
+import type { Example } from '../data/examples.ts';
 import { uniformAt } from '../data/random.ts';
 import { InputError, RunError } from '../errors.ts';
 import type { Gpu } from '../gpu/device.ts';
@@ -20,7 +20,7 @@ import { gridFor, workgroupSize } from '../ops/launch.ts';
 import { type BatchExtras, BatchTensors, countsOf } from './batch-tensors.ts';
 import type { TrainConfig } from './config.ts';
 import type { HiddenStates } from './hidden-states.ts';
-import { bucketTokens, cutStep, type MicroBatch, planBuckets } from './micro-batches.ts';
+import { bucketTokens, cutStep, type MicroBatch, planBuckets, type Slot, slotsOf } from './micro-batches.ts';
 import { AdamW } from './optimizer.ts';
 import { OverflowWatch } from './overflow-watch.ts';
 import { type PairGap, quintileGains } from './quintiles.ts';
@@ -130,7 +130,8 @@ export class Trainer {
     this.#metrics = new StepMetrics(gpu);
     this.#evalMetrics = new StepMetrics(gpu);
     this.plan = new RunPlan(
-      parts.train.map((e, i) => shapeOf(e, this.#layoutOf(parts.train, i))),
+      parts.train.length,
+      (slot) => shapeOf(parts.train[slot.example], this.#layoutOf(parts.train, slot)),
       {
         stepSize: training.per_device_train_batch_size * training.gradient_accumulation_steps,
         maxExamples: training.packing ? training.per_device_train_batch_size : 1,
@@ -195,7 +196,7 @@ export class Trainer {
       this.#buckets.set(tokens, { batch, train });
     }
     for (const [tokens, capacity] of planBuckets(
-      this.#evalBatches().map((b) => this.#shape(parts.eval, b)),
+      this.#evalBatches().map((batch) => this.#evalShape(batch)),
     )) {
       const batch = new BatchTensors(gpu, capacity, parts.referenceHidden?.head.shape[1]);
       const vector = (label: string) => allocateTensor(gpu, label, [capacity.pairs], 'f32', 'batch');
@@ -315,7 +316,7 @@ export class Trainer {
         (await this.#load(batch, { counts, rowOffset: offsets[i] })).train[0].run();
       const order = batches.flat();
       const packed = packBatch(
-        order.map((i) => train[i]),
+        order.map(({ example }) => train[example]),
         this.#whole.batch.capacity,
         (n) => this.#layoutOf(train, order[n]),
       );
@@ -371,11 +372,12 @@ export class Trainer {
     const total: Record<string, number> = {};
     const pairs: PairGap[] = [];
     const { gpu, eval: examples } = this.#parts;
-    for (const indices of this.#evalBatches()) {
+    for (const slots of this.#evalBatches()) {
+      const indices = slots.map(({ example }) => example);
       const rows = indices.map((i) => examples[i]);
-      const bucket = this.#evalBuckets.get(bucketTokens(this.#shape(examples, indices).tokens));
+      const bucket = this.#evalBuckets.get(bucketTokens(this.#evalShape(slots).tokens));
       if (bucket === undefined) throw new RangeError('No bucket was planned for an evaluation batch.');
-      const packed = packBatch(rows, bucket.batch.capacity, (n) => this.#layoutOf(examples, indices[n]));
+      const packed = packBatch(rows, bucket.batch.capacity, (n) => this.#layoutOf(examples, slots[n]));
       bucket.batch.load(packed, {
         counts: countsOf(rows),
         refLogps: joined(indices.map((i) => this.referenceLogps.eval?.[i])),
@@ -430,39 +432,46 @@ export class Trainer {
 
   async #load(batch: MicroBatch, extras: Omit<BatchExtras, 'refLogps' | 'refHidden'>): Promise<Bucket> {
     const { train, referenceHidden } = this.#parts;
-    const refHidden = await referenceHidden?.train.read(batch);
+    const indices = batch.map(({ example }) => example);
+    const refHidden = await referenceHidden?.train.read(indices);
     const bucket = this.#buckets.get(bucketTokens(this.plan.shapeOf(batch).tokens));
     if (bucket === undefined) throw new RangeError('No bucket was planned for a micro-batch.');
     const packed = packBatch(
-      batch.map((i) => train[i]),
+      indices.map((i) => train[i]),
       bucket.batch.capacity,
       (n) => this.#layoutOf(train, batch[n]),
     );
-    const refLogps = joined(batch.map((i) => this.referenceLogps.train?.[i]));
+    const refLogps = joined(indices.map((i) => this.referenceLogps.train?.[i]));
     bucket.batch.load(packed, { ...extras, refLogps, refHidden });
     return bucket;
   }
 
-  #layoutOf(examples: readonly Example[], index: number): Layout {
+  /** KTO's mismatched completion: the chosen (or only) answer of another example. */
+  #layoutOf(examples: readonly Example[], { next }: Slot): Layout {
     const { objective, config } = this.#parts;
+    const other = examples[next];
+    const answer = other.kind === 'pair' ? other.chosen : other.completion;
     return {
-      mismatched: mismatchedOf(objective, examples, index),
+      mismatched: objective.needs.mismatched ? answer : undefined,
       sharePrompt: config.training.prompt_sharing,
     };
   }
 
   #evalBatches(): MicroBatch[] {
     const { config, eval: examples } = this.#parts;
-    const shapes = examples.map((_, i) => this.#shape(examples, [i]));
-    return cutStep([...examples.keys()], shapes, {
+    const slots = slotsOf([...examples.keys()], examples.length);
+    return cutStep(slots, (slot) => this.#evalShape([slot]), {
       stepSize: examples.length,
       maxExamples: 64,
       maxTokens: config.training.max_tokens_per_micro_batch,
     });
   }
 
-  #shape(examples: readonly Example[], indices: readonly number[]): BatchShape {
-    return indices.map((i) => shapeOf(examples[i], this.#layoutOf(examples, i))).reduce(addShapes);
+  #evalShape(batch: MicroBatch): BatchShape {
+    const { eval: examples } = this.#parts;
+    return batch
+      .map((slot) => shapeOf(examples[slot.example], this.#layoutOf(examples, slot)))
+      .reduce(addShapes);
   }
 
   /** Zeroes gradients, metrics and the state's accumulators. */
@@ -544,17 +553,6 @@ export function needsLiveReference({
 /** Are the reference's log-probs of the data set to be known before the first step? */
 export function needsReferenceLogps(parts: Pick<TrainerParts, 'objective' | 'config'>): boolean {
   return parts.objective.needs.reference === 'logps' && !needsLiveReference(parts);
-}
-
-/** KTO's mismatched completion: the chosen (or only) answer of the next example in the data set. */
-function mismatchedOf(
-  objective: ActiveObjective,
-  examples: readonly Example[],
-  index: number,
-): Answer | undefined {
-  if (!objective.needs.mismatched) return undefined;
-  const other = examples[(index + 1) % examples.length];
-  return other.kind === 'pair' ? other.chosen : other.completion;
 }
 
 function hasDataWeights(examples: readonly Example[]): boolean {

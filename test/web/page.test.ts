@@ -204,6 +204,23 @@ describe.skipIf(!hasAdapter('chromium'))('the page', () => {
     await page.close();
   });
 
+  it('lets the reference write an answer, and scores what it wrote', async () => {
+    const { page, problems } = await open('#tab=edit');
+    await isLive(page);
+    const before = await shown(page, 'rejected');
+    await page.getByTestId('writer').selectOption('reference');
+    await page.getByTestId('generate-rejected').click();
+    await expect
+      .poll(async () => (await shown(page, 'rejected')).map(({ id }) => id), { timeout: LIVE })
+      .not.toEqual(before.map(({ id }) => id));
+    const written = await page.getByTestId('edit-rejected').inputValue();
+    const tokens = page.locator('[data-testid=token][data-side=rejected]');
+    const text = (await tokens.allInnerTexts()).join('');
+    expect(text.replace(/[^a-zA-Z]/g, '')).toContain(written.replace(/[^a-zA-Z]/g, ''));
+    expect(problems).toEqual([]);
+    await page.close();
+  });
+
   it('works in two tabs at once, each with an engine of its own', async () => {
     const [one, two] = [await open('#tab=edit'), await open()];
     await Promise.all([isLive(one.page), isLive(two.page)]);

@@ -1,17 +1,19 @@
 /** Prompt and answers as text; the colours follow while one types. */
 import type { PairText } from '../worker/protocol.ts';
-import { button, h } from './dom.ts';
+import { button, choice, h } from './dom.ts';
 
 /** Quiet time after a key before the text is scored. */
 const DELAY = 200;
 
 export interface EditorOptions {
   onChange(pair: PairText): void;
-  /** A continuation of the prompt by the first model shown; empty when it failed. */
-  generate(prompt: string): Promise<string>;
+  /** Models that can write an answer, by slot and name. */
+  readonly writers: readonly (readonly [slot: string, name: string])[];
+  /** A continuation of the prompt; `onText` gets all of it so far. Empty when it failed. */
+  generate(writer: string, prompt: string, onText: (text: string) => void): Promise<string>;
 }
 
-export function editor(pair: PairText, { onChange, generate }: EditorOptions): HTMLElement {
+export function editor(pair: PairText, { onChange, writers, generate }: EditorOptions): HTMLElement {
   const area = (label: string, testid: string, text: string) => {
     const element = h('textarea', { 'data-testid': testid, rows: 4, spellcheck: 'false' });
     element.value = text;
@@ -33,19 +35,27 @@ export function editor(pair: PairText, { onChange, generate }: EditorOptions): H
       timer = setTimeout(report, DELAY);
     });
   }
-  const generateInto = (side: typeof chosen) =>
-    void generate(prompt.element.value).then((text) => {
+  let [[writer] = ['']] = writers;
+  const generateInto = ({ element }: typeof chosen) => {
+    const show = (text: string) => {
+      element.value = text;
+    };
+    void generate(writer, prompt.element.value, show).then((text) => {
       if (text === '') return;
-      side.element.value = text;
+      show(text);
       report();
     });
+  };
   return h(
     'div',
     { class: 'form' },
     prompt.label,
     chosen.label,
     rejected.label,
+    choice('written by', 'writer', writers, writer, (slot) => {
+      writer = slot;
+    }),
     button('Generate chosen', { 'data-testid': 'generate-chosen' }, () => generateInto(chosen)),
-    button('Generate rejected', {}, () => generateInto(rejected)),
+    button('Generate rejected', { 'data-testid': 'generate-rejected' }, () => generateInto(rejected)),
   );
 }

@@ -389,17 +389,14 @@ class Page {
       case 'edit':
         return editor(this.#pairText(), {
           onChange: (edited) => this.#store.set({ edited }),
-          generate: (prompt) =>
+          writers: [...new Set([...this.#store.state.models, ...this.#loaded])]
+            .filter((slot) => this.#loaded.includes(slot))
+            .map((slot) => [slot, MODEL_NAMES[slot] ?? slot]),
+          generate: (model, prompt, onText) =>
             engine
               .generate(
-                {
-                  model: this.#store.state.models[0],
-                  prompt,
-                  maxTokens: 60,
-                  temperature: 0.8,
-                  seed: Date.now() % 1e6,
-                },
-                proxy(() => {}),
+                { model, prompt, maxTokens: 60, temperature: 0.8, seed: Date.now() % 1e6 },
+                proxy(onText),
               )
               .catch((error: unknown) => {
                 fail(error);
