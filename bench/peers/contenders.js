@@ -67,29 +67,91 @@ export async function tensorflow() {
   };
 }
 
+/** Kernels are functions whose text becomes WGSL; `pipeline` leaves a result on the GPU as a handle. */
 export async function gpujs() {
   const { GPU } = await import('gpu.js');
-  return {
-    name: 'gpu.js',
-    async matmul({ x, w, T, H, V }) {
-      const gpu = new GPU({ mode: 'webgpu' });
-      // Becomes WGSL; `this` is the library's thread.
-      const body = `function (x, w) {
+  const gpu = new GPU({ mode: 'webgpu' });
+  const stays = { pipeline: true, immutable: true };
+  const matrix = (values, rows, columns) => {
+    const upload = gpu.createKernel('function (a) { return a[this.thread.y][this.thread.x]; }', {
+      output: [columns, rows],
+      ...stays,
+    });
+    return upload(Array.from({ length: rows }, (_, r) => values.subarray(r * columns, (r + 1) * columns)));
+  };
+  const product = (H, settings) =>
+    gpu.createKernel(
+      `function (x, w) {
         let sum = 0;
         for (let k = 0; k < ${H}; k++) { sum += x[this.thread.y][k] * w[this.thread.x][k]; }
         return sum;
-      }`;
-      const kernel = gpu.createKernel(body, { output: [V, T] });
-      const rows = (values, count) => Array.from({ length: count }, (_, r) => values.subarray(r * H, (r + 1) * H));
-      const [a, b] = [rows(x, T), rows(w, V)];
+      }`,
+      settings,
+    );
+  const logSumExp = (T, V) =>
+    gpu.createKernel(
+      `function (logits) {
+        let most = logits[this.thread.x][0];
+        for (let v = 1; v < ${V}; v++) { most = Math.max(most, logits[this.thread.x][v]); }
+        let sum = 0;
+        for (let v = 0; v < ${V}; v++) { sum += Math.exp(logits[this.thread.x][v] - most); }
+        return most + Math.log(sum);
+      }`,
+      { output: [T], ...stays },
+    );
+  return {
+    name: 'gpu.js',
+    async matmul({ x, w, T, H, V }) {
+      const [a, b] = [await matrix(x, T, H), await matrix(w, V, H)];
+      const kernel = product(H, { output: [V, T] });
+      return async () => flat(await kernel(a, b));
+    },
+    async logps({ x, w, T, H, V, targets }) {
+      const [a, b] = [await matrix(x, T, H), await matrix(w, V, H)];
+      const [logitsOf, normalizer] = [product(H, { output: [V, T], ...stays }), logSumExp(T, V)];
+      const pick = gpu.createKernel(
+        `function (logits, norm, targets) {
+          return logits[this.thread.x][targets[this.thread.x]] - norm[this.thread.x];
+        }`,
+        { output: [T] },
+      );
+      const wanted = Array.from(targets);
       return async () => {
-        const result = await kernel(a, b);
-        const flat = new Float32Array(T * V);
-        result.forEach((row, r) => {
-          flat.set(row, r * V);
-        });
-        return flat;
+        const logits = await logitsOf(a, b);
+        const logps = await pick(logits, await normalizer(logits), wanted);
+        logits.delete();
+        return logps;
+      };
+    },
+    async gradient({ x, w, T, H, V, targets }) {
+      const [a, b] = [await matrix(x, T, H), await matrix(w, V, H)];
+      const [logitsOf, normalizer] = [product(H, { output: [V, T], ...stays }), logSumExp(T, V)];
+      const direction = gpu.createKernel(
+        `function (logits, norm, w, targets) {
+          let sum = 0;
+          for (let v = 0; v < ${V}; v++) {
+            sum += Math.exp(logits[this.thread.y][v] - norm[this.thread.y]) * w[v][this.thread.x];
+          }
+          return w[targets[this.thread.y]][this.thread.x] - sum;
+        }`,
+        { output: [H, T] },
+      );
+      const wanted = Array.from(targets);
+      return async () => {
+        const logits = await logitsOf(a, b);
+        const gradient = flat(await direction(logits, await normalizer(logits), b, wanted));
+        logits.delete();
+        return gradient;
       };
     },
   };
+}
+
+/** Rows, end to end. */
+function flat(rows) {
+  const values = new Float32Array(rows.length * rows[0].length);
+  rows.forEach((row, r) => {
+    values.set(row, r * row.length);
+  });
+  return values;
 }
