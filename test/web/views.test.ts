@@ -1,5 +1,6 @@
 /** The page's pure parts: alignment, scale, what a view shows, and the state in the URL. */
 import { describe, expect, it } from 'vitest';
+import { latestOnly } from '../../web/app/latest.ts';
 import { fromHash, Store, toHash } from '../../web/app/state.ts';
 import {
   align,
@@ -118,5 +119,27 @@ describe('what charts are made of', () => {
 
   it('takes means by place in a span, as far as spans reach', () => {
     expect(meanByPosition([[4, 1], [2], [3, 2]], 3)).toEqual([3, 1.5, null]);
+  });
+});
+
+describe('requests that overtake each other', () => {
+  it('runs the first and the newest, and goes on after a failure', async () => {
+    const ran: number[] = [];
+    const failures: unknown[] = [];
+    const ask = latestOnly(
+      async (n: number) => {
+        ran.push(n);
+        await Promise.resolve();
+        if (n === 1) throw new Error('one');
+      },
+      (error) => failures.push(error),
+    );
+    for (const n of [1, 2, 3, 4]) ask(n);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    expect(ran).toEqual([1, 4]);
+    expect(failures).toEqual([new Error('one')]);
+    ask(5);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    expect(ran).toEqual([1, 4, 5]);
   });
 });

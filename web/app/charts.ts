@@ -43,7 +43,9 @@ export function chart(
     element,
     update(values, next) {
       data = dataOf(values, next);
-      setTimeout(() => plot?.setData(data), 0);
+      setTimeout(() => {
+        if (!isRemoved) plot?.setData(data);
+      }, 0);
     },
   };
 }

@@ -1,6 +1,6 @@
 /** Bring your own: a Hugging Face folder, a PEFT adapter, rows of pairs, score files and metrics of a run elsewhere. */
 import type { NamedFile, PairText, ScoredPair, ScoredSide } from '../worker/protocol.ts';
-import { chart } from './charts.ts';
+import { chart, removeCharts } from './charts.ts';
 import { fill, h } from './dom.ts';
 
 export interface FilesOptions {
@@ -136,6 +136,7 @@ function scoredOf({ prompt, chosen, rejected }: ScoreLine): ScoredPair {
 function showMetrics(lines: readonly Record<string, number>[], charts: Element): void {
   const names = ['loss', 'rewards/margins', 'rewards/accuracies', 'grad_norm'];
   const steps = lines.filter((line) => 'loss' in line);
+  removeCharts(charts);
   fill(
     charts,
     ...names

@@ -8,7 +8,8 @@ import type {
   PairText,
   ScoredPair,
 } from '../worker/protocol.ts';
-import { chart, removeCharts } from './charts.ts';
+import { removeCharts } from './charts.ts';
+import { dataCharts } from './data-charts.ts';
 import { button, choice, fill, h } from './dom.ts';
 import { editor } from './editor.ts';
 import { asJson, asPng, asSvg, download, type ExportedView } from './export.ts';
@@ -19,7 +20,7 @@ import type { ShippedScores } from './shipped.ts';
 import { type State, Store, TABS, toHash } from './state.ts';
 import { tokenDetails, tokenView } from './token-view.ts';
 import { trainingPanel } from './training.ts';
-import { histogram, meanByPosition, number, STEPS, scaleOf, VIEWS, valuesOf } from './views.ts';
+import { number, STEPS, scaleOf, VIEWS, valuesOf } from './views.ts';
 
 const MODEL_NAMES: Readonly<Record<string, string>> = {
   'dpo-bmc': 'after DPO-BMC',
@@ -27,8 +28,6 @@ const MODEL_NAMES: Readonly<Record<string, string>> = {
   reference: 'reference',
   policy: 'trained in this tab',
 };
-/** Positions that the span plot shows; spans are rarely longer. */
-const SPAN_POSITIONS = 8;
 const OWN_METHOD: MethodChoice = { name: 'dpo', settings: { beta: 0.5 } };
 
 class Page {
@@ -385,7 +384,10 @@ class Page {
           this.#store.set({ pair, edited: undefined }),
         );
       case 'charts':
-        return this.#charts();
+        return dataCharts(
+          this.#statistics,
+          [...this.#shown].map(([slot, { scored }]) => ({ name: MODEL_NAMES[slot] ?? slot, scored })),
+        );
       case 'edit':
         return editor(this.#pairText(), {
           onChange: (edited) => this.#store.set({ edited }),
@@ -447,60 +449,6 @@ class Page {
           },
         });
     }
-  }
-
-  #charts(): HTMLElement {
-    const box = h('div', { class: 'charts' });
-    if (this.#statistics.length > 1) {
-      const { x, counts } = histogram(
-        this.#statistics.map(({ margin }) => margin),
-        20,
-      );
-      const bars = { bars: true, testid: 'histogram' };
-      box.append(
-        chart(
-          'log-ratio margins over the data',
-          { name: 'margin', values: x },
-          [{ name: 'pairs', values: counts }],
-          bars,
-        ).element,
-        this.#surpriseInSpans(),
-      );
-    }
-    const shown = [...this.#shown];
-    const [first] = shown;
-    if (first !== undefined) {
-      for (const side of ['chosen', 'rejected'] as const) {
-        const length = first[1].scored[side].token_ids.length;
-        box.append(
-          chart(
-            `contribution by position, ${side}`,
-            { name: 'token', values: Array.from({ length }, (_, i) => i + 1) },
-            shown.map(([slot, { scored }]) => ({
-              name: MODEL_NAMES[slot] ?? slot,
-              values: scored[side].contributions ?? [],
-            })),
-          ).element,
-        );
-      }
-    }
-    if (box.childElementCount === 0) box.append(h('p', { class: 'quiet' }, 'The engine is still counting.'));
-    return box;
-  }
-
-  /** Mean -log p of varied tokens by their place in a span, over the data (BMC, Figure 2). */
-  #surpriseInSpans(): HTMLElement {
-    const positions = Array.from({ length: SPAN_POSITIONS }, (_, i) => i + 1);
-    const of = (side: 'chosen' | 'rejected') => ({
-      name: side,
-      values: meanByPosition(
-        this.#statistics.flatMap(({ spans }) => spans[side]),
-        SPAN_POSITIONS,
-      ),
-    });
-    const x = { name: 'position in a span of varied tokens', values: positions };
-    const title = '-log p by position in a span, over the data';
-    return chart(title, x, [of('chosen'), of('rejected')], { testid: 'spans' }).element;
   }
 
   #key(event: KeyboardEvent): void {

@@ -6,6 +6,7 @@ import type { Remote } from 'comlink';
 import type { EngineApi, MethodSummary, PlaygroundCurve } from '../worker/protocol.ts';
 import { chart, removeCharts } from './charts.ts';
 import { choice, fill, h } from './dom.ts';
+import { latestOnly } from './latest.ts';
 import { settingSlider, slider } from './settings.ts';
 
 const LENGTH = 10;
@@ -26,51 +27,44 @@ export function playground(
   const settings = h('div', { class: 'settings' });
   const formula = h('p', { class: 'formula', 'data-testid': 'formula' });
   const charts = h('div', { class: 'charts' });
-  let latest = 0;
-  const draw = () => {
-    const ticket = ++latest;
-    const referenceMargins = method.needsReference ? REFERENCE_MARGINS : [0];
-    const request = {
-      method: { name: method.name, settings: { ...values } },
+  const draw = latestOnly(async (drawn: MethodSummary) => {
+    const curves = await engine.playground({
+      method: { name: drawn.name, settings: { ...values } },
       margins: MARGINS,
-      referenceMargins,
+      referenceMargins: drawn.needsReference ? REFERENCE_MARGINS : [0],
       length: LENGTH,
-    };
-    void engine
-      .playground(request)
-      .then((curves) => {
-        if (ticket !== latest) return;
-        const x = { name: `policy margin (sum over ${LENGTH} tokens)`, values: MARGINS };
-        const line = (title: string, of: (curve: PlaygroundCurve) => readonly number[], testid: string) =>
-          chart(
-            title,
-            x,
-            curves.map((curve) => ({
-              name: method.needsReference ? `reference margin ${curve.referenceMargin}` : method.name,
-              values: of(curve),
-            })),
-            { testid },
-          ).element;
-        removeCharts(charts);
-        fill(
-          charts,
-          line('loss', (curve) => curve.loss, 'playground'),
-          line('gradient weight', (curve) => curve.gradientWeight, 'playground-gradient'),
-          ...(curves.every(({ betas }) => betas !== undefined)
-            ? [line('beta of the pair', ({ betas = [] }) => betas, 'playground-beta')]
-            : []),
-        );
-      })
-      .catch(fail);
-  };
+    });
+    // Settings of one method mean nothing to another; its own curves are on their way.
+    if (drawn !== method) return;
+    const x = { name: `policy margin (sum over ${LENGTH} tokens)`, values: MARGINS };
+    const line = (title: string, of: (curve: PlaygroundCurve) => readonly number[], testid: string) =>
+      chart(
+        title,
+        x,
+        curves.map((curve) => ({
+          name: drawn.needsReference ? `reference margin ${curve.referenceMargin}` : drawn.name,
+          values: of(curve),
+        })),
+        { testid },
+      ).element;
+    removeCharts(charts);
+    fill(
+      charts,
+      line('loss', (curve) => curve.loss, 'playground'),
+      line('gradient weight', (curve) => curve.gradientWeight, 'playground-gradient'),
+      ...(curves.every(({ betas }) => betas !== undefined)
+        ? [line('beta of the pair', ({ betas = [] }) => betas, 'playground-beta')]
+        : []),
+    );
+  }, fail);
   const show = () => {
     values = {};
     fill(settings, ...method.settings.map((setting) => settingSlider(setting, values)));
     fill(formula, `${method.formula}  —  ${method.paper}`);
-    draw();
+    draw(method);
   };
-  settings.addEventListener('input', draw);
-  settings.addEventListener('change', draw);
+  settings.addEventListener('input', () => draw(method));
+  settings.addEventListener('change', () => draw(method));
   show();
   return h(
     'div',
@@ -95,24 +89,13 @@ export function playground(
 /** BMC's lambda of a varied token against its probability under the policy, for a delta. */
 function weightOfTokens(engine: Remote<EngineApi>, fail: (error: unknown) => void): HTMLElement {
   const charts = h('div', { class: 'charts' });
-  let latest = 0;
-  const draw = (delta: number) => {
-    const ticket = ++latest;
-    void engine
-      .lambda({ delta, probabilities: PROBABILITIES })
-      .then((lambda) => {
-        if (ticket !== latest) return;
-        const x = { name: 'probability of the token', values: PROBABILITIES };
-        removeCharts(charts);
-        fill(
-          charts,
-          chart('BMC: lambda of a varied token', x, [{ name: 'lambda', values: lambda }], {
-            testid: 'playground-lambda',
-          }).element,
-        );
-      })
-      .catch(fail);
-  };
+  const draw = latestOnly(async (delta: number) => {
+    const lambda = await engine.lambda({ delta, probabilities: PROBABILITIES });
+    const x = { name: 'probability of the token', values: PROBABILITIES };
+    const series = [{ name: 'lambda', values: lambda }];
+    removeCharts(charts);
+    fill(charts, chart('BMC: lambda of a varied token', x, series, { testid: 'playground-lambda' }).element);
+  }, fail);
   const title = 'upper bound of 1/p; the papers use 1.5 to 3';
   draw(2);
   return h(
