@@ -217,3 +217,16 @@ function lengthsOf(segments: Uint32Array): Float32Array {
     Math.max(1, segments[2 * i + 1] - segments[2 * i]),
   );
 }
+
+/** What is known of each example of a batch, end to end; undefined where nothing is. */
+export function joined(parts: readonly (Float32Array | undefined)[]): Float32Array | undefined {
+  const known = parts.filter((p) => p !== undefined);
+  if (known.length === 0) return undefined;
+  const result = new Float32Array(known.reduce((n, p) => n + p.length, 0));
+  let offset = 0;
+  for (const part of known) {
+    result.set(part, offset);
+    offset += part.length;
+  }
+  return result;
+}

@@ -17,6 +17,7 @@ import type { ObjectiveState, TokenInputs } from '../objectives/objective.ts';
 import type { ActiveObjective } from '../objectives/registry.ts';
 import { type ObjectiveRun, runObjective } from '../objectives/run.ts';
 import { epsilonLogps } from '../ops/epsilon-logps.ts';
+import { recordFill } from '../ops/fill.ts';
 import { accumulate, tapeFor } from '../ops/index.ts';
 import { gridFor, workgroupSize } from '../ops/launch.ts';
 import { segmentSum } from '../ops/segment-sum.ts';
@@ -45,7 +46,6 @@ export interface StepParts {
   readonly objective: ActiveObjective;
   readonly state: ObjectiveState;
   readonly metrics: StepMetrics;
-  readonly evalMetrics: StepMetrics;
   /** Token weights stand in the data (DPO(EW)). */
   readonly dataWeights: boolean;
   /** So many blocks are computed again in the backward pass. */
@@ -109,17 +109,23 @@ export interface PairValues {
 }
 
 /**
- * Objective without backward, for evaluation. Metrics are means over this batch.
+ * Objective without backward, for evaluation. `metrics` are means over this batch.
  * @param pairValues filled where the objective works with K
  */
-export function evaluationProgram(parts: StepParts, batch: BatchTensors, pairValues?: PairValues): Program {
+export function evaluationProgram(
+  parts: StepParts,
+  batch: BatchTensors,
+  metrics: StepMetrics,
+  pairValues?: PairValues,
+): Program {
   return new Program(parts.gpu, parts.arena, `evaluation of ${batch.capacity.tokens} tokens`, (recorder) => {
+    recordFill(recorder, metrics.tensor, 0);
     const tokens = recordTokens(parts, tapeFor(recorder), batch, false);
     const run = runObjective(recorder, parts.objective, tokens, parts.state);
-    recordMetrics(recorder, parts.evalMetrics, run, tokens);
-    recordKl(recorder, parts, batch, tokens);
+    recordMetrics(recorder, metrics, run, tokens);
+    recordKl(recorder, parts, metrics, batch, tokens);
     if (parts.objective.needs.rows !== 'pairs') return;
-    const gap = recordMeanLogps(recorder, parts.evalMetrics, run, tokens);
+    const gap = recordMeanLogps(recorder, metrics, run, tokens);
     const K = run.metrics?.['mipo/K'];
     if (pairValues === undefined || K === undefined) return;
     accumulate(recorder, K, { tensor: pairValues.K, accumulate: false });
@@ -273,8 +279,14 @@ function recordMetrics(
  * (BMC, Figure 9) and KL(reference || policy) (epsilon-DPO, Figure 4b), summed over each answer and as a mean per token.
  * Needs the reference's logits, so a reference that is only known by its log-probs gives none.
  */
-function recordKl(recorder: Recorder, parts: StepParts, batch: BatchTensors, tokens: TokenInputs): void {
-  const { policy, reference, evalMetrics } = parts;
+function recordKl(
+  recorder: Recorder,
+  parts: StepParts,
+  metrics: StepMetrics,
+  batch: BatchTensors,
+  tokens: TokenInputs,
+): void {
+  const { policy, reference } = parts;
   const refHead = reference?.model.head ?? parts.referenceHead;
   if (refHead === undefined) return;
   const tape = tapeFor(recorder);
@@ -293,8 +305,8 @@ function recordKl(recorder: Recorder, parts: StepParts, batch: BatchTensors, tok
   ] as const) {
     const values = statisticsColumn(recorder, statistics, column);
     const [sums] = tape.apply(segmentSum, [values], { segments: chosen.segments });
-    evalMetrics.addMean(recorder, name, sums, pairWeights);
-    evalMetrics.addMean(recorder, `${name}_per_token`, math.divide(sums, chosen.lengths), pairWeights);
+    metrics.addMean(recorder, name, sums, pairWeights);
+    metrics.addMean(recorder, `${name}_per_token`, math.divide(sums, chosen.lengths), pairWeights);
   }
 }
 

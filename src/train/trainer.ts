@@ -3,7 +3,7 @@
  * (train.ts) decides when to log, evaluate and save; a page drives it step by step.
  */
 import { allocateTensor, freeTensor, type Tensor, upload, whole } from '../autograd/tensor.ts';
-import { addShapes, type BatchShape, type Layout, packBatch, shapeOf } from '../data/batches.ts';
+import { packBatch, shapeOf } from '../data/batches.ts';
 import type { Example } from '../data/examples.ts';
 import { uniformAt } from '../data/random.ts';
 import { InputError, RunError } from '../errors.ts';
@@ -17,13 +17,14 @@ import type { ActiveObjective } from '../objectives/registry.ts';
 import { recordFill } from '../ops/fill.ts';
 import { tapeFor } from '../ops/index.ts';
 import { gridFor, workgroupSize } from '../ops/launch.ts';
-import { type BatchExtras, BatchTensors, countsOf } from './batch-tensors.ts';
+import { type BatchExtras, BatchTensors, countsOf, joined } from './batch-tensors.ts';
 import type { TrainConfig } from './config.ts';
+import { Evaluator } from './evaluator.ts';
 import type { HiddenStates } from './hidden-states.ts';
-import { bucketTokens, cutStep, type MicroBatch, planBuckets, type Slot, slotsOf } from './micro-batches.ts';
+import { layoutOf } from './layout.ts';
+import { bucketTokens, type MicroBatch } from './micro-batches.ts';
 import { AdamW } from './optimizer.ts';
 import { OverflowWatch } from './overflow-watch.ts';
-import { type PairGap, quintileGains } from './quintiles.ts';
 import { referenceLogps } from './reference-rows.ts';
 import { RunPlan } from './run-plan.ts';
 import { learningRate } from './schedule.ts';
@@ -72,12 +73,6 @@ interface Bucket {
   readonly train: readonly Program[];
 }
 
-interface EvalBucket {
-  readonly batch: BatchTensors;
-  readonly program: Program;
-  readonly pairValues: programs.PairValues | undefined;
-}
-
 export class Trainer {
   readonly plan: RunPlan;
   readonly policy: LoadedModel;
@@ -92,11 +87,10 @@ export class Trainer {
   readonly #parts: TrainerParts;
   readonly #arena: Arena;
   readonly #metrics: StepMetrics;
-  readonly #evalMetrics: StepMetrics;
   readonly #optimizer: AdamW;
   readonly #watch: OverflowWatch | undefined;
   readonly #buckets = new Map<number, Bucket>();
-  readonly #evalBuckets = new Map<number, EvalBucket>();
+  readonly #evaluator: Evaluator;
   readonly #whole: programs.WholeStep | undefined;
   readonly #programs: {
     begin: Program;
@@ -128,10 +122,9 @@ export class Trainer {
     this.recomputedBlocks = recomputedBlocks;
     this.#arena = new Arena(gpu.memory);
     this.#metrics = new StepMetrics(gpu);
-    this.#evalMetrics = new StepMetrics(gpu);
     this.plan = new RunPlan(
       parts.train.length,
-      (slot) => shapeOf(parts.train[slot.example], this.#layoutOf(parts.train, slot)),
+      (slot) => shapeOf(parts.train[slot.example], layoutOf(parts, parts.train, slot)),
       {
         stepSize: training.per_device_train_batch_size * training.gradient_accumulation_steps,
         maxExamples: training.packing ? training.per_device_train_batch_size : 1,
@@ -175,7 +168,6 @@ export class Trainer {
       objective,
       state: this.objectiveState,
       metrics: this.#metrics,
-      evalMetrics: this.#evalMetrics,
       dataWeights: hasDataWeights(parts.train),
       recomputedBlocks,
       watch: this.#watch,
@@ -195,15 +187,12 @@ export class Trainer {
             ];
       this.#buckets.set(tokens, { batch, train });
     }
-    for (const [tokens, capacity] of planBuckets(
-      this.#evalBatches().map((batch) => this.#evalShape(batch)),
-    )) {
-      const batch = new BatchTensors(gpu, capacity, parts.referenceHidden?.head.shape[1]);
-      const vector = (label: string) => allocateTensor(gpu, label, [capacity.pairs], 'f32', 'batch');
-      const pairValues = objective.name === 'mipo' ? { K: vector('K'), gap: vector('gap') } : undefined;
-      const program = programs.evaluationProgram(stepParts, batch, pairValues);
-      this.#evalBuckets.set(tokens, { batch, program, pairValues });
-    }
+    this.#evaluator = new Evaluator(stepParts, {
+      ...parts,
+      examples: parts.eval,
+      referenceLogps: referenceLogps.eval,
+      referenceHidden: parts.referenceHidden?.eval,
+    });
     this.#programs = {
       begin: this.#beginProgram(),
       objective: this.#whole && programs.wholeObjectiveProgram(stepParts, this.#whole),
@@ -273,13 +262,12 @@ export class Trainer {
   async warmUp(): Promise<void> {
     this.#arena.allocate();
     const { begin, objective, end, moveReference } = this.#programs;
-    const evals = [...this.#evalBuckets.values()].map((b) => b.program);
     const all = [
       begin,
       objective,
       end,
       moveReference,
-      ...evals,
+      ...this.#evaluator.programs,
       ...[...this.#buckets.values()].flatMap((b) => b.train),
     ];
     for (const program of all) await program?.bind();
@@ -318,7 +306,7 @@ export class Trainer {
       const packed = packBatch(
         order.map(({ example }) => train[example]),
         this.#whole.batch.capacity,
-        (n) => this.#layoutOf(train, order[n]),
+        (n) => layoutOf(this.#parts, train, order[n]),
       );
       this.#whole.batch.load(packed, { counts, gumbels });
       this.#programs.objective?.run();
@@ -368,51 +356,19 @@ export class Trainer {
   }
 
   /** Means over the evaluation rows, named `eval_...`. */
-  async evaluate(): Promise<Record<string, number>> {
-    const total: Record<string, number> = {};
-    const pairs: PairGap[] = [];
-    const { gpu, eval: examples } = this.#parts;
-    for (const slots of this.#evalBatches()) {
-      const indices = slots.map(({ example }) => example);
-      const rows = indices.map((i) => examples[i]);
-      const bucket = this.#evalBuckets.get(bucketTokens(this.#evalShape(slots).tokens));
-      if (bucket === undefined) throw new RangeError('No bucket was planned for an evaluation batch.');
-      const packed = packBatch(rows, bucket.batch.capacity, (n) => this.#layoutOf(examples, slots[n]));
-      bucket.batch.load(packed, {
-        counts: countsOf(rows),
-        refLogps: joined(indices.map((i) => this.referenceLogps.eval?.[i])),
-        refHidden: await this.#parts.referenceHidden?.eval?.read(indices),
-      });
-      this.#programs.begin.run();
-      bucket.program.run();
-      const values = await this.#evalMetrics.snapshot()();
-      for (const [name, value] of Object.entries(values))
-        total[name] = (total[name] ?? 0) + (value * rows.length) / examples.length;
-      if (bucket.pairValues !== undefined) {
-        const read = async (tensor: Tensor) =>
-          new Float32Array(await gpu.read(whole(tensor), 0, 4 * rows.length));
-        const [K, gap] = [await read(bucket.pairValues.K), await read(bucket.pairValues.gap)];
-        pairs.push(...rows.map((_, i) => ({ K: K[i], gap: gap[i] })));
-      }
-    }
-    Object.assign(total, quintileGains(pairs));
-    const named = Object.fromEntries(Object.entries(total).map(([name, value]) => [`eval_${name}`, value]));
-    if ('eval_rewards/chosen' in named)
-      named['eval_rewards/margins'] = named['eval_rewards/chosen'] - named['eval_rewards/rejected'];
-    return named;
+  evaluate(): Promise<Record<string, number>> {
+    return this.#evaluator.run();
   }
 
   free(): void {
     const { gpu } = this.#parts;
-    for (const { batch } of [...this.#buckets.values(), ...this.#evalBuckets.values()]) batch.free();
-    for (const { pairValues } of this.#evalBuckets.values())
-      for (const tensor of Object.values(pairValues ?? {})) freeTensor(gpu, tensor);
+    for (const { batch } of this.#buckets.values()) batch.free();
     for (const tensor of Object.values(this.objectiveState)) freeTensor(gpu, tensor);
     this.#whole?.free();
     this.#optimizer.free();
     this.#watch?.free();
     this.#metrics.free();
-    this.#evalMetrics.free();
+    this.#evaluator.free();
     this.#arena.free();
   }
 
@@ -439,39 +395,11 @@ export class Trainer {
     const packed = packBatch(
       indices.map((i) => train[i]),
       bucket.batch.capacity,
-      (n) => this.#layoutOf(train, batch[n]),
+      (n) => layoutOf(this.#parts, train, batch[n]),
     );
     const refLogps = joined(indices.map((i) => this.referenceLogps.train?.[i]));
     bucket.batch.load(packed, { ...extras, refLogps, refHidden });
     return bucket;
-  }
-
-  /** KTO's mismatched completion: the chosen (or only) answer of another example. */
-  #layoutOf(examples: readonly Example[], { next }: Slot): Layout {
-    const { objective, config } = this.#parts;
-    const other = examples[next];
-    const answer = other.kind === 'pair' ? other.chosen : other.completion;
-    return {
-      mismatched: objective.needs.mismatched ? answer : undefined,
-      sharePrompt: config.training.prompt_sharing,
-    };
-  }
-
-  #evalBatches(): MicroBatch[] {
-    const { config, eval: examples } = this.#parts;
-    const slots = slotsOf([...examples.keys()], examples.length);
-    return cutStep(slots, (slot) => this.#evalShape([slot]), {
-      stepSize: examples.length,
-      maxExamples: 64,
-      maxTokens: config.training.max_tokens_per_micro_batch,
-    });
-  }
-
-  #evalShape(batch: MicroBatch): BatchShape {
-    const { eval: examples } = this.#parts;
-    return batch
-      .map((slot) => shapeOf(examples[slot.example], this.#layoutOf(examples, slot)))
-      .reduce(addShapes);
   }
 
   /** Zeroes gradients, metrics and the state's accumulators. */
@@ -479,7 +407,6 @@ export class Trainer {
     return new Program(this.#parts.gpu, this.#arena, 'begin', (recorder) => {
       for (const slab of this.policy.trained?.slabs ?? []) recordFill(recorder, slab.gradient, 0);
       recordFill(recorder, this.#metrics.tensor, 0);
-      recordFill(recorder, this.#evalMetrics.tensor, 0);
       for (const [name, tensor] of Object.entries(this.objectiveState))
         if (name.startsWith('step.')) recordFill(recorder, tensor, 0);
     });
@@ -559,16 +486,4 @@ function hasDataWeights(examples: readonly Example[]): boolean {
   return examples.some(
     (e) => e.kind === 'pair' && (e.chosen.weights !== undefined || e.rejected.weights !== undefined),
   );
-}
-
-function joined(parts: readonly (Float32Array | undefined)[]): Float32Array | undefined {
-  const known = parts.filter((p) => p !== undefined);
-  if (known.length === 0) return undefined;
-  const result = new Float32Array(known.reduce((n, p) => n + p.length, 0));
-  let offset = 0;
-  for (const part of known) {
-    result.set(part, offset);
-    offset += part.length;
-  }
-  return result;
 }
