@@ -7,19 +7,26 @@
 //   z = r everywhere, A+ = A- = 0 exactly.
 //
 //   z, r: [ROWS, C] f32    targets: [ROWS] u32
-//   state: [ROWS, 3] vec4f: maxima and sums of (z, r, z + E d, z - E d), then (A+, A-, z_y, d_y)
+//   state: [ROWS, 4] vec4f: maxima and sums of (z, r, z + E d, z - E d), (A+, A-, z_y, d_y), and last the maximum of z before
 //   FIRST starts the state, otherwise it is continued. SOFTCAP caps both logits first.
+//   WEIGHTS: z is overwritten by exp(z - m) * slope of the cap, for what is added up along (logp-direction.ts).
 //
-// One invocation per row, no barriers; limited by reading the two chunks. Columns chunk_start .. chunk_start + C.
-import package::grid::invocation_index;
+// Rows as in rows.wgsl; limited by reading the two chunks. Columns chunk_start .. chunk_start + C.
 import package::math::expm1;
+import package::rows::STEP;
+import package::rows::first_element;
+import package::rows::row_max;
+import package::rows::row_of;
+import package::rows::row_sum;
+import package::rows::writes_row;
 import package::softcap::capped;
+import package::softcap::capped_slope;
 import constants::WORKGROUP;
 
-override C: u32;
 override E: f32;
 
-@group(0) @binding(0) var<storage, read> z: array<f32>;
+@if(WEIGHTS) @group(0) @binding(0) var<storage, read_write> z: array<f32>;
+@else @group(0) @binding(0) var<storage, read> z: array<f32>;
 @group(0) @binding(1) var<storage, read> r: array<f32>;
 @group(0) @binding(2) var<storage, read> targets: array<u32>;
 @group(0) @binding(3) var<storage, read_write> state: array<vec4f>;
@@ -38,40 +45,49 @@ fn growth(w: f32, a: f32, x: f32) -> f32 {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
-  let row = invocation_index(id, workgroups, WORKGROUP);
+fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let row = row_of(workgroup, workgroups, lane);
   if (row >= arrayLength(&targets)) { return; }
+  let columns = arrayLength(&z) / arrayLength(&targets);
+  let base = row * columns;
   @if(FIRST) let before = vec4f(-3.4e38);
-  @else let before = state[3u * row];
-  @if(FIRST) var sums = vec4f();
-  @else var sums = state[3u * row + 1u];
+  @else let before = state[4u * row];
+  @if(FIRST) let sums = vec4f();
+  @else let sums = state[4u * row + 1u];
   @if(FIRST) var rest = vec4f();
-  @else var rest = state[3u * row + 2u];
-  let base = row * C;
+  @else var rest = state[4u * row + 2u];
+  // A target before chunk_start wraps around to a large number and falls out as well.
+  let column = targets[row] - chunk_start[0];
+  if (column < columns) {
+    let policy = capped(z[base + column]);
+    rest = vec4f(rest.xy, policy, policy - capped(r[base + column]));
+  }
 
-  var largest = before;
-  for (var c = base; c < base + C; c++) { largest = max(largest, streams(capped(z[c]), capped(r[c]))); }
-  let rescale = exp(before - largest);
+  var own_largest = before;
+  for (var c = first_element(lane); c < columns; c += STEP) {
+    own_largest = max(own_largest, streams(capped(z[base + c]), capped(r[base + c])));
+  }
+  let largest = row_max(own_largest, lane);
   // The chunk's own sums first, as in token_logps_chunk_forward.
-  var chunk_sums = vec4f();
-  var chunk_growths = vec2f();
-  for (var c = base; c < base + C; c++) {
-    let policy = capped(z[c]);
-    let reference = capped(r[c]);
+  var own_sums = vec4f();
+  var own_growths = vec2f();
+  for (var c = first_element(lane); c < columns; c += STEP) {
+    let policy = capped(z[base + c]);
+    let reference = capped(r[base + c]);
     let terms = exp(streams(policy, reference) - largest);
     let step = E * (policy - reference);
     let a = policy - largest.x;
-    chunk_sums += terms;
-    chunk_growths += vec2f(growth(terms.x, a, step), growth(terms.x, a, -step));
+    own_sums += terms;
+    own_growths += vec2f(growth(terms.x, a, step), growth(terms.x, a, -step));
+    @if(WEIGHTS) z[base + c] = terms.x * capped_slope(policy);
   }
-  sums = sums * rescale + chunk_sums;
-  let growths = rest.xy * rescale.x + chunk_growths;
-  let column = targets[row] - chunk_start[0];
-  if (targets[row] >= chunk_start[0] && column < C) {
-    let policy = capped(z[base + column]);
-    rest = vec4f(0.0, 0.0, policy, policy - capped(r[base + column]));
+  let chunk_sums = row_sum(own_sums, lane);
+  let chunk_growths = row_sum(vec4f(own_growths, 0.0, 0.0), lane).xy;
+  if (writes_row(lane)) {
+    let rescale = exp(before - largest);
+    state[4u * row] = largest;
+    state[4u * row + 1u] = sums * rescale + chunk_sums;
+    state[4u * row + 2u] = vec4f(rest.xy * rescale.x + chunk_growths, rest.zw);
+    state[4u * row + 3u] = vec4f(0.0, 0.0, 0.0, before.x);
   }
-  state[3u * row] = largest;
-  state[3u * row + 1u] = sums;
-  state[3u * row + 2u] = vec4f(growths, rest.zw);
 }

@@ -3,7 +3,7 @@
 //   log p = z_y - m - log S, likewise for the reference with z_y - d_y
 //   log p+ - log p = E d_y - log(sum exp(z + E d) / sum exp z);   log p - log p- = E d_y + log(sum exp(z - E d) / sum exp z)
 //
-//   state: [ROWS, 3] vec4f as epsilon_logps_chunk_forward leaves it
+//   state: [ROWS, 4] vec4f as epsilon_logps_chunk_forward leaves it
 //   logps, ref_logps, plus, minus, lse of the policy: [ROWS] f32, overwritten. plus and minus are exactly 0 where z = r.
 //
 // One invocation per row.
@@ -31,9 +31,9 @@ fn log_ratio(difference: f32, sum: f32, largest: f32, perturbed_sum: f32, pertur
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
   let row = invocation_index(id, workgroups, WORKGROUP);
   if (row >= arrayLength(&logps)) { return; }
-  let m = state[3u * row];
-  let s = state[3u * row + 1u];
-  let rest = state[3u * row + 2u];
+  let m = state[4u * row];
+  let s = state[4u * row + 1u];
+  let rest = state[4u * row + 2u];
   let z = rest.z;
   let d = rest.w;
   let log_sum = log(s.x);

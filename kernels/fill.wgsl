@@ -1,11 +1,9 @@
 // fill: x[i] = VALUE for every element of the binding, f32. One invocation per four elements (VEC4) or per element.
+import package::elements::Elements;
 import package::grid::invocation_index;
 import constants::WORKGROUP;
 
 override VALUE: f32;
-
-@if(VEC4) alias Elements = vec4f;
-@else alias Elements = f32;
 
 @group(0) @binding(0) var<storage, read_write> x: array<Elements>;
 

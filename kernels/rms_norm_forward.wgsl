@@ -2,34 +2,35 @@
 //
 //   x, y: [T, H] f32    w: [H] f32    r: [T] f32; y and r are overwritten.
 //
-// One invocation per row, read twice; no barriers. Limited by bandwidth. H is the length of a binding: loops of a baked
-// length are unrolled by CPU adapters, which then compile for seconds.
-import package::grid::invocation_index;
+// Rows as in rows.wgsl, read twice; limited by bandwidth. H is the length of a binding: loops of a baked length are unrolled
+// by CPU adapters, which then compile for seconds.
+import package::elements::Elements;
+import package::elements::WIDTH;
+import package::elements::sum_of;
+import package::rows::STEP;
+import package::rows::first_element;
+import package::rows::row_of;
+import package::rows::row_sum;
+import package::rows::writes_row;
 import constants::WORKGROUP;
 
 override EPS: f32;
 
-@if(VEC4) alias element = vec4f;
-@else alias element = f32;
-@if(VEC4) const WIDTH = 4u;
-@else const WIDTH = 1u;
-
-@group(0) @binding(0) var<storage, read> x: array<element>;
-@group(0) @binding(1) var<storage, read> w: array<element>;
-@group(0) @binding(2) var<storage, read_write> y: array<element>;
+@group(0) @binding(0) var<storage, read> x: array<Elements>;
+@group(0) @binding(1) var<storage, read> w: array<Elements>;
+@group(0) @binding(2) var<storage, read_write> y: array<Elements>;
 @group(0) @binding(3) var<storage, read_write> r: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
-  let t = invocation_index(id, workgroups, WORKGROUP);
+fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let t = row_of(workgroup, workgroups, lane);
   if (t >= arrayLength(&r)) { return; }
   let columns = arrayLength(&w);
   let base = t * columns;
-  var squares = element();
-  for (var h = 0u; h < columns; h++) { squares += x[base + h] * x[base + h]; }
-  @if(VEC4) let sum = squares.x + squares.y + squares.z + squares.w;
-  @else let sum = squares;
+  var squares = Elements();
+  for (var h = first_element(lane); h < columns; h += STEP) { squares += x[base + h] * x[base + h]; }
+  let sum = row_sum(vec4f(sum_of(squares)), lane).x;
   let scale = 1.0 / sqrt(sum / f32(columns * WIDTH) + EPS);
-  for (var h = 0u; h < columns; h++) { y[base + h] = x[base + h] * scale * w[h]; }
-  r[t] = scale;
+  for (var h = first_element(lane); h < columns; h += STEP) { y[base + h] = x[base + h] * scale * w[h]; }
+  if (writes_row(lane)) { r[t] = scale; }
 }

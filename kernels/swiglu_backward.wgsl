@@ -2,12 +2,11 @@
 //
 //   gate, up: f32, or f16 packed in pairs (HALF, which needs VEC4)    dy, dgate, dup: f32; dgate and dup are overwritten
 //   One invocation per four elements (VEC4) or per element, as in swiglu_forward; limited by bandwidth.
+import package::elements::Elements;
 import package::grid::invocation_index;
 import package::half::widen_f16;
 import constants::WORKGROUP;
 
-@if(VEC4) alias Elements = vec4f;
-@else alias Elements = f32;
 
 @if(HALF) alias Stored = vec2u;
 @else alias Stored = Elements;

@@ -2,11 +2,9 @@
 //
 //   gate, up, y: equal length, f32; y is overwritten. One invocation per four elements (VEC4: the length is a multiple of
 //   4) or per element; limited by bandwidth.
+import package::elements::Elements;
 import package::grid::invocation_index;
 import constants::WORKGROUP;
-
-@if(VEC4) alias Elements = vec4f;
-@else alias Elements = f32;
 
 @group(0) @binding(0) var<storage, read> gate: array<Elements>;
 @group(0) @binding(1) var<storage, read> up: array<Elements>;

@@ -1,7 +1,8 @@
 // token_logps_direction: d logp[r] / d h[r] = slope_y W[y_r] - E_p[slope W], for rows whose target lies in this shard
 //
 //   direction: [ROWS, 4 * H4] f32, holds sum_v exp(z_v - m) slope_v W_v and is overwritten
-//   maxima, lse, logps: [ROWS] f32; the mean is the sum times exp(m - lse), and z_y = logp + lse
+//   state: [ROWS, STRIDE] vec4f, m the first number of each    lse, logps: [ROWS] f32
+//   the mean is the sum times exp(m - lse), and z_y = logp + lse
 //   targets: [ROWS] u32    head: rows FIRST_ROW .. FIRST_ROW + SHARD_ROWS of W, f32, or f16/bf16 packed in pairs
 //
 // One invocation per vec4; limited by bandwidth.
@@ -12,11 +13,12 @@ import package::softcap::capped_slope;
 import constants::WORKGROUP;
 
 override H4: u32;
+override STRIDE: u32;
 override FIRST_ROW: u32;
 override SHARD_ROWS: u32;
 
 @group(0) @binding(0) var<storage, read_write> direction: array<vec4f>;
-@group(0) @binding(1) var<storage, read> maxima: array<f32>;
+@group(0) @binding(1) var<storage, read> state: array<vec4f>;
 @group(0) @binding(2) var<storage, read> lse: array<f32>;
 @group(0) @binding(3) var<storage, read> logps: array<f32>;
 @group(0) @binding(4) var<storage, read> targets: array<u32>;
@@ -37,6 +39,6 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
   // A target before FIRST_ROW wraps around to a large number and falls out as well.
   let target_row = targets[row] - FIRST_ROW;
   if (target_row >= SHARD_ROWS) { return; }
-  let mean = exp(maxima[row] - lse[row]) * direction[i];
+  let mean = exp(state[STRIDE * row].x - lse[row]) * direction[i];
   direction[i] = capped_slope(logps[row] + lse[row]) * load(target_row * H4 + i % H4) - mean;
 }

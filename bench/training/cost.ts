@@ -12,11 +12,13 @@ interface Point {
   readonly pairs: ReturnType<typeof pairsOf>;
 }
 
-const FACTORS = [1, 2, 4];
+const FACTORS = [1, 2, 4, 8];
+
+/** Where buffers lie differs from opening to opening, and with it what fits into a cache. */
+const OPENINGS = 9;
 
 /**
- * Three series of three sizes. Cost is linear where the slope between the second and the third size is the slope between
- * the first and the second.
+ * Three series of four sizes. Cost is linear where the slope over the last doubling is the slope over the two before it.
  */
 export async function benchCost(
   runtime: Runtime,
@@ -60,35 +62,42 @@ async function series(
   points: readonly Point[],
   rounds: number,
 ): Promise<Row[]> {
-  const opened: { readonly bench: StepBench; readonly trainer: OpenTrainer }[] = [];
-  for (const { model, pairs } of points) {
-    const bench = await StepBench.open(runtime, model);
-    opened.push({ bench, trainer: await bench.trainer({ objective: { name: 'dpo' }, pairs }) });
-  }
   const name = (i: number) => String(points[i].size);
-  const times = await takeTurns(
-    opened.map(({ trainer }, i) => ({ name: name(i), run: trainer.step })),
-    rounds,
-  );
-  for (const { bench, trainer } of opened) {
-    trainer.free();
-    bench.gpu.close();
+  /** Medians of each opening, by point. */
+  const times: number[][] = points.map(() => []);
+  let checked = true;
+  for (let opening = 0; opening < OPENINGS; opening++) {
+    const opened: { readonly bench: StepBench; readonly trainer: OpenTrainer }[] = [];
+    for (const { model, pairs } of points) {
+      const bench = await StepBench.open(runtime, model);
+      opened.push({ bench, trainer: await bench.trainer({ objective: { name: 'dpo' }, pairs }) });
+    }
+    const turns = await takeTurns(
+      opened.map(({ trainer }, i) => ({ name: name(i), run: trainer.step })),
+      Math.ceil(rounds / OPENINGS),
+    );
+    for (const [i, { bench, trainer }] of opened.entries()) {
+      times[i].push(median(turns[name(i)]));
+      checked &&= Math.abs(trainer.firstLoss - Math.LN2) < 1e-4;
+      trainer.free();
+      bench.gpu.close();
+    }
   }
-  const slope = (round: number, i: number) =>
-    (times[name(i)][round] - times[name(i - 1)][round]) / (points[i].size - points[i - 1].size);
+  const slope = (opening: number, from: number, to: number) =>
+    (times[to][opening] - times[from][opening]) / (points[to].size - points[from].size);
   const last = points.length - 1;
-  const bend = interval(Array.from({ length: rounds }, (_, round) => slope(round, last) / slope(round, 1)));
+  const bend = interval(times[0].map((_, n) => slope(n, last - 1, last) / slope(n, 0, last - 1)));
   return points.map(({ size, shape }, i): Row => {
-    const ours_ms = median(times[name(i)]);
+    const ours_ms = median(times[i]);
     return {
       work,
       shape,
       size,
       ours_ms,
       peer: name(0),
-      peer_ms: median(times[name(0)]),
-      ratio: median(times[name(0)]) / ours_ms,
-      checked: Math.abs(opened[i].trainer.firstLoss - Math.LN2) < 1e-4,
+      peer_ms: median(times[0]),
+      ratio: median(times[0]) / ours_ms,
+      checked,
       note:
         i === last
           ? `slope ${bend.median.toFixed(2)} of the one before, in [${bend.low.toFixed(2)}, ${bend.high.toFixed(2)}]; 1 is linear`

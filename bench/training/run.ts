@@ -18,6 +18,7 @@ export async function benchTraining(runtime: Runtime, quick: boolean) {
   const [prompt, answer] = bench === probe ? [30, 50] : [512, 512];
   const pairs = pairsOf(8, prompt, answer, model.vocabulary);
   const dpo: StepSetup = { objective: { name: 'dpo' }, pairs };
+  const inStep: StepSetup = { ...dpo, reference: { mode: 'in_step' } };
   const rows: Row[] = [];
 
   const methods: [string, StepSetup][] = [
@@ -32,13 +33,14 @@ export async function benchTraining(runtime: Runtime, quick: boolean) {
     ['dpo', dpo],
     ['dpo without prompt sharing', { ...dpo, training: { prompt_sharing: false } }],
     ['dpo without packing', { ...dpo, training: { packing: false } }],
-    ['dpo without a cached reference', { ...dpo, reference: { mode: 'in_step' } }],
+    ['dpo without a cached reference', inStep],
     ['dpo with every block recomputed', { ...dpo, training: { gradient_checkpointing: true } }],
   ];
   rows.push(...(await compare(bench, techniques, rounds)));
 
   if (!quick) rows.push(...(await benchCost(runtime, model, { prompt, answer }, rounds)));
-  rows.push(...(await split(bench, dpo)));
+  for (const [name, setup] of [...methods, ['dpo without a cached reference', inStep] as const])
+    rows.push(...(await split(bench, name, setup)));
   const report = reportOf(bench.gpu, rows);
   bench.gpu.close();
   probe.gpu.close();
@@ -50,6 +52,11 @@ function tokensOf(setup: StepSetup): number {
     (n, p) => n + p.promptIds.length + p.chosen.ids.length + p.rejected.ids.length - 2,
     0,
   );
+}
+
+/** Policy and reference are the same weights, so every form of DPO begins at ln 2. */
+function isRight(firstLoss: number, { objective }: StepSetup): boolean {
+  return Number.isFinite(firstLoss) && (objective.name !== 'dpo' || Math.abs(firstLoss - Math.LN2) < 1e-4);
 }
 
 /** Every setup beside the first, taking turns. Peak bytes are measured one setup at a time. */
@@ -73,9 +80,6 @@ async function compare(
     rounds,
   );
   const [first] = opened;
-  // Policy and reference are the same weights, so every form of DPO begins at ln 2.
-  const isRight = ({ firstLoss, setup }: Pick<(typeof opened)[number], 'firstLoss' | 'setup'>) =>
-    Number.isFinite(firstLoss) && (setup.objective.name !== 'dpo' || Math.abs(firstLoss - Math.LN2) < 1e-4);
   const rows = opened.map((one): Row => {
     const { name, setup } = one;
     const ours_ms = median(times[name]);
@@ -88,7 +92,7 @@ async function compare(
       peer: first.name,
       peer_ms: median(times[first.name]),
       ratio: ratio.median,
-      checked: isRight(one),
+      checked: isRight(one.firstLoss, setup),
       note:
         `${((1000 * tokens) / ours_ms).toFixed(0)} tokens/s, peak ${((peaks.get(name) ?? 0) / 2 ** 20).toFixed(1)} MiB; ` +
         `ratio in [${ratio.low.toFixed(3)}, ${ratio.high.toFixed(3)}]`,
@@ -98,17 +102,8 @@ async function compare(
   return rows;
 }
 
-/** Which part of a step a kernel belongs to. */
-function partOf(label: string): string {
-  if (/adamw|gradient_norm|column_sum|state_commit/.test(label)) return 'optimizer';
-  if (/backward|accumulate/.test(label)) return 'backward';
-  return /forward|finish|rms_norm|rotary|swiglu|embedding|gather|linear/.test(label)
-    ? 'forward'
-    : 'objective and metrics';
-}
-
 /** Host time spent encoding, GPU time by part (from timestamps, one pass per dispatch), and the rest of the step: waiting. */
-async function split(bench: StepBench, setup: StepSetup): Promise<Row[]> {
+async function split(bench: StepBench, name: string, setup: StepSetup): Promise<Row[]> {
   const { gpu } = bench;
   const { step, free, firstLoss } = await bench.trainer(setup);
   const ran = new Set<Program>();
@@ -136,13 +131,13 @@ async function split(bench: StepBench, setup: StepSetup): Promise<Row[]> {
   const total = median(totals);
   const shape = `${setup.pairs.length} pairs, ${tokensOf(setup)} tokens`;
   const row = (work: string, ms: number, note: string): Row => ({
-    work: `split: ${work}`,
+    work: `split of ${name}: ${work}`,
     shape,
     ours_ms: ms,
     peer: 'whole step',
     peer_ms: total,
     ratio: total / ms,
-    checked: Math.abs(firstLoss - Math.LN2) < 1e-4,
+    checked: isRight(firstLoss, setup),
     note: `${((100 * ms) / total).toFixed(1)}% of the step; ${note}`,
   });
   const rows = [
@@ -162,9 +157,7 @@ async function profiled(
   if (!gpu.has('timestamp-query')) return [];
   const parts = new Map<string, number>();
   for (const program of programs)
-    for (const [label, nanoseconds] of await program.profile()) {
-      const part = partOf(label);
+    for (const { part, nanoseconds } of await program.profile())
       parts.set(part, (parts.get(part) ?? 0) + nanoseconds / 1e6);
-    }
   return [...parts].map(([part, ms]) => row(part, ms, 'GPU time, one pass per dispatch'));
 }

@@ -100,6 +100,10 @@ export class Tape {
    */
   backward(output: Tensor, gradient: Tensor): void {
     if (!output.requiresGrad) throw new RangeError(`${output.label} depends on nothing that is trained.`);
+    this.recorder.during('backward', () => this.#walkBack(output, gradient));
+  }
+
+  #walkBack(output: Tensor, gradient: Tensor): void {
     this.#flow(output, { tensor: gradient, owned: false });
     for (const node of this.#nodes.splice(0).reverse()) {
       if (!node.outputs.some((t) => this.#gradients.has(t))) continue;

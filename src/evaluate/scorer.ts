@@ -13,8 +13,9 @@ import type { Llama } from '../models/llama.ts';
 import type { ActiveObjective } from '../objectives/registry.ts';
 import { COLUMNS, STRIDE, TOP } from '../ops/token-statistics.ts';
 import { BatchTensors, countsOf } from '../train/batch-tensors.ts';
+import type { FrozenModel } from '../train/forward.ts';
 import { bucketTokens } from '../train/micro-batches.ts';
-import { type FrozenModel, type ScoreName, scoreProgram } from '../train/step-programs.ts';
+import { type ScoreName, scoreProgram } from '../train/step-programs.ts';
 
 /** Pairs scored together; one program serves every batch of a bucket. */
 export const PAIRS_TOGETHER = 8;

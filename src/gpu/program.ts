@@ -21,6 +21,9 @@ export interface Dispatch extends KernelVariant {
   readonly grid: readonly [number, number];
 }
 
+/** What of a training step a dispatch belongs to, in profiles. */
+export type Part = 'forward' | 'backward' | 'reference' | 'objective' | 'optimizer';
+
 /**
  * Forward and backward of one transformer block take about this many. Browsers and drivers kill what runs for seconds
  * on end, so the work between two submits stays near that of a block.
@@ -41,6 +44,9 @@ export function gridOf(workgroups: number): readonly [number, number] {
 export class Recorder {
   readonly gpu: Gpu;
   readonly dispatches: Dispatch[] = [];
+  /** Of every dispatch. */
+  readonly parts: Part[] = [];
+  #part: Part = 'forward';
   readonly #temporaries = new Map<Storage, Lifetime>();
   readonly #kept = new Set<Storage>();
 
@@ -78,6 +84,18 @@ export class Recorder {
       lifetime.last = index;
     }
     this.dispatches.push(dispatch);
+    this.parts.push(this.#part);
+  }
+
+  /** Counts what `record` dispatches as `part`, unless it is inside of another part already. */
+  during<T>(part: Part, record: () => T): T {
+    if (this.#part !== 'forward') return record();
+    this.#part = part;
+    try {
+      return record();
+    } finally {
+      this.#part = 'forward';
+    }
   }
 
   /** Keeps a temporary readable after the program has run (until another program of the same arena runs). */
@@ -100,6 +118,14 @@ interface Command {
   readonly x: number;
   readonly y: number;
   readonly label: string;
+  readonly part: Part;
+}
+
+/** GPU time of all dispatches of one label that belong to one part. */
+export interface Profiled {
+  readonly label: string;
+  readonly part: Part;
+  readonly nanoseconds: number;
 }
 
 export class Program {
@@ -141,7 +167,7 @@ export class Program {
   async bind(): Promise<void> {
     for (const [storage, slot] of this.#slots) storage.buffer = this.#arena.buffer(slot);
     this.#commands = await Promise.all(
-      this.#recorder.dispatches.map(async (d): Promise<Command> => {
+      this.#recorder.dispatches.map(async (d, i): Promise<Command> => {
         const pipeline = await this.#gpu.kernels.pipeline(d);
         const entries = d.bindings.flatMap((slice, binding) =>
           slice === undefined ? [] : [{ binding, resource: bufferBinding(slice) }],
@@ -151,7 +177,14 @@ export class Program {
           layout: pipeline.getBindGroupLayout(0),
           entries,
         });
-        return { pipeline, bindGroup, x: d.grid[0], y: d.grid[1], label: d.label };
+        return {
+          pipeline,
+          bindGroup,
+          x: d.grid[0],
+          y: d.grid[1],
+          label: d.label,
+          part: this.#recorder.parts[i],
+        };
       }),
     );
     this.#submits = Array.from({ length: Math.ceil(this.#commands.length / DISPATCHES_PER_SUBMIT) }, (_, i) =>
@@ -173,17 +206,17 @@ export class Program {
 
   /**
    * Runs every dispatch in a pass of its own between two timestamps.
-   * @returns GPU nanoseconds per label, summed. Needs the feature 'timestamp-query'.
+   * Needs the feature 'timestamp-query'.
    */
-  async profile(): Promise<Map<string, number>> {
+  async profile(): Promise<Profiled[]> {
     const { device } = this.#gpu;
     const count = this.#commands.length;
     const querySet = device.createQuerySet({ type: 'timestamp', count: 2 * Math.min(count, 2048) });
-    const total = new Map<string, number>();
+    const total = new Map<string, Profiled>();
     for (let start = 0; start < count; start += 2048) {
-      const part = this.#commands.slice(start, start + 2048);
+      const commands = this.#commands.slice(start, start + 2048);
       const encoder = device.createCommandEncoder();
-      part.forEach((command, i) => {
+      commands.forEach((command, i) => {
         const pass = encoder.beginComputePass({
           timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 },
         });
@@ -191,27 +224,29 @@ export class Program {
         pass.end();
       });
       const times = device.createBuffer({
-        size: 16 * part.length,
+        size: 16 * commands.length,
         usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
       });
-      encoder.resolveQuerySet(querySet, 0, 2 * part.length, times, 0);
+      encoder.resolveQuerySet(querySet, 0, 2 * commands.length, times, 0);
       device.queue.submit([encoder.finish()]);
       const storage: Storage = {
         label: 'timestamps',
-        byteLength: 16 * part.length,
+        byteLength: 16 * commands.length,
         kind: 'staging',
         buffer: times,
       };
       const stamps = new BigUint64Array(
-        await this.#gpu.read({ storage, byteOffset: 0, byteLength: 16 * part.length }),
+        await this.#gpu.read({ storage, byteOffset: 0, byteLength: 16 * commands.length }),
       );
-      part.forEach((command, i) => {
-        total.set(command.label, (total.get(command.label) ?? 0) + Number(stamps[2 * i + 1] - stamps[2 * i]));
+      commands.forEach(({ label, part }, i) => {
+        const key = `${part} ${label}`;
+        const nanoseconds = (total.get(key)?.nanoseconds ?? 0) + Number(stamps[2 * i + 1] - stamps[2 * i]);
+        total.set(key, { label, part, nanoseconds });
       });
       times.destroy();
     }
     querySet.destroy();
-    return total;
+    return [...total.values()];
   }
 
   /** Frees the arena. For programs made by `build` only. */

@@ -13,10 +13,10 @@
  */
 import type { Op } from '../autograd/op.ts';
 import { type Tensor, temporary, whole } from '../autograd/tensor.ts';
-import { gridFor, workgroupSize } from './launch.ts';
+import { gridFor, rowLaunch, workgroupSize } from './launch.ts';
 import { cutAlike, launchLogits, logitChunks, logitScratch, logitsOf, rowsOf } from './logit-chunks.ts';
 import { LogpDirection, wantsDirection } from './logp-direction.ts';
-import { type TokenLogpsAttributes, tokenLogps } from './token-logps.ts';
+import { cap, type TokenLogpsAttributes, tokenLogps } from './token-logps.ts';
 
 export interface EpsilonLogpsAttributes extends TokenLogpsAttributes {
   /** e > 0. */
@@ -32,19 +32,25 @@ export const epsilonLogps: Op<EpsilonLogpsAttributes> = {
     const constants = { WORKGROUP: workgroupSize(recorder) };
     const scratch = logitScratch(recorder, rows, head);
     const refScratch = logitScratch(recorder, rows, refHead);
-    const state = temporary(recorder, 'softmax states', [rows, 12]);
+    const state = temporary(recorder, 'softmax states', [rows, 16]);
     const direction = wantsDirection(hidden, head)
-      ? new LogpDirection(recorder, { hidden, head, softcap, stateStride: 3 })
+      ? new LogpDirection(recorder, { hidden, head, softcap, state, stateStride: 4 })
       : undefined;
     for (const chunk of logitChunks(recorder.gpu, rows, cutAlike(head, refHead))) {
       launchLogits(recorder, hidden, head, chunk, scratch);
       launchLogits(recorder, refHidden, refHead, chunk, refScratch);
+      const { conditions, ...rowwise } = rowLaunch(recorder, chunk.rows);
       recorder.dispatch({
         label: 'epsilon_logps_chunk_forward',
         kernel: 'epsilon_logps_chunk_forward',
-        conditions: { FIRST: chunk.first, SOFTCAP: softcap !== undefined },
-        constants,
-        overrides: { C: chunk.columns, E: epsilon, ...(softcap === undefined ? {} : { CAP: softcap }) },
+        conditions: {
+          ...conditions,
+          FIRST: chunk.first,
+          SOFTCAP: softcap !== undefined,
+          WEIGHTS: direction !== undefined,
+        },
+        ...rowwise,
+        overrides: { E: epsilon, ...cap(softcap) },
         bindings: [
           logitsOf(scratch, chunk),
           logitsOf(refScratch, chunk),
@@ -52,9 +58,8 @@ export const epsilonLogps: Op<EpsilonLogpsAttributes> = {
           rowsOf(state, chunk),
           chunk.startOnGpu,
         ],
-        grid: gridFor(recorder, chunk.rows),
       });
-      direction?.add(chunk, scratch, rowsOf(state, chunk));
+      direction?.add(chunk, logitsOf(scratch, chunk));
     }
     const make = (label: string): Tensor => temporary(recorder, label, [rows]);
     const outputs = [make('logps'), make('reference logps'), make('log p+ - log p'), make('log p - log p-')];

@@ -6,6 +6,20 @@ export function workgroupSize(recorder: Recorder): number {
   return recorder.gpu.isCpu ? 128 : 64;
 }
 
+/**
+ * Of kernels that add up rows (rows.wgsl): a workgroup to each row, or on CPU adapters, where barriers are dear, an
+ * invocation. `gpu.choices` may hold 'rows': 'wide' or 'narrow'.
+ */
+export function rowLaunch(recorder: Recorder, rows: number) {
+  const { gpu } = recorder;
+  const WIDE = (gpu.choices.get('rows') ?? (gpu.isCpu ? 'narrow' : 'wide')) === 'wide';
+  return {
+    conditions: { WIDE },
+    constants: { WORKGROUP: workgroupSize(recorder) },
+    grid: WIDE ? gridOf(rows) : gridFor(recorder, rows),
+  };
+}
+
 /** Workgroups enough for `invocations`. */
 export function gridFor(recorder: Recorder, invocations: number): readonly [number, number] {
   return gridOf(Math.ceil(invocations / workgroupSize(recorder)));

@@ -9,9 +9,13 @@ import type { Recorder } from '../gpu/program.ts';
 import { constantsOnGpu } from './constants.ts';
 import { launchLinear } from './linear.ts';
 
-/** Rows and vocabulary entries whose logits exist at the same time. Multiples of 128 keep slices aligned. */
-export const ROW_CHUNK = 1024;
-export const VOCABULARY_CHUNK = 2048;
+/**
+ * Rows and vocabulary entries whose logits exist at the same time; multiples of 128 keep slices aligned. A CPU adapter has
+ * them in its caches; on a GPU the product of a chunk is to keep every core busy (1024 tiles of 128 x 128, 64 MiB).
+ */
+export function chunkSize(gpu: Gpu): { readonly rows: number; readonly columns: number } {
+  return gpu.isCpu ? { rows: 1024, columns: 2048 } : { rows: 2048, columns: 8192 };
+}
 
 /** A piece of the logits: rows [row, row + rows) against vocabulary [start, start + columns). */
 export interface LogitChunk {
@@ -27,15 +31,16 @@ export interface LogitChunk {
 /** All chunks of [rows, vocabulary] logits, row chunk by row chunk; no chunk crosses a shard of the head. */
 export function logitChunks(gpu: Gpu, rows: number, head: Tensor): LogitChunk[] {
   const chunks: LogitChunk[] = [];
-  for (let row = 0; row < rows; row += ROW_CHUNK) {
+  const most = chunkSize(gpu);
+  for (let row = 0; row < rows; row += most.rows) {
     for (const shard of head.shards) {
-      for (let offset = 0; offset < shard.rows; offset += VOCABULARY_CHUNK) {
+      for (let offset = 0; offset < shard.rows; offset += most.columns) {
         const start = shard.rowStart + offset;
         chunks.push({
           row,
-          rows: Math.min(ROW_CHUNK, rows - row),
+          rows: Math.min(most.rows, rows - row),
           start,
-          columns: Math.min(VOCABULARY_CHUNK, shard.rows - offset),
+          columns: Math.min(most.columns, shard.rows - offset),
           first: start === 0,
           startOnGpu: constantsOnGpu(gpu, Uint32Array.of(start)),
         });
@@ -47,8 +52,8 @@ export function logitChunks(gpu: Gpu, rows: number, head: Tensor): LogitChunk[] 
 
 /** Scratch memory that holds one chunk of logits. */
 export function logitScratch(recorder: Recorder, rows: number, head: Tensor): Tensor {
-  const columns = Math.min(VOCABULARY_CHUNK, head.shape[0]);
-  return temporary(recorder, 'logits', [Math.min(ROW_CHUNK, rows), columns]);
+  const most = chunkSize(recorder.gpu);
+  return temporary(recorder, 'logits', [Math.min(most.rows, rows), Math.min(most.columns, head.shape[0])]);
 }
 
 /** Fills scratch with the logits of a chunk. */

@@ -12,14 +12,15 @@ import type { Slice } from '../gpu/memory.ts';
 import type { Recorder } from '../gpu/program.ts';
 import { gridFor, workgroupSize } from './launch.ts';
 import { launchLinearBackwardInput } from './linear.ts';
-import { type LogitChunk, logitsOf, rowsOf } from './logit-chunks.ts';
+import { type LogitChunk, rowsOf } from './logit-chunks.ts';
 
 export interface DirectionSettings {
   /** [rows, hidden]; rows of the head. */
   readonly hidden: Tensor;
   readonly head: Tensor;
   readonly softcap: number | undefined;
-  /** vec4s per row of the softmax state, whose first component is the running maximum. */
+  /** [rows, stateStride] vec4s: of each row, the running maximum first and the one before it last. */
+  readonly state: Tensor;
   readonly stateStride: number;
 }
 
@@ -33,19 +34,17 @@ export class LogpDirection {
   readonly tensor: Tensor;
   readonly #recorder: Recorder;
   readonly #settings: DirectionSettings;
-  readonly #maxima: Tensor;
 
   constructor(recorder: Recorder, settings: DirectionSettings) {
     const { hidden } = settings;
     this.#recorder = recorder;
     this.#settings = settings;
     this.tensor = temporary(recorder, 'd logp / d hidden', hidden.shape);
-    this.#maxima = temporary(recorder, 'maxima', [hidden.shape[0]]);
   }
 
-  /** Takes in a chunk whose logits are in `scratch`, after the softmax state has; the logits are gone then. */
-  add(chunk: LogitChunk, scratch: Tensor, state: Slice): void {
-    const { head, softcap, stateStride } = this.#settings;
+  /** Takes in a chunk: `weights` holds exp(z - m) times the slope of the cap, with the maximum that the state has now. */
+  add(chunk: LogitChunk, weights: Slice): void {
+    const { head, state, stateStride } = this.#settings;
     const recorder = this.#recorder;
     const constants = { WORKGROUP: workgroupSize(recorder) };
     const H4 = rowLength(head.shape) / 4;
@@ -56,23 +55,10 @@ export class LogpDirection {
         kernel: 'token_logps_direction_rescale',
         constants,
         overrides: { H4, STRIDE: stateStride },
-        bindings: [sum, rowsOf(this.#maxima, chunk), state],
+        bindings: [sum, rowsOf(state, chunk)],
         grid: gridFor(recorder, chunk.rows * H4),
       });
-    recorder.dispatch({
-      label: 'token_logps_direction_weights',
-      kernel: 'token_logps_direction_weights',
-      conditions: { SOFTCAP: softcap !== undefined },
-      constants,
-      overrides: {
-        C: chunk.columns,
-        STRIDE: stateStride,
-        ...(softcap === undefined ? {} : { CAP: softcap }),
-      },
-      bindings: [logitsOf(scratch, chunk), state, rowsOf(this.#maxima, chunk)],
-      grid: gridFor(recorder, chunk.rows * chunk.columns),
-    });
-    launchLinearBackwardInput(recorder, logitsOf(scratch, chunk), sum, {
+    launchLinearBackwardInput(recorder, weights, sum, {
       rows: chunk.rows,
       weight: rowRange(head, chunk.start, chunk.columns),
       scale: 1,
@@ -82,7 +68,7 @@ export class LogpDirection {
 
   /** Once the log-probs are known: the sums become directions. */
   finish(targets: Tensor, lse: Tensor, logps: Tensor): void {
-    const { head, softcap } = this.#settings;
+    const { head, softcap, state, stateStride } = this.#settings;
     const recorder = this.#recorder;
     const H4 = rowLength(head.shape) / 4;
     for (const shard of head.shards)
@@ -97,11 +83,12 @@ export class LogpDirection {
         constants: { WORKGROUP: workgroupSize(recorder) },
         overrides: {
           H4,
+          STRIDE: stateStride,
           FIRST_ROW: shard.rowStart,
           SHARD_ROWS: shard.rows,
           ...(softcap === undefined ? {} : { CAP: softcap }),
         },
-        bindings: [...[this.tensor, this.#maxima, lse, logps, targets].map(whole), shard],
+        bindings: [...[this.tensor, state, lse, logps, targets].map(whole), shard],
         grid: gridFor(recorder, this.tensor.shape[0] * H4),
       });
   }

@@ -1,7 +1,7 @@
 /** rms_norm: y = x / sqrt(mean(x²) + eps) · w, row by row. x [T, H], w [H] in f32. */
 import type { Op } from '../autograd/op.ts';
 import { temporary, whole } from '../autograd/tensor.ts';
-import { gridFor, workgroupSize } from './launch.ts';
+import { gridFor, rowLaunch, workgroupSize } from './launch.ts';
 
 export interface RmsNormAttributes {
   readonly eps: number;
@@ -17,14 +17,14 @@ export const rmsNorm: Op<RmsNormAttributes> = {
     const [rows, width] = x.shape;
     const y = temporary(recorder, 'rms_norm', x.shape);
     const r = temporary(recorder, 'rms_norm 1/rms', [rows]);
+    const { conditions, ...rowwise } = rowLaunch(recorder, rows);
     recorder.dispatch({
       label: 'rms_norm_forward',
       kernel: 'rms_norm_forward',
-      conditions: { VEC4: width % 4 === 0 },
-      constants: { WORKGROUP: workgroupSize(recorder) },
+      conditions: { ...conditions, VEC4: width % 4 === 0 },
+      ...rowwise,
       overrides: { EPS: eps },
       bindings: [x, w, y, r].map(whole),
-      grid: gridFor(recorder, rows),
     });
     return { outputs: [y], saved: [r] };
   },
@@ -36,13 +36,13 @@ export const rmsNorm: Op<RmsNormAttributes> = {
     const constants = { WORKGROUP: workgroupSize(recorder) };
     if (needs(0)) {
       const { tensor, accumulate } = target(0);
+      const { conditions, ...rowwise } = rowLaunch(recorder, rows);
       recorder.dispatch({
         label: 'rms_norm_backward_input',
         kernel: 'rms_norm_backward_input',
-        conditions: { VEC4: width % 4 === 0, ACCUMULATE: accumulate },
-        constants,
+        conditions: { ...conditions, VEC4: width % 4 === 0, ACCUMULATE: accumulate },
+        ...rowwise,
         bindings: [x, w, r, dy, tensor].map(whole),
-        grid: gridFor(recorder, rows),
       });
     }
     if (needs(1)) {

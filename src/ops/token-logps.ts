@@ -10,7 +10,7 @@
 import type { Op } from '../autograd/op.ts';
 import { rowRange, type Tensor, temporary, whole } from '../autograd/tensor.ts';
 import type { Recorder } from '../gpu/program.ts';
-import { gridFor, workgroupSize } from './launch.ts';
+import { gridFor, rowLaunch, workgroupSize } from './launch.ts';
 import { launchLinearBackwardInput, launchLinearBackwardWeight } from './linear.ts';
 import {
   type LogitChunk,
@@ -38,20 +38,25 @@ export const tokenLogps: Op<TokenLogpsAttributes> = {
     const scratch = logitScratch(recorder, rows, head);
     const state = temporary(recorder, 'softmax state', [rows, 4]);
     const direction = wantsDirection(hidden, head)
-      ? new LogpDirection(recorder, { hidden, head, softcap, stateStride: 1 })
+      ? new LogpDirection(recorder, { hidden, head, softcap, state, stateStride: 1 })
       : undefined;
     for (const chunk of logitChunks(recorder.gpu, rows, head)) {
       launchLogits(recorder, hidden, head, chunk, scratch);
+      const { conditions, ...rowwise } = rowLaunch(recorder, chunk.rows);
       recorder.dispatch({
         label: 'token_logps_chunk_forward',
         kernel: 'token_logps_chunk_forward',
-        conditions: { FIRST: chunk.first, SOFTCAP: softcap !== undefined },
-        constants: { WORKGROUP: workgroupSize(recorder) },
-        overrides: { C: chunk.columns, ...cap(softcap) },
+        conditions: {
+          ...conditions,
+          ...chunkConditions(chunk, softcap),
+          FIRST: chunk.first,
+          WEIGHTS: direction !== undefined,
+        },
+        ...rowwise,
+        overrides: cap(softcap),
         bindings: [logitsOf(scratch, chunk), rowsOf(targets, chunk), rowsOf(state, chunk), chunk.startOnGpu],
-        grid: gridFor(recorder, chunk.rows),
       });
-      direction?.add(chunk, scratch, rowsOf(state, chunk));
+      direction?.add(chunk, logitsOf(scratch, chunk));
     }
     const logps = temporary(recorder, 'logps', [rows]);
     const lse = temporary(recorder, 'log-sum-exp', [rows]);
@@ -137,9 +142,9 @@ export function launchLogitGradient(
   recorder.dispatch({
     label: 'token_logps_chunk_backward',
     kernel: 'token_logps_chunk_backward',
-    conditions: { SOFTCAP: softcap !== undefined },
+    conditions: chunkConditions(chunk, softcap),
     constants: { WORKGROUP: workgroupSize(recorder) },
-    overrides: { C: chunk.columns, ...cap(softcap) },
+    overrides: cap(softcap),
     bindings: [
       logitsOf(scratch, chunk),
       rowsOf(targets, chunk),
@@ -147,10 +152,15 @@ export function launchLogitGradient(
       rowsOf(dlogps, chunk),
       chunk.startOnGpu,
     ],
-    grid: gridFor(recorder, chunk.rows * chunk.columns),
+    grid: gridFor(recorder, (chunk.rows * chunk.columns) / (chunk.columns % 4 === 0 ? 4 : 1)),
   });
 }
 
-function cap(softcap: number | undefined): Record<string, number> {
+/** How kernels read the logits of a chunk. */
+export function chunkConditions({ columns }: LogitChunk, softcap: number | undefined) {
+  return { VEC4: columns % 4 === 0, SOFTCAP: softcap !== undefined };
+}
+
+export function cap(softcap: number | undefined): Record<string, number> {
   return softcap === undefined ? {} : { CAP: softcap };
 }

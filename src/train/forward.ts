@@ -49,3 +49,21 @@ export function responseLogps(tape: Tape, model: Llama, batch: BatchTensors, opt
   const hidden = options.trained ? tracked : detach(tracked);
   return tape.apply(tokenLogps, [hidden, model.head], { targets: batch.get('targets') })[0];
 }
+
+/** A model as it stands, with or without its LoRA update: nothing flows back through it. */
+export interface FrozenModel {
+  readonly model: Llama;
+  readonly adapter: boolean;
+}
+
+/** `responseHidden` of a reference. */
+export function referenceHidden(tape: Tape, { model, adapter }: FrozenModel, batch: BatchTensors): Tensor {
+  const options = { adapter, recomputedBlocks: 0 };
+  return tape.recorder.during('reference', () => responseHidden(tape.fork(), model, batch, options));
+}
+
+/** `responseLogps` of a reference. */
+export function referenceLogps(tape: Tape, { model, adapter }: FrozenModel, batch: BatchTensors): Tensor {
+  const options = { adapter, recomputedBlocks: 0, trained: false };
+  return tape.recorder.during('reference', () => responseLogps(tape.fork(), model, batch, options));
+}

@@ -24,15 +24,15 @@ import { segmentSum } from '../ops/segment-sum.ts';
 import { recordTokenStatistics, statisticsColumn } from '../ops/token-statistics.ts';
 import { vectorMath } from '../ops/vector.ts';
 import { BatchTensors } from './batch-tensors.ts';
-import { responseHidden, responseLogps } from './forward.ts';
+import {
+  type FrozenModel,
+  referenceHidden,
+  referenceLogps,
+  responseHidden,
+  responseLogps,
+} from './forward.ts';
 import type { OverflowWatch } from './overflow-watch.ts';
 import type { StepMetrics } from './step-metrics.ts';
-
-/** A model as it stands, with or without its LoRA update. */
-export interface FrozenModel {
-  readonly model: Llama;
-  readonly adapter: boolean;
-}
 
 /** The models and the objective that programs are made of. */
 export interface StepParts {
@@ -59,9 +59,6 @@ type TokenParts = Pick<
   StepParts,
   'policy' | 'reference' | 'referenceHead' | 'objective' | 'dataWeights' | 'recomputedBlocks'
 >;
-
-/** A forward pass that nothing flows back through. */
-const UNTRAINED = { recomputedBlocks: 0, trained: false } as const;
 
 /** Log-probs and their gradients of a whole step, for objectives that are not separable. */
 export class WholeStep {
@@ -93,12 +90,15 @@ export function separableProgram(parts: StepParts, batch: BatchTensors): Program
     const observe = parts.watch?.observe(recorder);
     const tape = tapeFor(recorder, observe);
     const tokens = recordTokens(parts, tape, batch, true);
-    const run = runObjective(recorder, parts.objective, tokens, parts.state);
+    const run = recorder.during('objective', () => {
+      const made = runObjective(recorder, parts.objective, tokens, parts.state);
+      recordMetrics(recorder, parts.metrics, made, tokens);
+      addToState(recorder, parts.state, made);
+      return made;
+    });
     if (run.gradient === undefined) throw new RangeError('The objective gave no gradient.');
     observe?.('dL/dlogp', run.gradient);
     tape.backward(tokens.logps, run.gradient);
-    recordMetrics(recorder, parts.metrics, run, tokens);
-    addToState(recorder, parts.state, run);
   });
 }
 
@@ -145,16 +145,18 @@ export function forwardProgram(parts: StepParts, batch: BatchTensors, step: Whol
 
 /** The objective over all log-probs of a step. */
 export function wholeObjectiveProgram(parts: StepParts, step: WholeStep): Program {
-  return new Program(parts.gpu, parts.arena, 'objective of the step', (recorder) => {
-    const refLogps = parts.objective.needs.reference === 'none' ? undefined : step.refLogps;
-    const tokens = { ...knownInputs(parts, step.batch, true), logps: step.logps, refLogps };
-    const run = runObjective(recorder, parts.objective, tokens, parts.state);
-    if (run.gradient === undefined) throw new RangeError('The objective gave no gradient.');
-    parts.watch?.observe(recorder)('dL/dlogp', run.gradient);
-    accumulate(recorder, run.gradient, { tensor: step.gradient, accumulate: false });
-    recordMetrics(recorder, parts.metrics, run, tokens);
-    addToState(recorder, parts.state, run);
-  });
+  return new Program(parts.gpu, parts.arena, 'objective of the step', (recorder) =>
+    recorder.during('objective', () => {
+      const refLogps = parts.objective.needs.reference === 'none' ? undefined : step.refLogps;
+      const tokens = { ...knownInputs(parts, step.batch, true), logps: step.logps, refLogps };
+      const run = runObjective(recorder, parts.objective, tokens, parts.state);
+      if (run.gradient === undefined) throw new RangeError('The objective gave no gradient.');
+      parts.watch?.observe(recorder)('dL/dlogp', run.gradient);
+      accumulate(recorder, run.gradient, { tensor: step.gradient, accumulate: false });
+      recordMetrics(recorder, parts.metrics, run, tokens);
+      addToState(recorder, parts.state, run);
+    }),
+  );
 }
 
 /** Forward again and backward from the micro-batch's part of the step's gradient. */
@@ -176,12 +178,12 @@ export function backwardProgram(parts: StepParts, batch: BatchTensors, step: Who
 export function hiddenProgram(
   gpu: Gpu,
   arena: Arena,
-  { model, adapter }: FrozenModel,
+  reference: FrozenModel,
   batch: BatchTensors,
   into: Tensor,
 ): Program {
   return new Program(gpu, arena, `hidden states of ${batch.capacity.tokens} tokens`, (recorder) => {
-    const hidden = responseHidden(tapeFor(recorder), model, batch, { adapter, recomputedBlocks: 0 });
+    const hidden = referenceHidden(tapeFor(recorder), reference, batch);
     accumulate(recorder, hidden, { tensor: into, accumulate: false });
   });
 }
@@ -190,12 +192,12 @@ export function hiddenProgram(
 export function logpsProgram(
   gpu: Gpu,
   arena: Arena,
-  { model, adapter }: FrozenModel,
+  reference: FrozenModel,
   batch: BatchTensors,
   into: Tensor,
 ): Program {
   return new Program(gpu, arena, `log-probs of ${batch.capacity.tokens} tokens`, (recorder) => {
-    const logps = responseLogps(tapeFor(recorder), model, batch, { adapter, ...UNTRAINED });
+    const logps = referenceLogps(tapeFor(recorder), reference, batch);
     accumulate(recorder, logps, { tensor: into, accumulate: false });
   });
 }
@@ -208,14 +210,12 @@ function recordTokens(parts: TokenParts, tape: Tape, batch: BatchTensors, traini
     recomputedBlocks: training ? parts.recomputedBlocks : 0,
     trained: training,
   };
-  const silent = { adapter: reference?.adapter ?? false, ...UNTRAINED };
   if (objective.needs.reference === 'logits') {
     const refHead = reference?.model.head ?? parts.referenceHead;
     if (refHead === undefined) throw new RangeError(`${objective.name} was given no reference.`);
     const tracked = responseHidden(tape, policy, batch, options);
     const hidden = training ? tracked : detach(tracked);
-    const refHidden =
-      reference === undefined ? batch.refHidden : responseHidden(tape.fork(), reference.model, batch, silent);
+    const refHidden = reference === undefined ? batch.refHidden : referenceHidden(tape, reference, batch);
     const attributes = { targets: batch.get('targets'), epsilon: Number(objective.settings.epsilon) };
     const heads = [hidden, policy.head, { ...refHidden, requiresGrad: false }, refHead];
     const [logps, refLogps, plus, minus] = tape.apply(epsilonLogps, heads, attributes);
@@ -223,10 +223,7 @@ function recordTokens(parts: TokenParts, tape: Tape, batch: BatchTensors, traini
   }
   const logps = responseLogps(tape, policy, batch, options);
   if (objective.needs.reference === 'none') return { ...known, logps };
-  const refLogps =
-    reference === undefined
-      ? batch.get('refLogps')
-      : responseLogps(tape.fork(), reference.model, batch, silent);
+  const refLogps = reference === undefined ? batch.get('refLogps') : referenceLogps(tape, reference, batch);
   return { ...known, logps, refLogps };
 }
 
@@ -291,10 +288,8 @@ function recordKl(
   if (refHead === undefined) return;
   const tape = tapeFor(recorder);
   const options = { adapter: true, recomputedBlocks: 0 };
-  const silent = { adapter: reference?.adapter ?? false, ...UNTRAINED };
   const own = { hidden: responseHidden(tape, policy, batch, options), head: policy.head };
-  const refHidden =
-    reference === undefined ? batch.refHidden : responseHidden(tape.fork(), reference.model, batch, silent);
+  const refHidden = reference === undefined ? batch.refHidden : referenceHidden(tape, reference, batch);
   const other = { hidden: refHidden, head: refHead };
   const statistics = recordTokenStatistics(recorder, own, batch.get('targets'), other);
   const math = vectorMath(tape);
@@ -383,9 +378,7 @@ export function scoreProgram(
     const fixed = { referenceHead: undefined, dataWeights: false, recomputedBlocks: 0 };
     const tokens = recordTokens({ ...parts, ...fixed }, tape, batch, false);
     const { policy, reference } = parts;
-    const silent = { adapter: reference?.adapter ?? false, ...UNTRAINED };
-    const refLogps =
-      tokens.refLogps ?? (reference && responseLogps(tape.fork(), reference.model, batch, silent));
+    const refLogps = tokens.refLogps ?? (reference && referenceLogps(tape, reference, batch));
     const run = runObjective(recorder, parts.objective, { ...tokens, diff: batch.get('diff') }, parts.state);
     write('logps', tokens.logps);
     write('refLogps', refLogps);
@@ -398,7 +391,7 @@ export function scoreProgram(
     const options = { adapter: true, recomputedBlocks: 0 };
     const own = { hidden: responseHidden(tape, policy, batch, options), head: policy.head };
     const other = reference && {
-      hidden: responseHidden(tape.fork(), reference.model, batch, silent),
+      hidden: referenceHidden(tape, reference, batch),
       head: reference.model.head,
     };
     write('statistics', recordTokenStatistics(recorder, own, targets, other));

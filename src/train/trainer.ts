@@ -10,7 +10,7 @@ import { InputError, RunError } from '../errors.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { formatBytes } from '../gpu/memory.ts';
 import { Arena } from '../gpu/planner.ts';
-import { Program } from '../gpu/program.ts';
+import { Program, type Recorder } from '../gpu/program.ts';
 import type { LoadedModel } from '../models/load.ts';
 import type { ObjectiveState } from '../objectives/objective.ts';
 import type { ActiveObjective } from '../objectives/registry.ts';
@@ -402,9 +402,15 @@ export class Trainer {
     return bucket;
   }
 
+  #betweenSteps(label: string, record: (recorder: Recorder) => void): Program {
+    return new Program(this.#parts.gpu, this.#arena, label, (recorder) =>
+      recorder.during('optimizer', () => record(recorder)),
+    );
+  }
+
   /** Zeroes gradients, metrics and the state's accumulators. */
   #beginProgram(): Program {
-    return new Program(this.#parts.gpu, this.#arena, 'begin', (recorder) => {
+    return this.#betweenSteps('begin', (recorder) => {
       for (const slab of this.policy.trained?.slabs ?? []) recordFill(recorder, slab.gradient, 0);
       recordFill(recorder, this.#metrics.tensor, 0);
       for (const [name, tensor] of Object.entries(this.objectiveState))
@@ -414,8 +420,8 @@ export class Trainer {
 
   /** Gradient norm, AdamW, and the objective's state, which moves only when the gradient was finite. */
   #endProgram(): Program {
-    const { gpu, objective } = this.#parts;
-    return new Program(gpu, this.#arena, 'optimizer', (recorder) => {
+    const { objective } = this.#parts;
+    return this.#betweenSteps('optimizer', (recorder) => {
       this.#optimizer.record(recorder);
       const next = objective.nextState?.(tapeFor(recorder), this.objectiveState) ?? {};
       for (const [name, value] of Object.entries(next)) {
@@ -432,8 +438,8 @@ export class Trainer {
   }
 
   #moveReferenceProgram(): Program {
-    const { gpu, objective } = this.#parts;
-    return new Program(gpu, this.#arena, 'reference update', (recorder) => {
+    const { objective } = this.#parts;
+    return this.#betweenSteps('reference update', (recorder) => {
       for (const [name, tensor] of this.liveReference) {
         const parameter = this.policy.trained?.parameters.get(name);
         parameter?.master.shards.forEach((shard, i) => {

@@ -1,0 +1,15 @@
+/** Kernels that add up rows have two forms (kernels/rows.wgsl); what holds for one must hold for the other. */
+import { afterEach, beforeEach, describe } from 'vitest';
+import type { Gpu } from '../../src/gpu/device.ts';
+
+/** Describes `tests` once with an invocation to each row and once with a workgroup. */
+export function inBothFormsOfRows(gpu: () => Gpu, tests: () => void): void {
+  describe.each([
+    ['an invocation', 'narrow'],
+    ['a workgroup', 'wide'],
+  ])('with %s to each row', (_name, form) => {
+    beforeEach(() => void gpu().choices.set('rows', form));
+    afterEach(() => void gpu().choices.delete('rows'));
+    tests();
+  });
+}
