@@ -1,4 +1,4 @@
-/** npm run bench -- kernels|peers|train|foundation|objectives [--quick] [--out FILE.json], and plot. */
+/** npm run bench -- kernels|peers|train|load|foundation|objectives [--quick] [--out FILE.json], and plot. */
 import { Command, Option } from 'commander';
 import { detectRuntime } from '../src/runtime/index.ts';
 import type { Runtime } from '../src/runtime/runtime.ts';
@@ -23,6 +23,10 @@ const BENCHES: Readonly<Record<string, readonly [string, () => Promise<Bench>]>>
   foundation: [
     "the quickstart's step against the foundation's",
     async () => (await import('./training/foundation.ts')).benchFoundation,
+  ],
+  load: [
+    "loading a checkpoint: time, and host memory beyond the GPU's",
+    async () => (await import('./training/load.ts')).benchLoad,
   ],
   objectives: [
     "every method's step against dpo's",

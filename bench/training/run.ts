@@ -35,6 +35,7 @@ export async function benchTraining(runtime: Runtime, quick: boolean) {
     ['dpo without packing', { ...dpo, training: { packing: false } }],
     ['dpo without a cached reference', inStep],
     ['dpo with every block recomputed', { ...dpo, training: { gradient_checkpointing: true } }],
+    ["dpo with the optimizer's moments on the host", { ...dpo, training: { offload_optimizer: true } }],
   ];
   rows.push(...(await compare(bench, techniques, rounds)));
 

@@ -31,9 +31,6 @@ export interface GpuOptions extends AdapterChoice {
   maxBindingBytes?: number;
 }
 
-/** Most bytes that wait in the driver while a model is loaded. */
-const UPLOAD_BYTES = 256 * 2 ** 20;
-
 export class Gpu {
   readonly runtime: Runtime;
   readonly device: GPUDevice;
@@ -57,8 +54,6 @@ export class Gpu {
   /** Whether f16 x f16 + f32 matrices of 16 x 16 may be multiplied by subgroups of 32. */
   readonly hasSubgroupMatrices: boolean;
   #failure: Error | undefined;
-  /** Bytes streamed since the queue was last waited for. */
-  #streamed = 0;
 
   private constructor(
     runtime: Runtime,
@@ -121,6 +116,12 @@ export class Gpu {
 
   /** Queues a copy of host data to the start of `slice` (or `byteOffset` into it). */
   write(slice: Slice, data: ArrayBufferView<ArrayBuffer>, byteOffset = 0): void {
+    const { host } = slice.storage;
+    if (host !== undefined) {
+      const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+      host.set(bytes, slice.byteOffset + byteOffset);
+      return;
+    }
     this.device.queue.writeBuffer(
       bufferOf(slice.storage),
       slice.byteOffset + byteOffset,
@@ -130,27 +131,18 @@ export class Gpu {
     );
   }
 
-  /**
-   * `write` for whole checkpoints: waits for the queue whenever UPLOAD_BYTES are on their way, since the driver keeps a
-   * copy of everything written until then. Host memory stays bounded however large the model is.
-   */
-  async stream(slice: Slice, data: ArrayBufferView<ArrayBuffer>, byteOffset = 0): Promise<void> {
-    this.write(slice, data, byteOffset);
-    this.#streamed += data.byteLength;
-    if (this.#streamed < UPLOAD_BYTES) return;
-    this.#streamed = 0;
-    await this.settle();
-  }
-
   /** Reads bytes back. Waits for everything queued before; not for use inside a training step. */
   async read(slice: Slice, byteOffset = 0, byteLength = slice.byteLength - byteOffset): Promise<ArrayBuffer> {
+    const { host } = slice.storage;
+    const start = slice.byteOffset + byteOffset;
+    if (host !== undefined) return host.buffer.slice(start, start + byteLength);
     const size = Math.ceil(byteLength / 4) * 4;
     const staging = this.device.createBuffer({
       size,
       usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
     });
     const encoder = this.device.createCommandEncoder();
-    encoder.copyBufferToBuffer(bufferOf(slice.storage), slice.byteOffset + byteOffset, staging, 0, size);
+    encoder.copyBufferToBuffer(bufferOf(slice.storage), start, staging, 0, size);
     this.device.queue.submit([encoder.finish()]);
     try {
       await staging.mapAsync(GPUMapMode.READ);
@@ -186,17 +178,19 @@ export class DeviceLostError extends RunError {
   }
 }
 
-/** The buffer behind a storage. @throws RunError for a storage that was freed or never planned. */
+/** The buffer behind a storage. @throws RunError for one that was freed, has no place yet, or is in host memory. */
 export function bufferOf(storage: Storage): GPUBuffer {
   if (storage.buffer === undefined)
-    throw new RunError(`${storage.label} has no memory: it was freed, or is used outside its program.`);
+    throw new RunError(
+      `${storage.label} has no memory: it was freed, is kept on the host, or is used outside its program.`,
+    );
   return storage.buffer;
 }
 
 function describeGpuError(error: GPUError): Error {
   if (error instanceof GPUOutOfMemoryError) {
     return new RunError(
-      `Out of GPU memory: ${error.message} Lower training.max_tokens_per_micro_batch, turn on training.gradient_checkpointing or use LoRA.`,
+      `Out of GPU memory: ${error.message} Lower training.max_tokens_per_micro_batch, turn on training.gradient_checkpointing or training.offload_optimizer, or use LoRA.`,
     );
   }
   return new RunError(`WebGPU: ${error.message}`);

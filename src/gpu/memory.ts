@@ -19,12 +19,14 @@ export type MemoryKind =
   | 'cache'
   | 'staging';
 
-/** A run of GPU memory; `buffer` is undefined for a temporary that has not been planned yet. */
+/** A run of memory; without `buffer` and `host` where it has no place yet. */
 export interface Storage {
   readonly label: string;
   readonly byteLength: number;
   readonly kind: MemoryKind;
   buffer: GPUBuffer | undefined;
+  /** Its bytes, when they are kept in host memory instead. */
+  host?: Uint8Array<ArrayBuffer>;
 }
 
 /** A part of a storage as bound to a kernel. Offsets are multiples of 256 bytes. */
@@ -39,6 +41,7 @@ export const BINDING_ALIGNMENT = 256;
 
 const STORAGE_USAGE = 0x0080 | 0x0004 | 0x0008; // STORAGE | COPY_SRC | COPY_DST
 const READBACK_USAGE = 0x0001 | 0x0008; // MAP_READ | COPY_DST
+const UPLOAD_USAGE = 0x0002 | 0x0004; // MAP_WRITE | COPY_SRC
 
 export class MemoryPool {
   readonly #device: GPUDevice;
@@ -74,16 +77,38 @@ export class MemoryPool {
    * @throws InputError when the adapter cannot make a buffer that large; names the tensor and the limit.
    */
   allocate(label: string, byteLength: number, kind: MemoryKind): Storage {
-    return this.#create(label, byteLength, kind, STORAGE_USAGE);
+    const storage = this.reserve(label, byteLength, kind);
+    this.place(storage, 'gpu');
+    return storage;
   }
 
-  /** Makes a buffer that the host can map; kernels cannot bind it. */
+  /** A storage that gets its memory later, from `place`. */
+  reserve(label: string, byteLength: number, kind: MemoryKind): Storage {
+    return { label, byteLength: Math.max(4, Math.ceil(byteLength / 4) * 4), kind, buffer: undefined };
+  }
+
+  /** Gives a reserved storage its memory, filled with zeros. On the host it counts for nothing here. @throws as `allocate` */
+  place(storage: Storage, where: 'gpu' | 'host'): void {
+    if (where === 'host') storage.host = new Uint8Array(storage.byteLength);
+    else this.#create(storage, { usage: STORAGE_USAGE });
+  }
+
+  /** Makes a buffer that the host can map to read; kernels cannot bind it. */
   allocateReadback(label: string, byteLength: number): Storage {
-    return this.#create(label, byteLength, 'staging', READBACK_USAGE);
+    const storage = this.reserve(label, byteLength, 'staging');
+    this.#create(storage, { usage: READBACK_USAGE });
+    return storage;
   }
 
-  #create(label: string, byteLength: number, kind: MemoryKind, usage: number): Storage {
-    const bytes = Math.max(4, Math.ceil(byteLength / 4) * 4);
+  /** Makes a buffer that the host can map to write, and has mapped; kernels cannot bind it. */
+  allocateUpload(label: string, byteLength: number): Storage {
+    const storage = this.reserve(label, byteLength, 'staging');
+    this.#create(storage, { usage: UPLOAD_USAGE, mappedAtCreation: true });
+    return storage;
+  }
+
+  #create(storage: Storage, how: Pick<GPUBufferDescriptor, 'usage' | 'mappedAtCreation'>): void {
+    const { label, byteLength: bytes, kind } = storage;
     const limit = this.#device.limits.maxBufferSize;
     if (bytes > limit) {
       throw new InputError(
@@ -91,15 +116,15 @@ export class MemoryPool {
           'Use a smaller model, a smaller token budget (training.max_tokens_per_micro_batch) or a 16-bit dtype.',
       );
     }
-    const buffer = this.#device.createBuffer({ label, size: bytes, usage });
+    storage.buffer = this.#device.createBuffer({ label, size: bytes, ...how });
     this.#current += bytes;
     this.#peak = Math.max(this.#peak, this.#current);
     this.#byKind.set(kind, (this.#byKind.get(kind) ?? 0) + bytes);
-    return { label, byteLength: bytes, kind, buffer };
   }
 
   /** Gives a storage back. Freeing twice is harmless. */
   free(storage: Storage): void {
+    storage.host = undefined;
     if (storage.buffer === undefined) return;
     storage.buffer.destroy();
     storage.buffer = undefined;

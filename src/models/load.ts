@@ -6,6 +6,7 @@ import {
   allocateTensor,
   bytesPerElement,
   type DType,
+  elementCount,
   freeTensor,
   rowLength,
   rowRange,
@@ -19,6 +20,7 @@ import { type FloatDType, narrow, widen } from '../formats/half.ts';
 import { ModelDirectory } from '../formats/model-directory.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { Program } from '../gpu/program.ts';
+import { PIECE_BYTES, UploadRing } from '../gpu/staging.ts';
 import { ParameterSlabs, type ParameterSpec } from '../nn/parameters.ts';
 import type { LoraPair } from '../nn/projection.ts';
 import { makeRotaryTable } from '../nn/rotary-table.ts';
@@ -26,9 +28,6 @@ import { recordNarrow } from '../ops/fill.ts';
 import { type LlamaConfig, parseLlamaConfig } from './config.ts';
 import { Llama, LORA_MODULES, weightShapes } from './llama.ts';
 import { GROUP, type QuantizedDType, quantize } from './quantize.ts';
-
-/** Bytes of a weight that are on the host at the same time. */
-const PIECE_BYTES = 16 * 2 ** 20;
 
 export interface LoraSettings {
   readonly r: number;
@@ -81,6 +80,7 @@ export async function loadModel(gpu: Gpu, path: string, options: LoadOptions): P
       ? undefined
       : new ParameterSlabs(gpu, specs, dtype, (name) => !name.endsWith('norm.weight'));
   const frozen = new Map<string, Tensor>();
+  const ring = ringFor(gpu, [...shapes.values()]);
   for (const [name, shape] of shapes) {
     const parameter = trained?.parameters.get(name);
     const isVector = shape.length === 1;
@@ -91,9 +91,10 @@ export async function loadModel(gpu: Gpu, path: string, options: LoadOptions): P
       (isQuantized
         ? allocateQuantized(gpu, name, shape, options.quantize as QuantizedDType)
         : allocateTensor(gpu, name, shape, isVector ? 'f32' : dtype, 'weights'));
-    await copyWeight(gpu, directory, name, tensor);
+    await copyWeight(ring, directory, name, tensor);
     if (parameter === undefined) frozen.set(name, tensor);
   }
+  ring.free();
   if (trained !== undefined) {
     if (lora !== undefined) initializeLora(gpu, trained, options.seed ?? 0);
     await roundMasters(gpu, trained);
@@ -138,7 +139,9 @@ export async function loadHead(gpu: Gpu, path: string, dtype: LoadOptions['dtype
     const name = config.tiedHead ? 'model.embed_tokens.weight' : 'lm_head.weight';
     const stored = dtype === 'auto' ? automaticDType(gpu, directory) : dtype;
     const head = allocateTensor(gpu, name, [config.vocabSize, config.hiddenSize], stored, 'reference');
-    await copyWeight(gpu, directory, name, head);
+    const ring = ringFor(gpu, [head.shape]);
+    await copyWeight(ring, directory, name, head);
+    ring.free();
     return head;
   } finally {
     await directory.close();
@@ -237,8 +240,19 @@ function allocateQuantized(gpu: Gpu, name: string, shape: readonly number[], dty
   return { ...allocateTensor(gpu, name, shape, dtype, 'weights'), scales };
 }
 
+/** What weights of these shapes go to the GPU through. */
+function ringFor(gpu: Gpu, shapes: readonly (readonly number[])[]): UploadRing {
+  const largest = Math.max(...shapes.map((shape) => 4 * elementCount(shape)));
+  return new UploadRing(gpu, Math.min(PIECE_BYTES, Math.ceil(largest / 8) * 8));
+}
+
 /** Copies one weight to the GPU piece by piece, converting where dtypes differ. */
-async function copyWeight(gpu: Gpu, directory: ModelDirectory, name: string, tensor: Tensor): Promise<void> {
+async function copyWeight(
+  ring: UploadRing,
+  directory: ModelDirectory,
+  name: string,
+  tensor: Tensor,
+): Promise<void> {
   const from = (directory.tensors.get(name)?.dtype ?? 'F32') as FloatDType;
   const { dtype, scales } = tensor;
   const fromBytes = from === 'F32' ? 4 : 2;
@@ -256,15 +270,15 @@ async function copyWeight(gpu: Gpu, directory: ModelDirectory, name: string, ten
       const place = row * length * bytesPerElement(dtype);
       if (scales !== undefined) {
         const quantized = quantize(widen(bytes, from), dtype as QuantizedDType);
-        await gpu.stream(shard, quantized.packed, place);
+        await ring.write(shard, quantized.packed, place);
         const ofRows = rowRange(scales, shard.rowStart, shard.rows);
-        await gpu.stream(whole(ofRows), quantized.scales, (4 * row * length) / GROUP);
+        await ring.write(whole(ofRows), quantized.scales, (4 * row * length) / GROUP);
         continue;
       }
       const to = FILE_DTYPE[dtype as 'f32' | 'f16' | 'bf16'];
       const converted = from === to ? bytes : narrow(widen(bytes, from), to);
       const padded = converted.byteLength % 4 === 0 ? converted : new Uint8Array([...converted, 0, 0]);
-      await gpu.stream(shard, padded, place);
+      await ring.write(shard, padded, place);
     }
   }
 }

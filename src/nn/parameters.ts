@@ -3,7 +3,7 @@
  * alike. The optimizer and the gradient norm then need one dispatch per slab, not one per tensor.
  *
  * With 16-bit compute a fifth slab holds rounded copies for the forward and backward products; the update always goes
- * to the f32 masters, because a step of 5e-7 vanishes in 16 bits.
+ * to the f32 masters, because a step of 5e-7 vanishes in 16 bits. The moments have no memory until an optimizer places them.
  */
 import {
   alignUp,
@@ -126,7 +126,10 @@ function place(
 
 function makeSlab(gpu: Gpu, length: number, dtype: DType, weightDecay: boolean): Slab {
   const make = (label: string, type: DType, kind: MemoryKind): Tensor => {
-    const storage = gpu.memory.allocate(label, length * bytesPerElement(type), kind);
+    const bytes = length * bytesPerElement(type);
+    // Where moments are kept is the optimizer's affair: it places them.
+    const storage =
+      kind === 'optimizer' ? gpu.memory.reserve(label, bytes, kind) : gpu.memory.allocate(label, bytes, kind);
     const shard = { storage, byteOffset: 0, byteLength: storage.byteLength, rowStart: 0, rows: length };
     return { label, shape: [length], dtype: type, shards: [shard], requiresGrad: false };
   };

@@ -125,8 +125,12 @@ const training = z.strictObject({
   memory_budget: bytes()
     .optional()
     .describe(
-      'GPU memory the run may take, such as 8GiB: as few blocks are recomputed as fit; replaces gradient_checkpointing',
+      'GPU memory the run may take, such as 8GiB: as few blocks are recomputed as fit, and if need be the optimizer is offloaded; replaces gradient_checkpointing',
     ),
+  offload_optimizer: z
+    .boolean()
+    .default(false)
+    .describe("keep AdamW's moments, 8 bytes a trained parameter, in host memory; slower"),
   autotune: z
     .boolean()
     .optional()

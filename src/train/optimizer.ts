@@ -2,11 +2,21 @@
  * AdamW over parameter slabs. One program per run: gradient norm, update of every slab, objective state, metrics.
  * The learning rate and the bias corrections of a step come from the host in one 40-byte write.
  */
-import { allocateTensor, freeTensor, type Tensor, temporary, upload, whole } from '../autograd/tensor.ts';
+import {
+  allocateTensor,
+  bytesPerElement,
+  freeTensor,
+  type Tensor,
+  temporary,
+  upload,
+  whole,
+} from '../autograd/tensor.ts';
 import type { Gpu } from '../gpu/device.ts';
+import type { Slice, Storage } from '../gpu/memory.ts';
 import type { Recorder } from '../gpu/program.ts';
 import type { Slab } from '../nn/parameters.ts';
 import { gridFor, workgroupSize } from '../ops/launch.ts';
+import { HostMoments, type SlabPart } from './host-moments.ts';
 
 export interface AdamWSettings {
   readonly beta1: number;
@@ -15,6 +25,8 @@ export interface AdamWSettings {
   readonly weightDecay: number;
   /** Global norm to clip gradients to; 0 clips nothing. */
   readonly maxGradNorm: number;
+  /** Where the moments are kept. */
+  readonly moments: 'gpu' | 'host';
 }
 
 /** Partial sums of squares are kept in rows of this many. */
@@ -32,6 +44,7 @@ export class AdamW {
   readonly #slabs: readonly Slab[];
   readonly #settings: AdamWSettings;
   readonly #onGpu: Tensor;
+  readonly #host: HostMoments | undefined;
 
   constructor(gpu: Gpu, slabs: readonly Slab[], settings: AdamWSettings) {
     this.#gpu = gpu;
@@ -39,10 +52,41 @@ export class AdamW {
     this.#settings = settings;
     this.norm = allocateTensor(gpu, 'gradient norm', [4], 'f32', 'state');
     this.#onGpu = allocateTensor(gpu, 'optimizer settings', [10], 'f32', 'state');
+    if (settings.moments === 'host')
+      this.#host = new HostMoments(gpu, slabs, (recorder, part) => this.#recordUpdate(recorder, part));
+  }
+
+  /** GPU memory that `place` takes. */
+  get missingBytes(): number {
+    if (this.#host !== undefined) return this.#host.missingBytes;
+    return this.#unplaced().reduce((sum, { byteLength }) => sum + byteLength, 0);
+  }
+
+  /** Gives the moments their memory, filled with zeros; moments that have some keep it. */
+  place(): void {
+    for (const storage of this.#unplaced()) this.#gpu.memory.place(storage, this.#settings.moments);
+    this.#host?.place();
+  }
+
+  /** Compiles what `update` runs. */
+  async bind(): Promise<void> {
+    await this.#host?.bind();
+  }
+
+  /** To be called after what `record` recorded has run: updates what it left to be updated from host memory. */
+  async update(): Promise<void> {
+    await this.#host?.update();
   }
 
   free(): void {
     for (const tensor of [this.norm, this.#onGpu]) freeTensor(this.#gpu, tensor);
+    this.#host?.free();
+  }
+
+  #unplaced(): Storage[] {
+    return this.#slabs
+      .flatMap((slab) => [slab.firstMoment, slab.secondMoment].map((t) => whole(t).storage))
+      .filter(({ buffer, host }) => buffer === undefined && host === undefined);
   }
 
   /** @param step number of this update, counted from 1. */
@@ -54,29 +98,40 @@ export class AdamW {
     upload(this.#gpu, this.#onGpu, new Float32Array(values));
   }
 
-  /** Records the gradient norm over all slabs, then the update of each. */
+  /** Records the gradient norm over all slabs, then the update of each whose moments are on the GPU. */
   record(recorder: Recorder): void {
     this.#recordNorm(recorder);
-    const constants = { WORKGROUP: workgroupSize(recorder) };
+    if (this.#host !== undefined) return;
     for (const slab of this.#slabs) {
-      const tensors = [
-        slab.master,
-        slab.gradient,
-        slab.firstMoment,
-        slab.secondMoment,
-        this.norm,
-        this.#onGpu,
-      ];
-      recorder.dispatch({
-        label: 'adamw',
-        kernel: 'adamw',
-        conditions: { COPY: slab.copy !== undefined, COPY_BF16: slab.copy?.dtype === 'bf16' },
-        constants,
-        overrides: { DECAYS: slab.weightDecay ? 1 : 0 },
-        bindings: [...tensors, ...(slab.copy === undefined ? [] : [slab.copy])].map(whole),
-        grid: gridFor(recorder, slab.length / 4),
-      });
+      const [firstMoment, secondMoment] = [whole(slab.firstMoment), whole(slab.secondMoment)];
+      this.#recordUpdate(recorder, { slab, start: 0, length: slab.length, firstMoment, secondMoment });
     }
+  }
+
+  #recordUpdate(recorder: Recorder, part: SlabPart): void {
+    const { slab, start, length, firstMoment, secondMoment } = part;
+    const { master, gradient, copy, weightDecay } = slab;
+    const of = (tensor: Tensor): Slice => {
+      const size = bytesPerElement(tensor.dtype);
+      return { ...whole(tensor), byteOffset: size * start, byteLength: size * length };
+    };
+    recorder.dispatch({
+      label: 'adamw',
+      kernel: 'adamw',
+      conditions: { COPY: copy !== undefined, COPY_BF16: copy?.dtype === 'bf16' },
+      constants: { WORKGROUP: workgroupSize(recorder) },
+      overrides: { DECAYS: weightDecay ? 1 : 0 },
+      bindings: [
+        of(master),
+        of(gradient),
+        firstMoment,
+        secondMoment,
+        whole(this.norm),
+        whole(this.#onGpu),
+        ...(copy === undefined ? [] : [of(copy)]),
+      ],
+      grid: gridFor(recorder, length / 4),
+    });
   }
 
   /** Squares of every slab to rows of partial sums, rows to one row, that row to the norm; always in the same order. */

@@ -14,6 +14,7 @@ const MAY_CHANGE = new Set([
   'training.save_total_limit',
   'training.memory_budget',
   'training.gradient_checkpointing',
+  'training.offload_optimizer',
   'training.autotune',
 ]);
 

@@ -1,5 +1,5 @@
 /** What a run writes: the model in its own layout, and everything a resumed run needs. */
-import { download, rowLength, type Tensor } from '../autograd/tensor.ts';
+import { download, rowLength, type Shard, type Tensor } from '../autograd/tensor.ts';
 import { type FloatDType, narrow } from '../formats/half.ts';
 import { modelFiles, tokenizerFiles } from '../formats/model-files.ts';
 import { jsonFile, type OutputFile } from '../formats/output-file.ts';
@@ -7,6 +7,7 @@ import { adapterFiles } from '../formats/peft.ts';
 import { SafetensorsFile } from '../formats/safetensors.ts';
 import { type OutputTensor, safetensorsFile } from '../formats/safetensors-writer.ts';
 import type { Gpu } from '../gpu/device.ts';
+import { PIECE_BYTES, UploadRing } from '../gpu/staging.ts';
 import type { LoadedModel } from '../models/load.ts';
 import type { ParameterSlabs } from '../nn/parameters.ts';
 import type { ObjectiveState } from '../objectives/objective.ts';
@@ -68,12 +69,13 @@ export async function restoreOptimizer(
   liveReference: ReadonlyMap<string, Tensor>,
 ): Promise<void> {
   const file = await SafetensorsFile.open(await gpu.runtime.files.open(`${path}/optimizer.safetensors`));
+  const ring = new UploadRing(gpu, PIECE_BYTES);
   for (const [name, tensor] of namedState(trained, liveReference)) {
     const rowBytes = 4 * rowLength(tensor.shape);
-    for (const shard of tensor.shards) {
-      await gpu.stream(shard, await file.readRange(name, shard.rowStart * rowBytes, shard.rows * rowBytes));
-    }
+    for (const { shard, start, bytes } of pieces(tensor))
+      await ring.write(shard, await file.readRange(name, shard.rowStart * rowBytes + start, bytes), start);
   }
+  ring.free();
   await file.close();
 }
 
@@ -95,17 +97,24 @@ function* namedState(
   for (const [name, tensor] of liveReference) yield [`reference.${name}`, tensor];
 }
 
-/** A tensor on the GPU as it goes into a file, one shard at a time. */
+/** The bytes of an f32 tensor in its order, in pieces that host memory has room for. */
+function* pieces({ shards, shape }: Tensor): Generator<{ shard: Shard; start: number; bytes: number }> {
+  for (const shard of shards) {
+    const end = 4 * shard.rows * rowLength(shape);
+    for (let start = 0; start < end; start += PIECE_BYTES)
+      yield { shard, start, bytes: Math.min(PIECE_BYTES, end - start) };
+  }
+}
+
+/** A tensor as it goes into a file. */
 function outputTensor(gpu: Gpu, name: string, tensor: Tensor, dtype: FloatDType): OutputTensor {
   return {
     name,
     dtype,
     shape: tensor.shape,
     async *read() {
-      for (const shard of tensor.shards) {
-        const values = new Float32Array(await gpu.read(shard, 0, 4 * shard.rows * rowLength(tensor.shape)));
-        yield narrow(values, dtype);
-      }
+      for (const { shard, start, bytes } of pieces(tensor))
+        yield narrow(new Float32Array(await gpu.read(shard, start, bytes)), dtype);
     },
   };
 }

@@ -100,6 +100,8 @@ export class Trainer {
   };
   /** Blocks whose activations are computed again in the backward pass. */
   readonly recomputedBlocks: number;
+  /** Where AdamW's moments are kept. */
+  readonly moments: 'gpu' | 'host';
   /** What was given or computed; empty where the objective needs none, or has a live reference. */
   readonly referenceLogps: ReferenceLogps;
   #pending:
@@ -112,7 +114,11 @@ export class Trainer {
     | undefined;
 
   /** Plans every program; `open` computes what must be known before the first step and binds them. */
-  private constructor(parts: TrainerParts, referenceLogps: ReferenceLogps, recomputedBlocks: number) {
+  private constructor(
+    parts: TrainerParts,
+    referenceLogps: ReferenceLogps,
+    { recomputedBlocks, moments }: Pick<Trainer, 'recomputedBlocks' | 'moments'>,
+  ) {
     const { gpu, config, objective, policy, reference } = parts;
     const { training } = config;
     if (policy.trained === undefined) throw new RangeError('The policy has nothing that is trained.');
@@ -120,6 +126,7 @@ export class Trainer {
     this.policy = policy;
     this.referenceLogps = referenceLogps;
     this.recomputedBlocks = recomputedBlocks;
+    this.moments = moments;
     this.#arena = new Arena(gpu.memory);
     this.#metrics = new StepMetrics(gpu);
     this.plan = new RunPlan(
@@ -152,6 +159,7 @@ export class Trainer {
       epsilon: training.adam_epsilon,
       weightDecay: training.weight_decay,
       maxGradNorm: training.max_grad_norm,
+      moments,
     });
     this.#watch =
       training.debug === 'underflow_overflow' ? new OverflowWatch(gpu, this.#optimizer.norm) : undefined;
@@ -203,7 +211,13 @@ export class Trainer {
 
   /** @param note told what takes time before the first step. */
   static async open(parts: TrainerParts, note: (line: string) => void): Promise<Trainer> {
-    if (!needsReferenceLogps(parts)) return Trainer.#within(parts, {});
+    const known = needsReferenceLogps(parts) ? await Trainer.#referenceLogps(parts, note) : {};
+    const trainer = Trainer.#within(parts, known);
+    trainer.#optimizer.place();
+    return trainer;
+  }
+
+  static async #referenceLogps(parts: TrainerParts, note: (line: string) => void): Promise<ReferenceLogps> {
     const { gpu, config, reference, referenceLogps: known } = parts;
     const compute = async (examples: readonly Example[]): Promise<Float32Array[]> => {
       if (reference === undefined) throw new RangeError(`${parts.objective.name} was given no reference.`);
@@ -211,51 +225,55 @@ export class Trainer {
       const model = { model: reference.loaded.model, adapter: reference.adapter };
       return referenceLogps(gpu, model, examples, config.training.max_tokens_per_micro_batch);
     };
-    return Trainer.#within(parts, {
+    return {
       train: known?.train ?? (await compute(parts.train)),
       eval: known?.eval ?? (await compute(parts.eval)),
-    });
+    };
   }
 
   /**
-   * Recomputes as few blocks as `training.memory_budget` allows; without a budget all of them or, as
-   * `training.gradient_checkpointing` says, none. Planning allocates no activations, so a plan that is too large costs
-   * nothing but the time to make it.
-   * @throws InputError when the run does not fit even with every block recomputed.
+   * Recomputes as few blocks as `training.memory_budget` allows, and where all of them are not enough, keeps the optimizer's
+   * moments in host memory, too. Without a budget, `training.gradient_checkpointing` and `training.offload_optimizer` decide.
+   * Planning allocates no activations and no moments, so a plan that is too large costs nothing but the time to make it.
+   * @throws InputError when the run does not fit even so.
    */
   static #within(parts: TrainerParts, referenceLogps: ReferenceLogps): Trainer {
     const { layers } = parts.policy.config;
-    const { memory_budget: budget, gradient_checkpointing } = parts.config.training;
-    const plan = (blocks: number) => new Trainer(parts, referenceLogps, blocks);
-    if (budget === undefined) return plan(gradient_checkpointing ? layers : 0);
-    let best = plan(0);
-    if (best.predictedPeakBytes <= budget) return best;
-    best.free();
-    best = plan(layers);
-    if (best.predictedPeakBytes > budget) {
-      throw new InputError(
-        `training.memory_budget: ${formatBytes(budget)} is too little. With every block recomputed the run takes ` +
-          `${formatBytes(best.predictedPeakBytes)}; lower training.max_tokens_per_micro_batch or use LoRA.`,
-      );
+    const { memory_budget: budget, gradient_checkpointing, offload_optimizer } = parts.config.training;
+    const plan = (recomputedBlocks: number, moments: Trainer['moments']) =>
+      new Trainer(parts, referenceLogps, { recomputedBlocks, moments });
+    if (budget === undefined)
+      return plan(gradient_checkpointing ? layers : 0, offload_optimizer ? 'host' : 'gpu');
+    const bytesOf = (recomputedBlocks: number, moments: Trainer['moments']): number => {
+      const planned = plan(recomputedBlocks, moments);
+      const bytes = planned.predictedPeakBytes;
+      planned.free();
+      return bytes;
+    };
+    for (const moments of offload_optimizer ? (['host'] as const) : (['gpu', 'host'] as const)) {
+      if (bytesOf(layers, moments) > budget) continue;
+      let [tooFew, enough] = [-1, layers];
+      while (enough - tooFew > 1) {
+        const middle = (tooFew + enough) >> 1;
+        if (bytesOf(middle, moments) <= budget) enough = middle;
+        else tooFew = middle;
+      }
+      return plan(enough, moments);
     }
-    let tooFew = 0;
-    while (best.recomputedBlocks - tooFew > 1) {
-      const middle = plan((tooFew + best.recomputedBlocks) >> 1);
-      const fits = middle.predictedPeakBytes <= budget;
-      if (!fits) tooFew = middle.recomputedBlocks;
-      (fits ? best : middle).free();
-      if (fits) best = middle;
-    }
-    return best;
+    const least = bytesOf(layers, 'host');
+    throw new InputError(
+      `training.memory_budget: ${formatBytes(budget)} is too little. With every block recomputed and the optimizer's moments ` +
+        `in host memory the run takes ${formatBytes(least)}; lower training.max_tokens_per_micro_batch or use LoRA.`,
+    );
   }
 
   get totalSteps(): number {
     return this.plan.totalSteps;
   }
 
-  /** Bytes that will be held while training: everything allocated so far and the planned arena. */
+  /** Bytes that will be held while training: everything allocated so far, the planned arena and the optimizer's moments. */
   get predictedPeakBytes(): number {
-    return this.#parts.gpu.memory.current + this.#arena.missingBytes;
+    return this.#parts.gpu.memory.current + this.#arena.missingBytes + this.#optimizer.missingBytes;
   }
 
   /** Allocates the arena and compiles every pipeline. Nothing is allocated after this, except by evaluation and saving. */
@@ -271,6 +289,7 @@ export class Trainer {
       ...[...this.#buckets.values()].flatMap((b) => b.train),
     ];
     for (const program of all) await program?.bind();
+    await this.#optimizer.bind();
     await this.#parts.gpu.settle();
   }
 
@@ -316,6 +335,7 @@ export class Trainer {
     const lr = this.#learningRate(step);
     this.#optimizer.configure(step + 1, lr);
     this.#programs.end.run();
+    await this.#optimizer.update();
     this.step = step + 1;
     const { settings } = this.#parts.objective;
     if (this.#programs.moveReference !== undefined && this.step % Number(settings.tau) === 0)

@@ -1,4 +1,7 @@
-/** `training.memory_budget` recomputes as few blocks as fit, and what was forecast is what is then held. */
+/**
+ * `training.memory_budget` recomputes as few blocks as fit, offloads the optimizer where that is not enough, and what was
+ * forecast is what is then held.
+ */
 import { describe, expect, it } from 'vitest';
 import type { Example } from '../../src/data/examples.ts';
 import { Gpu } from '../../src/gpu/device.ts';
@@ -44,41 +47,59 @@ async function planned(
   }
 }
 
-async function forecast(gradient_checkpointing: boolean): Promise<number> {
+async function forecast(gradient_checkpointing: boolean, offload_optimizer = false): Promise<number> {
   let bytes = 0;
-  await planned({ gradient_checkpointing }, (trainer) => {
+  await planned({ gradient_checkpointing, offload_optimizer }, (trainer) => {
     bytes = trainer.predictedPeakBytes;
   });
   return bytes;
 }
 
+async function expectForecast(trainer: Trainer, gpu: Gpu): Promise<void> {
+  const forecastBytes = trainer.predictedPeakBytes;
+  gpu.memory.resetPeak();
+  await trainer.warmUp();
+  await trainer.runStep();
+  await trainer.flush();
+  expect(gpu.memory.peak).toBe(forecastBytes);
+}
+
 describe('a memory budget', async () => {
   const most = await forecast(false);
   const least = await forecast(true);
+  const offloaded = await forecast(true, true);
 
   it('has something to choose from', () => {
     expect(least).toBeLessThan(0.8 * most);
+    // 260,000 parameters of 8 bytes, less what passes through the GPU.
+    expect(least - offloaded).toBeGreaterThan(0.4 * 8 * 260_000);
   });
 
   it('recomputes nothing when everything fits', () =>
-    planned({ memory_budget: most }, (trainer) => expect(trainer.recomputedBlocks).toBe(0)));
+    planned({ memory_budget: most }, ({ recomputedBlocks, moments }) =>
+      expect({ recomputedBlocks, moments }).toEqual({ recomputedBlocks: 0, moments: 'gpu' }),
+    ));
 
   it('recomputes some blocks in between, and holds what it forecast', () =>
     planned({ memory_budget: Math.round((most + least) / 2) }, async (trainer, gpu) => {
       expect(trainer.recomputedBlocks).toBeGreaterThan(0);
       expect(trainer.recomputedBlocks).toBeLessThan(LAYERS);
       expect(trainer.predictedPeakBytes).toBeLessThanOrEqual((most + least) / 2);
-      const forecastBytes = trainer.predictedPeakBytes;
-      gpu.memory.resetPeak();
-      await trainer.warmUp();
-      await trainer.runStep();
-      await trainer.flush();
-      expect(gpu.memory.peak).toBe(forecastBytes);
+      expect(trainer.moments).toBe('gpu');
+      await expectForecast(trainer, gpu);
+    }));
+
+  it('offloads the optimizer where recomputing is not enough, and then recomputes as little as fits', () =>
+    planned({ memory_budget: least - 1 }, async (trainer, gpu) => {
+      expect(trainer.moments).toBe('host');
+      expect(trainer.recomputedBlocks).toBeLessThan(LAYERS);
+      expect(trainer.predictedPeakBytes).toBeLessThan(least);
+      await expectForecast(trainer, gpu);
     }));
 
   it('is refused when the run cannot fit, with what it takes', async () => {
-    await expect(planned({ memory_budget: least - 1 }, () => {})).rejects.toThrow(
-      /memory_budget: .* is too little\. With every block recomputed the run takes/,
+    await expect(planned({ memory_budget: offloaded - 1 }, () => {})).rejects.toThrow(
+      /memory_budget: .* is too little\. With every block recomputed and .* in host memory the run takes/,
     );
   });
 });

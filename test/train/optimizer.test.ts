@@ -15,7 +15,14 @@ beforeAll(async () => {
   gpu = await testGpu();
 });
 
-const SETTINGS: AdamWSettings = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 0 };
+const SETTINGS: AdamWSettings = {
+  beta1: 0.9,
+  beta2: 0.999,
+  epsilon: 1e-8,
+  weightDecay: 0,
+  maxGradNorm: 0,
+  moments: 'gpu',
+};
 
 /** Parameters with their optimizer, as a training run holds them. */
 class Trainee {
@@ -23,6 +30,7 @@ class Trainee {
   readonly slabs: ParameterSlabs;
   readonly optimizer: AdamW;
   readonly #program: Promise<Program>;
+  readonly #bound: Promise<void>;
 
   constructor(
     on: Gpu,
@@ -33,6 +41,8 @@ class Trainee {
     this.gpu = on;
     this.slabs = new ParameterSlabs(on, specs, dtype, (name) => !name.endsWith('norm'));
     this.optimizer = new AdamW(on, this.slabs.slabs, settings);
+    this.optimizer.place();
+    this.#bound = this.optimizer.bind();
     this.#program = Program.build(on, 'optimizer', (recorder) => this.optimizer.record(recorder));
     trainees.push(this);
   }
@@ -56,11 +66,14 @@ class Trainee {
   async step(number: number, learningRate: number): Promise<Float32Array> {
     this.optimizer.configure(number, learningRate);
     (await this.#program).run();
+    await this.#bound;
+    await this.optimizer.update();
     return download(this.gpu, this.optimizer.norm);
   }
 
   async free(): Promise<void> {
     (await this.#program).free();
+    this.optimizer.free();
     this.slabs.free();
   }
 }
@@ -162,6 +175,39 @@ describe('a gradient that is not finite moves nothing', () => {
     trainee.set('w', 'gradient', gradient);
     expect((await trainee.step(2, 1e-3))[2]).toBe(0);
     for (const [i, part] of parts.entries()) expectSameBits(await trainee.get('w', part), before[i], part);
+  });
+});
+
+describe('moments in host memory', () => {
+  it.each(['f32', 'bf16'] as const)('give the bits that moments on the GPU give, %s', async (dtype) => {
+    // Two slabs, the first long enough for a ragged last piece.
+    const specs = [
+      { name: 'w', shape: [131, 77] },
+      { name: 'norm', shape: [12] },
+    ];
+    const settings = { ...SETTINGS, weightDecay: 0.1, maxGradNorm: 1 };
+    const kept = new Trainee(gpu, specs, settings, dtype);
+    const moved = new Trainee(gpu, specs, { ...settings, moments: 'host' }, dtype);
+    for (const step of [1, 2, 3]) {
+      for (const { name, shape } of specs) {
+        const [weights, gradient] = [gridValues(1, shape), gridValues(1 + step, shape)];
+        for (const trainee of [kept, moved]) {
+          if (step === 1) trainee.set(name, 'master', weights.data);
+          trainee.set(name, 'gradient', gradient.data);
+        }
+      }
+      await kept.step(step, 1e-2);
+      await moved.step(step, 1e-2);
+    }
+    for (const { name } of specs) {
+      for (const part of ['master', 'firstMoment', 'secondMoment'] as const)
+        expectSameBits(await moved.get(name, part), await kept.get(name, part), `${part} of ${name}`);
+      const [copy, same] = [moved, kept].map((t) => t.slabs.parameters.get(name)?.tensor.shards[0]);
+      if (copy === undefined || same === undefined) throw new RangeError(`There is no ${name}.`);
+      expect(await gpu.read(copy)).toEqual(await gpu.read(same));
+    }
+    const held = moved.slabs.slabs.flatMap((slab) => [slab.firstMoment, slab.secondMoment]);
+    expect(held.every(({ shards: [{ storage }] }) => storage.buffer === undefined)).toBe(true);
   });
 });
 

@@ -12,12 +12,18 @@ const STEPS = 4;
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-resume-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-function configFor(name: string, objective: Record<string, unknown>) {
+function configFor(name: string, objective: Record<string, unknown>, training: Record<string, unknown> = {}) {
   return trainConfigFrom({
     model: { path: 'examples/stories260K' },
     objective,
     data: { train: 'examples/quickstart/train.jsonl', max_length: 128, max_rows: 8 },
-    training: { learning_rate: 1e-4, max_steps: STEPS, per_device_train_batch_size: 2, logging_steps: 1 },
+    training: {
+      learning_rate: 1e-4,
+      max_steps: STEPS,
+      per_device_train_batch_size: 2,
+      logging_steps: 1,
+      ...training,
+    },
     output_dir: join(folder, name),
     seed: 3,
   });
@@ -59,5 +65,21 @@ describe('resuming is exact', () => {
         .trim()
         .split('\n'),
     ).toHaveLength(STEPS);
+  });
+
+  it('also when the optimizer moves to host memory on the way', async () => {
+    const runtime = nodeRuntime();
+    const config = (offload_optimizer: boolean) => configFor('moved', { name: 'dpo' }, { offload_optimizer });
+    const toTheEnd = stoppingAfter(Number.POSITIVE_INFINITY);
+    await train(runtime, configFor('unmoved', { name: 'dpo' }), toTheEnd);
+    await train(runtime, config(true), stoppingAfter(2));
+    const checkpoint = `${folder}/moved/checkpoint-2/optimizer.safetensors`;
+    expect(
+      readFileSync(checkpoint)
+        .subarray(-4096)
+        .some((byte) => byte !== 0),
+    ).toBe(true);
+    await train(runtime, config(false), toTheEnd, { resume: true });
+    expect(read('moved')).toEqual(read('unmoved'));
   });
 });

@@ -9,12 +9,13 @@ import { openTrainer, randomPairs, runSteps } from '../support/trainer.ts';
 const STEPS = 20;
 const pairs = randomPairs(16, 11, 4, 24);
 
-/** 'own': the kernels this adapter chooses. 'tiles': those of GPUs, with LoRA and activations fused into products. */
+/** 'own': the kernels this adapter chooses. 'tiles': those of GPUs, with LoRA and activations fused into products, and rows to workgroups. */
 type Kernels = 'plain' | 'own' | 'tiles';
 
 async function run(gpu: Gpu, objective: { name: string; bmc?: object }, kernels: Kernels, lora: boolean) {
   const plain = kernels === 'plain';
   if (kernels !== 'own') gpu.choices.set('linear', kernels);
+  if (kernels === 'tiles') gpu.choices.set('rows', 'wide');
   if (plain) gpu.choices.set('attention', 'plain');
   const trainer = await openTrainer(gpu, {
     objective: objective as never,
@@ -27,7 +28,7 @@ async function run(gpu: Gpu, objective: { name: string; bmc?: object }, kernels:
       per_device_train_batch_size: 4,
       ...(plain
         ? { prompt_sharing: false, packing: false, gradient_checkpointing: true }
-        : { gradient_checkpointing: false }),
+        : { gradient_checkpointing: false, offload_optimizer: true }),
     },
   });
   const losses = (await runSteps(trainer, STEPS)).map(({ loss }) => loss);
