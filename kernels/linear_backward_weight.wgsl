@@ -5,6 +5,7 @@
 //
 // One invocation makes ROWS x (4 * COLUMNS4) elements of dW in registers and walks all T tokens in order, so that equal
 // inputs give equal bits. No barriers. K is a multiple of 4 (VEC4), else elements are read one by one.
+// Repetitions of the grid share the tokens, and their results lie one after the other.
 // T is the length of the binding, so that batches of all sizes share one pipeline.
 import package::grid::workgroup_index;
 import constants::ROWS;
@@ -30,15 +31,15 @@ override ALPHA: f32 = 1.0;
   return v;
 }
 
-@if(VEC4) fn store(row: u32, k4: u32, sum: vec4f) {
-  let i = row * (K / 4u) + k4;
+@if(VEC4) fn store(row: u32, k4: u32, sum: vec4f, run: u32) {
+  let i = (run * N + row) * (K / 4u) + k4;
   @if(ACCUMULATE) dw[i] += sum;
   @else dw[i] = sum;
 }
-@if(!VEC4) fn store(row: u32, k4: u32, sum: vec4f) {
+@if(!VEC4) fn store(row: u32, k4: u32, sum: vec4f, run: u32) {
   for (var j = 0u; j < 4u; j++) {
     if (4u * k4 + j >= K) { return; }
-    let i = row * K + 4u * k4 + j;
+    let i = (run * N + row) * K + 4u * k4 + j;
     @if(ACCUMULATE) dw[i] += sum[j];
     @else dw[i] = sum[j];
   }
@@ -57,7 +58,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
   let k40 = (block / row_blocks) * COLUMNS4;
 
   var sums: array<vec4f, ROWS * COLUMNS4>;
-  for (var t = 0u; t < T; t++) {
+  let run = (T + workgroups.z - 1u) / workgroups.z;
+  for (var t = workgroup.z * run; t < min(T, (workgroup.z + 1u) * run); t++) {
     var xs: array<vec4f, COLUMNS4>;
     for (var c = 0u; c < COLUMNS4; c++) { xs[c] = load_x(t, min(k40 + c, k4_count - 1u)); }
     for (var r = 0u; r < ROWS; r++) {
@@ -69,7 +71,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
     if (row0 + r >= N) { break; }
     for (var c = 0u; c < COLUMNS4; c++) {
       if (k40 + c >= k4_count) { break; }
-      store(row0 + r, k40 + c, ALPHA * sums[r * COLUMNS4 + c]);
+      store(row0 + r, k40 + c, ALPHA * sums[r * COLUMNS4 + c], workgroup.z);
     }
   }
 }

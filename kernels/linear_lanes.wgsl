@@ -91,13 +91,13 @@ fn main(
     sum7 += by_depth(high_lanes(v3)) * q;
   }
   for (var r = 0u; r < 4u; r++) {
-    store(row + r, column4, sum0[r]);
-    store(row + r, column4 + 1u, sum1[r]);
-    store(row + r, column4 + 2u, sum2[r]);
-    store(row + r, column4 + 3u, sum3[r]);
-    store(row + r, column4 + 4u, sum4[r]);
-    store(row + r, column4 + 5u, sum5[r]);
-    store(row + r, column4 + 6u, sum6[r]);
-    store(row + r, column4 + 7u, sum7[r]);
+    store(row + r, column4, sum0[r], 0u);
+    store(row + r, column4 + 1u, sum1[r], 0u);
+    store(row + r, column4 + 2u, sum2[r], 0u);
+    store(row + r, column4 + 3u, sum3[r], 0u);
+    store(row + r, column4 + 4u, sum4[r], 0u);
+    store(row + r, column4 + 5u, sum5[r], 0u);
+    store(row + r, column4 + 6u, sum6[r], 0u);
+    store(row + r, column4 + 7u, sum7[r], 0u);
   }
 }

@@ -15,7 +15,9 @@ fn main(
   let own_column = (subgroup % 2u) * 64u;
 
   var sums: array<array<subgroup_matrix_result<f32, 16, 16>, 4>, 4>;
-  for (var first_depth = 0u; first_depth < depths(); first_depth += DEPTH) {
+  let run = run_of(workgroups.z);
+  let end = min(depths(), (workgroup.z + 1u) * run);
+  for (var first_depth = workgroup.z * run; first_depth < end; first_depth += DEPTH) {
     for (var i = lane; i < TILE * DEPTH / 4u; i += 128u) {
       stage_own(i, first_row, first_depth);
       stage_other(i, first_column, first_depth);
@@ -46,7 +48,7 @@ fn main(
         let column4 = i % (EDGE / 4u);
         let at = scratch + row * EDGE + 4u * column4;
         store_result(first_row + own_row + m * EDGE + row, (first_column + own_column + n * EDGE) / 4u + column4,
-          vec4f(results[at], results[at + 1u], results[at + 2u], results[at + 3u]));
+          vec4f(results[at], results[at + 1u], results[at + 2u], results[at + 3u]), workgroup.z);
       }
       workgroupBarrier();
     }

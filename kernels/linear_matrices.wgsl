@@ -12,6 +12,7 @@ import package::linear_operands::other_along_depth;
 import package::linear_operands::own_along_depth;
 import package::linear_operands::own_along_rows;
 import package::linear_operands::row_count;
+import package::linear_operands::run_depth;
 import package::linear_operands::sizes;
 import package::linear_operands::store;
 import package::linear_operands::within;
@@ -64,4 +65,5 @@ fn stage_other(i: u32, first_column: u32, first_depth: u32) {
 fn row_blocks() -> u32 { return (row_count() + TILE - 1u) / TILE; }
 fn depths() -> u32 { return depth_count(); }
 fn block_of(workgroup: vec3u, workgroups: vec3u) -> u32 { return workgroup_index(workgroup, workgroups); }
-fn store_result(row: u32, column4: u32, sum: vec4f) { store(row, column4, sum); }
+fn run_of(runs: u32) -> u32 { return run_depth(runs); }
+fn store_result(row: u32, column4: u32, sum: vec4f, run: u32) { store(row, column4, sum, run); }

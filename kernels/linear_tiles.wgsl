@@ -11,6 +11,7 @@ import package::linear_operands::other_along_depth;
 import package::linear_operands::own_along_depth;
 import package::linear_operands::own_along_rows;
 import package::linear_operands::row_count;
+import package::linear_operands::run_depth;
 import package::linear_operands::sizes;
 import package::linear_operands::store;
 import package::linear_operands::within;
@@ -76,7 +77,9 @@ fn main(
   let column4 = lane % TILE4;
 
   var sums = mat4x4f();
-  for (var first_depth = 0u; first_depth < depth_count(); first_depth += DEPTH) {
+  let run = run_depth(workgroups.z);
+  let end = min(depth_count(), (workgroup.z + 1u) * run);
+  for (var first_depth = workgroup.z * run; first_depth < end; first_depth += DEPTH) {
     stage_own(lane, first_row, first_depth);
     stage_other(lane, first_column, first_depth);
     workgroupBarrier();
@@ -87,5 +90,5 @@ fn main(
     }
     workgroupBarrier();
   }
-  for (var r = 0u; r < 4u; r++) { store(first_row + 4u * row4 + r, first_column / 4u + column4, sums[r]); }
+  for (var r = 0u; r < 4u; r++) { store(first_row + 4u * row4 + r, first_column / 4u + column4, sums[r], workgroup.z); }
 }

@@ -19,6 +19,8 @@ export interface Dispatch extends KernelVariant {
   readonly bindings: readonly (Slice | undefined)[];
   /** Workgroups in x and y; more than 65535 in x are folded into y by `gridOf`. */
   readonly grid: readonly [number, number];
+  /** Times that the grid is repeated; kernels know the repetition by z. Default 1. */
+  readonly repeats?: number;
 }
 
 /** What of a training step a dispatch belongs to, in profiles. */
@@ -117,6 +119,7 @@ interface Command {
   readonly bindGroup: GPUBindGroup;
   readonly x: number;
   readonly y: number;
+  readonly z: number;
   readonly label: string;
   readonly part: Part;
 }
@@ -182,6 +185,7 @@ export class Program {
           bindGroup,
           x: d.grid[0],
           y: d.grid[1],
+          z: d.repeats ?? 1,
           label: d.label,
           part: this.#recorder.parts[i],
         };
@@ -262,5 +266,5 @@ function bufferBinding({ storage, byteOffset, byteLength }: Slice): GPUBufferBin
 function encode(pass: GPUComputePassEncoder, command: Command): void {
   pass.setPipeline(command.pipeline);
   pass.setBindGroup(0, command.bindGroup);
-  pass.dispatchWorkgroups(command.x, command.y);
+  pass.dispatchWorkgroups(command.x, command.y, command.z);
 }

@@ -136,9 +136,23 @@ export function rolled(recorder: Recorder, headDim: number): boolean {
 }
 
 /**
- * Lanes share keys where subgroups allow it, a block of tokens to a workgroup, and where one binding more is allowed;
- * elsewhere each invocation loads its own.
+ * Forms of the three big kernels: 'tiles' of 32 x 32 scores in workgroup memory, on GPUs; 'lanes', which share keys within a
+ * subgroup, on CPU adapters that have subgroups and allow one binding more; 'plain', an invocation to each token, elsewhere.
+ * `gpu.choices` may name one.
  */
+export type AttentionVariant = 'plain' | 'lanes' | 'tiles';
+
+function variantFor({ gpu }: Recorder, bindings: number): AttentionVariant {
+  const canShare = gpu.sharesLanes && bindings < gpu.device.limits.maxStorageBuffersPerShaderStage;
+  const chosen = gpu.choices.get('attention') as AttentionVariant | undefined;
+  if (chosen === 'plain' || chosen === 'tiles') return chosen;
+  if (!gpu.isCpu) return 'tiles';
+  return canShare ? 'lanes' : 'plain';
+}
+
+/** Queries or keys of a tile, and the lanes that work on it; attention_tiles.wgsl. */
+const TILE = { tokens: 32, lanes: 64 } as const;
+
 function variant(
   kernel: string,
   recorder: Recorder,
@@ -147,24 +161,22 @@ function variant(
   bindings: readonly Tensor[],
 ): Dispatch {
   const { window, softcap, headDim, layout } = attributes;
-  const { subgroupLanes, choices, device } = recorder.gpu;
-  const sharesLanes =
-    recorder.gpu.sharesLanes &&
-    choices.get('attention') !== 'plain' &&
-    bindings.length < device.limits.maxStorageBuffersPerShaderStage;
+  const form = variantFor(recorder, bindings.length);
   const [tokens, blocks] = [layout.sight.shape[0], layout.blocks.shape[0]];
+  const { workgroup, grid } = {
+    plain: { workgroup: workgroupSize(recorder), grid: gridFor(recorder, tokens * heads) },
+    lanes: { workgroup: recorder.gpu.subgroupLanes, grid: gridOf(blocks * heads) },
+    tiles: { workgroup: TILE.lanes, grid: gridOf(Math.ceil(tokens / TILE.tokens) * heads) },
+  }[form];
   return {
     label: kernel,
-    kernel: sharesLanes ? `${kernel}_lanes` : kernel,
+    kernel: form === 'plain' ? kernel : `${kernel}_${form}`,
     conditions: {
       WINDOWED: window !== undefined,
       SOFTCAP: softcap !== undefined,
-      ROLLED: rolled(recorder, headDim),
+      ROLLED: form === 'tiles' ? recorder.gpu.isCpu : rolled(recorder, headDim),
     },
-    constants: {
-      HEAD4: headDim / 4,
-      WORKGROUP: sharesLanes ? subgroupLanes : workgroupSize(recorder),
-    },
+    constants: { HEAD4: headDim / 4, WORKGROUP: workgroup },
     overrides: {
       HEADS: attributes.heads,
       KV_HEADS: attributes.kvHeads,
@@ -172,7 +184,7 @@ function variant(
       ...(window === undefined ? {} : { WINDOW: window }),
       ...(softcap === undefined ? {} : { CAP: softcap }),
     },
-    bindings: [...bindings, ...(sharesLanes ? [layout.blocks] : [])].map(whole),
-    grid: sharesLanes ? gridOf(blocks * heads) : gridFor(recorder, tokens * heads),
+    bindings: [...bindings, ...(form === 'lanes' ? [layout.blocks] : [])].map(whole),
+    grid,
   };
 }

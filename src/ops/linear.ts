@@ -10,7 +10,7 @@ import type { Gpu } from '../gpu/device.ts';
 import type { Slice } from '../gpu/memory.ts';
 import { type Dispatch, gridOf, type Recorder } from '../gpu/program.ts';
 import { bitsOf, constantsOnGpu } from './constants.ts';
-import { workgroupSize } from './launch.ts';
+import { gridFor, workgroupSize } from './launch.ts';
 import { isTiled, noteProduct, type Orientation, type ProductVariant, variantOf } from './linear-variants.ts';
 
 export interface LinearAttributes {
@@ -119,19 +119,62 @@ export function takesEpilogue(gpu: Gpu, weight: Tensor, tokens: number): boolean
   return weight.shards.length === 1 && weight.shards.every(isTiledShard);
 }
 
-/** dw (+)= scale · dyᵀ x; `product.weight` is dw. */
+/**
+ * dw (+)= scale · dyᵀ x; `product.weight` is dw. Where dw is small (LoRA), runs of tokens are summed apart and then together,
+ * so that more than a few workgroups have something to do.
+ */
 export function launchLinearBackwardWeight(recorder: Recorder, dy: Slice, x: Slice, product: Product): void {
-  for (const shard of product.weight.shards)
+  const { weight, accumulate } = product;
+  for (const shard of weight.shards) {
+    const runs = tokenRuns(recorder.gpu, product, shard);
+    if (runs === 1) {
+      launchProduct(recorder, 'WEIGHT', product, shard, { bindings: [dy, x, shard], accumulate });
+      continue;
+    }
+    const elements = shard.rows * rowLength(weight.shape);
+    const partial = temporary(recorder, 'd weight, in runs', [runs, elements]);
     launchProduct(recorder, 'WEIGHT', product, shard, {
-      bindings: [dy, x, shard],
-      accumulate: product.accumulate,
+      bindings: [dy, x, whole(partial)],
+      accumulate: false,
+      runs,
     });
+    recorder.dispatch({
+      label: 'column_sum',
+      kernel: 'column_sum',
+      conditions: { ACCUMULATE: accumulate },
+      constants: { WORKGROUP: workgroupSize(recorder) },
+      overrides: { H: elements },
+      bindings: [whole(partial), shard],
+      grid: gridFor(recorder, elements),
+    });
+  }
+}
+
+/** Workgroups that keep a large GPU busy, tokens that are worth a run, and bytes that the sums of all runs may take. */
+const BUSY = { workgroups: 1024, tokens: 128, bytes: 32 * 2 ** 20 } as const;
+
+/**
+ * Runs that the tokens of a weight's gradient are cut into; 1 where the result alone keeps the adapter busy. Depends on
+ * shapes alone, so that equal batches give equal bits. `gpu.choices` may hold 'runs'.
+ */
+function tokenRuns(gpu: Gpu, { rows: tokens, weight }: Product, shard: Shard): number {
+  // CPU adapters are busy with the first few workgroups, and their kernel takes all tokens at once.
+  if (variantOf(gpu, { orientation: 'WEIGHT', tokens, weight, shard }) === 'lanes') return 1;
+  const chosen = gpu.choices.get('runs');
+  if (chosen !== undefined) return Number(chosen);
+  if (gpu.isCpu) return 1;
+  const inner = rowLength(weight.shape);
+  const tiles = Math.ceil(shard.rows / 64) * Math.ceil(inner / 64);
+  const most = Math.min(tokens / BUSY.tokens, BUSY.bytes / (4 * shard.rows * inner), 64);
+  return Math.max(1, Math.floor(Math.min(BUSY.workgroups / tiles, most)));
 }
 
 interface Operands extends Extras {
   /** Own operand, other operand, result, as linear_operands.wgsl names them. */
   readonly bindings: readonly [Slice, Slice, Slice];
   readonly accumulate: boolean;
+  /** WEIGHT: runs of tokens, each with a result of its own. Default 1. */
+  readonly runs?: number;
 }
 
 /** Profiles show the product, whatever kernel makes it. */
@@ -154,6 +197,7 @@ function launchProduct(
   const variant = variantOf(recorder.gpu, shape);
   recorder.dispatch({
     label: LABELS[orientation],
+    repeats: operands.runs,
     ...(variant === 'plain'
       ? plainProduct(recorder, orientation, product, shard, operands)
       : sharedProduct(recorder, variant, orientation, product, shard, operands)),

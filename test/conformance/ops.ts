@@ -79,7 +79,70 @@ const attentions = (
   }));
 });
 
+/** The same case by the kernels that GPUs take, whatever the adapter: tiles, rows to workgroups, weights from runs of tokens. */
+function asOnGpus<A>(name: string, make: (context: CaseContext) => OpCase<A>): ConformanceCase {
+  const choices = { linear: 'tiles', attention: 'tiles', rows: 'wide', runs: '2' };
+  return {
+    group,
+    name: `${name}, by the kernels of GPUs`,
+    async run(context) {
+      for (const [what, variant] of Object.entries(choices)) context.gpu.choices.set(what, variant);
+      try {
+        await checkOp(context.gpu, make(context));
+      } finally {
+        context.gpu.choices.clear();
+      }
+    },
+  };
+}
+
+const onGpus = [
+  asOnGpus('linear 33 x 12 x 20', () => ({
+    op: linear,
+    inputs: [gridValues(1, [33, 12]), gridValues(2, [20, 12])],
+    attributes: () => ({}),
+  })),
+  asOnGpus('a product with its LoRA pair', () => ({
+    op: loraLinear,
+    inputs: [
+      gridValues(1, [17, 8]),
+      gridValues(2, [12, 8]),
+      gridValues(3, [4, 8]),
+      gridValues(4, [12, 4]),
+      gridValues(5, [17, 12]),
+    ],
+    attributes: () => ({ scale: 2 }),
+    differentiate: [0, 2, 3, 4],
+  })),
+  asOnGpus('attention, two documents, a window', () => ({
+    op: attention,
+    inputs: [gridValues(9, [11, 16]), gridValues(10, [11, 8]), gridValues(11, [11, 8])],
+    attributes: (bench) => ({
+      heads: 2,
+      kvHeads: 1,
+      headDim: 8,
+      window: 4,
+      layout: packedLayout(bench, [
+        [3, 2, 1],
+        [1, 2, 2],
+      ]),
+    }),
+    tolerance: 2e-5,
+  })),
+  asOnGpus('rms norm', () => ({
+    op: rmsNorm,
+    inputs: [gridValues(4, [5, 12]), gridValues(5, [12])],
+    attributes: () => ({ eps: 1e-5 }),
+  })),
+  asOnGpus('token log-probs, 37 words', () => ({
+    op: tokenLogps,
+    inputs: [gridValues(1, [5, 8]), gridValues(2, [37, 8])],
+    attributes: targets([0, 36, 4, 4, 31]),
+  })),
+];
+
 export const opCases: readonly ConformanceCase[] = [
+  ...onGpus,
   ...linears,
   exact('linear with a residual and a scale', () => ({
     op: linear,

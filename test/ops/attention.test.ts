@@ -1,10 +1,11 @@
-import { beforeAll, describe, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { attention } from '../../src/ops/attention.ts';
-import { checkFixture, checkOp } from '../support/check-op.ts';
-import { fixturesOf } from '../support/fixtures.ts';
+import { checkFixture, checkOp, runOp } from '../support/check-op.ts';
+import { expectClose } from '../support/close.ts';
+import { fixturesOf, type OpFixture } from '../support/fixtures.ts';
 import { testGpu } from '../support/gpu.ts';
-import { gridValues, type Workbench } from '../support/workbench.ts';
+import { gridValues, Workbench } from '../support/workbench.ts';
 import { packedLayout } from './packed-layout.ts';
 
 let gpu: Gpu;
@@ -25,32 +26,36 @@ const attributes = (documents: readonly (readonly number[])[], shape: Shape) => 
   layout: packedLayout(bench, documents),
 });
 
-describe("attention is PyTorch's, masked by the layout", () => {
-  it.each(fixturesOf('attention').map((f) => [f.name, f] as const))('%s', async (_name, fixture) => {
-    const {
-      heads,
-      kv_heads: kvHeads,
-      head_dim: headDim,
-      documents,
-    } = fixture.attrs as {
-      heads: number;
-      kv_heads: number;
-      head_dim: number;
-      documents: number[][];
-    };
-    const shape = {
-      heads,
-      kvHeads,
-      headDim,
-      window: (fixture.attrs.window as number | null) ?? undefined,
-      softcap: (fixture.attrs.softcap as number | null) ?? undefined,
-    };
-    await checkFixture(gpu, fixture, ['q', 'k', 'v'], ['y'], {
-      op: attention,
-      attributes: attributes(documents, shape),
-      reshape: ([tokens, count, dim]) => [tokens, count * dim],
-    });
+async function checkPyTorch(fixture: OpFixture): Promise<void> {
+  const {
+    heads,
+    kv_heads: kvHeads,
+    head_dim: headDim,
+    documents,
+  } = fixture.attrs as {
+    heads: number;
+    kv_heads: number;
+    head_dim: number;
+    documents: number[][];
+  };
+  const shape = {
+    heads,
+    kvHeads,
+    headDim,
+    window: (fixture.attrs.window as number | null) ?? undefined,
+    softcap: (fixture.attrs.softcap as number | null) ?? undefined,
+  };
+  await checkFixture(gpu, fixture, ['q', 'k', 'v'], ['y'], {
+    op: attention,
+    attributes: attributes(documents, shape),
+    reshape: ([tokens, count, dim]) => [tokens, count * dim],
   });
+}
+
+describe("attention is PyTorch's, masked by the layout", () => {
+  it.each(fixturesOf('attention').map((f) => [f.name, f] as const))('%s', (_name, fixture) =>
+    checkPyTorch(fixture),
+  );
 });
 
 describe('attention against finite differences', () => {
@@ -91,5 +96,42 @@ describe('attention against finite differences', () => {
     const shape = { heads: 2, kvHeads: 2, headDim: 8 };
     // Scores of 1e3 are known to 1e-4 in f32, and so are their exponentials.
     await checkOp(gpu, { op: attention, inputs, attributes: attributes([[4]], shape), tolerance: 1e-3 });
+  });
+});
+
+// Each shape costs a CPU adapter the compilation of four kernels with many barriers: few of them, then.
+describe('attention by tiles, as GPUs take it', () => {
+  beforeEach(() => void gpu.choices.set('attention', 'tiles'));
+  afterEach(() => void gpu.choices.delete('attention'));
+
+  const names = ['head dim 80', 'two documents', 'window and softcap'];
+  it.each(names)("is PyTorch's: %s", async (name) => {
+    const fixture = fixturesOf('attention').find((f) => f.name === name);
+    if (fixture === undefined) throw new RangeError(`There is no fixture ${name}.`);
+    await checkPyTorch(fixture);
+  });
+
+  it('over several tiles, of which siblings see nothing of each other, is what plain kernels give', async () => {
+    const documents = [
+      [40, 70, 33],
+      [1, 31, 32],
+    ];
+    const shape = { heads: 4, kvHeads: 2, headDim: 8 };
+    const tokens = documents.flat().reduce((a, b) => a + b, 0);
+    const width = (heads: number) => [tokens, heads * shape.headDim];
+    const inputs = [shape.heads, shape.kvHeads, shape.kvHeads].map((n, i) => gridValues(4 + i, width(n)));
+    const run = async (variant: 'plain' | 'tiles') => {
+      gpu.choices.set('attention', variant);
+      const bench = new Workbench(gpu);
+      const dy = gridValues(9, width(shape.heads));
+      const given = attributes(documents, shape)(bench);
+      const { outputs, gradients } = await runOp(bench, attention, inputs, given, 'inner', [0, 1, 2], dy);
+      bench.free();
+      return [...outputs, ...gradients.map((g) => g ?? new Float32Array())];
+    };
+    const [plain, tiles] = [await run('plain'), await run('tiles')];
+    expect(plain.map((values) => values.length / (tokens * shape.headDim))).toEqual([4, 4, 2, 2]);
+    for (const [i, values] of tiles.entries())
+      expectClose(values, plain[i], 1e-5, ['y', 'd q', 'd k', 'd v'][i]);
   });
 });

@@ -74,6 +74,23 @@ describe.each(['lanes', 'tiles'] as const)('linear by %s is the plain product', 
   });
 });
 
+// A product of few tokens leaves some runs empty; an inner size of 18 has no vec4s.
+describe.each(['plain', 'tiles'] as const)('a weight gradient by %s, from runs of tokens', (variant) => {
+  it.each([
+    ['several runs, the last ragged', 3, [150, 96, 172]],
+    ['more runs than tokens fill', 7, [33, 68, 36]],
+    ['added to what is there', 2, [150, 8, 36]],
+    ['an inner size that is no multiple of 4', 4, [150, 12, 18]],
+  ] as const)('%s', async (_name, runs, shape) => {
+    for (const accumulate of [false, true]) {
+      const whole = await product('plain', 'WEIGHT', shape, 'f32', accumulate);
+      gpu.choices.set('runs', String(runs));
+      expectClose(await product(variant, 'WEIGHT', shape, 'f32', accumulate), whole, 1e-5, 'dw');
+      gpu.choices.delete('runs');
+    }
+  });
+});
+
 describe('linear by tiles16', () => {
   it.each(['FORWARD', 'INPUT'] as const)(
     '%s is the plain product to the precision of f16',

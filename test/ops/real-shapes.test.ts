@@ -1,7 +1,7 @@
 /** Vocabularies and head sizes of models that people use, on a few rows. */
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Gpu } from '../../src/gpu/device.ts';
-import { attention } from '../../src/ops/attention.ts';
+import { type AttentionVariant, attention } from '../../src/ops/attention.ts';
 import { tokenLogps } from '../../src/ops/token-logps.ts';
 import { runOp } from '../support/check-op.ts';
 import { expectClose } from '../support/close.ts';
@@ -64,14 +64,14 @@ describe.each([
 });
 
 describe.each([80, 96])('attention with heads of %i', (headDim) => {
-  it('that share a key head: lanes and plain give one result, which is the reference', async () => {
+  it('that share a key head: every variant gives one result, which is the reference', async () => {
     const documents = [
       [5, 9, 4],
       [1, 3, 2],
     ];
     const [heads, kvHeads, tokens] = [2, 1, 24];
     const inputs = [heads, kvHeads, kvHeads].map((n, i) => gridValues(4 + i, [tokens, n * headDim]));
-    const run = async (variant: 'plain' | 'lanes') => {
+    const run = async (variant: AttentionVariant) => {
       gpu.choices.set('attention', variant);
       const bench = new Workbench(gpu);
       const attributes = { heads, kvHeads, headDim, layout: packedLayout(bench, documents) };
@@ -82,10 +82,13 @@ describe.each([80, 96])('attention with heads of %i', (headDim) => {
       bench.free();
       return result.gradients;
     };
-    const [plain, lanes] = [await run('plain'), await run('lanes')];
-    expect(lanes).toHaveLength(3);
-    lanes.forEach((gradient, i) => {
-      expectClose(gradient ?? [], plain[i] ?? [], 1e-5, `d ${'qkv'[i]}`);
-    });
+    const plain = await run('plain');
+    for (const variant of ['lanes', 'tiles'] as const) {
+      const other = await run(variant);
+      expect(other).toHaveLength(3);
+      other.forEach((gradient, i) => {
+        expectClose(gradient ?? [], plain[i] ?? [], 1e-5, `d ${'qkv'[i]}, ${variant}`);
+      });
+    }
   });
 });

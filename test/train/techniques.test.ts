@@ -15,7 +15,10 @@ type Kernels = 'plain' | 'own' | 'tiles';
 async function run(gpu: Gpu, objective: { name: string; bmc?: object }, kernels: Kernels, lora: boolean) {
   const plain = kernels === 'plain';
   if (kernels !== 'own') gpu.choices.set('linear', kernels);
-  if (kernels === 'tiles') gpu.choices.set('rows', 'wide');
+  if (kernels === 'tiles') {
+    gpu.choices.set('rows', 'wide');
+    gpu.choices.set('attention', 'tiles');
+  }
   if (plain) gpu.choices.set('attention', 'plain');
   const trainer = await openTrainer(gpu, {
     objective: objective as never,
