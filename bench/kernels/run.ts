@@ -1,40 +1,15 @@
 /** Every kernel: checked, then timed beside this adapter's own limit, a copy for what moves bytes, its best product for the rest. */
 import { readFileSync } from 'node:fs';
-import {
-  allocateTensor,
-  download,
-  freeTensor,
-  type Tensor,
-  upload,
-  whole,
-} from '../../src/autograd/tensor.ts';
-import { normalAt } from '../../src/data/random.ts';
-import { tokenBlocks } from '../../src/data/token-blocks.ts';
+import { download, type Tensor, whole } from '../../src/autograd/tensor.ts';
 import { bufferOf, Gpu } from '../../src/gpu/device.ts';
-import { Program, type Recorder } from '../../src/gpu/program.ts';
-import { makeRotaryTable } from '../../src/nn/rotary-table.ts';
-import { attention } from '../../src/ops/attention.ts';
-import { tapeFor } from '../../src/ops/index.ts';
-import { launchLinear, launchLinearBackwardInput, launchLinearBackwardWeight } from '../../src/ops/linear.ts';
-import { rmsNorm } from '../../src/ops/rms-norm.ts';
-import { rotary } from '../../src/ops/rotary.ts';
-import { swiglu } from '../../src/ops/swiglu.ts';
-import { tokenLogps } from '../../src/ops/token-logps.ts';
+import { Program } from '../../src/gpu/program.ts';
+import { launchLinear } from '../../src/ops/linear.ts';
+import { type ProductVariant, variantsFor } from '../../src/ops/linear-variants.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import { type Row, reportOf } from '../report.ts';
 import { median, pairedRatio, takeTurns } from '../timing.ts';
-
-/** Sizes of one transformer, by the names models give them. */
-interface Size {
-  readonly name: string;
-  readonly tokens: number;
-  readonly hidden: number;
-  readonly inner: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
-  readonly vocabulary: number;
-}
+import { backwardWorks } from './backward-works.ts';
+import { forwardWorks, inner, Operands, type Size, samples, type Work } from './forward-works.ts';
 
 const CPU_SIZES: readonly Size[] = [
   {
@@ -82,17 +57,6 @@ const GPU_SIZES: readonly Size[] = [
   },
 ];
 
-/** A kernel at one shape. */
-interface Work {
-  readonly name: string;
-  readonly shape: string;
-  /** Bytes it must move, or floating-point operations it must do, whichever limits it. */
-  readonly cost: { readonly bytes: number } | { readonly flops: number };
-  record(recorder: Recorder): Tensor;
-  /** Some elements of the result, computed in f64. */
-  expected(): { readonly index: number; readonly value: number }[];
-}
-
 const ROUNDS = { quick: 3, full: 9 } as const;
 
 export async function benchKernels(runtime: Runtime, quick: boolean) {
@@ -105,10 +69,13 @@ export async function benchKernels(runtime: Runtime, quick: boolean) {
     for (const edge of gpu.isCpu ? [512, ...(quick ? [] : [1024])] : [1024, 2048, 4096])
       rows.push(await matmulAgainstTile(gpu, edge, rounds));
     const gemm = Math.max(...rows.map((row) => flopsOf(row) / row.ours_ms));
+    for (const edge of gpu.isCpu ? [512] : [2048, 4096])
+      rows.push(...(await halfMatmuls(gpu, edge, gemm, rounds)));
     const sizes = gpu.isCpu ? CPU_SIZES : GPU_SIZES;
     for (const size of quick ? sizes.slice(0, 1) : sizes) {
       const bench = new Operands(gpu);
-      for (const work of worksOf(bench, size)) rows.push(await againstLimit(gpu, work, gemm, rounds));
+      for (const work of [...forwardWorks(bench, size), ...backwardWorks(bench, size)])
+        rows.push(await againstLimit(gpu, work, gemm, rounds));
       bench.free();
     }
     return reportOf(gpu, rows);
@@ -119,47 +86,6 @@ export async function benchKernels(runtime: Runtime, quick: boolean) {
 
 function flopsOf({ shape }: Row): number {
   return 2 * Number(shape.split(' ')[0]) ** 3;
-}
-
-/** Seeded normal tensors and their values. */
-class Operands {
-  readonly gpu: Gpu;
-  readonly #tensors: Tensor[] = [];
-  readonly #values = new Map<Tensor, Float32Array>();
-
-  constructor(gpu: Gpu) {
-    this.gpu = gpu;
-  }
-
-  make(shape: readonly number[], dtype: 'f32' | 'u32' = 'f32', values?: ArrayLike<number>): Tensor {
-    const tensor = allocateTensor(this.gpu, 'operand', shape, dtype, 'staging');
-    this.#tensors.push(tensor);
-    const count = shape.reduce((a, b) => a * b, 1);
-    const seed = this.#tensors.length;
-    if (dtype === 'u32') upload(this.gpu, tensor, Uint32Array.from(values ?? []));
-    else {
-      // A period keeps the making of large tensors from taking longer than the benchmark.
-      const period = Float32Array.from({ length: Math.min(count, 65521) }, (_, i) => normalAt(seed, 0, i));
-      const data = Float32Array.from({ length: count }, (_, i) => period[i % period.length]);
-      upload(this.gpu, tensor, data);
-      this.#values.set(tensor, data);
-    }
-    return tensor;
-  }
-
-  values(tensor: Tensor): Float32Array {
-    const values = this.#values.get(tensor);
-    if (values === undefined) throw new RangeError(`${tensor.label} has no values here.`);
-    return values;
-  }
-
-  adopt(tensor: Tensor): void {
-    this.#tensors.push(tensor);
-  }
-
-  free(): void {
-    for (const tensor of this.#tensors) freeTensor(this.gpu, tensor);
-  }
 }
 
 async function matmulAgainstTile(gpu: Gpu, edge: number, rounds: number): Promise<Row> {
@@ -197,6 +123,39 @@ async function matmulAgainstTile(gpu: Gpu, edge: number, rounds: number): Promis
   };
 }
 
+/** Products with weights in f16, by every kernel that this adapter has for them. */
+async function halfMatmuls(gpu: Gpu, edge: number, gemm: number, rounds: number): Promise<Row[]> {
+  const bench = new Operands(gpu);
+  const [x, w, y] = [bench.make([edge, edge]), bench.half([edge, edge]), bench.make([edge, edge])];
+  const [X, W] = [x, w].map((tensor) => bench.values(tensor));
+  const rows: Row[] = [];
+  // On a CPU adapter, tiles in workgroup memory take half a minute.
+  const isRun = (variant: ProductVariant) => !gpu.isCpu || ['lanes', 'plain'].includes(variant);
+  const shape = { orientation: 'FORWARD', tokens: edge, weight: w, shard: w.shards[0] } as const;
+  for (const variant of variantsFor(gpu, shape).filter(isRun)) {
+    gpu.choices.set('linear', variant);
+    const work: Work = {
+      name: `matmul, weights in f16, ${variant}`,
+      shape: `${edge} x ${edge} x ${edge}`,
+      cost: { flops: 2 * edge ** 3 },
+      // Staged in f16, both operands lose digits.
+      tolerance: ['tiles16', 'matrices'].includes(variant) ? 4e-3 : undefined,
+      record: (recorder) => {
+        launchLinear(recorder, whole(x), whole(y), { rows: edge, weight: w, scale: 1, accumulate: false });
+        return y;
+      },
+      expected: () =>
+        samples(edge * edge, (i) =>
+          inner(edge, (k) => X[Math.floor(i / edge) * edge + k] * W[(i % edge) * edge + k]),
+        ),
+    };
+    rows.push(await againstLimit(gpu, work, gemm, rounds));
+  }
+  gpu.choices.delete('linear');
+  bench.free();
+  return rows;
+}
+
 function contender(gpu: Gpu, name: string, program: Program) {
   return {
     name,
@@ -221,7 +180,7 @@ async function againstLimit(gpu: Gpu, work: Work, gemm: number, rounds: number):
   const scale = Math.max(1e-3, ...samples.map(({ value }) => Math.abs(value)));
   const checked =
     samples.length > 0 &&
-    samples.every(({ index, value }) => Math.abs(values[index] - value) <= 1e-4 * scale);
+    samples.every(({ index, value }) => Math.abs(values[index] - value) <= (work.tolerance ?? 1e-4) * scale);
   const ours = contender(gpu, 'ours', program);
   const shared = { work: work.name, shape: work.shape, checked };
   if ('flops' in work.cost) {
@@ -252,152 +211,4 @@ async function againstLimit(gpu: Gpu, work: Work, gemm: number, rounds: number):
 
 function spread(times: readonly number[]): string {
   return `${Math.min(...times).toFixed(2)} to ${Math.max(...times).toFixed(2)} ms`;
-}
-
-function worksOf(bench: Operands, size: Size): Work[] {
-  const { tokens: T, hidden: H, inner: I, vocabulary: V, heads, kvHeads, headDim } = size;
-  const at = (text: string) => `${size.name}: ${text}`;
-  const [x, w, wide, gain] = [bench.make([T, H]), bench.make([I, H]), bench.make([T, I]), bench.make([H])];
-  const out = bench.make([T, I]);
-  const [dx, dw] = [bench.make([T, H]), bench.make([I, H])];
-  const product = { rows: T, weight: w, scale: 1, accumulate: false };
-  const flops = 2 * T * H * I;
-  const [X, W, Y, G] = [x, w, wide, gain].map((tensor) => bench.values(tensor));
-  const samples = (count: number, value: (index: number) => number) =>
-    Array.from({ length: 16 }, (_, i) => Math.floor(((i + 0.5) * count) / 16)).map((index) => ({
-      index,
-      value: value(index),
-    }));
-  const inner = (n: number, term: (i: number) => number) => {
-    let sum = 0;
-    for (let i = 0; i < n; i++) sum += term(i);
-    return sum;
-  };
-  const head = bench.make([V, H]);
-  const R = Math.min(T, 256);
-  const rows = bench.make([R, H]);
-  const targets = Array.from({ length: R }, (_, r) => (r * 7919) % V);
-  const targetsOnGpu = bench.make([R], 'u32', targets);
-  const [hiddenValues, headValues] = [bench.values(rows), bench.values(head)];
-  const [q, k, v] = [heads, kvHeads, kvHeads].map((n) => bench.make([T, n * headDim]));
-  const [Q, K, U] = [q, k, v].map((tensor) => bench.values(tensor));
-  const sight = Array.from({ length: T }, (_, i) => [0, T, 0, i]).flat();
-  const blocks = tokenBlocks(sight, T);
-  const layout = {
-    sight: bench.make([T, 4], 'u32', sight),
-    blocks: bench.make([blocks.length / 2, 2], 'u32', blocks),
-    seen: bench.make([T, 2], 'u32', Array.from({ length: T }, (_, i) => [T, i]).flat()),
-  };
-  const made = makeRotaryTable(bench.gpu, T, headDim, 10000, undefined);
-  bench.adopt(made.table);
-  const rope = {
-    ...made,
-    headDim,
-    positions: bench.make(
-      [T],
-      'u32',
-      Array.from({ length: T }, (_, i) => i),
-    ),
-  };
-  return [
-    {
-      name: 'linear forward',
-      shape: at(`${T} x ${H} -> ${I}`),
-      cost: { flops },
-      record: (recorder) => {
-        launchLinear(recorder, whole(x), whole(out), product);
-        return out;
-      },
-      expected: () =>
-        samples(T * I, (i) => inner(H, (h) => X[Math.floor(i / I) * H + h] * W[(i % I) * H + h])),
-    },
-    {
-      name: 'linear backward, input',
-      shape: at(`${T} x ${I} -> ${H}`),
-      cost: { flops },
-      record: (recorder) => {
-        launchLinearBackwardInput(recorder, whole(wide), whole(dx), product);
-        return dx;
-      },
-      expected: () =>
-        samples(T * H, (i) => inner(I, (n) => Y[Math.floor(i / H) * I + n] * W[n * H + (i % H)])),
-    },
-    {
-      name: 'linear backward, weight',
-      shape: at(`${I} x ${T} -> ${H}`),
-      cost: { flops },
-      record: (recorder) => {
-        launchLinearBackwardWeight(recorder, whole(wide), whole(x), { ...product, weight: dw });
-        return dw;
-      },
-      expected: () =>
-        samples(I * H, (i) => inner(T, (t) => Y[t * I + Math.floor(i / H)] * X[t * H + (i % H)])),
-    },
-    {
-      name: 'token log-probs forward',
-      shape: at(`${R} x ${H} -> ${V}`),
-      cost: { flops: 2 * R * H * V },
-      record: (recorder) => tapeFor(recorder).apply(tokenLogps, [rows, head], { targets: targetsOnGpu })[0],
-      expected: () =>
-        samples(R, (r) => {
-          const logits = Array.from({ length: V }, (_, n) =>
-            inner(H, (h) => hiddenValues[r * H + h] * headValues[n * H + h]),
-          );
-          const largest = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
-          return logits[targets[r]] - largest - Math.log(inner(V, (n) => Math.exp(logits[n] - largest)));
-        }).slice(0, 2),
-    },
-    {
-      name: 'attention forward',
-      shape: at(`${T} tokens, ${heads}/${kvHeads} heads of ${headDim}`),
-      cost: { flops: 2 * T * T * heads * headDim },
-      record: (recorder) =>
-        tapeFor(recorder).apply(attention, [q, k, v], { layout, heads, kvHeads, headDim })[0],
-      expected: () =>
-        samples(T * heads * headDim, (i) => {
-          const [t, h, d] = [Math.floor(i / (heads * headDim)), Math.floor(i / headDim) % heads, i % headDim];
-          const own = Math.floor(h / (heads / kvHeads));
-          const key = (s: number, e: number) => s * kvHeads * headDim + own * headDim + e;
-          const scores = Array.from(
-            { length: t + 1 },
-            (_, s) =>
-              inner(headDim, (e) => Q[(t * heads + h) * headDim + e] * K[key(s, e)]) / Math.sqrt(headDim),
-          );
-          const largest = Math.max(...scores);
-          const weights = scores.map((s) => Math.exp(s - largest));
-          return inner(t + 1, (s) => weights[s] * U[key(s, d)]) / inner(t + 1, (s) => weights[s]);
-        }),
-    },
-    {
-      name: 'rms norm forward',
-      shape: at(`${T} x ${H}`),
-      cost: { bytes: 8 * T * H },
-      record: (recorder) => tapeFor(recorder).apply(rmsNorm, [x, gain], { eps: 1e-5 })[0],
-      expected: () =>
-        samples(T * H, (i) => {
-          const row = Math.floor(i / H) * H;
-          return (X[i] * G[i % H]) / Math.sqrt(inner(H, (h) => X[row + h] ** 2) / H + 1e-5);
-        }),
-    },
-    {
-      name: 'swiglu forward',
-      shape: at(`${T} x ${I}`),
-      cost: { bytes: 12 * T * I },
-      record: (recorder) => tapeFor(recorder).apply(swiglu, [wide, wide], {})[0],
-      expected: () => samples(T * I, (i) => (Y[i] / (1 + Math.exp(-Y[i]))) * Y[i]),
-    },
-    {
-      name: 'rotary forward',
-      shape: at(`${T} x ${heads} heads of ${headDim}`),
-      cost: { bytes: 8 * T * heads * headDim },
-      record: (recorder) => tapeFor(recorder).apply(rotary, [q], rope)[0],
-      expected: () =>
-        samples(T * heads * headDim, (i) => {
-          const [t, d, half] = [Math.floor(i / (heads * headDim)), i % headDim, headDim / 2];
-          const angle = t / 10000 ** ((2 * (d % half)) / headDim);
-          const other = d < half ? -Q[i + half] : Q[i - half];
-          return Q[i] * Math.cos(angle) + other * Math.sin(angle);
-        }),
-    },
-  ];
 }
