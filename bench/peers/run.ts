@@ -37,7 +37,7 @@ export async function benchPeers(runtime: Runtime, quick: boolean) {
   for (const line of missing) console.log(`did not open under Dawn in Node: ${line}`);
   const edges = gpu.isCpu ? (quick ? [512] : [512, 1024]) : [1024, 2048, 4096];
   const head = gpu.isCpu ? { T: 256, H: 512, V: quick ? 4096 : 32000 } : { T: 4096, H: 2048, V: 128256 };
-  const rounds = quick ? 3 : 5;
+  const rounds = quick ? 3 : 21;
   const rows: Row[] = [];
   for (const edge of edges)
     rows.push(...(await compare(gpu, peers, 'matmul', workOf(edge, edge, edge), rounds)));

@@ -90,24 +90,24 @@ export class MemoryPool {
   /** Gives a reserved storage its memory, filled with zeros. On the host it counts for nothing here. @throws as `allocate` */
   place(storage: Storage, where: 'gpu' | 'host'): void {
     if (where === 'host') storage.host = new Uint8Array(storage.byteLength);
-    else this.#create(storage, { usage: STORAGE_USAGE });
+    else this.#create(storage, STORAGE_USAGE);
   }
 
   /** Makes a buffer that the host can map to read; kernels cannot bind it. */
   allocateReadback(label: string, byteLength: number): Storage {
     const storage = this.reserve(label, byteLength, 'staging');
-    this.#create(storage, { usage: READBACK_USAGE });
+    this.#create(storage, READBACK_USAGE);
     return storage;
   }
 
-  /** Makes a buffer that the host can map to write, and has mapped; kernels cannot bind it. */
+  /** Makes a buffer that the host can map to write; kernels cannot bind it. */
   allocateUpload(label: string, byteLength: number): Storage {
     const storage = this.reserve(label, byteLength, 'staging');
-    this.#create(storage, { usage: UPLOAD_USAGE, mappedAtCreation: true });
+    this.#create(storage, UPLOAD_USAGE);
     return storage;
   }
 
-  #create(storage: Storage, how: Pick<GPUBufferDescriptor, 'usage' | 'mappedAtCreation'>): void {
+  #create(storage: Storage, usage: number): void {
     const { label, byteLength: bytes, kind } = storage;
     const limit = this.#device.limits.maxBufferSize;
     if (bytes > limit) {
@@ -116,7 +116,7 @@ export class MemoryPool {
           'Use a smaller model, a smaller token budget (training.max_tokens_per_micro_batch) or a 16-bit dtype.',
       );
     }
-    storage.buffer = this.#device.createBuffer({ label, size: bytes, ...how });
+    storage.buffer = this.#device.createBuffer({ label, size: bytes, usage });
     this.#current += bytes;
     this.#peak = Math.max(this.#peak, this.#current);
     this.#byKind.set(kind, (this.#byKind.get(kind) ?? 0) + bytes);

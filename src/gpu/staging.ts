@@ -28,10 +28,10 @@ export class UploadRing {
   constructor(gpu: Gpu, pieceBytes: number) {
     this.#gpu = gpu;
     this.#pieceBytes = pieceBytes;
-    this.#slots = Array.from({ length: SLOTS }, () => ({
-      storage: gpu.memory.allocateUpload('upload ring', pieceBytes),
-      free: Promise.resolve(),
-    }));
+    this.#slots = Array.from({ length: SLOTS }, () => {
+      const storage = gpu.memory.allocateUpload('upload ring', pieceBytes);
+      return { storage, free: watched(bufferOf(storage).mapAsync(GPUMapMode.WRITE)) };
+    });
   }
 
   /**

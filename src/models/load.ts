@@ -20,7 +20,7 @@ import { type FloatDType, narrow, widen } from '../formats/half.ts';
 import { ModelDirectory } from '../formats/model-directory.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { Program } from '../gpu/program.ts';
-import { PIECE_BYTES, UploadRing } from '../gpu/staging.ts';
+import { PIECE_BYTES, SLOTS, UploadRing } from '../gpu/staging.ts';
 import { ParameterSlabs, type ParameterSpec } from '../nn/parameters.ts';
 import type { LoraPair } from '../nn/projection.ts';
 import { makeRotaryTable } from '../nn/rotary-table.ts';
@@ -243,7 +243,8 @@ function allocateQuantized(gpu: Gpu, name: string, shape: readonly number[], dty
 /** What weights of these shapes go to the GPU through. */
 function ringFor(gpu: Gpu, shapes: readonly (readonly number[])[]): UploadRing {
   const largest = Math.max(...shapes.map((shape) => 4 * elementCount(shape)));
-  return new UploadRing(gpu, Math.min(PIECE_BYTES, Math.ceil(largest / 8) * 8));
+  // Small models take a small ring: all of its pieces together are as long as the largest weight.
+  return new UploadRing(gpu, Math.min(PIECE_BYTES, 8 * Math.ceil(largest / SLOTS / 8)));
 }
 
 /** Copies one weight to the GPU piece by piece, converting where dtypes differ. */

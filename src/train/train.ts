@@ -136,8 +136,10 @@ async function runWith(
   if (emptyBatches !== undefined) hooks.note(emptyBatches);
   if (config.training.memory_budget !== undefined)
     hooks.note(
-      `${trainer.recomputedBlocks} of ${policy.config.layers} blocks are recomputed in the backward pass` +
-        (trainer.moments === 'host' ? ", and the optimizer's moments are kept in host memory." : '.'),
+      `${trainer.memoryPlan.recomputedBlocks} of ${policy.config.layers} blocks are recomputed in the backward pass` +
+        (trainer.memoryPlan.moments === 'host'
+          ? ", and the optimizer's moments are kept in host memory."
+          : '.'),
     );
   if (parts.eval.length > 0 && parts.referenceLogps !== undefined)
     hooks.note('No eval_kl: it needs the reference beside the policy, see reference.mode: in_step.');

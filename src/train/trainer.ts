@@ -6,9 +6,8 @@ import { allocateTensor, freeTensor, type Tensor, upload, whole } from '../autog
 import { packBatch, shapeOf } from '../data/batches.ts';
 import type { Example } from '../data/examples.ts';
 import { uniformAt } from '../data/random.ts';
-import { InputError, RunError } from '../errors.ts';
+import { RunError } from '../errors.ts';
 import type { Gpu } from '../gpu/device.ts';
-import { formatBytes } from '../gpu/memory.ts';
 import { Arena } from '../gpu/planner.ts';
 import { Program, type Recorder } from '../gpu/program.ts';
 import type { LoadedModel } from '../models/load.ts';
@@ -22,6 +21,7 @@ import type { TrainConfig } from './config.ts';
 import { Evaluator } from './evaluator.ts';
 import type { HiddenStates } from './hidden-states.ts';
 import { layoutOf } from './layout.ts';
+import { type MemoryPlan, memoryPlanFor } from './memory-plan.ts';
 import { bucketTokens, type MicroBatch } from './micro-batches.ts';
 import { AdamW } from './optimizer.ts';
 import { OverflowWatch } from './overflow-watch.ts';
@@ -98,10 +98,7 @@ export class Trainer {
     end: Program;
     moveReference: Program | undefined;
   };
-  /** Blocks whose activations are computed again in the backward pass. */
-  readonly recomputedBlocks: number;
-  /** Where AdamW's moments are kept. */
-  readonly moments: 'gpu' | 'host';
+  readonly memoryPlan: MemoryPlan;
   /** What was given or computed; empty where the objective needs none, or has a live reference. */
   readonly referenceLogps: ReferenceLogps;
   #pending:
@@ -114,19 +111,14 @@ export class Trainer {
     | undefined;
 
   /** Plans every program; `open` computes what must be known before the first step and binds them. */
-  private constructor(
-    parts: TrainerParts,
-    referenceLogps: ReferenceLogps,
-    { recomputedBlocks, moments }: Pick<Trainer, 'recomputedBlocks' | 'moments'>,
-  ) {
+  private constructor(parts: TrainerParts, referenceLogps: ReferenceLogps, memory: MemoryPlan) {
     const { gpu, config, objective, policy, reference } = parts;
     const { training } = config;
     if (policy.trained === undefined) throw new RangeError('The policy has nothing that is trained.');
     this.#parts = parts;
     this.policy = policy;
     this.referenceLogps = referenceLogps;
-    this.recomputedBlocks = recomputedBlocks;
-    this.moments = moments;
+    this.memoryPlan = memory;
     this.#arena = new Arena(gpu.memory);
     this.#metrics = new StepMetrics(gpu);
     this.plan = new RunPlan(
@@ -159,7 +151,7 @@ export class Trainer {
       epsilon: training.adam_epsilon,
       weightDecay: training.weight_decay,
       maxGradNorm: training.max_grad_norm,
-      moments,
+      moments: memory.moments,
     });
     this.#watch =
       training.debug === 'underflow_overflow' ? new OverflowWatch(gpu, this.#optimizer.norm) : undefined;
@@ -177,7 +169,7 @@ export class Trainer {
       state: this.objectiveState,
       metrics: this.#metrics,
       dataWeights: hasDataWeights(parts.train),
-      recomputedBlocks,
+      recomputedBlocks: memory.recomputedBlocks,
       watch: this.#watch,
     };
     const { buckets, emptyShare } = this.plan.buckets();
@@ -231,40 +223,16 @@ export class Trainer {
     };
   }
 
-  /**
-   * Recomputes as few blocks as `training.memory_budget` allows, and where all of them are not enough, keeps the optimizer's
-   * moments in host memory, too. Without a budget, `training.gradient_checkpointing` and `training.offload_optimizer` decide.
-   * Planning allocates no activations and no moments, so a plan that is too large costs nothing but the time to make it.
-   * @throws InputError when the run does not fit even so.
-   */
+  /** Planning allocates no activations and no moments: a plan that is too large costs nothing but the time to make it. */
   static #within(parts: TrainerParts, referenceLogps: ReferenceLogps): Trainer {
-    const { layers } = parts.policy.config;
-    const { memory_budget: budget, gradient_checkpointing, offload_optimizer } = parts.config.training;
-    const plan = (recomputedBlocks: number, moments: Trainer['moments']) =>
-      new Trainer(parts, referenceLogps, { recomputedBlocks, moments });
-    if (budget === undefined)
-      return plan(gradient_checkpointing ? layers : 0, offload_optimizer ? 'host' : 'gpu');
-    const bytesOf = (recomputedBlocks: number, moments: Trainer['moments']): number => {
-      const planned = plan(recomputedBlocks, moments);
+    const plan = (memory: MemoryPlan) => new Trainer(parts, referenceLogps, memory);
+    const bytesOf = (memory: MemoryPlan): number => {
+      const planned = plan(memory);
       const bytes = planned.predictedPeakBytes;
       planned.free();
       return bytes;
     };
-    for (const moments of offload_optimizer ? (['host'] as const) : (['gpu', 'host'] as const)) {
-      if (bytesOf(layers, moments) > budget) continue;
-      let [tooFew, enough] = [-1, layers];
-      while (enough - tooFew > 1) {
-        const middle = (tooFew + enough) >> 1;
-        if (bytesOf(middle, moments) <= budget) enough = middle;
-        else tooFew = middle;
-      }
-      return plan(enough, moments);
-    }
-    const least = bytesOf(layers, 'host');
-    throw new InputError(
-      `training.memory_budget: ${formatBytes(budget)} is too little. With every block recomputed and the optimizer's moments ` +
-        `in host memory the run takes ${formatBytes(least)}; lower training.max_tokens_per_micro_batch or use LoRA.`,
-    );
+    return plan(memoryPlanFor(parts.config.training, parts.policy.config.layers, bytesOf));
   }
 
   get totalSteps(): number {

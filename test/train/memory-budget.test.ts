@@ -76,23 +76,23 @@ describe('a memory budget', async () => {
   });
 
   it('recomputes nothing when everything fits', () =>
-    planned({ memory_budget: most }, ({ recomputedBlocks, moments }) =>
-      expect({ recomputedBlocks, moments }).toEqual({ recomputedBlocks: 0, moments: 'gpu' }),
+    planned({ memory_budget: most }, ({ memoryPlan }) =>
+      expect(memoryPlan).toEqual({ recomputedBlocks: 0, moments: 'gpu' }),
     ));
 
   it('recomputes some blocks in between, and holds what it forecast', () =>
     planned({ memory_budget: Math.round((most + least) / 2) }, async (trainer, gpu) => {
-      expect(trainer.recomputedBlocks).toBeGreaterThan(0);
-      expect(trainer.recomputedBlocks).toBeLessThan(LAYERS);
+      expect(trainer.memoryPlan.recomputedBlocks).toBeGreaterThan(0);
+      expect(trainer.memoryPlan.recomputedBlocks).toBeLessThan(LAYERS);
       expect(trainer.predictedPeakBytes).toBeLessThanOrEqual((most + least) / 2);
-      expect(trainer.moments).toBe('gpu');
+      expect(trainer.memoryPlan.moments).toBe('gpu');
       await expectForecast(trainer, gpu);
     }));
 
   it('offloads the optimizer where recomputing is not enough, and then recomputes as little as fits', () =>
     planned({ memory_budget: least - 1 }, async (trainer, gpu) => {
-      expect(trainer.moments).toBe('host');
-      expect(trainer.recomputedBlocks).toBeLessThan(LAYERS);
+      expect(trainer.memoryPlan.moments).toBe('host');
+      expect(trainer.memoryPlan.recomputedBlocks).toBeLessThan(LAYERS);
       expect(trainer.predictedPeakBytes).toBeLessThan(least);
       await expectForecast(trainer, gpu);
     }));
