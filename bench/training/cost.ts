@@ -14,44 +14,49 @@ interface Point {
 
 const FACTORS = [1, 2, 4, 8];
 
-/** Where buffers lie differs from opening to opening, and with it what fits into a cache. */
-const OPENINGS = 7;
+/** Steps that are timed in each opening. */
+const ROUNDS = 6;
+
+export interface CostSetup {
+  readonly model: LlamaSize;
+  /** Tokens of a prompt and of the shortest answers, and words of the smallest vocabulary. */
+  readonly prompt: number;
+  readonly answer: number;
+  readonly vocabulary: number;
+  /** Where buffers lie differs from opening to opening, and with it what fits into a cache. */
+  readonly openings: number;
+}
 
 /**
  * Three series of four sizes. Cost is linear where the slope over the last doubling is the slope over the two before it.
  */
-export async function benchCost(
-  runtime: Runtime,
-  model: LlamaSize,
-  lengths: { readonly prompt: number; readonly answer: number },
-  rounds: number,
-): Promise<Row[]> {
-  const point = (size: number, pairs: number, answer: number, vocabulary: number): Point => ({
+export async function benchCost(runtime: Runtime, setup: CostSetup): Promise<Row[]> {
+  const { model, prompt, answer, openings } = setup;
+  const point = (size: number, pairs: number, length: number, vocabulary: number): Point => ({
     size,
-    shape: `${pairs} pairs, ${lengths.prompt} + 2 x ${answer} tokens, ${vocabulary} words`,
+    shape: `${pairs} pairs, ${prompt} + 2 x ${length} tokens, ${vocabulary} words`,
     model: { ...model, vocabulary },
-    pairs: pairsOf(pairs, lengths.prompt, answer, vocabulary),
+    pairs: pairsOf(pairs, prompt, length, vocabulary),
   });
-  const { answer } = lengths;
   const { vocabulary } = model;
   return [
     ...(await series(
       runtime,
       'cost by answer length',
       FACTORS.map((factor) => point(factor * answer, 4, factor * answer, vocabulary)),
-      rounds,
+      openings,
     )),
     ...(await series(
       runtime,
       'cost by pairs',
       FACTORS.map((factor) => point(factor * 4, factor * 4, answer, vocabulary)),
-      rounds,
+      openings,
     )),
     ...(await series(
       runtime,
       'cost by vocabulary',
-      FACTORS.map((factor) => point(factor * 8 * vocabulary, 4, answer, factor * 8 * vocabulary)),
-      rounds,
+      FACTORS.map((factor) => point(factor * setup.vocabulary, 4, answer, factor * setup.vocabulary)),
+      openings,
     )),
   ];
 }
@@ -60,13 +65,13 @@ async function series(
   runtime: Runtime,
   work: string,
   points: readonly Point[],
-  rounds: number,
+  openings: number,
 ): Promise<Row[]> {
   const name = (i: number) => String(points[i].size);
   /** The fastest step of each opening, by point: neighbours on the machine only ever add time, and hide slopes. */
   const times: number[][] = points.map(() => []);
   let checked = true;
-  for (let opening = 0; opening < OPENINGS; opening++) {
+  for (let opening = 0; opening < openings; opening++) {
     const opened: { readonly bench: StepBench; readonly trainer: OpenTrainer }[] = [];
     for (const { model, pairs } of points) {
       const bench = await StepBench.open(runtime, model);
@@ -74,7 +79,7 @@ async function series(
     }
     const turns = await takeTurns(
       opened.map(({ trainer }, i) => ({ name: name(i), run: trainer.step })),
-      Math.ceil(rounds / OPENINGS),
+      ROUNDS,
     );
     for (const [i, { bench, trainer }] of opened.entries()) {
       times[i].push(Math.min(...turns[name(i)]));

@@ -4,7 +4,7 @@ import { objectives } from '../../src/objectives/registry.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import { type Row, reportOf } from '../report.ts';
 import { type Contender, median, pairedRatio, type Rounds, takeTurns } from '../timing.ts';
-import { type OpenTrainer, pairsOf, StepBench, type StepSetup } from './step.ts';
+import { pairsOf, StepBench, type StepSetup } from './step.ts';
 
 const CPU_MODEL = { vocabulary: 4096, hidden: 256, inner: 688, layers: 6, heads: 8, kvHeads: 4 };
 const GPU_MODEL = { vocabulary: 128256, hidden: 2048, inner: 8192, layers: 16, heads: 32, kvHeads: 8 };
@@ -47,20 +47,23 @@ export async function benchObjectives(runtime: Runtime, quick: boolean, only?: s
       .filter(({ name }) => name !== 'dpo' && (!quick || GOALS.some((goal) => goal.name === name)))
       .map(({ name }): [string, StepSetup] => [name, { objective: { name }, pairs }]),
   ];
-  const opened = new Map<string, OpenTrainer>();
-  const wanted = new Set(goals.flatMap(({ name, peer }) => ['dpo', name, peer]));
-  for (const [name, setup] of setups)
-    if (only === undefined || wanted.has(name)) opened.set(name, await bench.trainer(setup));
-  const trainerOf = (name: string): OpenTrainer => {
-    const trainer = opened.get(name);
-    if (trainer === undefined) throw new RangeError(`${name} was not opened.`);
-    return trainer;
+  const setupOf = (name: string): StepSetup => {
+    const setup = new Map(setups).get(name);
+    if (setup === undefined) throw new RangeError(`There is no ${name} to time.`);
+    return setup;
   };
-  const contender = (name: string) => ({ name, run: trainerOf(name).step });
-  const rounds = quick ? ROUNDS.quick : ROUNDS.full;
-
   const shape = `${(bench.parameters / 1e6).toFixed(1)}M parameters, ${pairs.length} pairs`;
-  const rowOf = (times: Rounds, name: string, peer: string, most?: number): Row => {
+  /** Two at a time: memory has room for no more. */
+  const rowOf = async (
+    name: string,
+    peer: string,
+    time: (ours: Contender, peer: Contender) => Promise<Rounds>,
+    most?: number,
+  ): Promise<Row> => {
+    const [own, other] = [await bench.trainer(setupOf(name)), await bench.trainer(setupOf(peer))];
+    const times = await time({ name, run: own.step }, { name: peer, run: other.step });
+    own.free();
+    other.free();
     const cost = pairedRatio(times[name], times[peer]);
     const verdict = most && `; goal at most ${most.toFixed(3)}: ${cost.high <= most ? 'met' : 'not met'}`;
     return {
@@ -70,7 +73,7 @@ export async function benchObjectives(runtime: Runtime, quick: boolean, only?: s
       peer,
       peer_ms: median(times[peer]),
       ratio: 1 / cost.median,
-      checked: startsRight(name, trainerOf(name).firstLoss, trainerOf('dpo').firstLoss),
+      checked: startsRight(name, own.firstLoss),
       note:
         `${cost.median.toFixed(3)} of ${peer}, in [${cost.low.toFixed(3)}, ${cost.high.toFixed(3)}], ${times[name].length} rounds` +
         (verdict ?? ''),
@@ -80,11 +83,11 @@ export async function benchObjectives(runtime: Runtime, quick: boolean, only?: s
   const rows: Row[] = [];
   const share = headShare(size, pairs);
   for (const { name, peer, most } of goals)
-    rows.push(rowOf(await duel(contender(name), contender(peer), quick), name, peer, most(share)));
-  const all = only === undefined ? await takeTurns([...opened.keys()].map(contender), rounds) : {};
-  for (const name of opened.keys())
-    if (name in all && name !== 'dpo' && !GOALS.some((goal) => goal.name === name))
-      rows.push(rowOf(all, name, 'dpo'));
+    rows.push(await rowOf(name, peer, (ours, theirs) => duel(ours, theirs, quick), most(share)));
+  const rounds = quick ? ROUNDS.quick : ROUNDS.full;
+  for (const [name] of only === undefined ? setups : [])
+    if (name !== 'dpo' && !GOALS.some((goal) => goal.name === name))
+      rows.push(await rowOf(name, 'dpo', (ours, theirs) => takeTurns([theirs, ours], rounds)));
   const report = reportOf(bench.gpu, rows);
   bench.gpu.close();
   probe.gpu.close();
@@ -103,10 +106,10 @@ async function duel(ours: Contender, peer: Contender, quick: boolean): Promise<R
   return times;
 }
 
-/** A policy that is its reference gives these methods dpo's loss, ln 2, whatever the model; the others a finite one. */
-function startsRight(name: string, firstLoss: number, dpo: number): boolean {
+/** A policy that is its reference gives these methods a loss of ln 2, whatever the model; the others a finite one. */
+function startsRight(name: string, firstLoss: number): boolean {
   const likeDpo = ['dpo, live reference', 'dpo + bmc', 'epsilon-dpo', CACHED].includes(name);
-  return Number.isFinite(firstLoss) && (!likeDpo || Math.abs(firstLoss - dpo) < 1e-4);
+  return Number.isFinite(firstLoss) && (!likeDpo || Math.abs(firstLoss - Math.LN2) < 1e-4);
 }
 
 /** The head's share of the forward pass: 2 FLOPs per parameter and token, the head on response tokens alone. */

@@ -5,7 +5,7 @@ import type { Runtime } from '../../src/runtime/runtime.ts';
 import { type Row, reportOf } from '../report.ts';
 import { median, pairedRatio, takeTurns } from '../timing.ts';
 import { benchCost } from './cost.ts';
-import { type OpenTrainer, pairsOf, StepBench, type StepSetup } from './step.ts';
+import { pairsOf, StepBench, type StepSetup } from './step.ts';
 
 const CPU_MODEL = { vocabulary: 512, hidden: 64, inner: 172, layers: 5, heads: 8, kvHeads: 4 };
 const GPU_MODEL = { vocabulary: 128256, hidden: 2048, inner: 8192, layers: 16, heads: 32, kvHeads: 8 };
@@ -39,7 +39,15 @@ export async function benchTraining(runtime: Runtime, quick: boolean) {
   ];
   rows.push(...(await compare(bench, techniques, rounds)));
 
-  if (!quick) rows.push(...(await benchCost(runtime, model, { prompt, answer }, rounds)));
+  if (!quick)
+    rows.push(
+      ...(await benchCost(
+        runtime,
+        bench === probe
+          ? { model, prompt, answer, vocabulary: 4096, openings: 7 }
+          : { model: { ...model, layers: 4 }, prompt, answer, vocabulary: 32768, openings: 2 },
+      )),
+    );
   for (const [name, setup] of [...methods, ['dpo without a cached reference', inStep] as const])
     rows.push(...(await split(bench, name, setup)));
   const report = reportOf(bench.gpu, rows);
@@ -60,47 +68,53 @@ function isRight(firstLoss: number, { objective }: StepSetup): boolean {
   return Number.isFinite(firstLoss) && (objective.name !== 'dpo' || Math.abs(firstLoss - Math.LN2) < 1e-4);
 }
 
-/** Every setup beside the first, taking turns. Peak bytes are measured one setup at a time. */
+/** Every setup beside the first, two at a time: memory has room for no more. Peak bytes are measured one setup at a time. */
 async function compare(
   bench: StepBench,
   setups: readonly [string, StepSetup][],
   rounds: number,
 ): Promise<Row[]> {
-  const peaks = new Map<string, number>();
-  for (const [name, setup] of setups) {
-    const before = bench.gpu.memory.current;
-    bench.gpu.memory.resetPeak();
-    const { free } = await bench.trainer(setup);
-    peaks.set(name, bench.gpu.memory.peak - before);
-    free();
-  }
-  const opened: (OpenTrainer & { readonly name: string; readonly setup: StepSetup })[] = [];
-  for (const [name, setup] of setups) opened.push({ name, setup, ...(await bench.trainer(setup)) });
+  const rows: Row[] = [];
+  const [first] = setups;
+  for (const setup of setups) rows.push(await besideFirst(bench, first, setup, rounds));
+  return rows;
+}
+
+async function besideFirst(
+  bench: StepBench,
+  [firstName, first]: readonly [string, StepSetup],
+  [name, setup]: readonly [string, StepSetup],
+  rounds: number,
+): Promise<Row> {
+  const before = bench.gpu.memory.current;
+  bench.gpu.memory.resetPeak();
+  const own = await bench.trainer(setup);
+  const peak = bench.gpu.memory.peak - before;
+  const other = await bench.trainer(first);
   const times = await takeTurns(
-    opened.map(({ name, step }) => ({ name, run: step })),
+    [
+      { name: 'other', run: other.step },
+      { name: 'own', run: own.step },
+    ],
     rounds,
   );
-  const [first] = opened;
-  const rows = opened.map((one): Row => {
-    const { name, setup } = one;
-    const ours_ms = median(times[name]);
-    const ratio = pairedRatio(times[first.name], times[name]);
-    const tokens = tokensOf(setup);
-    return {
-      work: `step: ${name}`,
-      shape: `${setup.pairs.length} pairs, ${tokens} tokens`,
-      ours_ms,
-      peer: first.name,
-      peer_ms: median(times[first.name]),
-      ratio: ratio.median,
-      checked: isRight(one.firstLoss, setup),
-      note:
-        `${((1000 * tokens) / ours_ms).toFixed(0)} tokens/s, peak ${((peaks.get(name) ?? 0) / 2 ** 20).toFixed(1)} MiB; ` +
-        `ratio in [${ratio.low.toFixed(3)}, ${ratio.high.toFixed(3)}]`,
-    };
-  });
-  for (const { free } of opened) free();
-  return rows;
+  own.free();
+  other.free();
+  const ours_ms = median(times.own);
+  const ratio = pairedRatio(times.other, times.own);
+  const tokens = tokensOf(setup);
+  return {
+    work: `step: ${name}`,
+    shape: `${setup.pairs.length} pairs, ${tokens} tokens`,
+    ours_ms,
+    peer: firstName,
+    peer_ms: median(times.other),
+    ratio: ratio.median,
+    checked: isRight(own.firstLoss, setup),
+    note:
+      `${((1000 * tokens) / ours_ms).toFixed(0)} tokens/s, peak ${(peak / 2 ** 20).toFixed(1)} MiB; ` +
+      `ratio in [${ratio.low.toFixed(3)}, ${ratio.high.toFixed(3)}]`,
+  };
 }
 
 /** Host time spent encoding, GPU time by part (from timestamps, one pass per dispatch), and the rest of the step: waiting. */

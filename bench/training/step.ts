@@ -9,6 +9,7 @@ import { loadModel } from '../../src/models/load.ts';
 import { activate } from '../../src/objectives/registry.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import { type TrainConfigInput, trainConfigFrom } from '../../src/train/config.ts';
+import { chooseKernels } from '../../src/train/kernel-choices.ts';
 import { prepareReference } from '../../src/train/reference.ts';
 import { policyOptions } from '../../src/train/train.ts';
 import { Trainer } from '../../src/train/trainer.ts';
@@ -19,6 +20,7 @@ export interface StepSetup {
   readonly pairs: readonly PairExample[];
   readonly reference?: TrainConfigInput['reference'];
   readonly training?: TrainConfigInput['training'];
+  /** Without it: full fine-tuning on a CPU adapter, GPU_LORA on a GPU. */
   readonly lora?: TrainConfigInput['lora'];
 }
 
@@ -29,6 +31,13 @@ export interface OpenTrainer {
   step(): Promise<void>;
   free(): void;
 }
+
+/** On a GPU, steps are those that people run there: LoRA on frozen weights in 16 bits, by kernels that were tuned. */
+const GPU_LORA = {
+  r: 16,
+  lora_alpha: 32,
+  target_modules: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
+};
 
 /** Opens trainers of one random model; all of them share the device. */
 export class StepBench {
@@ -44,8 +53,9 @@ export class StepBench {
 
   static async open(runtime: Runtime, size: LlamaSize): Promise<StepBench> {
     const model = join(mkdtempSync(join(tmpdir(), 'prefgrad-bench-')), 'model');
-    const parameters = await writeRandomLlama(model, size);
-    return new StepBench(await Gpu.open(runtime), model, parameters);
+    const gpu = await Gpu.open(runtime);
+    const parameters = await writeRandomLlama(model, size, gpu.isCpu ? 'F32' : 'BF16');
+    return new StepBench(gpu, model, parameters);
   }
 
   /** Opens a trainer and takes its first step. */
@@ -58,7 +68,7 @@ export class StepBench {
       model: { path: this.#model },
       objective: setup.objective,
       reference: setup.reference,
-      lora: setup.lora,
+      lora: setup.lora ?? (gpu.isCpu ? undefined : GPU_LORA),
       data: { train: 'rows', max_length: longest },
       training: {
         learning_rate: 1e-6,
@@ -76,18 +86,17 @@ export class StepBench {
     const policy = await loadModel(gpu, this.#model, policyOptions(config));
     const data = { train: setup.pairs, eval: [] };
     const prepared = await prepareReference(gpu, config, objective, policy, data, () => {});
-    const trainer = await Trainer.open(
-      {
-        gpu,
-        // Planning a million steps would take longer than timing some of them.
-        config: { ...config, training: { ...config.training, max_steps: 64 } },
-        objective,
-        policy,
-        ...prepared,
-        ...data,
-      },
-      () => {},
-    );
+    const parts = {
+      gpu,
+      // Planning a million steps would take longer than timing some of them.
+      config: { ...config, training: { ...config.training, max_steps: 64 } },
+      objective,
+      policy,
+      ...prepared,
+      ...data,
+    };
+    await chooseKernels(parts, undefined, () => {});
+    const trainer = await Trainer.open(parts, () => {});
     await trainer.warmUp();
     await trainer.runStep();
     const first = await trainer.flush();

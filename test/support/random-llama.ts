@@ -1,5 +1,6 @@
 /** Llama directories with seeded random weights, of any size. */
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { narrow } from '../../src/formats/half.ts';
 import { writeSafetensors } from '../../src/formats/safetensors-writer.ts';
 import { parseLlamaConfig } from '../../src/models/config.ts';
 import { weightShapes } from '../../src/models/llama.ts';
@@ -15,8 +16,15 @@ export interface LlamaSize {
   readonly kvHeads: number;
 }
 
-/** Writes config.json and model.safetensors (F32) to a new directory. @returns the number of parameters */
-export async function writeRandomLlama(path: string, size: LlamaSize): Promise<number> {
+/** Values after which large weights repeat themselves: drawing a billion would take longer than using them. */
+const PERIOD = 1_048_573;
+
+/** Writes config.json and model.safetensors to a new directory. @returns the number of parameters */
+export async function writeRandomLlama(
+  path: string,
+  size: LlamaSize,
+  dtype: 'F32' | 'BF16' = 'F32',
+): Promise<number> {
   const config = {
     architectures: ['LlamaForCausalLM'],
     model_type: 'llama',
@@ -31,7 +39,7 @@ export async function writeRandomLlama(path: string, size: LlamaSize): Promise<n
     rope_theta: 10000,
     hidden_act: 'silu',
     tie_word_embeddings: false,
-    torch_dtype: 'float32',
+    torch_dtype: dtype === 'F32' ? 'float32' : 'bfloat16',
   };
   mkdirSync(path, { recursive: true });
   writeFileSync(`${path}/config.json`, JSON.stringify(config));
@@ -41,13 +49,19 @@ export async function writeRandomLlama(path: string, size: LlamaSize): Promise<n
     sink,
     shapes.map(([name, shape], seed) => ({
       name,
-      dtype: 'F32',
+      dtype,
       shape,
       *read() {
         const count = shape.reduce((a, b) => a * b, 1);
         const isNorm = shape.length === 1;
-        const values = Float32Array.from(normals(seed, count), (x) => (isNorm ? 1 : 0.05 * x));
-        yield new Uint8Array(values.buffer);
+        const drawn = normals(seed, Math.min(count, PERIOD));
+        const bytes = narrow(
+          Float32Array.from(drawn, (x) => (isNorm ? 1 : 0.05 * x)),
+          dtype,
+        );
+        const size = bytes.length / drawn.length;
+        for (let left = count; left > 0; left -= drawn.length)
+          yield bytes.subarray(0, size * Math.min(left, drawn.length));
       },
     })),
   );
