@@ -24,6 +24,7 @@ run doctor src/cli/main.js doctor
 run conformance bench/gpu-box/conformance.js
 run kernels bench/run.js kernels $quick --out results/kernels.json
 run train bench/run.js train $quick --out results/train.json
+run load bench/run.js load $quick --out results/load.json
 run objectives bench/run.js objectives $quick --out results/objectives.json
 run compare bench/gpu-box/compare.js --out results/compare.json
 echo "$done_parts parts measured.${failed_parts:+ Failed:$failed_parts}"
