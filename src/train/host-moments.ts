@@ -3,7 +3,7 @@
  * complete, the moments pass through the GPU a piece at a time: up, updated together with their weights, and down again. The
  * next pieces go up while one is updated. It is the only place where a step reads back, and costs what the bus costs.
  */
-import { alignUp } from '../autograd/tensor.ts';
+import { alignUp, type Tensor, whole } from '../autograd/tensor.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { Slice, Storage } from '../gpu/memory.ts';
 import { Program, type Recorder } from '../gpu/program.ts';
@@ -83,15 +83,13 @@ export class HostMoments {
     if (this.#rings === undefined) throw new RangeError('The moments have not been placed.');
     const { up, down } = this.#rings;
     for (const { part, program } of this.#pieces) {
-      const { slab, start, length, firstMoment, secondMoment } = part;
-      const held = (storage: Storage) => storage.host?.subarray(4 * start, 4 * (start + length));
-      const moments = [
-        { onGpu: firstMoment, onHost: held(slab.firstMoment.shards[0].storage) },
-        { onGpu: secondMoment, onHost: held(slab.secondMoment.shards[0].storage) },
-      ];
-      for (const { onGpu, onHost } of moments) if (onHost !== undefined) await up.write(onGpu, onHost);
+      const { slab, firstMoment, secondMoment } = part;
+      const [firstHeld, secondHeld] = [slab.firstMoment, slab.secondMoment].map((t) => heldOf(t, part));
+      await up.write(firstMoment, firstHeld);
+      await up.write(secondMoment, secondHeld);
       program.run();
-      for (const { onGpu, onHost } of moments) if (onHost !== undefined) await down.read(onGpu, onHost);
+      await down.read(firstMoment, firstHeld);
+      await down.read(secondMoment, secondHeld);
     }
     await down.drain();
   }
@@ -119,4 +117,11 @@ export class HostMoments {
       }
     }
   }
+}
+
+/** The bytes of a part of a slab's moments. @throws RangeError when an earlier optimizer has put them elsewhere. */
+function heldOf(moments: Tensor, { start, length }: SlabPart): Uint8Array<ArrayBuffer> {
+  const { host, label } = whole(moments).storage;
+  if (host === undefined) throw new RangeError(`The ${label} are not in host memory.`);
+  return host.subarray(4 * start, 4 * (start + length));
 }
