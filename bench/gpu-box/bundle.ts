@@ -71,6 +71,8 @@ await build({
     ssr: true,
     rolldownOptions: {
       input: entries,
+      // The peers are installed for their own benchmark only, which the box does without.
+      external: /bench\/peers\/contenders|\.\/contenders/,
       output: { preserveModules: true, preserveModulesRoot: '.', entryFileNames: '[name].js' },
     },
   },
