@@ -12,3 +12,10 @@ fn sees_some(first: u32, count: u32, i: u32, sees: vec4u) -> bool {
   let in_prompt = first < min(sees.y, i + 1u) && last >= sees.x;
   return in_branch || in_prompt;
 }
+
+/// Of keys that token i sees some of (sees_some), the last that it sees, which is also the nearest by position.
+fn nearest_key(first: u32, count: u32, i: u32, sees: vec4u) -> u32 {
+  let last = first + count - 1u;
+  if (first <= i && last >= sees.z) { return min(i, last); }
+  return min(min(sees.y, i + 1u) - 1u, last);
+}

@@ -175,6 +175,7 @@ function variant(
       WINDOWED: window !== undefined,
       SOFTCAP: softcap !== undefined,
       ROLLED: form === 'tiles' ? recorder.gpu.isCpu : rolled(recorder, headDim),
+      ...(form === 'tiles' ? { BACKWARD: kernel !== 'attention_forward' } : {}),
     },
     constants: { HEAD4: headDim / 4, WORKGROUP: workgroup },
     overrides: {

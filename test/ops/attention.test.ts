@@ -111,12 +111,15 @@ describe('attention by tiles, as GPUs take it', () => {
     await checkPyTorch(fixture);
   });
 
-  it('over several tiles, of which siblings see nothing of each other, is what plain kernels give', async () => {
+  it.each([
+    ['siblings see nothing of each other', {}],
+    ['a window hides the farther ones', { window: 20 }],
+  ])('over several tiles, of which %s, is what plain kernels give', async (_name, more) => {
     const documents = [
       [40, 70, 33],
       [1, 31, 32],
     ];
-    const shape = { heads: 4, kvHeads: 2, headDim: 8 };
+    const shape = { heads: 4, kvHeads: 2, headDim: 8, ...more };
     const tokens = documents.flat().reduce((a, b) => a + b, 0);
     const width = (heads: number) => [tokens, heads * shape.headDim];
     const inputs = [shape.heads, shape.kvHeads, shape.kvHeads].map((n, i) => gridValues(4 + i, width(n)));
