@@ -80,21 +80,21 @@ export async function loadModel(gpu: Gpu, path: string, options: LoadOptions): P
       ? undefined
       : new ParameterSlabs(gpu, specs, dtype, (name) => !name.endsWith('norm.weight'));
   const frozen = new Map<string, Tensor>();
-  const ring = ringFor(gpu, [...shapes.values()]);
-  for (const [name, shape] of shapes) {
-    const parameter = trained?.parameters.get(name);
-    const isVector = shape.length === 1;
-    const isQuantized =
-      options.quantize !== undefined && parameter === undefined && /_proj\.weight$/.test(name);
-    const tensor =
-      parameter?.master ??
-      (isQuantized
-        ? allocateQuantized(gpu, name, shape, options.quantize as QuantizedDType)
-        : allocateTensor(gpu, name, shape, isVector ? 'f32' : dtype, 'weights'));
-    await copyWeight(ring, directory, name, tensor);
-    if (parameter === undefined) frozen.set(name, tensor);
-  }
-  ring.free();
+  await throughRing(gpu, [...shapes.values()], async (ring) => {
+    for (const [name, shape] of shapes) {
+      const parameter = trained?.parameters.get(name);
+      const isVector = shape.length === 1;
+      const isQuantized =
+        options.quantize !== undefined && parameter === undefined && /_proj\.weight$/.test(name);
+      const tensor =
+        parameter?.master ??
+        (isQuantized
+          ? allocateQuantized(gpu, name, shape, options.quantize as QuantizedDType)
+          : allocateTensor(gpu, name, shape, isVector ? 'f32' : dtype, 'weights'));
+      await copyWeight(ring, directory, name, tensor);
+      if (parameter === undefined) frozen.set(name, tensor);
+    }
+  });
   if (trained !== undefined) {
     if (lora !== undefined) initializeLora(gpu, trained, options.seed ?? 0);
     await roundMasters(gpu, trained);
@@ -139,9 +139,7 @@ export async function loadHead(gpu: Gpu, path: string, dtype: LoadOptions['dtype
     const name = config.tiedHead ? 'model.embed_tokens.weight' : 'lm_head.weight';
     const stored = dtype === 'auto' ? automaticDType(gpu, directory) : dtype;
     const head = allocateTensor(gpu, name, [config.vocabSize, config.hiddenSize], stored, 'reference');
-    const ring = ringFor(gpu, [head.shape]);
-    await copyWeight(ring, directory, name, head);
-    ring.free();
+    await throughRing(gpu, [head.shape], (ring) => copyWeight(ring, directory, name, head));
     return head;
   } finally {
     await directory.close();
@@ -240,11 +238,20 @@ function allocateQuantized(gpu: Gpu, name: string, shape: readonly number[], dty
   return { ...allocateTensor(gpu, name, shape, dtype, 'weights'), scales };
 }
 
-/** What weights of these shapes go to the GPU through. */
-function ringFor(gpu: Gpu, shapes: readonly (readonly number[])[]): UploadRing {
+/** Lends a ring that suits weights of these shapes. */
+async function throughRing(
+  gpu: Gpu,
+  shapes: readonly (readonly number[])[],
+  copy: (ring: UploadRing) => Promise<void>,
+): Promise<void> {
   const largest = Math.max(...shapes.map((shape) => 4 * elementCount(shape)));
   // Small models take a small ring: all of its pieces together are as long as the largest weight.
-  return new UploadRing(gpu, Math.min(PIECE_BYTES, 8 * Math.ceil(largest / SLOTS / 8)));
+  const ring = new UploadRing(gpu, Math.min(PIECE_BYTES, 8 * Math.ceil(largest / SLOTS / 8)));
+  try {
+    await copy(ring);
+  } finally {
+    ring.free();
+  }
 }
 
 /** Copies one weight to the GPU piece by piece, converting where dtypes differ. */

@@ -70,13 +70,16 @@ export async function restoreOptimizer(
 ): Promise<void> {
   const file = await SafetensorsFile.open(await gpu.runtime.files.open(`${path}/optimizer.safetensors`));
   const ring = new UploadRing(gpu, PIECE_BYTES);
-  for (const [name, tensor] of namedState(trained, liveReference)) {
-    const rowBytes = 4 * rowLength(tensor.shape);
-    for (const { shard, start, bytes } of pieces(tensor))
-      await ring.write(shard, await file.readRange(name, shard.rowStart * rowBytes + start, bytes), start);
+  try {
+    for (const [name, tensor] of namedState(trained, liveReference)) {
+      const rowBytes = 4 * rowLength(tensor.shape);
+      for (const { shard, start, bytes } of pieces(tensor))
+        await ring.write(shard, await file.readRange(name, shard.rowStart * rowBytes + start, bytes), start);
+    }
+  } finally {
+    ring.free();
+    await file.close();
   }
-  ring.free();
-  await file.close();
 }
 
 export async function readState(gpu: Gpu, state: ObjectiveState): Promise<Record<string, number>> {
