@@ -9,25 +9,21 @@ import type {
   ScoredPair,
 } from '../worker/protocol.ts';
 import { removeCharts } from './charts.ts';
+import { controls } from './controls.ts';
 import { dataCharts } from './data-charts.ts';
-import { button, choice, fill, h } from './dom.ts';
+import { button, fill, h } from './dom.ts';
 import { editor } from './editor.ts';
-import { asJson, asPng, asSvg, download, type ExportedView } from './export.ts';
+import type { ExportedView } from './export.ts';
 import { filesPanel } from './files.ts';
+import { legend } from './legend.ts';
 import { pairTable } from './pair-table.ts';
 import { playground } from './playground.ts';
 import type { ShippedScores } from './shipped.ts';
 import { type State, Store, TABS, toHash } from './state.ts';
 import { tokenDetails, tokenView } from './token-view.ts';
 import { trainingPanel } from './training.ts';
-import { number, STEPS, scaleOf, VIEWS, valuesOf } from './views.ts';
+import { MODEL_NAMES, scaleOf, VIEWS, valuesOf } from './views.ts';
 
-const MODEL_NAMES: Readonly<Record<string, string>> = {
-  'dpo-bmc': 'after DPO-BMC',
-  dpo: 'after DPO',
-  reference: 'reference',
-  policy: 'trained in this tab',
-};
 const OWN_METHOD: MethodChoice = { name: 'dpo', settings: { beta: 0.5 } };
 
 class Page {
@@ -210,81 +206,17 @@ class Page {
   }
 
   #renderControls(): void {
-    const { state } = this.#store;
-    const count = this.#pairs.length;
-    const go = (step: number) =>
-      this.#store.set({ pair: (state.pair + step + count) % count, edited: undefined });
-    const slots = [...new Set(['dpo-bmc', 'dpo', ...this.#loaded, ...state.models])].filter(
-      (s) => s !== 'reference',
-    );
     const active = document.activeElement?.getAttribute('data-testid');
     fill(
       this.#parts.controls,
-      h(
-        'div',
-        { class: 'field' },
-        h('span', {}, 'pair'),
-        h(
-          'span',
-          { class: 'stepper' },
-          button('‹', { 'aria-label': 'previous pair' }, () => go(-1)),
-          h(
-            'output',
-            { 'data-testid': 'pair' },
-            state.edited === undefined ? `${state.pair + 1} of ${count}` : 'your text',
-          ),
-          button('›', { 'aria-label': 'next pair' }, () => go(1)),
-        ),
-      ),
-      choice(
-        'show',
-        'view',
-        VIEWS.map(([name, text]) => [name, text]),
-        state.view,
-        (view) => this.#store.set({ view: VIEWS.find(([name]) => name === view)?.[0] ?? 'reward' }),
-      ),
-      choice(
-        'method',
-        'method',
-        [
-          ['own', "the model's own"],
-          ...this.#methods.filter((m) => m.name !== 'sft').map(({ name }): [string, string] => [name, name]),
-        ],
-        state.method,
-        (method) => this.#store.set({ method }),
-      ),
-      toggle('BMC weights', 'bmc', state.bmc, (bmc) => this.#store.set({ bmc })),
-      h(
-        'fieldset',
-        { class: 'field' },
-        h('legend', {}, 'models'),
-        ...slots.map((slot) =>
-          toggle(MODEL_NAMES[slot] ?? slot, `model-${slot}`, state.models.includes(slot), (on) => {
-            const models = on ? [...state.models, slot].slice(-3) : state.models.filter((s) => s !== slot);
-            if (models.length > 0) this.#store.set({ models });
-          }),
-        ),
-      ),
-      h(
-        'div',
-        { class: 'field' },
-        h('span', {}, 'export'),
-        h(
-          'span',
-          { class: 'stepper' },
-          button('JSON', { 'data-testid': 'export-json' }, () =>
-            download('prefgrad-view.json', asJson(this.#view())),
-          ),
-          button('SVG', { 'data-testid': 'export-svg' }, () =>
-            download('prefgrad-view.svg', new Blob([asSvg(this.#view())], { type: 'image/svg+xml' })),
-          ),
-          button(
-            'PNG',
-            {},
-            () => void asPng(asSvg(this.#view())).then((png) => download('prefgrad-view.png', png)),
-          ),
-        ),
-      ),
+      ...controls({
+        state: this.#store.state,
+        pairs: this.#pairs.length,
+        methods: this.#methods,
+        loaded: this.#loaded,
+        set: (change) => this.#store.set(change),
+        view: () => this.#view(),
+      }),
     );
     // A menu that was just used keeps the focus, although it is a new element.
     if (active) this.#parts.controls.querySelector<HTMLElement>(`[data-testid="${active}"]`)?.focus();
@@ -318,10 +250,8 @@ class Page {
       view,
     );
     fill(this.#parts.source, shown.length > 0 && shown.every(({ live }) => live) ? 'live' : 'shipped');
-    this.#renderLegend(
-      scale,
-      shown.some(({ scored }) => valuesOf(scored.chosen, view) !== undefined),
-    );
+    const isKnown = shown.some(({ scored }) => valuesOf(scored.chosen, view) !== undefined);
+    fill(this.#parts.legend, ...legend(view, scale, isKnown));
     fill(
       this.#parts.panes,
       ...(shown.length === 0
@@ -336,26 +266,6 @@ class Page {
           onToken: (side, index) => fill(this.#parts.details, tokenDetails(scored, side, index)),
         }),
       ),
-    );
-  }
-
-  #renderLegend(scale: number, isKnown: boolean): void {
-    const [, , meaning] = VIEWS.find(([name]) => name === this.#store.state.view) ?? VIEWS[0];
-    const swatches = Array.from({ length: 2 * STEPS + 1 }, (_, i) => {
-      const step = i - STEPS;
-      return h('span', { class: `swatch ${step === 0 ? 'z0' : `${step < 0 ? 'n' : 'p'}${Math.abs(step)}`}` });
-    });
-    fill(
-      this.#parts.legend,
-      h('span', {}, `≤ ${number(-scale)}`),
-      h(
-        'span',
-        { class: 'ramp', role: 'img', 'aria-label': `colours from ${number(-scale)} to ${number(scale)}` },
-        ...swatches,
-      ),
-      h('span', {}, `≥ ${number(scale)}`),
-      h('span', { class: 'quiet' }, isKnown ? meaning : 'not known for this method: choose another quantity'),
-      h('span', { class: 'quiet' }, h('u', {}, 'underlined'), ' differs from the other answer'),
     );
   }
 
@@ -476,17 +386,6 @@ class Page {
     this.#parts.error.hidden = true;
     fill(this.#parts.error);
   }
-}
-
-function toggle(
-  label: string,
-  testid: string,
-  isOn: boolean,
-  onChange: (isOn: boolean) => void,
-): HTMLElement {
-  const box = h('input', { type: 'checkbox', checked: isOn, 'data-testid': testid });
-  box.addEventListener('change', () => onChange(box.checked));
-  return h('label', { class: 'toggle' }, box, label);
 }
 
 function methodText({ name, bmc }: MethodChoice): string {
