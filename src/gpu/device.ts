@@ -48,7 +48,8 @@ export class Gpu {
   readonly subgroupLanes: number;
   /**
    * Variants that were chosen for this adapter by measurement, by what asks for them; what is not here takes its default.
-   * 'linear' decides for all products at once, 'attention' for attention.
+   * 'linear' decides for all products at once, 'attention' for attention, 'rows' for kernels that add up rows, 'runs' for
+   * how many runs of tokens a weight's gradient is made of.
    */
   readonly choices = new Map<string, string>();
   /** Whether f16 x f16 + f32 matrices of 16 x 16 may be multiplied by subgroups of 32. */
