@@ -9,7 +9,7 @@ import { tapeFor } from '../../src/ops/index.ts';
 import { rmsNorm } from '../../src/ops/rms-norm.ts';
 import { swiglu } from '../../src/ops/swiglu.ts';
 import { tokenLogps } from '../../src/ops/token-logps.ts';
-import { AdamW } from '../../src/train/optimizer.ts';
+import { AdamW } from '../../src/optim/adamw.ts';
 import { causalLayout, inner, type Operands, type Size, samples, type Work } from './forward-works.ts';
 
 export function backwardWorks(bench: Operands, size: Size): Work[] {

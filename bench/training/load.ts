@@ -7,7 +7,7 @@ import { formatBytes } from '../../src/gpu/memory.ts';
 import { PIECE_BYTES } from '../../src/gpu/staging.ts';
 import { parseLlamaConfig } from '../../src/models/config.ts';
 import { weightShapes } from '../../src/models/llama.ts';
-import { loadModel } from '../../src/models/load.ts';
+import { loadModel } from '../../src/models/loading/load.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import { type Row, reportOf } from '../report.ts';
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { PairExample } from '../../src/data/examples.ts';
 import { randomWord } from '../../src/data/random.ts';
 import { Gpu } from '../../src/gpu/device.ts';
-import { loadModel } from '../../src/models/load.ts';
+import { loadModel } from '../../src/models/loading/load.ts';
 import { activate } from '../../src/objectives/registry.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import { type TrainConfigInput, trainConfigFrom } from '../../src/train/config.ts';

@@ -13,7 +13,7 @@ import { loadTokenizer } from '../../src/data/load-tokenizer.ts';
 import type { Tokenizer } from '../../src/data/tokenizer.ts';
 import { type GenerateOptions, generate } from '../../src/generate/generator.ts';
 import { Gpu } from '../../src/gpu/device.ts';
-import { loadModel } from '../../src/models/load.ts';
+import { loadModel } from '../../src/models/loading/load.ts';
 import { detectRuntime } from '../../src/runtime/index.ts';
 import { heldOutOpenings, type Opening, trainingOpenings } from './openings.ts';
 import { dominates, type StoryScore, sentenceEnds, storyScore, wholeSentences } from './rule.ts';

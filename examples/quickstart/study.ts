@@ -12,7 +12,7 @@ import { loadTokenizer } from '../../src/data/load-tokenizer.ts';
 import { uniformAt } from '../../src/data/random.ts';
 import { generate } from '../../src/generate/generator.ts';
 import { Gpu } from '../../src/gpu/device.ts';
-import { loadModel } from '../../src/models/load.ts';
+import { loadModel } from '../../src/models/loading/load.ts';
 import { detectRuntime } from '../../src/runtime/index.ts';
 import type { TrainHooks } from '../../src/train/hooks.ts';
 import { train } from '../../src/train/train.ts';

@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 import type { Columns } from '../data/columns.ts';
 import type { DataFormat } from '../data/rows.ts';
 import type { Truncation } from '../data/truncation.ts';
-import type { BmcSettings } from '../objectives/bmc.ts';
+import type { BmcSettings } from '../objectives/token-weights/bmc.ts';
 import type { Cli, GlobalOptions } from './context.ts';
 import { EXIT_CODES } from './failure.ts';
 import { assignments, numberFrom, wholeNumber } from './options.ts';

@@ -10,7 +10,7 @@ import { ModelDirectory } from '../formats/model-directory.ts';
 import { generate } from '../generate/generator.ts';
 import { Gpu } from '../gpu/device.ts';
 import { parseLlamaConfig } from '../models/config.ts';
-import { loadWithAdapter } from '../models/load-with-adapter.ts';
+import { loadWithAdapter } from '../models/loading/load-with-adapter.ts';
 import type { FileSystem, Runtime } from '../runtime/runtime.ts';
 
 export interface ContinueOptions {

@@ -2,23 +2,23 @@
 import { z } from 'zod';
 import { InputError, InputErrors } from '../errors.ts';
 import { nearest } from '../nearest.ts';
-import { betaDpo } from './beta-dpo.ts';
-import { type BmcSettings, bmcSchema } from './bmc.ts';
-import { cpo } from './cpo.ts';
-import { dpo } from './dpo.ts';
-import { epsilonDpo } from './epsilon-dpo.ts';
-import { figa } from './figa.ts';
-import { ipo } from './ipo.ts';
-import { kto } from './kto.ts';
-import { mipo } from './mipo.ts';
+import { betaDpo } from './methods/beta-dpo.ts';
+import { cpo } from './methods/cpo.ts';
+import { dpo } from './methods/dpo.ts';
+import { epsilonDpo } from './methods/epsilon-dpo.ts';
+import { figa } from './methods/figa.ts';
+import { ipo } from './methods/ipo.ts';
+import { kto } from './methods/kto.ts';
+import { mipo } from './methods/mipo.ts';
+import { orpo } from './methods/orpo.ts';
+import { rdpo } from './methods/rdpo.ts';
+import { rrhf } from './methods/rrhf.ts';
+import { sft } from './methods/sft.ts';
+import { simpo } from './methods/simpo.ts';
+import { slic } from './methods/slic.ts';
+import { trDpo } from './methods/tr-dpo.ts';
 import type { BoundObjective, Needs, RegisteredObjective } from './objective.ts';
-import { orpo } from './orpo.ts';
-import { rdpo } from './rdpo.ts';
-import { rrhf } from './rrhf.ts';
-import { sft } from './sft.ts';
-import { simpo } from './simpo.ts';
-import { slic } from './slic.ts';
-import { trDpo } from './tr-dpo.ts';
+import { type BmcSettings, bmcSchema } from './token-weights/bmc.ts';
 
 export const objectives: readonly RegisteredObjective[] = [
   sft,

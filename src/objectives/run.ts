@@ -3,10 +3,10 @@ import { detach, type Tensor, temporary } from '../autograd/tensor.ts';
 import type { Recorder } from '../gpu/program.ts';
 import { recordFill } from '../ops/fill.ts';
 import { tapeFor } from '../ops/index.ts';
-import { bmcWeights } from './bmc.ts';
 import { likelihoods } from './likelihoods.ts';
 import type { ObjectiveInputs, ObjectiveResult, ObjectiveState, TokenInputs } from './objective.ts';
 import type { ActiveObjective } from './registry.ts';
+import { bmcWeights } from './token-weights/bmc.ts';
 
 export interface ObjectiveRun extends ObjectiveResult {
   /** dL/dlogp [R]; absent in evaluation. */

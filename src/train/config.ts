@@ -8,7 +8,7 @@ import { DEFAULT_COLUMNS, type Field } from '../data/columns.ts';
 import type { DataFormat } from '../data/rows.ts';
 import type { Truncation } from '../data/truncation.ts';
 import { InputErrors } from '../errors.ts';
-import { bmcSchema } from '../objectives/bmc.ts';
+import { bmcSchema } from '../objectives/token-weights/bmc.ts';
 import { type ConfigProblem, problemsOf } from './config-problems.ts';
 import { crossProblems, objectiveProblems } from './config-rules.ts';
 

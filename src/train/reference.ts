@@ -5,12 +5,12 @@
 import type { Example } from '../data/examples.ts';
 import { InputError } from '../errors.ts';
 import type { Gpu } from '../gpu/device.ts';
-import { type LoadedModel, loadHead, loadModel } from '../models/load.ts';
+import { type LoadedModel, loadHead, loadModel } from '../models/loading/load.ts';
 import type { ActiveObjective } from '../objectives/registry.ts';
+import { referenceHidden, referenceLogps } from '../step/reference-rows.ts';
 import type { TrainConfig } from './config.ts';
 import type { HiddenStates } from './hidden-states.ts';
 import { ReferenceCache } from './reference-cache.ts';
-import { referenceHidden, referenceLogps } from './reference-rows.ts';
 import { needsLiveReference, needsReferenceLogps, type TrainerParts } from './trainer.ts';
 
 type Prepared = Pick<TrainerParts, 'reference' | 'referenceLogps' | 'referenceHidden'>;

@@ -11,7 +11,7 @@ import {
   planBuckets,
   type Slot,
   slotsOf,
-} from './micro-batches.ts';
+} from '../step/micro-batches.ts';
 
 export interface RunPlanOptions extends CutLimits {
   readonly epochs: number;

@@ -8,7 +8,7 @@ import { SafetensorsFile } from '../formats/safetensors.ts';
 import { type OutputTensor, safetensorsFile } from '../formats/safetensors-writer.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { PIECE_BYTES, UploadRing } from '../gpu/staging.ts';
-import type { LoadedModel } from '../models/load.ts';
+import type { LoadedModel } from '../models/loading/load.ts';
 import type { ParameterSlabs } from '../nn/parameters.ts';
 import type { ObjectiveState } from '../objectives/objective.ts';
 

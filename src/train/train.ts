@@ -11,7 +11,7 @@ import { readJson } from '../formats/json-file.ts';
 import { TensorBoardWriter } from '../formats/tensorboard.ts';
 import { generate } from '../generate/generator.ts';
 import { DeviceLostError, Gpu } from '../gpu/device.ts';
-import { type LoadedModel, type LoadOptions, loadModel } from '../models/load.ts';
+import { type LoadedModel, type LoadOptions, loadModel } from '../models/loading/load.ts';
 import type { Needs } from '../objectives/objective.ts';
 import { type ActiveObjective, activate } from '../objectives/registry.ts';
 import type { FileSink, Runtime } from '../runtime/runtime.ts';

@@ -5,7 +5,7 @@ import type { Answer, PairExample } from '../../src/data/examples.ts';
 import { loadTokenizer } from '../../src/data/load-tokenizer.ts';
 import { writeDirectory } from '../../src/formats/directory-writer.ts';
 import { generate } from '../../src/generate/generator.ts';
-import { loadModel } from '../../src/models/load.ts';
+import { loadModel } from '../../src/models/loading/load.ts';
 import { activate } from '../../src/objectives/registry.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
 import { trainedModelFiles } from '../../src/train/saving.ts';

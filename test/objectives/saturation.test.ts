@@ -1,9 +1,9 @@
 /** Log-probs between -2^-30 and 0, on both sides of ORPO's clamp; too fine for logits in f32, so given as they are. */
 import { describe, expect, it } from 'vitest';
 import { tokenDifferences } from '../../src/data/differences.ts';
-import { objectiveOfCase } from '../../src/evaluate/objective-cases.ts';
-import { readFixture } from '../evaluate/golden.ts';
-import { expectCase, type GoldenCase, named } from '../evaluate/golden-case.ts';
+import { objectiveOfCase } from '../../src/score/objective-cases.ts';
+import { readFixture } from '../score/golden.ts';
+import { expectCase, type GoldenCase, named } from '../score/golden-case.ts';
 import { testGpu } from '../support/gpu.ts';
 import { type HostPair, runStep } from './step.ts';
 

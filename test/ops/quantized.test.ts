@@ -2,7 +2,7 @@
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { allocateTensor, freeTensor, type Tensor, upload, whole } from '../../src/autograd/tensor.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
-import { dequantize, GROUP, type QuantizedDType, quantize } from '../../src/models/quantize.ts';
+import { dequantize, GROUP, type QuantizedDType, quantize } from '../../src/models/loading/quantize.ts';
 import { launchLinear, launchLinearBackwardInput } from '../../src/ops/linear.ts';
 import type { ProductVariant } from '../../src/ops/linear-variants.ts';
 import { expectClose } from '../support/close.ts';

@@ -3,7 +3,7 @@
 import type { Answer, Example, PairExample } from '../../src/data/examples.ts';
 import { normalAt, randomWord } from '../../src/data/random.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
-import { type LoadedModel, type LoadOptions, loadModel } from '../../src/models/load.ts';
+import { type LoadedModel, type LoadOptions, loadModel } from '../../src/models/loading/load.ts';
 import { activate } from '../../src/objectives/registry.ts';
 import { type TrainConfigInput, trainConfigFrom } from '../../src/train/config.ts';
 import { needsLiveReference, needsReferenceLogps, Trainer } from '../../src/train/trainer.ts';

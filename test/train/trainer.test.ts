@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { download } from '../../src/autograd/tensor.ts';
 import { tokenDifferences } from '../../src/data/differences.ts';
 import type { Answer, PairExample } from '../../src/data/examples.ts';
-import { loadModel } from '../../src/models/load.ts';
+import { loadModel } from '../../src/models/loading/load.ts';
 import { activate } from '../../src/objectives/registry.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
 import { Trainer } from '../../src/train/trainer.ts';

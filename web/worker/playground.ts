@@ -3,9 +3,10 @@
  * one word each, the chosen answer's another than the rejected one's, over a vocabulary of two; their log-probs lie evenly
  * around a common level, so that chosen minus rejected is the margin wanted.
  */
-import type { CasePair } from '../../src/evaluate/case-file.ts';
-import { computeCase } from '../../src/evaluate/objective-cases.ts';
+
 import type { Gpu } from '../../src/gpu/device.ts';
+import type { CasePair } from '../../src/score/case-file.ts';
+import { computeCase } from '../../src/score/objective-cases.ts';
 import type { LambdaRequest, PlaygroundCurve, PlaygroundRequest } from './protocol.ts';
 
 /** Log-prob per token of an answer at margin 0, or lower where the margins would need probabilities above 1. */

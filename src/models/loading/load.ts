@@ -1,0 +1,316 @@
+/**
+ * Joins file tensors to parameters. Trained weights become f32 masters in slabs; frozen ones keep 16 bits where the
+ * checkpoint has them. Weights go from disk to the GPU in pieces, so host memory stays small whatever the model.
+ */
+import {
+  allocateTensor,
+  bytesPerElement,
+  type DType,
+  elementCount,
+  freeTensor,
+  rowLength,
+  rowRange,
+  type Tensor,
+  upload,
+  whole,
+} from '../../autograd/tensor.ts';
+import { uniformAt } from '../../data/random.ts';
+import { InputError, InputErrors } from '../../errors.ts';
+import { type FloatDType, narrow, widen } from '../../formats/half.ts';
+import { ModelDirectory } from '../../formats/model-directory.ts';
+import type { Gpu } from '../../gpu/device.ts';
+import { Program } from '../../gpu/program.ts';
+import { PIECE_BYTES, SLOTS, UploadRing } from '../../gpu/staging.ts';
+import { ParameterSlabs, type ParameterSpec } from '../../nn/parameters.ts';
+import type { LoraPair } from '../../nn/projection.ts';
+import { makeRotaryTable } from '../../nn/rotary-table.ts';
+import { recordNarrow } from '../../ops/fill.ts';
+import { type LlamaConfig, parseLlamaConfig } from '../config.ts';
+import { Llama, LORA_MODULES, weightShapes } from '../llama.ts';
+import { GROUP, type QuantizedDType, quantize } from './quantize.ts';
+
+export interface LoraSettings {
+  readonly r: number;
+  readonly alpha: number;
+  /** Names such as 'q_proj'. */
+  readonly targetModules: readonly string[];
+}
+
+/** How a checkpoint is to be held. */
+export interface LoadOptions {
+  /** 'none' freezes everything, 'full' trains every weight, otherwise only LoRA pairs are trained. */
+  readonly train: 'none' | 'full' | LoraSettings;
+  /** dtype that products read weights in; 'auto' is f32 on CPU adapters, else the checkpoint's. */
+  readonly dtype: DType | 'auto';
+  /** Holds the frozen weights of layers in 8 or 4 bits; embedding, head and norms stay as they are. */
+  readonly quantize?: QuantizedDType;
+  /** Rows of the rotary table; at most the model's positions. */
+  readonly positions: number;
+  /** Of LoRA's first values. */
+  readonly seed?: number;
+}
+
+/** A model on the GPU with everything needed to train and save it. */
+export interface LoadedModel {
+  readonly directory: ModelDirectory;
+  readonly config: LlamaConfig;
+  readonly model: Llama;
+  /** Trained parameters; undefined for a frozen model. */
+  readonly trained: ParameterSlabs | undefined;
+  readonly lora: LoraSettings | undefined;
+  readonly dtype: DType;
+  /** The tensor that layers read, by Hugging Face name. */
+  weight(name: string): Tensor;
+  /** Rounds the masters into the 16-bit copies, after they were written from outside. */
+  roundMasters(): Promise<void>;
+  free(): void;
+}
+
+/** @throws InputError for anything in the directory that is missing, unsound or not supported. */
+export async function loadModel(gpu: Gpu, path: string, options: LoadOptions): Promise<LoadedModel> {
+  const directory = await ModelDirectory.open(gpu.runtime.files, path);
+  const config = parseLlamaConfig(directory.config, `${path}/config.json`);
+  const shapes = weightShapes(config);
+  checkWeights(directory, shapes);
+  const dtype = options.dtype === 'auto' ? automaticDType(gpu, directory) : options.dtype;
+  const lora = typeof options.train === 'object' ? options.train : undefined;
+  const specs = trainedSpecs(config, shapes, options.train);
+  const trained =
+    specs.length === 0
+      ? undefined
+      : new ParameterSlabs(gpu, specs, dtype, (name) => !name.endsWith('norm.weight'));
+  const frozen = new Map<string, Tensor>();
+  await throughRing(gpu, [...shapes.values()], async (ring) => {
+    for (const [name, shape] of shapes) {
+      const parameter = trained?.parameters.get(name);
+      const isVector = shape.length === 1;
+      const isQuantized =
+        options.quantize !== undefined && parameter === undefined && /_proj\.weight$/.test(name);
+      const tensor =
+        parameter?.master ??
+        (isQuantized
+          ? allocateQuantized(gpu, name, shape, options.quantize as QuantizedDType)
+          : allocateTensor(gpu, name, shape, isVector ? 'f32' : dtype, 'weights'));
+      await copyWeight(ring, directory, name, tensor);
+      if (parameter === undefined) frozen.set(name, tensor);
+    }
+  });
+  if (trained !== undefined) {
+    if (lora !== undefined) initializeLora(gpu, trained, options.seed ?? 0);
+    await roundMasters(gpu, trained);
+  }
+  await directory.close();
+  const rope = makeRotaryTable(
+    gpu,
+    Math.min(options.positions, config.maxPositions),
+    config.headDim,
+    config.ropeTheta,
+    config.ropeScaling,
+  );
+  const weight = (name: string): Tensor => {
+    const tensor = normTensor(trained, name) ?? frozen.get(name);
+    if (tensor === undefined) throw new RangeError(`${name} was not loaded.`);
+    return tensor;
+  };
+  return {
+    directory,
+    config,
+    model: new Llama(config, weight, (module) => loraPair(trained, lora, module), rope),
+    trained,
+    lora,
+    dtype,
+    weight,
+    roundMasters: async () => {
+      if (trained !== undefined) await roundMasters(gpu, trained);
+    },
+    free() {
+      for (const tensor of [...frozen.values(), rope.table]) freeTensor(gpu, tensor);
+      trained?.free();
+    },
+  };
+}
+
+/** The head [vocabulary, hidden] of a model and nothing else of it, frozen. Whoever loads it frees it. */
+export async function loadHead(gpu: Gpu, path: string, dtype: LoadOptions['dtype']): Promise<Tensor> {
+  const directory = await ModelDirectory.open(gpu.runtime.files, path);
+  try {
+    const config = parseLlamaConfig(directory.config, `${path}/config.json`);
+    checkWeights(directory, weightShapes(config));
+    const name = config.tiedHead ? 'model.embed_tokens.weight' : 'lm_head.weight';
+    const stored = dtype === 'auto' ? automaticDType(gpu, directory) : dtype;
+    const head = allocateTensor(gpu, name, [config.vocabSize, config.hiddenSize], stored, 'reference');
+    await throughRing(gpu, [head.shape], (ring) => copyWeight(ring, directory, name, head));
+    return head;
+  } finally {
+    await directory.close();
+  }
+}
+
+/** Norm weights are read in f32 by their kernel, even where matrices have 16-bit copies. */
+function normTensor(trained: ParameterSlabs | undefined, name: string): Tensor | undefined {
+  const parameter = trained?.parameters.get(name);
+  if (parameter === undefined) return undefined;
+  if (parameter.shape.length > 1) return parameter.tensor;
+  return { ...parameter.master, requiresGrad: true, gradient: parameter.tensor.gradient };
+}
+
+function loraPair(
+  trained: ParameterSlabs | undefined,
+  lora: LoraSettings | undefined,
+  module: string,
+): LoraPair | undefined {
+  if (lora === undefined || trained === undefined) return undefined;
+  const a = trained.parameters.get(`${module}.lora_A.weight`);
+  const b = trained.parameters.get(`${module}.lora_B.weight`);
+  return a && b && { a: a.tensor, b: b.tensor, scale: lora.alpha / lora.r };
+}
+
+function trainedSpecs(
+  config: LlamaConfig,
+  shapes: ReadonlyMap<string, readonly number[]>,
+  train: LoadOptions['train'],
+): ParameterSpec[] {
+  if (train === 'none') return [];
+  if (train === 'full') return [...shapes].map(([name, shape]) => ({ name, shape }));
+  const unknown = train.targetModules.filter((m) => !(LORA_MODULES as readonly string[]).includes(m));
+  if (unknown.length > 0)
+    throw new InputError(
+      `lora.target_modules: ${unknown.join(', ')} is not one of ${LORA_MODULES.join(', ')}.`,
+    );
+  const specs: ParameterSpec[] = [];
+  for (const [name, [out, inner]] of shapes) {
+    const module = name.replace(/\.weight$/, '');
+    if (!train.targetModules.some((target) => module.endsWith(`.${target}`))) continue;
+    specs.push(
+      { name: `${module}.lora_A.weight`, shape: [train.r, inner] },
+      { name: `${module}.lora_B.weight`, shape: [out, train.r] },
+    );
+  }
+  if (specs.length === 0 || config.layers === 0)
+    throw new InputError('lora.target_modules names no module of this model.');
+  return specs;
+}
+
+/** @throws InputErrors naming every weight that is missing, misshapen, of an unreadable dtype, or unknown. */
+function checkWeights(directory: ModelDirectory, shapes: ReadonlyMap<string, readonly number[]>): void {
+  const problems: string[] = [];
+  for (const [name, shape] of shapes) {
+    const entry = directory.tensors.get(name);
+    if (entry === undefined) problems.push(`${name}: missing, expected shape [${shape}]`);
+    else if (entry.shape.join() !== shape.join())
+      problems.push(`${name}: has shape [${entry.shape}], expected [${shape}]`);
+    else if (!['F32', 'F16', 'BF16'].includes(entry.dtype))
+      problems.push(`${name}: ${entry.dtype} is not supported, only F32, F16 and BF16`);
+  }
+  for (const name of directory.tensors.keys()) {
+    // Old checkpoints carry rotary frequencies, which follow from the config, and a copy of a tied head.
+    const redundant = name.endsWith('rotary_emb.inv_freq') || name === 'lm_head.weight';
+    if (!shapes.has(name) && !redundant) problems.push(`${name}: this model has no such weight`);
+  }
+  if (problems.length > 0)
+    throw new InputErrors(
+      `${directory.path} does not hold the weights that its config.json describes:`,
+      problems,
+    );
+}
+
+function automaticDType(gpu: Gpu, directory: ModelDirectory): DType {
+  const stored = directory.tensors.get('model.embed_tokens.weight')?.dtype;
+  if (gpu.isCpu || stored === 'F32') return 'f32';
+  return stored === 'F16' ? 'f16' : 'bf16';
+}
+
+const FILE_DTYPE: Readonly<Record<'f32' | 'f16' | 'bf16', FloatDType>> = {
+  f32: 'F32',
+  f16: 'F16',
+  bf16: 'BF16',
+};
+
+/** @throws InputError for rows that are no whole number of groups. */
+function allocateQuantized(gpu: Gpu, name: string, shape: readonly number[], dtype: QuantizedDType): Tensor {
+  const [rows, inner] = shape;
+  if (inner % GROUP !== 0) {
+    throw new InputError(
+      `${name}: rows of ${inner} cannot be quantized in groups of ${GROUP}. Leave out model.load_in_8bit and load_in_4bit.`,
+    );
+  }
+  const scales = allocateTensor(gpu, `${name} scales`, [rows, inner / GROUP], 'f32', 'weights');
+  return { ...allocateTensor(gpu, name, shape, dtype, 'weights'), scales };
+}
+
+/** Lends a ring that suits weights of these shapes. */
+async function throughRing(
+  gpu: Gpu,
+  shapes: readonly (readonly number[])[],
+  copy: (ring: UploadRing) => Promise<void>,
+): Promise<void> {
+  const largest = Math.max(...shapes.map((shape) => 4 * elementCount(shape)));
+  // Small models take a small ring: all of its pieces together are as long as the largest weight.
+  const ring = new UploadRing(gpu, Math.min(PIECE_BYTES, 8 * Math.ceil(largest / SLOTS / 8)));
+  try {
+    await copy(ring);
+  } finally {
+    ring.free();
+  }
+}
+
+/** Copies one weight to the GPU piece by piece, converting where dtypes differ. */
+async function copyWeight(
+  ring: UploadRing,
+  directory: ModelDirectory,
+  name: string,
+  tensor: Tensor,
+): Promise<void> {
+  const from = (directory.tensors.get(name)?.dtype ?? 'F32') as FloatDType;
+  const { dtype, scales } = tensor;
+  const fromBytes = from === 'F32' ? 4 : 2;
+  const length = rowLength(tensor.shape);
+  // An even number of rows keeps 16-bit pieces on multiples of four bytes.
+  const step = Math.max(2, 2 * Math.floor(PIECE_BYTES / (8 * length)));
+  for (const shard of tensor.shards) {
+    for (let row = 0; row < shard.rows; row += step) {
+      const rows = Math.min(step, shard.rows - row);
+      const bytes = await directory.readRange(
+        name,
+        (shard.rowStart + row) * length * fromBytes,
+        rows * length * fromBytes,
+      );
+      const place = row * length * bytesPerElement(dtype);
+      if (scales !== undefined) {
+        const quantized = quantize(widen(bytes, from), dtype as QuantizedDType);
+        await ring.write(shard, quantized.packed, place);
+        const ofRows = rowRange(scales, shard.rowStart, shard.rows);
+        await ring.write(whole(ofRows), quantized.scales, (4 * row * length) / GROUP);
+        continue;
+      }
+      const to = FILE_DTYPE[dtype as 'f32' | 'f16' | 'bf16'];
+      const converted = from === to ? bytes : narrow(widen(bytes, from), to);
+      const padded = converted.byteLength % 4 === 0 ? converted : new Uint8Array([...converted, 0, 0]);
+      await ring.write(shard, padded, place);
+    }
+  }
+}
+
+/** LoRA starts as PEFT's does: A uniform in +-1 / sqrt(inputs), B zero, so that the first step is the base model's. */
+function initializeLora(gpu: Gpu, trained: ParameterSlabs, seed: number): void {
+  let stream = 0;
+  for (const { name, shape, master } of trained.parameters.values()) {
+    stream++;
+    if (!name.endsWith('.lora_A.weight')) continue;
+    const bound = 1 / Math.sqrt(shape[1]);
+    const values = Float32Array.from(
+      { length: shape[0] * shape[1] },
+      (_, i) => bound * (2 * uniformAt(seed, stream, i) - 1),
+    );
+    upload(gpu, master, values);
+  }
+}
+
+/** Rounds all masters into the 16-bit copies that products read. */
+async function roundMasters(gpu: Gpu, trained: ParameterSlabs): Promise<void> {
+  const program = await Program.build(gpu, 'round masters', (recorder) => {
+    for (const { master, copy } of trained.slabs)
+      if (copy !== undefined) recordNarrow(recorder, master, copy);
+  });
+  program.run();
+}

@@ -1,0 +1,40 @@
+/**
+ * TR-DPO (Gorbatovski et al. 2024): DPO whose reference follows the policy. After optimizer step t, if t % tau = 0,
+ *
+ *   ref <- alpha policy + (1 - alpha) ref      alpha = 1: hard update (TR-DPO^tau), less: soft (TR-DPO^alpha)
+ *
+ * The loop makes the update (src/train/reference-update.ts).
+ */
+import { z } from 'zod';
+import { likelihoods } from '../likelihoods.ts';
+import { defineObjective } from '../objective.ts';
+import { betaSetting, pairMean, smoothedLogistic } from '../shared.ts';
+import { logRatioGap } from './dpo.ts';
+
+export const trDpo = defineObjective({
+  name: 'tr-dpo',
+  formula: '-log sigmoid(beta h);  every tau steps ref <- alpha policy + (1-alpha) ref',
+  paper: 'Gorbatovski et al. 2024',
+  settings: z.strictObject({
+    beta: betaSetting(0.1),
+    alpha: z
+      .number()
+      .gt(0)
+      .max(1)
+      .default(0.6)
+      .describe('share of the policy in the new reference; 1 is a hard update'),
+    tau: z.number().int().positive().default(512).describe('optimizer steps between reference updates'),
+  }),
+  separable: true,
+  takes: { bmc: false, dataWeights: false },
+  needs: () => ({ reference: 'logps', liveReference: true, rows: 'pairs' }),
+  losses(inputs, { beta }) {
+    const l = likelihoods(inputs);
+    const losses = smoothedLogistic(l, l.affine(logRatioGap(l, inputs), beta), 0);
+    return { loss: pairMean(l, losses, inputs), losses };
+  },
+  contributions(inputs, { beta }) {
+    const l = likelihoods(inputs);
+    return l.affine(l.logRatioTokens(), beta);
+  },
+});

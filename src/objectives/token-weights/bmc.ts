@@ -1,0 +1,44 @@
+/**
+ * BMC's Modeling Phase: token weights that sit on top of another objective (DPO-BMC, Eq. 7 and 10).
+ *
+ *   lambda_t = 1 + min(sg(1 / p_t), delta)   on tokens that differ from the other answer, else 1
+ *
+ * `reference_weights: policy` (the paper) weights the whole log ratio by the policy's lambda; `reference` (the released
+ * code) weights reference terms by the reference's own probabilities.
+ */
+import { z } from 'zod';
+import { detach, type Tensor, temporary, whole } from '../../autograd/tensor.ts';
+import type { Recorder } from '../../gpu/program.ts';
+import { gridFor, workgroupSize } from '../../ops/launch.ts';
+
+export const bmcSchema = z.strictObject({
+  delta: z
+    .number()
+    .min(0)
+    .default(2)
+    .describe('upper bound of the confidence weight 1/p; the papers use 1.5 to 3'),
+  diff: z
+    .enum(['levenshtein', 'difflib'])
+    .default('levenshtein')
+    .describe('how differing tokens are found: the paper, or the released code'),
+  reference_weights: z
+    .enum(['policy', 'reference'])
+    .default('policy')
+    .describe('weights of the reference terms: the paper, or the released code'),
+});
+
+export type BmcSettings = z.infer<typeof bmcSchema>;
+
+/** lambda [R] of token log-probs [R]; a constant to the gradient. */
+export function bmcWeights(recorder: Recorder, logps: Tensor, diff: Tensor, delta: number): Tensor {
+  const lambda = temporary(recorder, 'lambda', logps.shape);
+  recorder.dispatch({
+    label: 'bmc_weights',
+    kernel: 'bmc_weights',
+    constants: { WORKGROUP: workgroupSize(recorder) },
+    overrides: { DELTA: delta },
+    bindings: [detach(logps), diff, lambda].map(whole),
+    grid: gridFor(recorder, logps.shape[0]),
+  });
+  return lambda;
+}

@@ -1,0 +1,114 @@
+/**
+ * `prefgrad score`: per-token log-probs, rewards and contributions of every row, one JSON line per row, in order. Rows
+ * are read, packed a few at a time, scored and written, so memory does not grow with the file.
+ */
+import type { Columns } from '../data/columns.ts';
+import type { PairExample } from '../data/examples.ts';
+import { loadTokenizer } from '../data/load-tokenizer.ts';
+import { type DataReport, emptyReport, streamExamples } from '../data/prepare.ts';
+import type { DataFormat } from '../data/rows.ts';
+import type { Truncation } from '../data/truncation.ts';
+import { InputError } from '../errors.ts';
+import { Gpu } from '../gpu/device.ts';
+import { loadModel } from '../models/loading/load.ts';
+import { type ActiveObjective, activate } from '../objectives/registry.ts';
+import type { BmcSettings } from '../objectives/token-weights/bmc.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import { PAIRS_TOGETHER, Scorer, scoreRecords } from './scorer.ts';
+
+export interface ScoreOptions {
+  readonly model: string;
+  readonly reference: string | undefined;
+  readonly data: string;
+  readonly out: string;
+  readonly objective:
+    | { readonly name: string; readonly settings: Readonly<Record<string, unknown>> }
+    | undefined;
+  readonly bmc: BmcSettings | undefined;
+  readonly maxLength: number | undefined;
+  readonly truncation: Truncation;
+  readonly columns: Columns;
+  readonly format: DataFormat;
+  readonly adapter: string | undefined;
+}
+
+/** @returns what became of the rows. The output file appears only when it is complete. */
+export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promise<DataReport> {
+  const objective = chosenObjective(options);
+  if (objective.needs.reference !== 'none' && options.reference === undefined) {
+    throw new InputError(
+      `--objective ${objective.name} compares with a reference; give it with --reference DIR.`,
+    );
+  }
+  const tokenizer = await loadTokenizer(runtime.files, options.model);
+  const gpu = await Gpu.open(runtime, { adapter: options.adapter });
+  try {
+    const load = (path: string) =>
+      loadModel(gpu, path, {
+        train: 'none',
+        dtype: 'auto',
+        positions: options.maxLength ?? Number.MAX_SAFE_INTEGER,
+      });
+    const policy = await load(options.model);
+    const against = options.reference === undefined ? undefined : await load(options.reference);
+    const reference = against && { model: against.model, adapter: false };
+    const scorer = new Scorer({ gpu, policy: policy.model, reference, objective, details: false });
+    const shown = { weights: options.bmc !== undefined, contributions: options.objective !== undefined };
+    const report = emptyReport();
+    const examples = streamExamples(
+      {
+        files: runtime.files,
+        path: options.data,
+        tokenizer,
+        columns: options.columns,
+        format: options.format,
+        expects: 'paired',
+        maxLength: options.maxLength ?? policy.config.maxPositions,
+        truncation: options.truncation,
+        diff: options.bmc?.diff ?? objective.needs.differences ?? 'levenshtein',
+        modelVocabSize: policy.config.vocabSize,
+      },
+      report,
+    );
+    const partial = `${options.out}.tmp`;
+    const sink = await runtime.files.create(partial);
+    try {
+      for await (const batch of inGroups(examples, PAIRS_TOGETHER)) {
+        const vectors = await scorer.score(batch);
+        const records = scoreRecords(batch, vectors, tokenizer, objective, shown);
+        await sink.write(records.map((record) => `${JSON.stringify(record)}\n`).join(''));
+      }
+      await sink.close();
+    } catch (error) {
+      await sink.close();
+      await runtime.files.remove(partial);
+      throw error;
+    }
+    await runtime.files.rename(partial, options.out);
+    return report;
+  } finally {
+    gpu.close();
+  }
+}
+
+/** Without --objective the simplest method that gives what was asked for. */
+function chosenObjective({ objective, reference, bmc }: ScoreOptions): ActiveObjective {
+  const fallback = reference !== undefined ? 'dpo' : bmc !== undefined ? 'simpo' : 'sft';
+  return activate({ name: objective?.name ?? fallback, settings: objective?.settings, bmc });
+}
+
+/** Groups of at most `size`, in order. */
+async function* inGroups(
+  examples: AsyncIterable<{ readonly kind: string }>,
+  size: number,
+): AsyncGenerator<PairExample[]> {
+  let group: PairExample[] = [];
+  for await (const example of examples) {
+    group.push(example as PairExample);
+    if (group.length === size) {
+      yield group;
+      group = [];
+    }
+  }
+  if (group.length > 0) yield group;
+}

@@ -1,0 +1,84 @@
+/** The layers (docs/architecture.md): a folder does one thing, imports point downwards only. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const STEP = ['objectives', 'models', 'nn', 'ops', 'autograd', 'gpu', 'formats', 'data', 'runtime'];
+const RUN = ['step', 'optim', ...STEP];
+
+/** Folders in the order of the layers; a file imports from its own folder and from those listed for it. */
+const BELOW: Readonly<Record<string, readonly string[]>> = {
+  runtime: [],
+  gpu: ['runtime'],
+  autograd: ['gpu'],
+  ops: ['autograd', 'gpu'],
+  nn: ['ops', 'autograd', 'gpu'],
+  formats: ['runtime'],
+  data: ['runtime'],
+  models: ['nn', 'ops', 'autograd', 'gpu', 'formats', 'data', 'runtime'],
+  objectives: ['ops', 'autograd', 'gpu'],
+  optim: ['nn', 'ops', 'autograd', 'gpu', 'formats', 'runtime'],
+  step: [...STEP, 'optim'],
+  generate: ['step', ...STEP],
+  train: ['generate', ...RUN],
+  score: ['train', ...RUN],
+  cli: ['score', 'train', 'generate', ...RUN],
+};
+/** Pure helpers that any folder may use. */
+const SHARED = new Set(['errors.ts', 'nearest.ts', 'digest.ts']);
+/** May touch what only one platform has. */
+const PLATFORM = new Set(['runtime', 'cli']);
+
+/** Seeded random numbers are arithmetic; models draw LoRA's first values, tests of ops their inputs. */
+const ALSO: readonly string[] = ['data/random.ts'];
+
+const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((name) =>
+  name.endsWith('.ts'),
+);
+const folderOf = (path: string) => path.split('/')[0];
+const sourceOf = (path: string) => readFileSync(join('src', path), 'utf8');
+const importsOf = (path: string) =>
+  [...sourceOf(path).matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map(([, name]) => name);
+
+describe('the layers', () => {
+  it('list every folder of src', () => {
+    const folders = new Set(files.map(folderOf).filter((folder) => !folder.endsWith('.ts')));
+    expect([...folders].sort()).toEqual(Object.keys(BELOW).sort());
+  });
+
+  it('import downwards only', () => {
+    const wrong = files.flatMap((path) =>
+      importsOf(path)
+        .filter((name) => name.startsWith('.'))
+        .map((name) => normalize(join(dirname(path), name)))
+        .filter((target) => {
+          const [from, to] = [folderOf(path), folderOf(target)];
+          const isPlanned = from === to || SHARED.has(target) || (BELOW[from] ?? []).includes(to);
+          // The public API re-exports from every layer.
+          return !isPlanned && path !== 'index.ts' && !ALSO.includes(target);
+        })
+        .map((target) => `${path} -> ${target}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  it('know their platform in runtime and cli alone', () => {
+    const platform = /\b(process\.|Deno\.|navigator\.|window\.|document\.)|from 'node:/;
+    const wrong = files.filter((path) => !PLATFORM.has(folderOf(path)) && platform.test(codeOf(path)));
+    expect(wrong).toEqual([]);
+  });
+
+  it('import nothing of examples, tests, benchmarks or the page', () => {
+    const wrong = files.filter((path) =>
+      importsOf(path).some((name) => /(^|\/)(examples|test|bench|web)\//.test(name)),
+    );
+    expect(wrong).toEqual([]);
+  });
+});
+
+/** Source without comments, whose words are free. */
+function codeOf(path: string): string {
+  return sourceOf(path)
+    .replaceAll(/\/\*[\s\S]*?\*\//g, '')
+    .replaceAll(/\/\/.*$/gm, '');
+}
