@@ -18,7 +18,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   models: ['nn', 'ops', 'autograd', 'gpu', 'formats', 'data', 'runtime'],
   objectives: ['ops', 'autograd', 'gpu'],
   optim: ['nn', 'ops', 'autograd', 'gpu', 'formats', 'runtime'],
-  step: [...STEP, 'optim'],
+  step: [...STEP, 'optim', 'train'],
   generate: ['step', ...STEP],
   train: ['generate', ...RUN],
   score: ['train', ...RUN],
