@@ -4,11 +4,11 @@ import type { Op } from '../../src/autograd/op.ts';
 import { type Tensor, upload } from '../../src/autograd/tensor.ts';
 import type { Recorder } from '../../src/gpu/program.ts';
 import { ParameterSlabs } from '../../src/nn/parameters.ts';
-import { attention } from '../../src/ops/attention.ts';
+import { attention } from '../../src/ops/attention/attention.ts';
+import { swiglu } from '../../src/ops/elementwise/swiglu.ts';
 import { tapeFor } from '../../src/ops/index.ts';
-import { rmsNorm } from '../../src/ops/rms-norm.ts';
-import { swiglu } from '../../src/ops/swiglu.ts';
-import { tokenLogps } from '../../src/ops/token-logps.ts';
+import { tokenLogps } from '../../src/ops/logps/token-logps.ts';
+import { rmsNorm } from '../../src/ops/norm/rms-norm.ts';
 import { AdamW } from '../../src/optim/adamw.ts';
 import { causalLayout, inner, type Operands, type Size, samples, type Work } from './forward-works.ts';
 

@@ -8,9 +8,9 @@ import type { Gpu } from '../gpu/device.ts';
 import { Arena } from '../gpu/planner.ts';
 import { gridOf, Program } from '../gpu/program.ts';
 import type { Attend, Llama } from '../models/llama.ts';
-import { rolled } from '../ops/attention.ts';
+import { rolled } from '../ops/attention/attention.ts';
 import { tapeFor } from '../ops/index.ts';
-import { linear } from '../ops/linear.ts';
+import { linear } from '../ops/linear/linear.ts';
 import { type SamplingOptions, sampleToken } from './sampling.ts';
 
 export interface GenerateOptions extends SamplingOptions {

@@ -10,9 +10,9 @@ import type { Tape } from '../autograd/tape.ts';
 import type { Tensor } from '../autograd/tensor.ts';
 import { type LoraPair, type Projection, project, projectGated } from '../nn/projection.ts';
 import type { RotaryTable } from '../nn/rotary-table.ts';
-import { type EmbeddingAttributes, embedding } from '../ops/embedding.ts';
-import { rmsNorm } from '../ops/rms-norm.ts';
-import { rotary } from '../ops/rotary.ts';
+import { rotary } from '../ops/elementwise/rotary.ts';
+import { type EmbeddingAttributes, embedding } from '../ops/indexing/embedding.ts';
+import { rmsNorm } from '../ops/norm/rms-norm.ts';
 import type { LlamaConfig } from './config.ts';
 
 /** How the queries of one layer see keys and values: packed training, or a cache of earlier tokens. */

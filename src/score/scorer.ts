@@ -11,7 +11,7 @@ import { Arena } from '../gpu/planner.ts';
 import type { Program } from '../gpu/program.ts';
 import type { Llama } from '../models/llama.ts';
 import type { ActiveObjective } from '../objectives/registry.ts';
-import { COLUMNS, STRIDE, TOP } from '../ops/token-statistics.ts';
+import { COLUMNS, STRIDE, TOP } from '../ops/logps/token-statistics.ts';
 import { BatchTensors, countsOf } from '../step/batch-tensors.ts';
 import type { FrozenModel } from '../step/forward.ts';
 import { bucketTokens } from '../step/micro-batches.ts';

@@ -2,9 +2,9 @@
 import type { Tape } from '../autograd/tape.ts';
 import { detach, type Tensor } from '../autograd/tensor.ts';
 import type { ForwardOptions, Llama, TokenLayout } from '../models/llama.ts';
-import { attention } from '../ops/attention.ts';
-import { gatherRows } from '../ops/gather-rows.ts';
-import { tokenLogps } from '../ops/token-logps.ts';
+import { attention } from '../ops/attention/attention.ts';
+import { gatherRows } from '../ops/indexing/gather-rows.ts';
+import { tokenLogps } from '../ops/logps/token-logps.ts';
 import type { BatchTensors } from './batch-tensors.ts';
 
 /** The token axis of a packed batch, as the model wants it. */

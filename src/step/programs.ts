@@ -16,13 +16,13 @@ import type { Llama } from '../models/llama.ts';
 import type { ObjectiveState, TokenInputs } from '../objectives/objective.ts';
 import type { ActiveObjective } from '../objectives/registry.ts';
 import { type ObjectiveRun, runObjective } from '../objectives/run.ts';
-import { epsilonLogps } from '../ops/epsilon-logps.ts';
-import { recordFill } from '../ops/fill.ts';
+import { recordFill } from '../ops/elementwise/fill.ts';
+import { vectorMath } from '../ops/elementwise/vector.ts';
 import { accumulate, tapeFor } from '../ops/index.ts';
 import { gridFor, workgroupSize } from '../ops/launch.ts';
-import { segmentSum } from '../ops/segment-sum.ts';
-import { recordTokenStatistics, statisticsColumn } from '../ops/token-statistics.ts';
-import { vectorMath } from '../ops/vector.ts';
+import { epsilonLogps } from '../ops/logps/epsilon-logps.ts';
+import { recordTokenStatistics, statisticsColumn } from '../ops/logps/token-statistics.ts';
+import { segmentSum } from '../ops/reduction/segment-sum.ts';
 import { BatchTensors } from './batch-tensors.ts';
 import {
   type FrozenModel,

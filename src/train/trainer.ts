@@ -13,7 +13,7 @@ import { Program, type Recorder } from '../gpu/program.ts';
 import type { LoadedModel } from '../models/loading/load.ts';
 import type { ObjectiveState } from '../objectives/objective.ts';
 import type { ActiveObjective } from '../objectives/registry.ts';
-import { recordFill } from '../ops/fill.ts';
+import { recordFill } from '../ops/elementwise/fill.ts';
 import { tapeFor } from '../ops/index.ts';
 import { gridFor, workgroupSize } from '../ops/launch.ts';
 import { AdamW } from '../optim/adamw.ts';

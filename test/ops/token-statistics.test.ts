@@ -1,6 +1,11 @@
 /** Entropy, KL, ranks and likeliest words against the same computed in f64 over the whole vocabulary. */
 import { describe, expect, it } from 'vitest';
-import { recordTokenStatistics, STRIDE, statisticsColumn, TOP } from '../../src/ops/token-statistics.ts';
+import {
+  recordTokenStatistics,
+  STRIDE,
+  statisticsColumn,
+  TOP,
+} from '../../src/ops/logps/token-statistics.ts';
 import { expectClose } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';
 import { record } from '../support/record.ts';

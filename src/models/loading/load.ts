@@ -24,7 +24,7 @@ import { PIECE_BYTES, SLOTS, UploadRing } from '../../gpu/staging.ts';
 import { ParameterSlabs, type ParameterSpec } from '../../nn/parameters.ts';
 import type { LoraPair } from '../../nn/projection.ts';
 import { makeRotaryTable } from '../../nn/rotary-table.ts';
-import { recordNarrow } from '../../ops/fill.ts';
+import { recordNarrow } from '../../ops/elementwise/fill.ts';
 import { type LlamaConfig, parseLlamaConfig } from '../config.ts';
 import { Llama, LORA_MODULES, weightShapes } from '../llama.ts';
 import { GROUP, type QuantizedDType, quantize } from './quantize.ts';
