@@ -52,7 +52,7 @@ function processCli(): Cli {
     out: (text) => process.stdout.write(text),
     err: (text) => process.stderr.write(text),
     terminal: process.stderr.isTTY ? process.stderr : undefined,
-    runtime: detectRuntime,
+    runtime: () => detectRuntime((text) => process.stderr.write(`${text}\n`)),
     exitCode: EXIT.done,
   };
 }

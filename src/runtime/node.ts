@@ -11,6 +11,8 @@
  */
 import { fileURLToPath } from 'node:url';
 import { create, globals } from 'webgpu';
+import type { Note } from './hub/download.ts';
+import { withHub } from './hub/files.ts';
 import { readKernels } from './kernel-folder.ts';
 import { NoAdapterError } from './no-adapter.ts';
 import { nodeFiles } from './node-files.ts';
@@ -30,11 +32,14 @@ const TOGGLES = [
 /** Dawn frees itself with this object, so it lives as long as the process. */
 const instances: GPU[] = [];
 
-/** The runtime of Node. Opens nothing before it is asked for an adapter. */
-export function nodeRuntime(): Runtime {
+/**
+ * The runtime of Node. Opens nothing before it is asked for an adapter.
+ * @param note - hears of downloads from the hub
+ */
+export function nodeRuntime(note: Note = () => {}): Runtime {
   return {
     name: 'node',
-    files: nodeFiles,
+    files: withHub(nodeFiles, note),
     requestAdapter,
     kernelSources: async () => readKernels(fileURLToPath(new URL('../../kernels/', import.meta.url))),
     cacheDirectory: userCache,
