@@ -4,8 +4,7 @@
  * wgpu reads the environment once, when the first adapter is asked for: a later choice of another CPU driver in the same
  * process has no effect, and is refused. Where there is no Vulkan driver, wgpu takes OpenGL, which lacks f16.
  */
-import { fileURLToPath } from 'node:url';
-import { readKernels } from './kernel-folder.ts';
+import { kernelSources } from './kernel-sources.ts';
 import { NoAdapterError } from './no-adapter.ts';
 import { nodeFiles } from './node-files.ts';
 import type { AdapterChoice, Runtime } from './runtime.ts';
@@ -18,7 +17,7 @@ export function denoRuntime(): Runtime {
     name: 'deno',
     files: nodeFiles,
     requestAdapter,
-    kernelSources: async () => readKernels(fileURLToPath(new URL('../../kernels/', import.meta.url))),
+    kernelSources,
     cacheDirectory: userCache,
     residentBytes: () => process.memoryUsage.rss(),
   };

@@ -9,9 +9,8 @@
  *    harmless, and no toggle silences them.
  *  - Mesa's lavapipe before version 24 lacks what Dawn needs, and is not offered.
  */
-import { fileURLToPath } from 'node:url';
 import { create, globals } from 'webgpu';
-import { readKernels } from './kernel-folder.ts';
+import { kernelSources } from './kernel-sources.ts';
 import { NoAdapterError } from './no-adapter.ts';
 import { nodeFiles } from './node-files.ts';
 import type { AdapterChoice, Runtime } from './runtime.ts';
@@ -36,7 +35,7 @@ export function nodeRuntime(): Runtime {
     name: 'node',
     files: nodeFiles,
     requestAdapter,
-    kernelSources: async () => readKernels(fileURLToPath(new URL('../../kernels/', import.meta.url))),
+    kernelSources,
     cacheDirectory: userCache,
     residentBytes: () => process.memoryUsage.rss(),
   };
