@@ -4,10 +4,9 @@
  * wgpu reads the environment once, when the first adapter is asked for: a later choice of another CPU driver in the same
  * process has no effect, and is refused. Where there is no Vulkan driver, wgpu takes OpenGL, which lacks f16.
  */
-import { fileURLToPath } from 'node:url';
 import type { Note } from './hub/download.ts';
 import { withHub } from './hub/files.ts';
-import { readKernels } from './kernel-folder.ts';
+import { kernelSources } from './kernel-sources.ts';
 import { NoAdapterError } from './no-adapter.ts';
 import { nodeFiles } from './node-files.ts';
 import type { AdapterChoice, Runtime } from './runtime.ts';
@@ -23,7 +22,7 @@ export function denoRuntime(note: Note = () => {}): Runtime {
     name: 'deno',
     files: withHub(nodeFiles, note),
     requestAdapter,
-    kernelSources: async () => readKernels(fileURLToPath(new URL('../../kernels/', import.meta.url))),
+    kernelSources,
     cacheDirectory: userCache,
     residentBytes: () => process.memoryUsage.rss(),
   };

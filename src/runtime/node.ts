@@ -9,11 +9,10 @@
  *    harmless, and no toggle silences them.
  *  - Mesa's lavapipe before version 24 lacks what Dawn needs, and is not offered.
  */
-import { fileURLToPath } from 'node:url';
 import { create, globals } from 'webgpu';
 import type { Note } from './hub/download.ts';
 import { withHub } from './hub/files.ts';
-import { readKernels } from './kernel-folder.ts';
+import { kernelSources } from './kernel-sources.ts';
 import { NoAdapterError } from './no-adapter.ts';
 import { nodeFiles } from './node-files.ts';
 import type { AdapterChoice, Runtime } from './runtime.ts';
@@ -41,7 +40,7 @@ export function nodeRuntime(note: Note = () => {}): Runtime {
     name: 'node',
     files: withHub(nodeFiles, note),
     requestAdapter,
-    kernelSources: async () => readKernels(fileURLToPath(new URL('../../kernels/', import.meta.url))),
+    kernelSources,
     cacheDirectory: userCache,
     residentBytes: () => process.memoryUsage.rss(),
   };
