@@ -129,7 +129,7 @@ function swigluBackward(bench: Operands, { name, tokens: T, inner: I }: Size): W
 function optimizer(bench: Operands, { name, hidden: H, inner: I }: Size): Work {
   const { gpu } = bench;
   const count = 4 * H * I;
-  const slabs = new ParameterSlabs(gpu, [{ name: 'w', shape: [4 * I, H] }], 'f32', () => true);
+  const slabs = new ParameterSlabs(gpu, [{ name: 'w', shape: [4 * I, H], decays: true }], 'f32');
   const adamw = new AdamW(gpu, slabs.slabs, {
     beta1: 0.9,
     beta2: 0.999,

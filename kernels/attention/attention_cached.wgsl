@@ -1,13 +1,14 @@
 // attention_cached: one query per sequence against the keys and values of its earlier tokens
 //
 //   y[b, h] = sum_j softmax_j(SCALE q[b, h] . keys[b, j, h / GROUP]) values[b, j, h / GROUP],   j <= positions[b]
-//   and, with WINDOW, j > positions[b] - WINDOW (Mistral).
+//   and, with WINDOW, j > positions[b] - WINDOW (Mistral).   SOFTCAP: scores become cap * tanh(score / cap).
 //
 //   q, y: [B, HEADS * 4 * HEAD4] f32    keys, values: [B, LENGTH, KV_HEADS * 4 * HEAD4] f32    positions: [B] u32
 //
 // One invocation per (sequence, head), online softmax, no barriers; limited by reading the cache.
 // ROLLED: loops over a head stay loops, since they begin at a 0 that no compiler can know (see attention.ts).
 import package::shared::grid::invocation_index;
+import package::shared::softcap::capped;
 import constants::HEAD4;
 import constants::WORKGROUP;
 
@@ -46,6 +47,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
     let place = ((sequence * LENGTH + j) * KV_HEADS + kv_head) * HEAD4;
     var score = 0.0;
     for (var d = first; d < HEAD4; d++) { score += dot(query[d], keys[place + d]); }
+    score = capped(score);
     let larger = max(largest, score);
     let shrink = exp(largest - larger);
     let weight = exp(score - larger);

@@ -20,6 +20,8 @@ import type { MemoryKind, Storage } from '../gpu/memory.ts';
 export interface ParameterSpec {
   readonly name: string;
   readonly shape: readonly number[];
+  /** Whether weight decay applies: matrices, but neither norms nor biases. */
+  readonly decays: boolean;
 }
 
 /** One slab: 1-D tensors of equal length that the optimizer walks together. */
@@ -56,15 +58,14 @@ export class ParameterSlabs {
   readonly #gpu: Gpu;
 
   /**
-   * @param decays which parameters AdamW's weight decay applies to (not norms and biases).
    * @param dtype of the copies used in products; f32 uses the masters themselves.
    */
-  constructor(gpu: Gpu, specs: readonly ParameterSpec[], dtype: DType, decays: (name: string) => boolean) {
+  constructor(gpu: Gpu, specs: readonly ParameterSpec[], dtype: DType) {
     this.#gpu = gpu;
     const slabs: Slab[] = [];
     const parameters = new Map<string, TrainedParameter>();
     for (const weightDecay of [true, false]) {
-      const group = specs.filter((s) => decays(s.name) === weightDecay);
+      const group = specs.filter((s) => s.decays === weightDecay);
       const { placements, lengths } = place(group, dtype, gpu.maxBindingBytes);
       const first = slabs.length;
       for (const length of lengths) slabs.push(makeSlab(gpu, length, dtype, weightDecay));

@@ -16,6 +16,7 @@ import type { ActiveObjective } from '../objectives/registry.ts';
 import { recordFill } from '../ops/elementwise/fill.ts';
 import { tapeFor } from '../ops/index.ts';
 import { gridFor, workgroupSize } from '../ops/launch.ts';
+import type { LmHead } from '../ops/logps/logit-chunks.ts';
 import { AdamW } from '../optim/adamw.ts';
 import { learningRate } from '../optim/schedule.ts';
 import { type BatchExtras, BatchTensors, countsOf, joined } from '../step/batch-tensors.ts';
@@ -50,8 +51,7 @@ export interface TrainerParts {
 export interface ReferenceHidden {
   readonly train: HiddenStates;
   readonly eval: HiddenStates | undefined;
-  /** [vocabulary, hidden]. */
-  readonly head: Tensor;
+  readonly head: LmHead;
 }
 
 /** Per example of each data set: log-probs of its response tokens, in the order its answers are packed. */
@@ -177,7 +177,7 @@ export class Trainer {
     this.emptyShare = emptyShare;
     this.#whole = objective.separable ? undefined : new programs.WholeStep(gpu, this.plan.largestStep());
     for (const [tokens, capacity] of buckets) {
-      const batch = new BatchTensors(gpu, capacity, parts.referenceHidden?.head.shape[1]);
+      const batch = new BatchTensors(gpu, capacity, parts.referenceHidden?.head.weight.shape[1]);
       const train =
         this.#whole === undefined
           ? [programs.separableProgram(stepParts, batch)]

@@ -34,12 +34,13 @@ class Trainee {
 
   constructor(
     on: Gpu,
-    specs: readonly ParameterSpec[],
+    specs: readonly Omit<ParameterSpec, 'decays'>[],
     settings: AdamWSettings,
     dtype: 'f32' | 'f16' | 'bf16' = 'f32',
   ) {
     this.gpu = on;
-    this.slabs = new ParameterSlabs(on, specs, dtype, (name) => !name.endsWith('norm'));
+    const decaying = specs.map((spec) => ({ ...spec, decays: !spec.name.endsWith('norm') }));
+    this.slabs = new ParameterSlabs(on, decaying, dtype);
     this.optimizer = new AdamW(on, this.slabs.slabs, settings);
     this.optimizer.place();
     this.#bound = this.optimizer.bind();

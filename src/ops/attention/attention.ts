@@ -1,7 +1,7 @@
 /**
  * attention over a packed token axis in which answers share their prompt.
  *
- *   y_i = sum_j softmax_j(q_i . k_j / sqrt(d)) v_j   over the tokens j that i sees:
+ *   y_i = sum_j softmax_j(scale q_i . k_j) v_j   over the tokens j that i sees:
  *   j <= i, and j in i's own branch or in the prompt of i's document; positions within a sliding window, if there is one.
  *
  * q [T, heads * headDim], k and v [T, kvHeads * headDim]; a group of heads / kvHeads heads shares one kv head.
@@ -21,16 +21,22 @@ export interface AttentionLayout {
   readonly blocks: Tensor;
 }
 
-export interface AttentionAttributes {
-  readonly layout: AttentionLayout;
+/** What attention computes in one layer of a model. */
+export interface AttentionShape {
   readonly heads: number;
   readonly kvHeads: number;
   /** A multiple of 4, at most 256. */
   readonly headDim: number;
+  /** Factor on q . k. Default 1 / sqrt(headDim). */
+  readonly scale?: number;
   /** A token sees this many positions back, itself included. */
-  readonly window?: number;
-  /** Gemma 2's cap on scores. */
-  readonly softcap?: number;
+  readonly window?: number | undefined;
+  /** Gemma 2's cap on scores: cap * tanh(score / cap). */
+  readonly softcap?: number | undefined;
+}
+
+export interface AttentionAttributes extends AttentionShape {
+  readonly layout: AttentionLayout;
 }
 
 export const attention: Op<AttentionAttributes> = {
@@ -96,7 +102,9 @@ export const attention: Op<AttentionAttributes> = {
     }
   },
 
-  reference([q, k, v], { layout, heads, kvHeads, headDim, window, softcap }, index) {
+  reference([q, k, v], attributes, index) {
+    const { layout, heads, kvHeads, headDim, window, softcap } = attributes;
+    const scale = scoreScale(attributes);
     const tokens = q.shape[0];
     const sight = index(layout.sight);
     const data = new Float64Array(tokens * heads * headDim);
@@ -111,7 +119,7 @@ export const attention: Op<AttentionAttributes> = {
           let score = 0;
           for (let d = 0; d < headDim; d++)
             score += q.data[(i * heads + h) * headDim + d] * k.data[(j * kvHeads + kvHead) * headDim + d];
-          score /= Math.sqrt(headDim);
+          score *= scale;
           weights.set(j, softcap === undefined ? score : softcap * Math.tanh(score / softcap));
         }
         const largest = Math.max(...weights.values());
@@ -126,6 +134,11 @@ export const attention: Op<AttentionAttributes> = {
     return [{ shape: q.shape, data }];
   },
 };
+
+/** The factor on q . k. */
+export function scoreScale({ scale, headDim }: AttentionShape): number {
+  return scale ?? 1 / Math.sqrt(headDim);
+}
 
 /**
  * Whether loops over a head stay loops. A GPU wants them unrolled, with the head in registers; so does a CPU adapter for
@@ -181,7 +194,7 @@ function variant(
     overrides: {
       HEADS: attributes.heads,
       KV_HEADS: attributes.kvHeads,
-      SCALE: 1 / Math.sqrt(headDim),
+      SCALE: scoreScale(attributes),
       ...(window === undefined ? {} : { WINDOW: window }),
       ...(softcap === undefined ? {} : { CAP: softcap }),
     },

@@ -17,6 +17,13 @@ export function chunkSize(gpu: Gpu): { readonly rows: number; readonly columns: 
   return gpu.isCpu ? { rows: 1024, columns: 2048 } : { rows: 2048, columns: 8192 };
 }
 
+/** The last layer of a model: z = cap(h Wᵀ), with Gemma 2's cap on logits where there is one: softcap * tanh(z / softcap). */
+export interface LmHead {
+  /** [vocabulary, hidden]. */
+  readonly weight: Tensor;
+  readonly softcap: number | undefined;
+}
+
 /** A piece of the logits: rows [row, row + rows) against vocabulary [start, start + columns). */
 export interface LogitChunk {
   readonly row: number;

@@ -26,7 +26,7 @@ export interface TokenLogpsAttributes {
   /** u32 [R]: the token whose log-prob is wanted in each row. */
   readonly targets: Tensor;
   /** Gemma 2's cap on the final logits. */
-  readonly softcap?: number;
+  readonly softcap?: number | undefined;
 }
 
 /** Inputs: hidden [R, H] and head [V, H]. Output: log-probs [R]. */

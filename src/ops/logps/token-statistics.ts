@@ -8,16 +8,24 @@
 import { type Tensor, temporary, whole } from '../../autograd/tensor.ts';
 import type { Recorder } from '../../gpu/program.ts';
 import { gridFor, workgroupSize } from '../launch.ts';
-import { cutAlike, launchLogits, logitChunks, logitScratch, logitsOf, rowsOf } from './logit-chunks.ts';
+import {
+  cutAlike,
+  type LmHead,
+  launchLogits,
+  logitChunks,
+  logitScratch,
+  logitsOf,
+  rowsOf,
+} from './logit-chunks.ts';
 import { tokenLogps } from './token-logps.ts';
 
 /** Likeliest words that are kept per token. */
 export const TOP = 5;
 
-/** Hidden states [R, H] and the head [V, H] that makes logits of them. */
+/** Hidden states [R, H] and the head that makes logits of them. */
 export interface LogitStream {
   readonly hidden: Tensor;
-  readonly head: Tensor;
+  readonly head: LmHead;
 }
 
 /** Columns of the statistics; behind them TOP times (id, log-prob), likeliest first. KLs are 0 without another stream. */
@@ -27,6 +35,7 @@ export const STRIDE = 4 + 2 * TOP;
 
 /**
  * @param targets u32 [R]
+ * @param other has the same cap on its logits
  * @returns f32 [R, STRIDE]; see COLUMNS
  */
 export function recordTokenStatistics(
@@ -34,17 +43,17 @@ export function recordTokenStatistics(
   stream: LogitStream,
   targets: Tensor,
   other?: LogitStream,
-  softcap?: number,
 ): Tensor {
   const rows = stream.hidden.shape[0];
-  const own = logSumExp(recorder, stream, targets, softcap);
-  const others = other && logSumExp(recorder, other, targets, softcap);
+  const own = logSumExp(recorder, stream, targets);
+  const others = other && logSumExp(recorder, other, targets);
   const statistics = temporary(recorder, 'token statistics', [rows, STRIDE]);
-  const scratch = logitScratch(recorder, rows, stream.head);
-  const otherScratch = other && logitScratch(recorder, rows, other.head);
-  const head = other === undefined ? stream.head : cutAlike(stream.head, other.head);
+  const { weight, softcap } = stream.head;
+  const scratch = logitScratch(recorder, rows, weight);
+  const otherScratch = other && logitScratch(recorder, rows, other.head.weight);
+  const head = other === undefined ? weight : cutAlike(weight, other.head.weight);
   for (const chunk of logitChunks(recorder.gpu, rows, head)) {
-    launchLogits(recorder, stream.hidden, stream.head, chunk, scratch);
+    launchLogits(recorder, stream.hidden, weight, chunk, scratch);
     const bindings = [
       logitsOf(scratch, chunk),
       rowsOf(own.lse, chunk),
@@ -54,7 +63,7 @@ export function recordTokenStatistics(
       chunk.startOnGpu,
     ];
     if (other !== undefined && otherScratch !== undefined && others !== undefined) {
-      launchLogits(recorder, other.hidden, other.head, chunk, otherScratch);
+      launchLogits(recorder, other.hidden, other.head.weight, chunk, otherScratch);
       bindings.push(logitsOf(otherScratch, chunk), rowsOf(others.lse, chunk));
     }
     recorder.dispatch({
@@ -85,8 +94,8 @@ export function statisticsColumn(recorder: Recorder, statistics: Tensor, name: k
 }
 
 /** Log-probs of the targets and the normaliser, by the production pass. */
-function logSumExp(recorder: Recorder, { hidden, head }: LogitStream, targets: Tensor, softcap?: number) {
-  const frozen = [hidden, head].map((tensor) => ({ ...tensor, requiresGrad: false }));
+function logSumExp(recorder: Recorder, { hidden, head: { weight, softcap } }: LogitStream, targets: Tensor) {
+  const frozen = [hidden, weight].map((tensor) => ({ ...tensor, requiresGrad: false }));
   const launched = tokenLogps.launch(recorder, frozen, { targets, softcap });
   const [logps, lse] = [...launched.outputs, ...(launched.saved ?? [])];
   return { logps, lse };
