@@ -4,6 +4,7 @@ import * as os from 'node:os';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Gpu } from '../gpu/device.ts';
+import { isSoftware } from '../gpu/profile.ts';
 import { NoAdapterError } from '../runtime/no-adapter.ts';
 import type { AdapterChoice, Runtime } from '../runtime/runtime.ts';
 import { VERSION } from '../version.ts';
@@ -147,14 +148,13 @@ function factsOf(
   choice: string,
 ): AdapterFacts {
   const { vendor, architecture, device, description } = adapter.info;
-  const isCpu = /llvmpipe|swiftshader|software|cpu/i.test(`${architecture} ${device} ${description}`);
   return {
     vendor,
     architecture,
     device,
     description,
     backend: runtime.name === 'node' ? (backend ?? platformBackend()) : `chosen by ${runtime.name}`,
-    type: isCpu || adapter.info.isFallbackAdapter ? 'CPU' : 'GPU',
+    type: isSoftware(adapter.info) || adapter.info.isFallbackAdapter ? 'CPU' : 'GPU',
     choice: choice === 'auto' ? 'nothing to do, it is taken by itself' : `PREFGRAD_ADAPTER=${choice}`,
   };
 }

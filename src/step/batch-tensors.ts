@@ -51,7 +51,7 @@ export interface BatchExtras {
 const FIELDS = {
   ids: ['u32', (c) => [c.tokens]],
   positions: ['u32', (c) => [c.tokens]],
-  sight: ['u32', (c) => [c.tokens, 4]],
+  visibility: ['u32', (c) => [c.tokens, 4]],
   seen: ['u32', (c) => [c.tokens, 2]],
   blocks: ['u32', (c) => [mostBlocks(c), 2]],
   occurrenceOrder: ['u32', (c) => [c.tokens]],
@@ -141,12 +141,12 @@ export class BatchTensors {
 
   /** Copies a batch, packed to this capacity, to the GPU. */
   load(batch: PackedBatch, extras: BatchExtras): void {
-    const { ids, positions, sight, seen, headRows, targets, diff, weights } = batch;
+    const { ids, positions, visibility, seen, headRows, targets, diff, weights } = batch;
     const { chosen, rejected, mismatched } = batch;
     const arrays = {
       ids,
       positions,
-      sight,
+      visibility,
       seen,
       headRows,
       targets,
@@ -157,7 +157,7 @@ export class BatchTensors {
       mismatched,
     };
     for (const [name, values] of Object.entries(arrays)) this.#set(name as keyof typeof arrays, values);
-    this.#set('blocks', tokenBlocks(sight, batch.used.tokens));
+    this.#set('blocks', tokenBlocks(visibility, batch.used.tokens));
     const found = occurrences(ids.subarray(0, batch.used.tokens), this.capacity.tokens);
     this.#set('occurrenceOrder', found.order);
     this.#set('occurrenceStarts', found.starts);

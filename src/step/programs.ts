@@ -91,7 +91,7 @@ export function separableProgram(parts: StepParts, batch: BatchTensors): Program
     const observe = parts.watch?.observe(recorder);
     const tape = tapeFor(recorder, observe);
     const tokens = recordTokens(parts, tape, batch, true);
-    const run = recorder.during('objective', () => {
+    const run = recorder.asPart('objective', () => {
       const made = runObjective(recorder, parts.objective, tokens, parts.state);
       recordMetrics(recorder, parts.metrics, made, tokens);
       addToState(recorder, parts.state, made);
@@ -147,7 +147,7 @@ export function forwardProgram(parts: StepParts, batch: BatchTensors, step: Whol
 /** The objective over all log-probs of a step. */
 export function wholeObjectiveProgram(parts: StepParts, step: WholeStep): Program {
   return new Program(parts.gpu, parts.arena, 'objective of the step', (recorder) =>
-    recorder.during('objective', () => {
+    recorder.asPart('objective', () => {
       const refLogps = parts.objective.needs.reference === 'none' ? undefined : step.refLogps;
       const tokens = { ...knownInputs(parts, step.batch, true), logps: step.logps, refLogps };
       const run = runObjective(recorder, parts.objective, tokens, parts.state);
@@ -337,8 +337,8 @@ function addToState(recorder: Recorder, state: ObjectiveState, run: ObjectiveRun
 
 function copyRows(recorder: Recorder, rows: Tensor, step: Tensor, batch: BatchTensors, out: boolean): void {
   recorder.dispatch({
-    label: 'rows_copy',
-    kernel: 'rows_copy',
+    label: 'micro_batch_slice',
+    kernel: 'micro_batch_slice',
     conditions: { OUT: out },
     constants: { WORKGROUP: workgroupSize(recorder) },
     bindings: [rows, step, batch.get('place')].map(whole),

@@ -18,7 +18,7 @@ import type { FileSink, Runtime } from '../runtime/runtime.ts';
 import type { TrainConfig } from './config.ts';
 import { checkFirstStep } from './first-step.ts';
 import type { Metrics, RunSummary, Sample, TrainHooks } from './hooks.ts';
-import { chooseKernels, type KernelChoices } from './kernel-choices.ts';
+import { chooseKernels, type MeasuredChoices } from './kernel-choices.ts';
 import { prepareReference } from './reference.ts';
 import { changedKeys } from './same-run.ts';
 import { optimizerFile, readState, restoreOptimizer, trainedModelFiles, trainerStateFile } from './saving.ts';
@@ -124,7 +124,7 @@ async function runWith(
   const { gpu, config, policy } = parts;
   const { files } = gpu.runtime;
   const checkpoint = await findCheckpoint(gpu, config, options.resume);
-  await chooseKernels(parts, checkpoint?.state.kernel_choices as KernelChoices | undefined, hooks.note);
+  await chooseKernels(parts, checkpoint?.state.kernel_choices as MeasuredChoices | undefined, hooks.note);
   const trainer = await Trainer.open(parts, hooks.note);
 
   const log = await openLog(gpu, config, trainer, checkpoint);
@@ -383,7 +383,7 @@ async function saveRun(gpu: Gpu, config: TrainConfig, trainer: Trainer, log: Run
     metrics_offset: log.metricsOffset,
     tensorboard: log.tensorboard,
     objective_state: await readState(gpu, trainer.objectiveState),
-    kernel_choices: Object.fromEntries(gpu.choices),
+    kernel_choices: gpu.choices.toRecord(),
     config,
   };
   const contents = [

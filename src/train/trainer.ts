@@ -392,7 +392,7 @@ export class Trainer {
 
   #betweenSteps(label: string, record: (recorder: Recorder) => void): Program {
     return new Program(this.#parts.gpu, this.#arena, label, (recorder) =>
-      recorder.during('optimizer', () => record(recorder)),
+      recorder.asPart('optimizer', () => record(recorder)),
     );
   }
 
