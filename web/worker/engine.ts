@@ -13,7 +13,7 @@ import { formatBytes } from '../../src/gpu/memory.ts';
 import { weightShapes } from '../../src/models/llama.ts';
 import type { LoadedModel } from '../../src/models/loading/load.ts';
 import { loadWithAdapter } from '../../src/models/loading/load-with-adapter.ts';
-import { activate } from '../../src/objectives/registry.ts';
+import { activate } from '../../src/objectives/choice.ts';
 import type { MemoryFiles } from '../../src/runtime/memory-files.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import { sum } from '../../src/score/scorer.ts';
