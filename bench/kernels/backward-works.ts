@@ -4,11 +4,11 @@ import type { Op } from '../../src/autograd/op.ts';
 import { type Tensor, upload } from '../../src/autograd/tensor.ts';
 import type { Recorder } from '../../src/gpu/program.ts';
 import { ParameterSlabs } from '../../src/nn/parameters.ts';
-import { attention } from '../../src/ops/attention.ts';
+import { attention } from '../../src/ops/attention/attention.ts';
+import { swiglu } from '../../src/ops/elementwise/swiglu.ts';
 import { tapeFor } from '../../src/ops/index.ts';
-import { rmsNorm } from '../../src/ops/rms-norm.ts';
-import { swiglu } from '../../src/ops/swiglu.ts';
-import { tokenLogps } from '../../src/ops/token-logps.ts';
+import { tokenLogps } from '../../src/ops/logps/token-logps.ts';
+import { rmsNorm } from '../../src/ops/norm/rms-norm.ts';
 import { Optimizer } from '../../src/optim/optimizer.ts';
 import { updateRule } from '../../src/optim/registry.ts';
 import { causalLayout, inner, type Operands, type Size, samples, type Work } from './forward-works.ts';
@@ -130,7 +130,7 @@ function swigluBackward(bench: Operands, { name, tokens: T, inner: I }: Size): W
 function optimizer(bench: Operands, { name, hidden: H, inner: I }: Size): Work {
   const { gpu } = bench;
   const count = 4 * H * I;
-  const slabs = new ParameterSlabs(gpu, [{ name: 'w', shape: [4 * I, H] }], 'f32', () => true);
+  const slabs = new ParameterSlabs(gpu, [{ name: 'w', shape: [4 * I, H], decays: true }], 'f32');
   const settings = {
     adam_beta1: 0.9,
     adam_beta2: 0.999,

@@ -21,6 +21,8 @@ import type { MemoryKind, Storage } from '../gpu/memory.ts';
 export interface ParameterSpec {
   readonly name: string;
   readonly shape: readonly number[];
+  /** Whether weight decay applies: matrices, but neither norms nor biases. */
+  readonly decays: boolean;
 }
 
 /** One slab: 1-D tensors of equal length that the optimizer walks together. */
@@ -55,15 +57,14 @@ export class ParameterSlabs {
   readonly #placements = new Map<string, readonly Placement[]>();
 
   /**
-   * @param decays which parameters weight decay applies to (not norms and biases).
    * @param dtype of the copies used in products; f32 uses the masters themselves.
    */
-  constructor(gpu: Gpu, specs: readonly ParameterSpec[], dtype: DType, decays: (name: string) => boolean) {
+  constructor(gpu: Gpu, specs: readonly ParameterSpec[], dtype: DType) {
     this.#gpu = gpu;
     const slabs: Slab[] = [];
     const parameters = new Map<string, TrainedParameter>();
     for (const weightDecay of [true, false]) {
-      const group = specs.filter((s) => decays(s.name) === weightDecay);
+      const group = specs.filter((s) => s.decays === weightDecay);
       const { placements, lengths } = place(group, dtype, gpu.maxBindingBytes);
       const first = slabs.length;
       for (const length of lengths) slabs.push(makeSlab(gpu, length, dtype, weightDecay));
@@ -85,10 +86,10 @@ export class ParameterSlabs {
   }
 
   /** A parameter's part of tensors that are laid out as the slabs are, one to each slab. */
-  partOf({ name, shape }: ParameterSpec, tensors: readonly Tensor[]): Tensor {
-    const placements = this.#placements.get(name);
-    if (placements === undefined) throw new RangeError(`${name} is not trained.`);
-    return viewOf({ name, shape }, placements, (slab) => tensors[slab]);
+  partOf(spec: ParameterSpec, tensors: readonly Tensor[]): Tensor {
+    const placements = this.#placements.get(spec.name);
+    if (placements === undefined) throw new RangeError(`${spec.name} is not trained.`);
+    return viewOf(spec, placements, (slab) => tensors[slab]);
   }
 
   /** Frees all slabs. */

@@ -8,6 +8,7 @@ import { DEFAULT_COLUMNS, type Field } from '../data/columns.ts';
 import type { DataFormat } from '../data/rows.ts';
 import type { Truncation } from '../data/truncation.ts';
 import { InputErrors } from '../errors.ts';
+import { LORA_TARGETS } from '../models/weight-table.ts';
 import { bmcSchema } from '../objectives/token-weights/bmc.ts';
 import { OPTIMIZER_SYNONYMS, type OptimizerName, optimizerKeys, optimizers } from '../optim/registry.ts';
 import { type ConfigProblem, problemsOf } from './config-problems.ts';
@@ -51,7 +52,7 @@ const lora = z.strictObject({
   r: count().max(1024).default(16).describe('rank of the update'),
   lora_alpha: z.number().gt(0).default(32).describe('the update is scaled by lora_alpha / r'),
   target_modules: z
-    .array(z.enum(['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']))
+    .array(z.enum(LORA_TARGETS))
     .min(1)
     .default(['q_proj', 'v_proj'])
     .describe('projections that get an update'),

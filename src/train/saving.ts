@@ -39,9 +39,10 @@ export async function trainedModelFiles(gpu: Gpu, loaded: LoadedModel): Promise<
     };
     return [...adapterFiles(config, tensors), ...(await tokenizerFiles(files, directory.path))];
   }
-  const dtype = (directory.tensors.get('model.embed_tokens.weight')?.dtype ?? 'F32') as FloatDType;
-  const tensors = [...trained.parameters.values()].map((p) => outputTensor(gpu, p.name, p.master, dtype));
-  return modelFiles(files, directory.path, tensors, { dtype });
+  const tensors = [...trained.parameters.values()].map((p) =>
+    outputTensor(gpu, p.name, p.master, loaded.storedDType),
+  );
+  return modelFiles(files, directory.path, tensors, { dtype: loaded.storedDType });
 }
 
 /** @param state f32 tensors by name: what `Trainer.checkpointTensors` gives */

@@ -13,9 +13,10 @@ import { Program, type Recorder } from '../gpu/program.ts';
 import type { LoadedModel } from '../models/loading/load.ts';
 import type { ObjectiveState } from '../objectives/objective.ts';
 import type { ActiveObjective } from '../objectives/registry.ts';
-import { recordFill } from '../ops/fill.ts';
+import { recordFill } from '../ops/elementwise/fill.ts';
 import { tapeFor } from '../ops/index.ts';
 import { gridFor, workgroupSize } from '../ops/launch.ts';
+import type { LmHead } from '../ops/logps/logit-chunks.ts';
 import { Optimizer } from '../optim/optimizer.ts';
 import { updateRule } from '../optim/registry.ts';
 import { learningRate } from '../optim/schedule.ts';
@@ -51,8 +52,7 @@ export interface TrainerParts {
 export interface ReferenceHidden {
   readonly train: HiddenStates;
   readonly eval: HiddenStates | undefined;
-  /** [vocabulary, hidden]. */
-  readonly head: Tensor;
+  readonly head: LmHead;
 }
 
 /** Per example of each data set: log-probs of its response tokens, in the order its answers are packed. */
@@ -174,7 +174,7 @@ export class Trainer {
     this.emptyShare = emptyShare;
     this.#whole = objective.separable ? undefined : new programs.WholeStep(gpu, this.plan.largestStep());
     for (const [tokens, capacity] of buckets) {
-      const batch = new BatchTensors(gpu, capacity, parts.referenceHidden?.head.shape[1]);
+      const batch = new BatchTensors(gpu, capacity, parts.referenceHidden?.head.weight.shape[1]);
       const train =
         this.#whole === undefined
           ? [programs.separableProgram(stepParts, batch)]

@@ -31,11 +31,12 @@ export class Trainee {
   constructor(
     gpu: Gpu,
     name: OptimizerName,
-    specs: readonly ParameterSpec[],
+    specs: readonly Omit<ParameterSpec, 'decays'>[],
     { settings, dtype = 'f32', maxGradNorm = 0, moments = 'gpu' }: TraineeOptions = {},
   ) {
     this.gpu = gpu;
-    this.slabs = new ParameterSlabs(gpu, specs, dtype, (weight) => !weight.endsWith('norm'));
+    const decaying = specs.map((spec) => ({ ...spec, decays: !spec.name.endsWith('norm') }));
+    this.slabs = new ParameterSlabs(gpu, decaying, dtype);
     const rule = updateRule(name, { ...SETTINGS, ...settings });
     this.optimizer = new Optimizer(gpu, this.slabs, rule, { maxGradNorm, moments });
     this.optimizer.place();
