@@ -1,33 +1,46 @@
 /**
- * `npm run build`: the package as others import it.
+ * `npm run build`: dist/, the one build that is published. Node, Deno and browsers load the same modules.
  *
- *   vite build                  dist/prefgrad.js: for browsers, one file with every kernel and dependency in it
- *   vite build --mode server    lib/: for Node and Deno, module by module, so that it finds kernels/ where src/ does
+ *   index.js              what `import ... from 'prefgrad'` gives
+ *   cli.js                the command line, started by bin/prefgrad.js
+ *   node.js, deno.js      loaded by detectRuntime where they belong
+ *   THIRD_PARTY.md        licences of what is bundled
+ *
+ * What a page needs is bundled, so that it loads from a plain web server; what only Node and Deno load stays an import of
+ * a package, as npm has it.
  */
 import { defineConfig } from 'vite';
 
-export default defineConfig(({ mode }) =>
-  mode === 'server'
-    ? {
-        publicDir: false,
-        build: {
-          outDir: 'lib',
-          target: 'node20',
-          minify: false,
-          ssr: true,
-          rolldownOptions: {
-            input: ['src/index.ts', 'src/runtime/node.ts', 'src/runtime/deno.ts', 'src/cli/main.ts'],
-            output: { preserveModules: true, preserveModulesRoot: 'src', entryFileNames: '[name].js' },
-          },
-        },
-      }
-    : {
-        publicDir: false,
-        build: {
-          outDir: 'dist',
-          target: 'es2022',
-          lib: { entry: 'src/index.ts', formats: ['es'], fileName: 'prefgrad' },
-          rolldownOptions: { output: { codeSplitting: false } },
-        },
+/** Packages that the engine needs in a page. */
+const BUNDLED =
+  /^(@huggingface\/(jinja|tokenizers)|fastest-levenshtein|fzstd|hyparquet|hyparquet-compressors|wesl|yaml|zod)(\/|$)/;
+
+/** Is `id` a package that stays an import? Paths and what bundled packages import are not. */
+const isExternal = (id: string, importer: string | undefined): boolean => {
+  if (/^(\.|\/|\0|virtual:|vite\/)/.test(id)) return false;
+  if (id.startsWith('node:')) return true;
+  return !BUNDLED.test(id) && !importer?.includes('/node_modules/');
+};
+
+export default defineConfig({
+  publicDir: false,
+  build: {
+    outDir: 'dist',
+    target: 'es2022',
+    minify: false,
+    license: { fileName: 'THIRD_PARTY.md' },
+    lib: {
+      entry: {
+        index: 'src/index.ts',
+        cli: 'src/cli/main.ts',
+        node: 'src/runtime/node.ts',
+        deno: 'src/runtime/deno.ts',
       },
-);
+      formats: ['es'],
+    },
+    rolldownOptions: {
+      external: isExternal,
+      output: { entryFileNames: '[name].js', chunkFileNames: '[name]-[hash].js' },
+    },
+  },
+});

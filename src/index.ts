@@ -1,4 +1,4 @@
-/// <reference types="@webgpu/types" />
+/// <reference types="@webgpu/types" preserve="true" />
 /**
  * What `import ... from 'prefgrad'` gives, in Node, Deno and the browser alike.
  *

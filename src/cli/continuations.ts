@@ -9,8 +9,8 @@ import { InputError } from '../errors.ts';
 import { ModelDirectory } from '../formats/model-directory.ts';
 import { generate } from '../generate/generator.ts';
 import { Gpu } from '../gpu/device.ts';
-import { parseLlamaConfig } from '../models/config.ts';
 import { loadWithAdapter } from '../models/loading/load-with-adapter.ts';
+import { describeModel } from '../models/registry.ts';
 import type { FileSystem, Runtime } from '../runtime/runtime.ts';
 
 export interface ContinueOptions {
@@ -90,7 +90,7 @@ export async function writeContinuations(
 async function positionsOf(files: FileSystem, path: string): Promise<number> {
   const directory = await ModelDirectory.open(files, path);
   await directory.close();
-  return parseLlamaConfig(directory.config, `${path}/config.json`).maxPositions;
+  return describeModel(directory.config, `${path}/config.json`).config.maxPositions;
 }
 
 async function readPrompts(files: FileSystem, path: string, tokenizer: Tokenizer): Promise<Prompt[]> {

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { Gpu } from '../gpu/device.ts';
 import { NoAdapterError } from '../runtime/no-adapter.ts';
 import type { AdapterChoice, Runtime } from '../runtime/runtime.ts';
+import { VERSION } from '../version.ts';
 import { adviceFor } from './doctor-advice.ts';
 import { type Measurement, measure } from './doctor-measure.ts';
 import {
@@ -67,7 +68,7 @@ async function examine(
   const adapters = await listAdapters(runtime, chosen, options);
   const features = chosen === null ? [] : featuresOf(chosen, runtime);
   const report: DoctorReport = {
-    version: packageVersion(),
+    version: VERSION,
     runtime: runtimeVersion(),
     system: `${os.type()} ${os.release()} ${os.arch()}, ${os.cpus().length} x ${os.cpus()[0]?.model.trim() ?? 'CPU'}`,
     residentBytes: runtime.residentBytes(),
@@ -224,15 +225,13 @@ function renderNode(): 'none' | 'forbidden' | 'open' {
   return mayOpen ? 'open' : 'forbidden';
 }
 
+/** From src/cli/ in a clone, from dist/ in the built package. */
+const PACKAGE_ROOT = import.meta.url.endsWith('.ts') ? '../../' : '../';
+
 function setupCommand(): string {
-  const script = fileURLToPath(new URL('../../scripts/setup.mjs', import.meta.url));
+  const script = fileURLToPath(new URL(`${PACKAGE_ROOT}scripts/setup.mjs`, import.meta.url));
   const near = relative(process.cwd(), script);
   return `node ${near.startsWith('..') ? script : near} --install-adapter`;
-}
-
-function packageVersion(): string {
-  const path = fileURLToPath(new URL('../../package.json', import.meta.url));
-  return (JSON.parse(fs.readFileSync(path, 'utf8')) as { version: string }).version;
 }
 
 function runtimeVersion(): string {

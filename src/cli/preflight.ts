@@ -7,7 +7,8 @@ import { prepareDataset } from '../data/prepare.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { InputError, InputErrors } from '../errors.ts';
 import { ModelDirectory } from '../formats/model-directory.ts';
-import { type LlamaConfig, parseLlamaConfig } from '../models/config.ts';
+import type { ModelConfig } from '../models/causal-lm.ts';
+import { describeModel } from '../models/registry.ts';
 import { activate } from '../objectives/choice.ts';
 import type { Needs } from '../objectives/objective.ts';
 import type { FileSystem, Runtime } from '../runtime/runtime.ts';
@@ -78,10 +79,10 @@ export async function preflight(
   return { config, facts };
 }
 
-async function readModel(files: FileSystem, path: string): Promise<LlamaConfig> {
+async function readModel(files: FileSystem, path: string): Promise<ModelConfig> {
   const directory = await ModelDirectory.open(files, path);
   try {
-    return parseLlamaConfig(directory.config, `${path}/config.json`);
+    return describeModel(directory.config, `${path}/config.json`).config;
   } finally {
     await directory.close();
   }
@@ -92,11 +93,11 @@ async function readTokenizer(files: FileSystem, path: string): Promise<Tokenizer
   return (await files.isDirectory(path)) ? loadTokenizer(files, path) : undefined;
 }
 
-function modelText({ architecture, layers, hiddenSize, vocabSize, maxPositions }: LlamaConfig): string {
+function modelText({ architecture, layers, hiddenSize, vocabSize, maxPositions }: ModelConfig): string {
   return `${architecture}, ${layers} layers of width ${hiddenSize}, vocabulary ${vocabSize}, ${maxPositions} positions`;
 }
 
-function checkLength(maxLength: number, model: LlamaConfig | undefined): void {
+function checkLength(maxLength: number, model: ModelConfig | undefined): void {
   if (model === undefined || maxLength <= model.maxPositions) return;
   throw new InputError(`${maxLength} is more than the model's ${model.maxPositions} positions; lower it`);
 }
@@ -107,7 +108,7 @@ async function readFirstRows(
   config: TrainConfig,
   needs: Needs,
   tokenizer: Tokenizer | undefined,
-  model: LlamaConfig | undefined,
+  model: ModelConfig | undefined,
 ): Promise<string | undefined> {
   if (!(await files.exists(path)) || (await files.isDirectory(path))) {
     throw new InputError(`${path}: there is no such file. Relative paths start at the current directory.`);

@@ -1,7 +1,7 @@
 /** The command line as a whole: every command, and what happens to their errors. */
-import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { detectRuntime } from '../runtime/index.ts';
+import { VERSION } from '../version.ts';
 import { addDoctor } from './command-doctor.ts';
 import { addGenerate } from './command-generate.ts';
 import { addObjectives } from './command-objectives.ts';
@@ -13,14 +13,14 @@ import type { Cli } from './context.ts';
 import { EXIT, EXIT_CODES, reportFailure } from './failure.ts';
 
 /** The program with all of its commands, writing through `cli`. */
-export function buildProgram(cli: Cli, version: string): Command {
+export function buildProgram(cli: Cli): Command {
   const program = new Command('prefgrad')
     .description(
       'Preference tuning of language models on any GPU. A new machine: "prefgrad doctor". A first run: ' +
         '"prefgrad train examples/quickstart.yaml". Your own data: copy that file, then "prefgrad validate", ' +
         '"prefgrad preview" and "prefgrad train".',
     )
-    .version(version)
+    .version(VERSION)
     .option(
       '--adapter <NAME>',
       'part of the name of the WebGPU adapter, such as nvidia or lavapipe; see doctor',
@@ -39,7 +39,7 @@ export function buildProgram(cli: Cli, version: string): Command {
 /** Runs one command line, without the program's name. @returns the exit code */
 export async function runCli(args: readonly string[], cli: Cli = processCli()): Promise<number> {
   try {
-    await buildProgram(cli, await packageVersion()).parseAsync([...args], { from: 'user' });
+    await buildProgram(cli).parseAsync([...args], { from: 'user' });
     return cli.exitCode;
   } catch (error) {
     return reportFailure(error, (text) => cli.err(text));
@@ -52,12 +52,7 @@ function processCli(): Cli {
     out: (text) => process.stdout.write(text),
     err: (text) => process.stderr.write(text),
     terminal: process.stderr.isTTY ? process.stderr : undefined,
-    runtime: detectRuntime,
+    runtime: () => detectRuntime((text) => process.stderr.write(`${text}\n`)),
     exitCode: EXIT.done,
   };
-}
-
-async function packageVersion(): Promise<string> {
-  const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }

@@ -7,10 +7,10 @@ import { allocateTensor, freeTensor, type Tensor, temporary, upload, whole } fro
 import type { Gpu } from '../gpu/device.ts';
 import { Arena } from '../gpu/planner.ts';
 import { gridOf, Program } from '../gpu/program.ts';
-import type { Attend, Llama } from '../models/llama.ts';
-import { rolled } from '../ops/attention.ts';
+import type { Attend, CausalLM } from '../models/causal-lm.ts';
+import { rolled, scoreScale } from '../ops/attention/attention.ts';
 import { tapeFor } from '../ops/index.ts';
-import { linear } from '../ops/linear.ts';
+import { linear } from '../ops/linear/linear.ts';
 import { type SamplingOptions, sampleToken } from './sampling.ts';
 
 export interface GenerateOptions extends SamplingOptions {
@@ -38,7 +38,7 @@ interface Slot {
  */
 export async function generate(
   gpu: Gpu,
-  model: Llama,
+  model: CausalLM,
   prompts: readonly (readonly number[])[],
   options: GenerateOptions,
 ): Promise<number[][]> {
@@ -137,7 +137,7 @@ class Decoder {
 
   static async open(
     gpu: Gpu,
-    model: Llama,
+    model: CausalLM,
     slots: number,
     length: number,
     adapter: boolean,
@@ -157,6 +157,7 @@ class Decoder {
     );
     const workgroup = gpu.isCpu ? 8 : 64;
     const attend: Attend = (tape, layer, q, k, v) => {
+      const shape = model.attention[layer];
       const [keys, values] = [whole(caches[2 * layer]), whole(caches[2 * layer + 1])];
       tape.recorder.dispatch({
         label: 'kv_cache_write',
@@ -171,7 +172,8 @@ class Decoder {
         label: 'attention_cached',
         kernel: 'attention_cached',
         conditions: {
-          WINDOWED: config.slidingWindow !== undefined,
+          WINDOWED: shape.window !== undefined,
+          SOFTCAP: shape.softcap !== undefined,
           ROLLED: rolled(tape.recorder, config.headDim),
         },
         constants: { WORKGROUP: workgroup, HEAD4: config.headDim / 4 },
@@ -179,8 +181,9 @@ class Decoder {
           HEADS: config.heads,
           KV_HEADS: config.kvHeads,
           LENGTH: length,
-          SCALE: 1 / Math.sqrt(config.headDim),
-          ...(config.slidingWindow === undefined ? {} : { WINDOW: config.slidingWindow }),
+          SCALE: scoreScale(shape),
+          ...(shape.window === undefined ? {} : { WINDOW: shape.window }),
+          ...(shape.softcap === undefined ? {} : { CAP: shape.softcap }),
         },
         bindings: [whole(q), keys, values, whole(positions), whole(y)],
         grid: gridOf(Math.ceil((slots * config.heads) / workgroup)),
@@ -196,7 +199,7 @@ class Decoder {
         { tokens: { ids }, positions, attend },
         { adapter, recomputedBlocks: 0 },
       );
-      [logits] = tape.apply(linear, [hidden, model.head], {});
+      [logits] = tape.apply(linear, [hidden, model.head.weight], {});
       recorder.keep(whole(logits).storage);
     });
     arena.allocate();

@@ -3,9 +3,9 @@
  * a sum; a mean divides the weighted sum by the plain number of tokens.
  */
 import { detach, type Tensor, temporary } from '../autograd/tensor.ts';
-import { recordFill } from '../ops/fill.ts';
-import { addSegmentValues, segmentSum } from '../ops/segment-sum.ts';
-import { type VectorMath, vectorMath } from '../ops/vector.ts';
+import { recordFill } from '../ops/elementwise/fill.ts';
+import { type VectorMath, vectorMath } from '../ops/elementwise/vector.ts';
+import { addSegmentValues, segmentSum } from '../ops/reduction/segment-sum.ts';
 import type { Answers, ObjectiveInputs } from './objective.ts';
 import { given } from './shared.ts';
 

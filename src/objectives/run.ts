@@ -1,7 +1,7 @@
 /** Runs an objective over token log-probs: loss, dL/dlogp and what is logged. */
 import { detach, type Tensor, temporary } from '../autograd/tensor.ts';
 import type { Recorder } from '../gpu/program.ts';
-import { recordFill } from '../ops/fill.ts';
+import { recordFill } from '../ops/elementwise/fill.ts';
 import { tapeFor } from '../ops/index.ts';
 import type { ActiveObjective } from './choice.ts';
 import { likelihoods } from './likelihoods.ts';

@@ -4,21 +4,25 @@
  * wgpu reads the environment once, when the first adapter is asked for: a later choice of another CPU driver in the same
  * process has no effect, and is refused. Where there is no Vulkan driver, wgpu takes OpenGL, which lacks f16.
  */
-import { fileURLToPath } from 'node:url';
-import { readKernels } from './kernel-folder.ts';
+import type { Note } from './hub/download.ts';
+import { withHub } from './hub/files.ts';
+import { kernelSources } from './kernel-sources.ts';
 import { NoAdapterError } from './no-adapter.ts';
 import { nodeFiles } from './node-files.ts';
 import type { AdapterChoice, Runtime } from './runtime.ts';
 import { userCache } from './user-cache.ts';
 import { cpuDriverFile, selectDriver } from './vulkan-drivers.ts';
 
-/** The runtime of Deno. Opens nothing before it is asked for an adapter. */
-export function denoRuntime(): Runtime {
+/**
+ * The runtime of Deno. Opens nothing before it is asked for an adapter.
+ * @param note - hears of downloads from the hub
+ */
+export function denoRuntime(note: Note = () => {}): Runtime {
   return {
     name: 'deno',
-    files: nodeFiles,
+    files: withHub(nodeFiles, note),
     requestAdapter,
-    kernelSources: async () => readKernels(fileURLToPath(new URL('../../kernels/', import.meta.url))),
+    kernelSources,
     cacheDirectory: userCache,
     residentBytes: () => process.memoryUsage.rss(),
   };

@@ -9,9 +9,10 @@
  *    harmless, and no toggle silences them.
  *  - Mesa's lavapipe before version 24 lacks what Dawn needs, and is not offered.
  */
-import { fileURLToPath } from 'node:url';
 import { create, globals } from 'webgpu';
-import { readKernels } from './kernel-folder.ts';
+import type { Note } from './hub/download.ts';
+import { withHub } from './hub/files.ts';
+import { kernelSources } from './kernel-sources.ts';
 import { NoAdapterError } from './no-adapter.ts';
 import { nodeFiles } from './node-files.ts';
 import type { AdapterChoice, Runtime } from './runtime.ts';
@@ -30,13 +31,16 @@ const TOGGLES = [
 /** Dawn frees itself with this object, so it lives as long as the process. */
 const instances: GPU[] = [];
 
-/** The runtime of Node. Opens nothing before it is asked for an adapter. */
-export function nodeRuntime(): Runtime {
+/**
+ * The runtime of Node. Opens nothing before it is asked for an adapter.
+ * @param note - hears of downloads from the hub
+ */
+export function nodeRuntime(note: Note = () => {}): Runtime {
   return {
     name: 'node',
-    files: nodeFiles,
+    files: withHub(nodeFiles, note),
     requestAdapter,
-    kernelSources: async () => readKernels(fileURLToPath(new URL('../../kernels/', import.meta.url))),
+    kernelSources,
     cacheDirectory: userCache,
     residentBytes: () => process.memoryUsage.rss(),
   };

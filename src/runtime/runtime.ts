@@ -62,7 +62,7 @@ export interface Runtime {
   readonly files: FileSystem;
   /** The WebGPU entry point. Throws `NoAdapterError` with the remedy when the machine has none. */
   requestAdapter(choice?: AdapterChoice): Promise<GPUAdapter>;
-  /** Every file of kernels/, by its name relative to that folder: 'matmul.wgsl' -> source text. */
+  /** Every file of kernels/, by its name relative to that folder: 'norm/rms_norm_forward.wgsl' -> source text. */
   kernelSources(): Promise<Record<string, string>>;
   /** Where this user's caches lie; undefined in a browser. */
   cacheDirectory(): string | undefined;

@@ -8,9 +8,9 @@ import { Program, type Recorder } from '../gpu/program.ts';
 import { type ActiveObjective, activate } from '../objectives/choice.ts';
 import type { Answers, ObjectiveState, TokenInputs } from '../objectives/objective.ts';
 import { type ObjectiveRun, runObjective } from '../objectives/run.ts';
-import { epsilonLogps } from '../ops/epsilon-logps.ts';
 import { accumulate, tapeFor } from '../ops/index.ts';
-import { tokenLogps } from '../ops/token-logps.ts';
+import { epsilonLogps } from '../ops/logps/epsilon-logps.ts';
+import { tokenLogps } from '../ops/logps/token-logps.ts';
 import type { CasePair, CaseRequest } from './case-file.ts';
 import { type CaseRows, caseRows } from './case-rows.ts';
 

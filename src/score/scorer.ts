@@ -9,9 +9,9 @@ import type { Tokenizer } from '../data/tokenizer.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { Arena } from '../gpu/planner.ts';
 import type { Program } from '../gpu/program.ts';
-import type { Llama } from '../models/llama.ts';
+import type { CausalLM } from '../models/causal-lm.ts';
 import type { ActiveObjective } from '../objectives/choice.ts';
-import { COLUMNS, STRIDE, TOP } from '../ops/token-statistics.ts';
+import { COLUMNS, STRIDE, TOP } from '../ops/logps/token-statistics.ts';
 import { BatchTensors, countsOf } from '../step/batch-tensors.ts';
 import type { FrozenModel } from '../step/forward.ts';
 import { bucketTokens } from '../step/micro-batches.ts';
@@ -22,7 +22,7 @@ export const PAIRS_TOGETHER = 8;
 
 export interface ScorerParts {
   readonly gpu: Gpu;
-  readonly policy: Llama;
+  readonly policy: CausalLM;
   readonly reference: FrozenModel | undefined;
   readonly objective: ActiveObjective;
   /** Also entropy, KL, ranks and likeliest tokens. */

@@ -56,7 +56,7 @@ export class Evaluator {
     const capacities = planBuckets(this.#batches.map((batch) => this.#shapeOf(batch)));
     this.#buckets = new Map(
       [...capacities].map(([tokens, capacity]) => {
-        const batch = new BatchTensors(gpu, capacity, fields, referenceHead?.shape[1]);
+        const batch = new BatchTensors(gpu, capacity, fields, referenceHead?.weight.shape[1]);
         const vector = (label: string) => allocateTensor(gpu, label, [capacity.pairs], 'f32', 'batch');
         const gaps = hasGaps ? { reference: vector('K'), policy: vector('gap') } : undefined;
         const program = evaluationProgram(stepParts, batch, this.#metrics, pairs, gaps);

@@ -12,17 +12,18 @@ import type { BatchShape } from '../data/batches.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { Arena } from '../gpu/planner.ts';
 import { Program, type Recorder } from '../gpu/program.ts';
-import type { Llama } from '../models/llama.ts';
+import type { CausalLM } from '../models/causal-lm.ts';
 import type { ActiveObjective } from '../objectives/choice.ts';
 import type { ObjectiveState, TokenInputs } from '../objectives/objective.ts';
 import { type ObjectiveRun, runObjective } from '../objectives/run.ts';
-import { epsilonLogps } from '../ops/epsilon-logps.ts';
-import { recordFill } from '../ops/fill.ts';
+import { recordFill } from '../ops/elementwise/fill.ts';
+import { vectorMath } from '../ops/elementwise/vector.ts';
 import { accumulate, tapeFor } from '../ops/index.ts';
 import { gridFor, workgroupSize } from '../ops/launch.ts';
-import { segmentSum } from '../ops/segment-sum.ts';
-import { recordTokenStatistics, statisticsColumn } from '../ops/token-statistics.ts';
-import { vectorMath } from '../ops/vector.ts';
+import { epsilonLogps } from '../ops/logps/epsilon-logps.ts';
+import type { LmHead } from '../ops/logps/logit-chunks.ts';
+import { recordTokenStatistics, statisticsColumn } from '../ops/logps/token-statistics.ts';
+import { segmentSum } from '../ops/reduction/segment-sum.ts';
 import { BatchTensors, type FieldName, FORWARD_FIELDS, objectiveFields } from './batch-tensors.ts';
 import {
   type FrozenModel,
@@ -38,11 +39,11 @@ import type { OverflowWatch } from './overflow-watch.ts';
 export interface StepParts {
   readonly gpu: Gpu;
   readonly arena: Arena;
-  readonly policy: Llama;
+  readonly policy: CausalLM;
   /** Runs inside the step; absent when its log-probs come with the batch, or nobody needs it. */
   readonly reference: FrozenModel | undefined;
-  /** [vocabulary, hidden]: the head for reference hidden states that come with the batch. */
-  readonly referenceHead: Tensor | undefined;
+  /** The head for reference hidden states that come with the batch. */
+  readonly referenceHead: LmHead | undefined;
   readonly objective: ActiveObjective;
   readonly state: ObjectiveState;
   readonly metrics: StepMetrics;
@@ -261,8 +262,12 @@ function recordLogps(parts: TokenParts, tape: Tape, batch: BatchTensors, trainin
     const tracked = responseHidden(tape, policy, batch, options);
     const hidden = training ? tracked : detach(tracked);
     const refHidden = reference === undefined ? batch.refHidden : referenceHidden(tape, reference, batch);
-    const attributes = { targets: batch.get('targets'), epsilon: needs.perturbation ?? 0 };
-    const heads = [hidden, policy.head, { ...refHidden, requiresGrad: false }, refHead];
+    const attributes = {
+      targets: batch.get('targets'),
+      epsilon: needs.perturbation ?? 0,
+      softcap: policy.head.softcap,
+    };
+    const heads = [hidden, policy.head.weight, { ...refHidden, requiresGrad: false }, refHead.weight];
     const [logps, refLogps, plus, minus] = tape.apply(epsilonLogps, heads, attributes);
     return { logps, refLogps, logpSteps: { plus, minus } };
   }

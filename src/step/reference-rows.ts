@@ -5,13 +5,13 @@ import type { Example } from '../data/examples.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { Arena } from '../gpu/planner.ts';
 import type { Program } from '../gpu/program.ts';
-import type { Llama } from '../models/llama.ts';
+import type { CausalLM } from '../models/causal-lm.ts';
 import { BatchTensors, countsOf, FORWARD_FIELDS } from './batch-tensors.ts';
 import { bucketTokens, cutStep, planBuckets } from './micro-batches.ts';
 import { hiddenProgram, logpsProgram } from './programs.ts';
 
 export interface ReferenceModel {
-  readonly model: Llama;
+  readonly model: CausalLM;
   /** Is its LoRA update switched on? */
   readonly adapter: boolean;
 }

@@ -8,8 +8,10 @@ import { DEFAULT_COLUMNS, type Field } from '../data/columns.ts';
 import type { DataFormat } from '../data/rows.ts';
 import type { Truncation } from '../data/truncation.ts';
 import { InputErrors } from '../errors.ts';
+import { LORA_TARGETS } from '../models/weight-table.ts';
 import { choiceSchema } from '../objectives/choice.ts';
 import { objectiveDefaults } from '../objectives/registry.ts';
+import { OPTIMIZER_SYNONYMS, type OptimizerName, optimizerKeys, optimizers } from '../optim/registry.ts';
 import { type Problem, problemsOf } from '../schema-problems.ts';
 import { crossProblems, objectiveProblems } from './config-rules.ts';
 
@@ -27,6 +29,10 @@ const bytes = () =>
       .transform((text) => Number.parseFloat(text) * UNITS[text.slice(-3) as keyof typeof UNITS]),
   ]);
 const fields = Object.keys(DEFAULT_COLUMNS) as Field[];
+const optimizerNames = [...Object.keys(optimizers), ...Object.keys(OPTIMIZER_SYNONYMS)] as (
+  | OptimizerName
+  | keyof typeof OPTIMIZER_SYNONYMS
+)[];
 
 const model = z.strictObject({
   path: path().describe(
@@ -47,7 +53,7 @@ const lora = z.strictObject({
   r: count().max(1024).default(16).describe('rank of the update'),
   lora_alpha: z.number().gt(0).default(32).describe('the update is scaled by lora_alpha / r'),
   target_modules: z
-    .array(z.enum(['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']))
+    .array(z.enum(LORA_TARGETS))
     .min(1)
     .default(['q_proj', 'v_proj'])
     .describe('projections that get an update'),
@@ -123,7 +129,7 @@ const training = z.strictObject({
   offload_optimizer: z
     .boolean()
     .default(false)
-    .describe("keep AdamW's moments, 8 bytes a trained parameter, in host memory; slower"),
+    .describe("keep the optimizer's moments (adamw: 8 bytes a trained parameter) in host memory; slower"),
   autotune: z
     .boolean()
     .optional()
@@ -142,10 +148,21 @@ const training = z.strictObject({
     .default(0.1)
     .describe('share of the steps in which the rate rises from 0'),
   warmup_steps: z.number().int().min(0).optional().describe('the same in steps; overrides warmup_ratio'),
-  weight_decay: z.number().min(0).max(1).default(0).describe("AdamW's decoupled weight decay"),
-  adam_beta1: z.number().min(0).lt(1).default(0.9).describe('decay of the mean of gradients'),
-  adam_beta2: z.number().min(0).lt(1).default(0.999).describe('decay of the mean of squared gradients'),
-  adam_epsilon: z.number().gt(0).default(1e-8).describe('added to the root of the squared-gradient mean'),
+  optim: z
+    .enum(optimizerNames)
+    .default('adamw')
+    .transform(
+      (name) =>
+        (name in OPTIMIZER_SYNONYMS ? OPTIMIZER_SYNONYMS[name as 'adamw_torch'] : name) as OptimizerName,
+    )
+    .describe('optimizer; adamw_torch is another name of adamw'),
+  weight_decay: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0)
+    .describe('of matrices, not of norms and biases: decoupled with adamw, part of the gradient with sgd'),
+  ...optimizerKeys,
   max_grad_norm: z
     .number()
     .gt(0)

@@ -5,7 +5,7 @@
 import { Digest } from '../digest.ts';
 import { InputError } from '../errors.ts';
 import type { Gpu } from '../gpu/device.ts';
-import { tuneProducts } from '../ops/linear-tuning.ts';
+import { tuneProducts } from '../ops/linear/linear-tuning.ts';
 import type { TrainConfig } from './config.ts';
 import { Trainer, type TrainerParts } from './trainer.ts';
 
@@ -64,8 +64,7 @@ class ChoiceCache {
     if (folder === undefined) return new ChoiceCache(gpu, undefined, {});
     const digest = new Digest();
     for (const part of [gpu.adapterName, gpu.driver]) await digest.add(part);
-    for (const [name, source] of Object.entries(await kernelSources()))
-      if (name.startsWith('linear')) await digest.add(source);
+    for (const source of Object.values(await kernelSources())) await digest.add(source);
     const path = `${folder}/kernels-${(await digest.hex()).slice(0, 16)}.json`;
     const known = (await files.exists(path)) ? parse(path, await files.readText(path)) : {};
     return new ChoiceCache(gpu, path, known);

@@ -347,7 +347,7 @@ async function openLog(
   let resume: RunLog['tensorboard'] | undefined;
   if (checkpoint !== undefined) {
     const { state } = checkpoint;
-    await restoreOptimizer(gpu, checkpoint.path, trained(trainer), trainer.liveReference);
+    await restoreOptimizer(gpu, checkpoint.path, trainer.checkpointTensors());
     for (const [name, value] of Object.entries(state.objective_state as Record<string, number>)) {
       upload(gpu, trainer.objectiveState[name], new Float32Array([value]));
     }
@@ -390,18 +390,13 @@ async function saveRun(gpu: Gpu, config: TrainConfig, trainer: Trainer, log: Run
   };
   const contents = [
     ...(await trainedModelFiles(gpu, trainer.policy)),
-    optimizerFile(gpu, trained(trainer), trainer.liveReference),
+    optimizerFile(gpu, trainer.checkpointTensors()),
     trainerStateFile(state),
   ];
   const path = await saveCheckpoint(files, config.output_dir, trainer.step, contents);
   const limit = config.training.save_total_limit;
   if (limit !== undefined) await rotateCheckpoints(files, config.output_dir, limit);
   return path;
-}
-
-function trained({ policy }: Trainer) {
-  if (policy.trained === undefined) throw new RangeError('The policy has nothing that is trained.');
-  return policy.trained;
 }
 
 async function continuations(

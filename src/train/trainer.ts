@@ -13,10 +13,12 @@ import { Program, type Recorder } from '../gpu/program.ts';
 import type { LoadedModel } from '../models/loading/load.ts';
 import type { ActiveObjective } from '../objectives/choice.ts';
 import type { ObjectiveState } from '../objectives/objective.ts';
-import { recordFill } from '../ops/fill.ts';
+import { recordFill } from '../ops/elementwise/fill.ts';
 import { tapeFor } from '../ops/index.ts';
 import { gridFor, workgroupSize } from '../ops/launch.ts';
-import { AdamW } from '../optim/adamw.ts';
+import type { LmHead } from '../ops/logps/logit-chunks.ts';
+import { Optimizer } from '../optim/optimizer.ts';
+import { updateRule } from '../optim/registry.ts';
 import { learningRate } from '../optim/schedule.ts';
 import { type BatchExtras, BatchTensors, countsOf, joined } from '../step/batch-tensors.ts';
 import { Evaluator } from '../step/evaluator.ts';
@@ -50,8 +52,7 @@ export interface TrainerParts {
 export interface ReferenceHidden {
   readonly train: HiddenStates;
   readonly eval: HiddenStates | undefined;
-  /** [vocabulary, hidden]. */
-  readonly head: Tensor;
+  readonly head: LmHead;
 }
 
 /** Per example of each data set: log-probs of its response tokens, in the order its answers are packed. */
@@ -87,7 +88,7 @@ export class Trainer {
   readonly #parts: TrainerParts;
   readonly #arena: Arena;
   readonly #metrics: StepMetrics;
-  readonly #optimizer: AdamW;
+  readonly #optimizer: Optimizer;
   readonly #watch: OverflowWatch | undefined;
   readonly #buckets = new Map<number, Bucket>();
   readonly #evaluator: Evaluator;
@@ -145,11 +146,7 @@ export class Trainer {
         ? [...policy.trained.parameters.keys()].map((name) => [name, reference.loaded.weight(name)])
         : [],
     );
-    this.#optimizer = new AdamW(gpu, policy.trained.slabs, {
-      beta1: training.adam_beta1,
-      beta2: training.adam_beta2,
-      epsilon: training.adam_epsilon,
-      weightDecay: training.weight_decay,
+    this.#optimizer = new Optimizer(gpu, policy.trained, updateRule(training.optim, training), {
       maxGradNorm: training.max_grad_norm,
       moments: memory.moments,
     });
@@ -180,7 +177,7 @@ export class Trainer {
     const fields =
       this.#whole === undefined ? programs.batchFields(stepParts) : programs.exchangeFields(stepParts);
     for (const [tokens, capacity] of buckets) {
-      const batch = new BatchTensors(gpu, capacity, fields, parts.referenceHidden?.head.shape[1]);
+      const batch = new BatchTensors(gpu, capacity, fields, parts.referenceHidden?.head.weight.shape[1]);
       const train =
         this.#whole === undefined
           ? [programs.separableProgram(stepParts, batch)]
@@ -348,6 +345,18 @@ export class Trainer {
     return this.#evaluator.run();
   }
 
+  /** Masters, moments and, where the reference moves, the reference; all f32. What a resumed run needs besides the numbers. */
+  checkpointTensors(): Map<string, Tensor> {
+    const tensors = new Map<string, Tensor>();
+    for (const { name, master } of this.policy.trained?.parameters.values() ?? []) {
+      tensors.set(`master.${name}`, master);
+      for (const [moment, tensor] of this.#optimizer.momentsOf(name))
+        tensors.set(`${moment}.${name}`, tensor);
+    }
+    for (const [name, tensor] of this.liveReference) tensors.set(`reference.${name}`, tensor);
+    return tensors;
+  }
+
   free(): void {
     const { gpu } = this.#parts;
     for (const { batch } of this.#buckets.values()) batch.free();
@@ -406,7 +415,7 @@ export class Trainer {
     });
   }
 
-  /** Gradient norm, AdamW, and the objective's state, which moves only when the gradient was finite. */
+  /** Gradient norm, optimizer, and the objective's state, which moves only when the gradient was finite. */
   #endProgram(): Program {
     const { objective } = this.#parts;
     return this.#betweenSteps('optimizer', (recorder) => {

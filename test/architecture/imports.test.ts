@@ -25,7 +25,14 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   cli: ['score', 'train', 'generate', ...RUN],
 };
 /** Pure helpers that any folder may use. */
-const SHARED = new Set(['errors.ts', 'nearest.ts', 'digest.ts', 'registry.ts', 'schema-problems.ts']);
+const SHARED = new Set([
+  'errors.ts',
+  'nearest.ts',
+  'digest.ts',
+  'registry.ts',
+  'schema-problems.ts',
+  'version.ts',
+]);
 /** May touch what only one platform has. */
 const PLATFORM = new Set(['runtime', 'cli']);
 

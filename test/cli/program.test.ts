@@ -127,7 +127,7 @@ describe('objectives', () => {
 describe('help', () => {
   it('explains every command: a paragraph, examples, exit codes, and every option', async () => {
     const cli = await machine();
-    for (const command of buildProgram(cli, '0').commands) {
+    for (const command of buildProgram(cli).commands) {
       cli.stdout = '';
       expect(await runCli([command.name(), '--help'], cli)).toBe(0);
       expect(cli.stdout).toContain('Examples:\n  prefgrad ');

@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { type Part, Recorder } from '../../src/gpu/program.ts';
-import { recordFill } from '../../src/ops/fill.ts';
+import { recordFill } from '../../src/ops/elementwise/fill.ts';
 import { testGpu } from '../support/gpu.ts';
 import { Workbench } from '../support/workbench.ts';
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Gpu } from '../../src/gpu/device.ts';
-import { attention } from '../../src/ops/attention.ts';
+import { attention } from '../../src/ops/attention/attention.ts';
 import { checkFixture, checkOp, runOp } from '../support/check-op.ts';
 import { expectClose } from '../support/close.ts';
 import { fixturesOf, type OpFixture } from '../support/fixtures.ts';

@@ -3,7 +3,7 @@ import { allocateTensor } from '../../src/autograd/tensor.ts';
 import { randomWord } from '../../src/data/random.ts';
 import { narrow } from '../../src/formats/half.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
-import { recordFill, recordNarrow } from '../../src/ops/fill.ts';
+import { recordFill, recordNarrow } from '../../src/ops/elementwise/fill.ts';
 import { testGpu } from '../support/gpu.ts';
 import { record } from '../support/record.ts';
 import { gridValues, Workbench } from '../support/workbench.ts';

@@ -1,9 +1,9 @@
 /** The upper half of a feed-forward block: two products and the activation. */
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Gpu } from '../../src/gpu/device.ts';
-import { gatedLinear } from '../../src/ops/gated-linear.ts';
 import { tapeFor } from '../../src/ops/index.ts';
-import type { ProductVariant } from '../../src/ops/linear-variants.ts';
+import { gatedLinear } from '../../src/ops/linear/gated-linear.ts';
+import type { ProductVariant } from '../../src/ops/linear/linear-variants.ts';
 import { checkFixture, checkOp } from '../support/check-op.ts';
 import { expectClose } from '../support/close.ts';
 import { fixturesOf } from '../support/fixtures.ts';

@@ -2,14 +2,18 @@
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { allocateTensor, freeTensor, type Tensor, whole } from '../../src/autograd/tensor.ts';
 import { Gpu } from '../../src/gpu/device.ts';
-import { launchLinear, launchLinearBackwardInput, launchLinearBackwardWeight } from '../../src/ops/linear.ts';
-import { tuneProducts } from '../../src/ops/linear-tuning.ts';
+import {
+  launchLinear,
+  launchLinearBackwardInput,
+  launchLinearBackwardWeight,
+} from '../../src/ops/linear/linear.ts';
+import { tuneProducts } from '../../src/ops/linear/linear-tuning.ts';
 import {
   askedProducts,
   type Orientation,
   type ProductVariant,
   variantsFor,
-} from '../../src/ops/linear-variants.ts';
+} from '../../src/ops/linear/linear-variants.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
 import { expectClose } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';
@@ -167,7 +171,7 @@ async function brokenTiles(): Promise<Gpu> {
     ...runtime,
     async kernelSources() {
       const sources = await runtime.kernelSources();
-      const name = 'linear_tiles.wgsl';
+      const name = 'linear/linear_tiles.wgsl';
       return { ...sources, [name]: sources[name].replace('a.y * b', 'a.x * b') };
     },
   });

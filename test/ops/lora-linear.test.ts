@@ -2,9 +2,9 @@
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { whole } from '../../src/autograd/tensor.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
-import { launchLinear, launchLinearBackwardInput } from '../../src/ops/linear.ts';
-import type { ProductVariant } from '../../src/ops/linear-variants.ts';
-import { loraLinear } from '../../src/ops/lora-linear.ts';
+import { launchLinear, launchLinearBackwardInput } from '../../src/ops/linear/linear.ts';
+import type { ProductVariant } from '../../src/ops/linear/linear-variants.ts';
+import { loraLinear } from '../../src/ops/linear/lora-linear.ts';
 import { checkFixture, checkOp } from '../support/check-op.ts';
 import { expectClose } from '../support/close.ts';
 import { fixturesOf } from '../support/fixtures.ts';

@@ -1,7 +1,7 @@
 /** The index tensors of attention for documents given as [prompt length, answer length, answer length, ...]. */
 
 import { tokenBlocks } from '../../src/data/token-blocks.ts';
-import type { AttentionLayout } from '../../src/ops/attention.ts';
+import type { AttentionLayout } from '../../src/ops/attention/attention.ts';
 import type { Workbench } from '../support/workbench.ts';
 
 /** Every length counts tokens of the packed axis. */

@@ -1,8 +1,8 @@
 /** Vocabularies and head sizes of models that people use, on a few rows. */
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Gpu } from '../../src/gpu/device.ts';
-import { type AttentionVariant, attention } from '../../src/ops/attention.ts';
-import { tokenLogps } from '../../src/ops/token-logps.ts';
+import { type AttentionVariant, attention } from '../../src/ops/attention/attention.ts';
+import { tokenLogps } from '../../src/ops/logps/token-logps.ts';
 import { runOp } from '../support/check-op.ts';
 import { expectClose } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';

@@ -17,7 +17,7 @@ describe('Node', () => {
   it('is detected, and finds the kernels on disk', async () => {
     const runtime = await detectRuntime();
     expect(runtime.name).toBe('node');
-    expect((await runtime.kernelSources())['adamw.wgsl']).toContain('fn main');
+    expect((await runtime.kernelSources())['optimizer/adamw.wgsl']).toContain('fn main');
     expect(runtime.residentBytes()).toBeGreaterThan(2 ** 20);
   });
 
@@ -99,7 +99,7 @@ describe.skipIf(!hasAdapter('deno'))('Deno', () => {
       const adapter = await runtime.requestAdapter({ adapter: 'lavapipe' });
       const unknown = await runtime.requestAdapter({ adapter: 'voodoo2' }).catch((e) => e.name);
       console.log(JSON.stringify({ name: runtime.name, again, bytes, missing, unknown, list: await runtime.files.list(folder),
-        adapter: adapter.info.description, kernels: 'adamw.wgsl' in await runtime.kernelSources() }));`;
+        adapter: adapter.info.description, kernels: 'optimizer/adamw.wgsl' in await runtime.kernelSources() }));`;
     const [node, ...deno] = denoCommand();
     const { stdout, stderr } = spawnSync(
       node,

@@ -48,12 +48,12 @@ describe('objectives agree with PyTorch', () => {
 
 describe('a changed constant in a production kernel is noticed', () => {
   it.each([
-    ['bmc_weights.wgsl', '1.0 + diff', '1.001 + diff', 'dpo_bmc'],
-    ['math.wgsl', 'q * (1.0 / 3.0 ', 'q * (1.0 / 3.01 ', 'dpo'],
-    ['vector_unary.wgsl', 'sigmoid(-a)', 'sigmoid(a)', 'orpo'],
-    ['epsilon_logps_finish.wgsl', '- log_ratio(rest.x', '+ log_ratio(rest.x', 'epsilon_dpo'],
-    ['beta_dpo_statistics.wgsl', 'pairs - 1.0', 'pairs - 0.0', 'beta_dpo'],
-    ['token_logps_finish.wgsl', '- log_sum', '- 1.001 * log_sum', 'mipo'],
+    ['objectives/bmc_weights.wgsl', '1.0 + diff', '1.001 + diff', 'dpo_bmc'],
+    ['shared/math.wgsl', 'q * (1.0 / 3.0 ', 'q * (1.0 / 3.01 ', 'dpo'],
+    ['elementwise/vector_unary.wgsl', 'sigmoid(-a)', 'sigmoid(a)', 'orpo'],
+    ['logps/epsilon_logps_finish.wgsl', '- log_ratio(rest.x', '+ log_ratio(rest.x', 'epsilon_dpo'],
+    ['objectives/beta_dpo_statistics.wgsl', 'pairs - 1.0', 'pairs - 0.0', 'beta_dpo'],
+    ['logps/token_logps_finish.wgsl', '- log_sum', '- 1.001 * log_sum', 'mipo'],
   ])('%s', async (file, text, changed, name) => {
     const runtime = nodeRuntime();
     const kernelSources = async () => {

@@ -1,4 +1,4 @@
-/** Kernels that add up rows have two forms (kernels/rows.wgsl); what holds for one must hold for the other. */
+/** Kernels that add up rows have two forms (kernels/shared/rows.wgsl); what holds for one must hold for the other. */
 import { afterEach, beforeEach, describe } from 'vitest';
 import type { Gpu } from '../../src/gpu/device.ts';
 

@@ -75,6 +75,18 @@ describe('a memory budget', async () => {
     expect(least - offloaded).toBeGreaterThan(0.4 * 8 * 260_000);
   });
 
+  it('counts what the optimizer in use keeps', async () => {
+    const bytes: number[] = [];
+    for (const training of [{ optim: 'sgd' }, { optim: 'sgd', sgd_momentum: 0.9 }, { optim: 'adamw' }])
+      await planned({ gradient_checkpointing: false, ...training }, async (trainer, gpu) => {
+        bytes.push(trainer.predictedPeakBytes);
+        if (training.optim === 'sgd') await expectForecast(trainer, gpu);
+      });
+    const [sgd, momentum, adamw] = bytes;
+    // A few numbers of settings aside, AdamW keeps two moments and momentum one.
+    expect((adamw - sgd) / (momentum - sgd)).toBeCloseTo(2, 3);
+  });
+
   it('recomputes nothing when everything fits', () =>
     planned({ memory_budget: most }, ({ memoryPlan }) =>
       expect(memoryPlan).toEqual({ recomputedBlocks: 0, moments: 'gpu' }),

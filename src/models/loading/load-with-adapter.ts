@@ -6,7 +6,7 @@ import { PeftAdapter } from '../../formats/peft.ts';
 import type { Gpu } from '../../gpu/device.ts';
 import { Program } from '../../gpu/program.ts';
 import type { ParameterSlabs } from '../../nn/parameters.ts';
-import { recordNarrow } from '../../ops/fill.ts';
+import { recordNarrow } from '../../ops/elementwise/fill.ts';
 import { type LoadedModel, loadModel } from './load.ts';
 
 /** @throws InputErrors naming every tensor in which model and adapter do not match */

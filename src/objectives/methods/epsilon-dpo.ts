@@ -10,7 +10,7 @@
  */
 import { z } from 'zod';
 import type { Tensor } from '../../autograd/tensor.ts';
-import { vectorMath } from '../../ops/vector.ts';
+import { vectorMath } from '../../ops/elementwise/vector.ts';
 import { type Likelihoods, likelihoods } from '../likelihoods.ts';
 import { defineObjective, type ObjectiveInputs, type ObjectiveState } from '../objective.ts';
 import { betaSetting, given, pairMean } from '../shared.ts';

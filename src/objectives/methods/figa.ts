@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import { detach } from '../../autograd/tensor.ts';
-import { segmentSum } from '../../ops/segment-sum.ts';
+import { segmentSum } from '../../ops/reduction/segment-sum.ts';
 import { likelihoods } from '../likelihoods.ts';
 import { type Answers, defineObjective, type ObjectiveInputs } from '../objective.ts';
 import { given, pairMean, weightSetting } from '../shared.ts';

@@ -1,0 +1,92 @@
+/**
+ * Which kernel makes a linear layer's product. All give what the plain one gives, to rounding; which is fastest depends on
+ * the adapter and the shape.
+ *
+ *   plain      register tiles, one load per lane; takes every shape and runs everywhere
+ *   lanes      register tiles of which subgroups share the loads: CPU adapters
+ *   tiles      64 x 64 tiles in shared memory, f32: GPUs
+ *   tiles16    the same, staged in f16, when weights are 16-bit anyway
+ *   matrices   tensor cores, f16 x f16 + f32, likewise
+ */
+import { rowLength, type Shard, type Tensor } from '../../autograd/tensor.ts';
+import type { Gpu } from '../../gpu/device.ts';
+
+export type ProductVariant = 'plain' | 'lanes' | 'tiles' | 'tiles16' | 'matrices';
+
+/**
+ * Whether a variant goes through shared memory, where LoRA pairs and epilogues are fused. Kernels for CPU adapters would
+ * choose operands at every load instead of once per tile, and take twice as long to compile.
+ */
+export function isTiled(variant: ProductVariant): boolean {
+  return variant !== 'plain' && variant !== 'lanes';
+}
+
+/** y = x wᵀ, dx = dy w, dw = dyᵀ x. */
+export type Orientation = 'FORWARD' | 'INPUT' | 'WEIGHT';
+
+/** A product with one shard of a weight. */
+export interface ProductShape {
+  readonly orientation: Orientation;
+  readonly tokens: number;
+  readonly weight: Tensor;
+  readonly shard: Shard;
+}
+
+/**
+ * Rows below which most of a tile would idle. Lanes take any number but one (decoding): a token's numbers must not depend
+ * on how many it was packed with.
+ */
+const FEW_ROWS = 16;
+
+/** Every variant that this adapter runs for this product, the best guess first. */
+export function variantsFor(gpu: Gpu, shape: ProductShape): ProductVariant[] {
+  const { weight, shard, orientation, tokens } = shape;
+  const whole4 = [weight.shape[0], rowLength(weight.shape), shard.rowStart, shard.rows].every(
+    (n) => n % 4 === 0,
+  );
+  const rows = orientation === 'WEIGHT' ? shard.rows : tokens;
+  if (!whole4 || rows === 1) return ['plain'];
+  // Frozen weights of 16 bits or fewer: f16 holds them nearly as they are.
+  const is16Bit = weight.dtype !== 'f32';
+  if (rows < FEW_ROWS) return gpu.sharesLanes ? ['lanes', 'plain'] : ['plain'];
+  const shared: ProductVariant[] = gpu.isCpu
+    ? gpu.sharesLanes
+      ? ['lanes', 'plain', 'tiles']
+      : ['plain', 'tiles']
+    : ['tiles', 'plain'];
+  const staged: ProductVariant[] = is16Bit && gpu.has('shader-f16') ? ['tiles16'] : [];
+  const matrices: ProductVariant[] = is16Bit && gpu.hasSubgroupMatrices ? ['matrices'] : [];
+  return [...shared, ...staged, ...matrices];
+}
+
+/**
+ * Equal for products that must take the same variant. The number of tokens is no part of it: a token's numbers would
+ * depend on what it is packed with, and cached references would not be those of the step.
+ * @see Gpu.choices
+ */
+export function productKey({ orientation, weight, shard }: ProductShape): string {
+  return `linear ${orientation.toLowerCase()} ${shard.rows} x ${rowLength(weight.shape)} ${weight.dtype}`;
+}
+
+/** The variant of a product: what was chosen for this adapter and shape, or else the best guess. */
+export function variantOf(gpu: Gpu, shape: ProductShape): ProductVariant {
+  const variants = variantsFor(gpu, shape);
+  const chosen = gpu.choices.get('linear') ?? gpu.choices.get(productKey(shape));
+  return variants.find((variant) => variant === chosen) ?? (chosen === 'plain' ? 'plain' : variants[0]);
+}
+
+const asked = new WeakMap<Gpu, Map<string, ProductShape>>();
+
+/** For every key that was recorded on this device, the product with most tokens: what tuning measures. */
+export function askedProducts(gpu: Gpu): Map<string, ProductShape> {
+  const known = asked.get(gpu) ?? new Map<string, ProductShape>();
+  asked.set(gpu, known);
+  return known;
+}
+
+export function noteProduct(gpu: Gpu, shape: ProductShape): void {
+  const products = askedProducts(gpu);
+  const key = productKey(shape);
+  const before = products.get(key);
+  if (before === undefined || before.tokens < shape.tokens) products.set(key, shape);
+}
