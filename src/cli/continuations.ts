@@ -2,7 +2,7 @@
 import { ChatTemplate } from '../data/chat-template.ts';
 import { RowReader } from '../data/columns.ts';
 import { isConversation, readTurns } from '../data/conversations.ts';
-import { readRows } from '../data/jsonl.ts';
+import { readRows } from '../data/sources/read-rows.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { InputError } from '../errors.ts';

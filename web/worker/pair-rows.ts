@@ -1,6 +1,6 @@
 /** Rows of a file as the page's texts. */
 import { ChatTemplate } from '../../src/data/chat-template.ts';
-import { readRows } from '../../src/data/jsonl.ts';
+import { readRows } from '../../src/data/sources/read-rows.ts';
 import type { ReadFiles } from '../../src/data/load-tokenizer.ts';
 import { readRow } from '../../src/data/rows.ts';
 import type { Tokenizer } from '../../src/data/tokenizer.ts';
