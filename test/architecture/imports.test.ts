@@ -22,7 +22,8 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   generate: ['step', ...STEP],
   train: ['generate', ...RUN],
   score: ['train', ...RUN],
-  cli: ['score', 'train', 'generate', ...RUN],
+  llm: ['runtime'],
+  cli: ['llm', 'score', 'train', 'generate', ...RUN],
 };
 /** Pure helpers that any folder may use. */
 const SHARED = new Set([
