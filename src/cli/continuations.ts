@@ -2,8 +2,8 @@
 import { ChatTemplate } from '../data/chat-template.ts';
 import { RowReader } from '../data/columns.ts';
 import { isConversation, readTurns } from '../data/conversations.ts';
-import { readRows } from '../data/jsonl.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
+import { readRows } from '../data/sources/read-rows.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { InputError } from '../errors.ts';
 import { ModelDirectory } from '../formats/model-directory.ts';

@@ -3,10 +3,11 @@
  */
 
 import { InputError, InputErrors } from '../errors.ts';
+import { readColumns } from './columns.ts';
 import type { Example } from './examples.ts';
-import { readRows } from './jsonl.ts';
 import type { ReadFiles } from './load-tokenizer.ts';
 import { type RowSettings, readRow } from './rows.ts';
+import { readRows } from './sources/read-rows.ts';
 import { RowTokenizer, type TokenizeSettings } from './tokenize.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
@@ -92,7 +93,7 @@ async function* outcomes(options: DatasetOptions, report: DataReport): AsyncGene
   const { files, path, tokenizer, limit = Number.POSITIVE_INFINITY } = options;
   const rowTokenizer = new RowTokenizer(tokenizer, options);
   try {
-    for await (const raw of readRows(files, path)) {
+    for await (const raw of readRows(files, path, readColumns(options.columns ?? {}))) {
       if (report.rows >= limit) return;
       report.rows++;
       try {

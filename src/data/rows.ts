@@ -5,8 +5,8 @@
 
 import { type Columns, type Field, RowReader } from './columns.ts';
 import type { Turn } from './conversations.ts';
-import type { RawRow } from './jsonl.ts';
 import { type Body, sharegptBody, trlBody } from './row-forms.ts';
+import type { RawRow } from './sources/raw-row.ts';
 import { readWeights, type Weights } from './weights.ts';
 
 /** Prompt and answers as text. */

@@ -11,7 +11,7 @@ import type { Truncation } from '../data/truncation.ts';
 import { InputError } from '../errors.ts';
 import { Gpu } from '../gpu/device.ts';
 import { loadModel } from '../models/loading/load.ts';
-import { type ActiveObjective, activate } from '../objectives/registry.ts';
+import { type ActiveObjective, activate } from '../objectives/choice.ts';
 import type { BmcSettings } from '../objectives/token-weights/bmc.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { PAIRS_TOGETHER, Scorer, scoreRecords } from './scorer.ts';
@@ -65,7 +65,7 @@ export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promis
         expects: 'paired',
         maxLength: options.maxLength ?? policy.config.maxPositions,
         truncation: options.truncation,
-        diff: options.bmc?.diff ?? objective.needs.differences ?? 'levenshtein',
+        diff: objective.needs.differences ?? 'levenshtein',
         modelVocabSize: policy.config.vocabSize,
       },
       report,

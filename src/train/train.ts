@@ -1,6 +1,6 @@
 /** A training run from configuration to files. Reads straight down. */
 import { upload } from '../autograd/tensor.ts';
-import type { Example } from '../data/examples.ts';
+import { carryWeights, type Example } from '../data/examples.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
 import { prepareDataset } from '../data/prepare.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
@@ -12,8 +12,8 @@ import { TensorBoardWriter } from '../formats/tensorboard.ts';
 import { generate } from '../generate/generator.ts';
 import { DeviceLostError, Gpu } from '../gpu/device.ts';
 import { type LoadedModel, type LoadOptions, loadModel } from '../models/loading/load.ts';
+import { type ActiveObjective, activate } from '../objectives/choice.ts';
 import type { Needs } from '../objectives/objective.ts';
-import { type ActiveObjective, activate } from '../objectives/registry.ts';
 import type { FileSink, Runtime } from '../runtime/runtime.ts';
 import type { TrainConfig } from './config.ts';
 import { checkFirstStep } from './first-step.ts';
@@ -86,7 +86,7 @@ async function runOnce(
 async function runOn(
   gpu: Gpu,
   config: TrainConfig,
-  objective: ActiveObjective,
+  asked: ActiveObjective,
   hooks: TrainHooks,
   options: TrainOptions,
 ): Promise<RunSummary> {
@@ -94,7 +94,9 @@ async function runOn(
   const started = Date.now();
   const tokenizer = await loadTokenizer(files, config.model.path);
   const policy = await loadModel(gpu, config.model.path, policyOptions(config));
-  const data = await loadData(gpu, config, objective, tokenizer, policy, hooks);
+  const data = await loadData(gpu, config, asked, tokenizer, policy, hooks);
+  const dataWeights = carryWeights(data.train) || carryWeights(data.eval);
+  const objective = activate({ ...config.objective, dataWeights });
   const reference = await prepareReference(gpu, config, objective, policy, data, hooks.note);
   const parts: TrainerParts = { gpu, config, objective, policy, ...reference, ...data };
   /** The run's log, while it is open. */
@@ -345,7 +347,7 @@ async function openLog(
   let resume: RunLog['tensorboard'] | undefined;
   if (checkpoint !== undefined) {
     const { state } = checkpoint;
-    await restoreOptimizer(gpu, checkpoint.path, trained(trainer), trainer.liveReference);
+    await restoreOptimizer(gpu, checkpoint.path, trainer.checkpointTensors());
     for (const [name, value] of Object.entries(state.objective_state as Record<string, number>)) {
       upload(gpu, trainer.objectiveState[name], new Float32Array([value]));
     }
@@ -388,18 +390,13 @@ async function saveRun(gpu: Gpu, config: TrainConfig, trainer: Trainer, log: Run
   };
   const contents = [
     ...(await trainedModelFiles(gpu, trainer.policy)),
-    optimizerFile(gpu, trained(trainer), trainer.liveReference),
+    optimizerFile(gpu, trainer.checkpointTensors()),
     trainerStateFile(state),
   ];
   const path = await saveCheckpoint(files, config.output_dir, trainer.step, contents);
   const limit = config.training.save_total_limit;
   if (limit !== undefined) await rotateCheckpoints(files, config.output_dir, limit);
   return path;
-}
-
-function trained({ policy }: Trainer) {
-  if (policy.trained === undefined) throw new RangeError('The policy has nothing that is trained.');
-  return policy.trained;
 }
 
 async function continuations(

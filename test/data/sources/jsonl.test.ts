@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { readRows } from '../../src/data/jsonl.ts';
-import { InputError } from '../../src/errors.ts';
-import { jsonLines, memoryFiles } from './memory-files.ts';
+import { readRows } from '../../../src/data/sources/read-rows.ts';
+import { InputError } from '../../../src/errors.ts';
+import { jsonLines, memoryFiles } from '../memory-files.ts';
 
 async function rowsOf(content: string | Uint8Array) {
   const rows: [number, unknown][] = [];
