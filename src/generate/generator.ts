@@ -159,17 +159,15 @@ class Decoder {
     const attend: Attend = (tape, layer, q, k, v) => {
       const shape = model.attention[layer];
       const [keys, values] = [whole(caches[2 * layer]), whole(caches[2 * layer + 1])];
-      tape.recorder.dispatch({
-        label: 'kv_cache_write',
+      tape.recorder.launch({
         kernel: 'kv_cache_write',
         constants: { WORKGROUP: workgroup },
         overrides: { WIDTH: width, LENGTH: length },
-        bindings: [whole(k), whole(v), whole(positions), keys, values],
+        bindings: { k: whole(k), v: whole(v), positions: whole(positions), keys, values },
         grid: gridOf(Math.ceil((slots * width) / workgroup)),
       });
       const y = temporary(tape.recorder, 'attended', q.shape);
-      tape.recorder.dispatch({
-        label: 'attention_cached',
+      tape.recorder.launch({
         kernel: 'attention_cached',
         conditions: {
           WINDOWED: shape.window !== undefined,
@@ -185,7 +183,7 @@ class Decoder {
           ...(shape.window === undefined ? {} : { WINDOW: shape.window }),
           ...(shape.softcap === undefined ? {} : { CAP: shape.softcap }),
         },
-        bindings: [whole(q), keys, values, whole(positions), whole(y)],
+        bindings: { q: whole(q), keys, values, positions: whole(positions), y: whole(y) },
         grid: gridOf(Math.ceil((slots * config.heads) / workgroup)),
       });
       return y;

@@ -67,11 +67,10 @@ export const attention: Op<AttentionAttributes> = {
     if (dy === undefined) return;
     const tokens = q.shape[0];
     const stats = temporary(recorder, 'attention stats', [tokens, attributes.heads, 2]);
-    recorder.dispatch({
-      label: 'attention_backward_stats',
+    recorder.launch({
       kernel: 'attention_backward_stats',
       constants: { HEAD4: attributes.headDim / 4, WORKGROUP: workgroupSize(recorder) },
-      bindings: [outputs[0], dy, saved[0], stats].map(whole),
+      bindings: { y: whole(outputs[0]), dy: whole(dy), lse: whole(saved[0]), stats: whole(stats) },
       grid: gridFor(recorder, tokens * attributes.heads),
     });
     if (needs(0)) {

@@ -122,11 +122,10 @@ export const dot: Op<Readonly<Record<string, never>>> = {
 
   launch(recorder, [a, b]) {
     const y = temporary(recorder, 'dot', [1]);
-    recorder.dispatch({
-      label: 'vector_dot',
+    recorder.launch({
       kernel: 'vector_dot',
       conditions: { ACCUMULATE: false },
-      bindings: [a, b, y].map(whole),
+      bindings: { a: whole(a), b: whole(b), y: whole(y) },
       grid: [1, 1],
     });
     return { outputs: [y] };
@@ -224,13 +223,12 @@ function launchBinary(
   y: Tensor,
   accumulate: boolean,
 ): void {
-  recorder.dispatch({
-    label: 'vector_binary',
+  recorder.launch({
     kernel: 'vector_binary',
     conditions: { ACCUMULATE: accumulate },
     constants: { WORKGROUP: workgroupSize(recorder) },
     overrides: { OP: BINARY[name] },
-    bindings: [a, b, y].map(whole),
+    bindings: { a: whole(a), b: whole(b), y: whole(y) },
     grid: gridFor(recorder, elementCount(y.shape)),
   });
 }

@@ -40,8 +40,7 @@ export const epsilonLogps: Op<EpsilonLogpsAttributes> = {
       launchLogits(recorder, hidden, head, chunk, scratch);
       launchLogits(recorder, refHidden, refHead, chunk, refScratch);
       const { conditions, ...rowwise } = rowLaunch(recorder, chunk.rows);
-      recorder.dispatch({
-        label: 'epsilon_logps_chunk_forward',
+      recorder.launch({
         kernel: 'epsilon_logps_chunk_forward',
         conditions: {
           ...conditions,
@@ -51,13 +50,13 @@ export const epsilonLogps: Op<EpsilonLogpsAttributes> = {
         },
         ...rowwise,
         overrides: { E: epsilon, ...cap(softcap) },
-        bindings: [
-          logitsOf(scratch, chunk),
-          logitsOf(refScratch, chunk),
-          rowsOf(targets, chunk),
-          rowsOf(state, chunk),
-          chunk.startOnGpu,
-        ],
+        bindings: {
+          z: logitsOf(scratch, chunk),
+          r: logitsOf(refScratch, chunk),
+          targets: rowsOf(targets, chunk),
+          state: rowsOf(state, chunk),
+          chunk_start: chunk.startOnGpu,
+        },
       });
       direction?.add(chunk, logitsOf(scratch, chunk));
     }

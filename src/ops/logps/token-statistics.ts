@@ -82,12 +82,11 @@ export function recordTokenStatistics(
 /** One column of the statistics, f32 [R]. */
 export function statisticsColumn(recorder: Recorder, statistics: Tensor, name: keyof typeof COLUMNS): Tensor {
   const column = temporary(recorder, name, [statistics.shape[0]]);
-  recorder.dispatch({
-    label: 'column_select',
+  recorder.launch({
     kernel: 'column_select',
     constants: { WORKGROUP: workgroupSize(recorder) },
     overrides: { STRIDE, COLUMN: COLUMNS[name] },
-    bindings: [statistics, column].map(whole),
+    bindings: { rows: whole(statistics), column: whole(column) },
     grid: gridFor(recorder, statistics.shape[0]),
   });
   return column;
