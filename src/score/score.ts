@@ -11,6 +11,7 @@ import type { Truncation } from '../data/truncation.ts';
 import { InputError } from '../errors.ts';
 import { Gpu } from '../gpu/device.ts';
 import { loadModel } from '../models/loading/load.ts';
+import { loadWithAdapter } from '../models/loading/load-with-adapter.ts';
 import { type ActiveObjective, activate } from '../objectives/registry.ts';
 import type { BmcSettings } from '../objectives/token-weights/bmc.ts';
 import type { Runtime } from '../runtime/runtime.ts';
@@ -18,6 +19,8 @@ import { PAIRS_TOGETHER, Scorer, scoreRecords } from './scorer.ts';
 
 export interface ScoreOptions {
   readonly model: string;
+  /** Directory of a PEFT adapter on top of the model. */
+  readonly adapter?: string | undefined;
   readonly reference: string | undefined;
   readonly data: string;
   readonly out: string;
@@ -29,7 +32,7 @@ export interface ScoreOptions {
   readonly truncation: Truncation;
   readonly columns: Columns;
   readonly format: DataFormat;
-  readonly adapter: string | undefined;
+  readonly device: string | undefined;
 }
 
 /** @returns what became of the rows. The output file appears only when it is complete. */
@@ -41,16 +44,14 @@ export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promis
     );
   }
   const tokenizer = await loadTokenizer(runtime.files, options.model);
-  const gpu = await Gpu.open(runtime, { adapter: options.adapter });
+  const gpu = await Gpu.open(runtime, { device: options.device });
   try {
-    const load = (path: string) =>
-      loadModel(gpu, path, {
-        train: 'none',
-        dtype: 'auto',
-        positions: options.maxLength ?? Number.MAX_SAFE_INTEGER,
-      });
-    const policy = await load(options.model);
-    const against = options.reference === undefined ? undefined : await load(options.reference);
+    const positions = options.maxLength ?? Number.MAX_SAFE_INTEGER;
+    const policy = await loadWithAdapter(gpu, options.model, options.adapter, positions);
+    const against =
+      options.reference === undefined
+        ? undefined
+        : await loadModel(gpu, options.reference, { train: 'none', dtype: 'auto', positions });
     const reference = against && { model: against.model, adapter: false };
     const scorer = new Scorer({ gpu, policy: policy.model, reference, objective, details: false });
     const shown = { weights: options.bmc !== undefined, contributions: options.objective !== undefined };

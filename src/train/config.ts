@@ -12,7 +12,7 @@ import { LORA_TARGETS } from '../models/weight-table.ts';
 import { bmcSchema } from '../objectives/token-weights/bmc.ts';
 import { OPTIMIZER_SYNONYMS, type OptimizerName, optimizerKeys, optimizers } from '../optim/registry.ts';
 import { type ConfigProblem, problemsOf } from './config-problems.ts';
-import { crossProblems, objectiveProblems } from './config-rules.ts';
+import { crossProblems, objectiveProblems, renamedProblems } from './config-rules.ts';
 
 const path = () => z.string().min(1);
 const count = () => z.number().int().min(1);
@@ -198,9 +198,11 @@ export const trainConfigSchema = z
     training: training.prefault({}).describe('how it is trained'),
     output_dir: path().describe('where the model, checkpoints, metrics and logs go'),
     seed: z.number().int().min(0).max(0xffffffff).default(42).describe('seed of everything that is random'),
-    adapter: path()
+    device: path()
       .optional()
-      .describe('part of the name of the WebGPU adapter; without it PREFGRAD_ADAPTER, else the best one'),
+      .describe(
+        'the GPU: part of its name, or its number in the list of "prefgrad doctor"; without it PREFGRAD_DEVICE, else the best one',
+      ),
   })
   .transform((config) => ({
     ...config,
@@ -224,8 +226,13 @@ export type ConfigReading =
 export function readTrainConfig(raw: unknown): ConfigReading {
   const values = expandShorthand(raw);
   const parsed = trainConfigSchema.safeParse(values);
+  const renamed = renamedProblems(values);
+  const isRenamed = ({ path: at }: ConfigProblem) =>
+    renamed.some(({ path: old }) => old.join() === at.join());
+  const wrong = parsed.success ? [] : problemsOf(parsed.error, trainConfigSchema, values);
   const problems = [
-    ...(parsed.success ? [] : problemsOf(parsed.error, trainConfigSchema, values)),
+    ...renamed,
+    ...wrong.filter((problem) => !isRenamed(problem)),
     ...objectiveProblems(values),
     ...crossProblems(values),
   ];
@@ -244,8 +251,13 @@ export function trainConfigFrom(raw: unknown): TrainConfig {
   );
 }
 
-/** `objective: dpo` is `objective: {name: dpo}`. */
+/** `objective: dpo` is `objective: {name: dpo}`, and `device: 0` is `device: '0'`. */
 export function expandShorthand(raw: unknown): unknown {
-  if (typeof raw !== 'object' || raw === null || !('objective' in raw)) return raw;
-  return typeof raw.objective === 'string' ? { ...raw, objective: { name: raw.objective } } : raw;
+  if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) return raw;
+  const { objective, device } = raw as Record<string, unknown>;
+  return {
+    ...raw,
+    ...(typeof objective === 'string' ? { objective: { name: objective } } : {}),
+    ...(typeof device === 'number' ? { device: String(device) } : {}),
+  };
 }
