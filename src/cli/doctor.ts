@@ -4,6 +4,7 @@ import * as os from 'node:os';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Gpu } from '../gpu/device.ts';
+import { isSoftware } from '../gpu/profile.ts';
 import { NoAdapterError } from '../runtime/no-adapter.ts';
 import type { DeviceChoice, Runtime } from '../runtime/runtime.ts';
 import { VERSION } from '../version.ts';
@@ -142,7 +143,6 @@ function factsOf(
   index: number,
 ): AdapterFacts {
   const { vendor, architecture, device, description } = adapter.info;
-  const isCpu = /llvmpipe|swiftshader|software|cpu/i.test(`${architecture} ${device} ${description}`);
   return {
     index,
     isChosen: false,
@@ -151,7 +151,7 @@ function factsOf(
     device,
     description,
     backend: runtime.name === 'node' ? (backend ?? platformBackend()) : `chosen by ${runtime.name}`,
-    type: isCpu || adapter.info.isFallbackAdapter ? 'CPU' : 'GPU',
+    type: isSoftware(adapter.info) || adapter.info.isFallbackAdapter ? 'CPU' : 'GPU',
   };
 }
 

@@ -9,8 +9,8 @@ import { InputError, InputErrors } from '../errors.ts';
 import { ModelDirectory } from '../formats/model-directory.ts';
 import type { ModelConfig } from '../models/causal-lm.ts';
 import { describeModel } from '../models/registry.ts';
+import { activate } from '../objectives/choice.ts';
 import type { Needs } from '../objectives/objective.ts';
-import { activate } from '../objectives/registry.ts';
 import type { FileSystem, Runtime } from '../runtime/runtime.ts';
 import type { TrainConfig } from '../train/config.ts';
 import { loadConfig } from './config-file.ts';
@@ -55,7 +55,9 @@ export async function preflight(
     }
   };
   const active = activate(config.objective);
-  facts.push(`objective: ${active.name}${active.bmc === undefined ? '' : ' with BMC weights'}`);
+  facts.push(
+    `objective: ${active.name}${active.tokenWeights === undefined ? '' : ` with ${active.tokenWeights.name} token weights`}`,
+  );
 
   const model = await check('model.path', () => readModel(files, config.model.path));
   if (model !== undefined) facts.push(`model: ${config.model.path}, ${modelText(model)}`);

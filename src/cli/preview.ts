@@ -3,7 +3,7 @@ import type { Answer, Example } from '../data/examples.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
 import { emptyReport, streamExamples } from '../data/prepare.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
-import { activate } from '../objectives/registry.ts';
+import { activate } from '../objectives/choice.ts';
 import type { FileSystem } from '../runtime/runtime.ts';
 import { loadConfig } from './config-file.ts';
 import { datasetSettings } from './dataset-settings.ts';

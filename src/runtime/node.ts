@@ -16,6 +16,7 @@ import { withHub } from './hub/files.ts';
 import { kernelSources } from './kernel-sources.ts';
 import { NoAdapterError } from './no-adapter.ts';
 import { nodeFiles } from './node-files.ts';
+import { profileVariable } from './profile-variable.ts';
 import type { DeviceChoice, Runtime } from './runtime.ts';
 import { userCache } from './user-cache.ts';
 import { cpuDriverFile, selectDriver } from './vulkan-drivers.ts';
@@ -43,6 +44,9 @@ export function nodeRuntime(note: Note = () => {}): Runtime {
     requestAdapter,
     deviceNames: () => deviceNames(platformBackend()),
     kernelSources,
+    get profile() {
+      return profileVariable();
+    },
     cacheDirectory: userCache,
     residentBytes: () => process.memoryUsage.rss(),
   };

@@ -69,6 +69,8 @@ export interface Runtime {
   kernelSources(): Promise<Record<string, string>>;
   /** Where this user's caches lie; undefined in a browser. */
   cacheDirectory(): string | undefined;
+  /** 'gpu' uses a GPU's forms of kernels on any adapter: PREFGRAD_PROFILE, for tests. */
+  readonly profile?: 'auto' | 'gpu';
   /** Resident bytes of this process, where the platform tells (Node, Deno), else undefined. */
   residentBytes(): number | undefined;
 }

@@ -23,7 +23,7 @@ function caseResult(gpu: Gpu, { name, hp }: CaseRequest, computed: CaseValues) {
   const tokens = (side: 'chosen' | 'rejected', key: string, width = 1) =>
     key in values ? perAnswer(rows[side], values[key], width) : undefined;
   const wide = (side: 'chosen' | 'rejected') =>
-    active.name === 'epsilon-dpo' ? tokens(side, 'logitGradient', rows.vocabulary) : undefined;
+    active.needs.reference === 'logits' ? tokens(side, 'logitGradient', rows.vocabulary) : undefined;
   // JSON leaves out what is undefined: each method has its own part of these.
   return {
     name,

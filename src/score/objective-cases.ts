@@ -5,8 +5,8 @@
 import { allocateTensor, download, freeTensor, type Tensor, upload, whole } from '../autograd/tensor.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { Program, type Recorder } from '../gpu/program.ts';
+import { type ActiveObjective, activate } from '../objectives/choice.ts';
 import type { Answers, ObjectiveState, TokenInputs } from '../objectives/objective.ts';
-import { type ActiveObjective, activate } from '../objectives/registry.ts';
 import { type ObjectiveRun, runObjective } from '../objectives/run.ts';
 import { accumulate, tapeFor } from '../ops/index.ts';
 import { epsilonLogps } from '../ops/logps/epsilon-logps.ts';
@@ -100,7 +100,7 @@ function tokenLogProbs(
   { policy, reference, head, targets }: CaseTensors,
 ): Pick<TokenInputs, 'logps' | 'refLogps' | 'logpSteps'> {
   if (active.needs.reference === 'logits') {
-    const attributes = { targets, epsilon: Number(active.settings.epsilon) };
+    const attributes = { targets, epsilon: active.needs.perturbation ?? 0 };
     const [logps, refLogps, plus, minus] = tape.apply(
       epsilonLogps,
       [policy, head, reference, head],
@@ -175,9 +175,11 @@ class CaseTensors {
       mismatched: this.#answers(rows.mismatched),
       diff: this.#make('diff', [count], rows.diff),
       pairWeights: perPair('pair weights', () => 1 / pairs),
-      tokenWeights: perPair('token weights', () => 1 / chosenTokens),
-      desirable: perPair('desirable', () => 0.5 / pairs),
-      undesirable: perPair('undesirable', () => 0.5 / pairs),
+      likelihoodWeights: perPair('likelihood weights', () => 1 / chosenTokens),
+      labels: {
+        desirable: perPair('desirable', () => 0.5 / pairs),
+        undesirable: perPair('undesirable', () => 0.5 / pairs),
+      },
       gumbels: perPair('gumbels', () => 0),
       // In such a file the first pairs stand for beta-DPO's random draw.
       selection: perPair('selection', (p) => (p < kept ? 1 / kept : 0)),

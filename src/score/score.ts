@@ -12,7 +12,7 @@ import { InputError } from '../errors.ts';
 import { Gpu } from '../gpu/device.ts';
 import { loadModel } from '../models/loading/load.ts';
 import { loadWithAdapter } from '../models/loading/load-with-adapter.ts';
-import { type ActiveObjective, activate } from '../objectives/registry.ts';
+import { type ActiveObjective, activate } from '../objectives/choice.ts';
 import type { BmcSettings } from '../objectives/token-weights/bmc.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { PAIRS_TOGETHER, Scorer, scoreRecords } from './scorer.ts';
@@ -66,7 +66,7 @@ export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promis
         expects: 'paired',
         maxLength: options.maxLength ?? policy.config.maxPositions,
         truncation: options.truncation,
-        diff: options.bmc?.diff ?? objective.needs.differences ?? 'levenshtein',
+        diff: objective.needs.differences ?? 'levenshtein',
         modelVocabSize: policy.config.vocabSize,
       },
       report,

@@ -9,9 +9,10 @@ import type { DataFormat } from '../data/rows.ts';
 import type { Truncation } from '../data/truncation.ts';
 import { InputErrors } from '../errors.ts';
 import { LORA_TARGETS } from '../models/weight-table.ts';
-import { bmcSchema } from '../objectives/token-weights/bmc.ts';
+import { choiceSchema } from '../objectives/choice.ts';
+import { objectiveDefaults } from '../objectives/registry.ts';
 import { OPTIMIZER_SYNONYMS, type OptimizerName, optimizerKeys, optimizers } from '../optim/registry.ts';
-import { type ConfigProblem, problemsOf } from './config-problems.ts';
+import { type Problem, problemsOf } from '../schema-problems.ts';
 import { crossProblems, objectiveProblems, renamedProblems } from './config-rules.ts';
 
 const path = () => z.string().min(1);
@@ -58,14 +59,6 @@ const lora = z.strictObject({
     .describe('projections that get an update'),
 });
 
-const objective = z.strictObject({
-  name: z.string().describe('the method; "prefgrad objectives" lists all with their settings'),
-  settings: z.record(z.string(), z.unknown()).default({}).describe("the method's own settings, such as beta"),
-  bmc: bmcSchema
-    .optional()
-    .describe("BMC's token weights on top of dpo, ipo, rdpo, orpo or simpo; {} for defaults"),
-});
-
 const reference = z.strictObject({
   model: path()
     .optional()
@@ -108,7 +101,7 @@ const training = z.strictObject({
     .gt(0)
     .max(1)
     .optional()
-    .describe('peak learning rate; 1e-6 unless given, 2e-5 for sft'),
+    .describe("peak learning rate; without it the objective's own default (2e-5 for sft), else 1e-6"),
   num_train_epochs: z.number().gt(0).default(1).describe('passes over the data; may be a fraction'),
   max_steps: z
     .number()
@@ -190,7 +183,7 @@ export const trainConfigSchema = z
   .strictObject({
     model: model.describe('the model to train'),
     lora: lora.optional().describe('train a low-rank update; without it all weights are trained'),
-    objective: objective.describe(
+    objective: choiceSchema.describe(
       'what is optimised; "objective: dpo" is short for "objective: {name: dpo}"',
     ),
     reference: reference.prefault({}).describe('the model that the policy is held against'),
@@ -208,7 +201,8 @@ export const trainConfigSchema = z
     ...config,
     training: {
       ...config.training,
-      learning_rate: config.training.learning_rate ?? (config.objective.name === 'sft' ? 2e-5 : 1e-6),
+      learning_rate:
+        config.training.learning_rate ?? objectiveDefaults(config.objective.name).learning_rate ?? 1e-6,
     },
   }));
 
@@ -220,15 +214,14 @@ export type TrainConfigInput = z.input<typeof trainConfigSchema>;
 
 export type ConfigReading =
   | { readonly config: TrainConfig; readonly problems: readonly [] }
-  | { readonly config: undefined; readonly problems: readonly ConfigProblem[] };
+  | { readonly config: undefined; readonly problems: readonly Problem[] };
 
 /** Checks plain values against the schema, the objective's own settings and the rules between keys, all at once. */
 export function readTrainConfig(raw: unknown): ConfigReading {
   const values = expandShorthand(raw);
   const parsed = trainConfigSchema.safeParse(values);
   const renamed = renamedProblems(values);
-  const isRenamed = ({ path: at }: ConfigProblem) =>
-    renamed.some(({ path: old }) => old.join() === at.join());
+  const isRenamed = ({ path: at }: Problem) => renamed.some(({ path: old }) => old.join() === at.join());
   const wrong = parsed.success ? [] : problemsOf(parsed.error, trainConfigSchema, values);
   const problems = [
     ...renamed,
@@ -251,13 +244,23 @@ export function trainConfigFrom(raw: unknown): TrainConfig {
   );
 }
 
-/** `objective: dpo` is `objective: {name: dpo}`, and `device: 0` is `device: '0'`. */
+/**
+ * `objective: dpo` is `objective: {name: dpo}`, `token_weights: bmc` in it is `token_weights: {name: bmc}`, and `device: 0`
+ * is `device: '0'`.
+ */
 export function expandShorthand(raw: unknown): unknown {
-  if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) return raw;
-  const { objective, device } = raw as Record<string, unknown>;
-  return {
-    ...raw,
-    ...(typeof objective === 'string' ? { objective: { name: objective } } : {}),
-    ...(typeof device === 'number' ? { device: String(device) } : {}),
-  };
+  const isGroup = typeof raw === 'object' && raw !== null && !Array.isArray(raw);
+  if (isGroup && 'device' in raw && typeof raw.device === 'number')
+    return expandObjective({ ...raw, device: String(raw.device) });
+  return expandObjective(raw);
+}
+
+function expandObjective(raw: unknown): unknown {
+  if (typeof raw !== 'object' || raw === null || !('objective' in raw)) return raw;
+  const { objective } = raw;
+  if (typeof objective === 'string') return { ...raw, objective: { name: objective } };
+  if (typeof objective !== 'object' || objective === null || !('token_weights' in objective)) return raw;
+  const { token_weights } = objective;
+  if (typeof token_weights !== 'string') return raw;
+  return { ...raw, objective: { ...objective, token_weights: { name: token_weights } } };
 }

@@ -1,6 +1,6 @@
 /** A training run from configuration to files. Reads straight down. */
 import { upload } from '../autograd/tensor.ts';
-import type { Example } from '../data/examples.ts';
+import { carryWeights, type Example } from '../data/examples.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
 import { prepareDataset } from '../data/prepare.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
@@ -12,13 +12,13 @@ import { TensorBoardWriter } from '../formats/tensorboard.ts';
 import { generate } from '../generate/generator.ts';
 import { DeviceLostError, Gpu } from '../gpu/device.ts';
 import { type LoadedModel, type LoadOptions, loadModel } from '../models/loading/load.ts';
+import { type ActiveObjective, activate } from '../objectives/choice.ts';
 import type { Needs } from '../objectives/objective.ts';
-import { type ActiveObjective, activate } from '../objectives/registry.ts';
 import type { FileSink, Runtime } from '../runtime/runtime.ts';
 import type { TrainConfig } from './config.ts';
 import { checkFirstStep } from './first-step.ts';
 import type { Metrics, RunSummary, Sample, TrainHooks } from './hooks.ts';
-import { chooseKernels, type KernelChoices } from './kernel-choices.ts';
+import { chooseKernels, type MeasuredChoices } from './kernel-choices.ts';
 import { prepareReference } from './reference.ts';
 import { changedKeys } from './same-run.ts';
 import { optimizerFile, readState, restoreOptimizer, trainedModelFiles, trainerStateFile } from './saving.ts';
@@ -86,7 +86,7 @@ async function runOnce(
 async function runOn(
   gpu: Gpu,
   config: TrainConfig,
-  objective: ActiveObjective,
+  asked: ActiveObjective,
   hooks: TrainHooks,
   options: TrainOptions,
 ): Promise<RunSummary> {
@@ -94,7 +94,9 @@ async function runOn(
   const started = Date.now();
   const tokenizer = await loadTokenizer(files, config.model.path);
   const policy = await loadModel(gpu, config.model.path, policyOptions(config));
-  const data = await loadData(gpu, config, objective, tokenizer, policy, hooks);
+  const data = await loadData(gpu, config, asked, tokenizer, policy, hooks);
+  const dataWeights = carryWeights(data.train) || carryWeights(data.eval);
+  const objective = activate({ ...config.objective, dataWeights });
   const reference = await prepareReference(gpu, config, objective, policy, data, hooks.note);
   const parts: TrainerParts = { gpu, config, objective, policy, ...reference, ...data };
   /** The run's log, while it is open. */
@@ -124,7 +126,7 @@ async function runWith(
   const { gpu, config, policy } = parts;
   const { files } = gpu.runtime;
   const checkpoint = await findCheckpoint(gpu, config, options.resume);
-  await chooseKernels(parts, checkpoint?.state.kernel_choices as KernelChoices | undefined, hooks.note);
+  await chooseKernels(parts, checkpoint?.state.kernel_choices as MeasuredChoices | undefined, hooks.note);
   const trainer = await Trainer.open(parts, hooks.note);
 
   const log = await openLog(gpu, config, trainer, checkpoint);
@@ -383,7 +385,7 @@ async function saveRun(gpu: Gpu, config: TrainConfig, trainer: Trainer, log: Run
     metrics_offset: log.metricsOffset,
     tensorboard: log.tensorboard,
     objective_state: await readState(gpu, trainer.objectiveState),
-    kernel_choices: Object.fromEntries(gpu.choices),
+    kernel_choices: gpu.choices.toRecord(),
     config,
   };
   const contents = [

@@ -22,10 +22,18 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   generate: ['step', ...STEP],
   train: ['generate', ...RUN],
   score: ['train', ...RUN],
-  cli: ['score', 'train', 'generate', ...RUN],
+  llm: ['runtime'],
+  cli: ['llm', 'score', 'train', 'generate', ...RUN],
 };
 /** Pure helpers that any folder may use. */
-const SHARED = new Set(['errors.ts', 'nearest.ts', 'digest.ts', 'version.ts']);
+const SHARED = new Set([
+  'errors.ts',
+  'nearest.ts',
+  'digest.ts',
+  'registry.ts',
+  'schema-problems.ts',
+  'version.ts',
+]);
 /** May touch what only one platform has. */
 const PLATFORM = new Set(['runtime', 'cli']);
 

@@ -1,6 +1,6 @@
 /** Steps from the monotonicity of perturbed log-likelihoods, and the beta they lead to. */
 import { describe, expect, it } from 'vitest';
-import { activate } from '../../src/objectives/registry.ts';
+import { activate } from '../../src/objectives/choice.ts';
 import { readFixture } from '../score/golden.ts';
 import type { Golden } from '../score/golden-case.ts';
 import { expectClose } from '../support/close.ts';

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import type { Example } from '../../src/data/examples.ts';
 import { Gpu } from '../../src/gpu/device.ts';
 import { loadModel } from '../../src/models/loading/load.ts';
-import { activate } from '../../src/objectives/registry.ts';
+import { activate } from '../../src/objectives/choice.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
 import { Trainer } from '../../src/train/trainer.ts';

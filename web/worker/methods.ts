@@ -1,6 +1,6 @@
 /** The methods of the registry as a page shows them. */
 import { objectives } from '../../src/objectives/registry.ts';
-import { inputSchema, type ValueSchema } from '../../src/train/config-problems.ts';
+import { inputSchema, type ValueSchema } from '../../src/schema-problems.ts';
 import type { MethodSummary, SettingSummary } from './protocol.ts';
 
 export function methodSummaries(): MethodSummary[] {
@@ -9,7 +9,7 @@ export function methodSummaries(): MethodSummary[] {
     formula: objective.formula,
     paper: objective.paper,
     needsReference: objective.bind({}).needs.reference !== 'none',
-    takesBmc: objective.takes.bmc,
+    takesBmc: objective.takesTokenWeights,
     settings: Object.entries(inputSchema(objective.settings).properties ?? {}).map(([name, schema]) =>
       settingSummary(name, schema),
     ),

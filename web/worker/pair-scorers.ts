@@ -3,7 +3,7 @@ import type { PairExample } from '../../src/data/examples.ts';
 import { tokenizePair } from '../../src/data/pair-text.ts';
 import { InputError } from '../../src/errors.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
-import { type ActiveObjective, activate } from '../../src/objectives/registry.ts';
+import { type ActiveObjective, activate } from '../../src/objectives/choice.ts';
 import { PAIRS_TOGETHER, Scorer, scoreRecords, sum } from '../../src/score/scorer.ts';
 import type { Slot } from './engine.ts';
 import type { PairStatistics, PairText, ScoredPair, ScoreRequest } from './protocol.ts';

@@ -1,14 +1,14 @@
-// attention_backward_key_value_lanes: attention_backward_key_value for adapters whose subgroups have at least 8 lanes
+// attention_backward_key_value_subgroup: attention_backward_key_value for adapters whose subgroups have at least 8 lanes
 //
-//   Same inputs, outputs and formula. A workgroup makes a block of keys of one kv head (attention_forward_lanes) and walks,
+//   Same inputs, outputs and formula. A workgroup makes a block of keys of one kv head (attention_forward_subgroup) and walks,
 //   head by head of the group, the tokens that see them, 8 at a time: each lane loads the query and gradient of one token and
 //   hands them on by broadcast. The order is fixed: equal inputs give equal bits. No shared memory, no barriers.
 // ROLLED: loops over a head stay loops, since they begin at a 0 that no compiler can know (see attention.ts).
 import package::shared::grid::workgroup_index;
-import package::shared::lanes::high_lanes;
-import package::shared::lanes::high_scalars;
-import package::shared::lanes::low_lanes;
-import package::shared::lanes::low_scalars;
+import package::shared::subgroup_loads::broadcast_high;
+import package::shared::subgroup_loads::broadcast_high_scalar;
+import package::shared::subgroup_loads::broadcast_low;
+import package::shared::subgroup_loads::broadcast_low_scalar;
 import package::shared::softcap::capped4;
 import package::shared::softcap::capped_slope4;
 import constants::HEAD4;
@@ -76,10 +76,10 @@ fn main(
       for (var d = first; d < HEAD4; d++) {
         let query = q[row + d];
         let gradient = dy[row + d];
-        score0 += key[d] * low_lanes(query);
-        score1 += key[d] * high_lanes(query);
-        dp0 += value[d] * low_lanes(gradient);
-        dp1 += value[d] * high_lanes(gradient);
+        score0 += key[d] * broadcast_low(query);
+        score1 += key[d] * broadcast_high(query);
+        dp0 += value[d] * broadcast_low(gradient);
+        dp1 += value[d] * broadcast_high(gradient);
       }
       score0 = capped4(score0);
       score1 = capped4(score1);
@@ -87,20 +87,20 @@ fn main(
       let queries1 = queries0 + 4u;
       @if(WINDOWED) let reach = vec4f(f32(own.y + WINDOW));
       @if(WINDOWED) let position = f32(seen[i].y);
-      @if(WINDOWED) let visible0 = (queries0 >= vec4u(j)) & (queries0 < vec4u(own.x)) & (low_scalars(position) < reach);
-      @if(WINDOWED) let visible1 = (queries1 >= vec4u(j)) & (queries1 < vec4u(own.x)) & (high_scalars(position) < reach);
+      @if(WINDOWED) let visible0 = (queries0 >= vec4u(j)) & (queries0 < vec4u(own.x)) & (broadcast_low_scalar(position) < reach);
+      @if(WINDOWED) let visible1 = (queries1 >= vec4u(j)) & (queries1 < vec4u(own.x)) & (broadcast_high_scalar(position) < reach);
       @if(!WINDOWED) let visible0 = (queries0 >= vec4u(j)) & (queries0 < vec4u(own.x));
       @if(!WINDOWED) let visible1 = (queries1 >= vec4u(j)) & (queries1 < vec4u(own.x));
       let stat = stats[i * HEADS + head];
-      let p0 = select(vec4f(), exp(score0 - low_scalars(stat.x)), visible0);
-      let p1 = select(vec4f(), exp(score1 - high_scalars(stat.x)), visible1);
-      let ds0 = p0 * (dp0 - low_scalars(stat.y)) * capped_slope4(score0);
-      let ds1 = p1 * (dp1 - high_scalars(stat.y)) * capped_slope4(score1);
+      let p0 = select(vec4f(), exp(score0 - broadcast_low_scalar(stat.x)), visible0);
+      let p1 = select(vec4f(), exp(score1 - broadcast_high_scalar(stat.x)), visible1);
+      let ds0 = p0 * (dp0 - broadcast_low_scalar(stat.y)) * capped_slope4(score0);
+      let ds1 = p1 * (dp1 - broadcast_high_scalar(stat.y)) * capped_slope4(score1);
       for (var d = first; d < HEAD4; d++) {
         let query = q[row + d];
         let gradient = dy[row + d];
-        key_sum[d] += low_lanes(query) * ds0 + high_lanes(query) * ds1;
-        value_sum[d] += low_lanes(gradient) * p0 + high_lanes(gradient) * p1;
+        key_sum[d] += broadcast_low(query) * ds0 + broadcast_high(query) * ds1;
+        value_sum[d] += broadcast_low(gradient) * p0 + broadcast_high(gradient) * p1;
       }
     }
   }

@@ -1,4 +1,4 @@
-// rows_copy: moves the log-probs of one micro-batch to its place among those of the whole step, or their gradients back
+// micro_batch_slice: moves the log-probs of one micro-batch to its place among those of the whole step, or their gradients back
 //
 //   OUT:  step[offset + i] = rows[i]      otherwise:  rows[i] = step[offset + i], 0 from count on;   i < count
 //

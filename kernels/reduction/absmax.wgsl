@@ -1,4 +1,4 @@
-// largest: record[0] = max(record[0], bits of max |x[i]|), unless a step before was not finite
+// absmax: record[0] = max(record[0], bits of max |x[i]|), unless a step before was not finite
 //
 //   x: f32    record: [1] u32    norm: [4] f32, the optimizer's
 //
@@ -14,11 +14,11 @@ var<workgroup> found: array<u32, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(local_invocation_index) lane: u32) {
-  var largest = 0u;
-  for (var i = lane; i < arrayLength(&x); i += WORKGROUP) { largest = max(largest, x[i] & 0x7fffffffu); }
-  found[lane] = largest;
+  var absmax = 0u;
+  for (var i = lane; i < arrayLength(&x); i += WORKGROUP) { absmax = max(absmax, x[i] & 0x7fffffffu); }
+  found[lane] = absmax;
   workgroupBarrier();
   if (lane != 0u || norm[3] == 1.0) { return; }
-  for (var i = 1u; i < WORKGROUP; i++) { largest = max(largest, found[i]); }
-  record[0] = max(record[0], largest);
+  for (var i = 1u; i < WORKGROUP; i++) { absmax = max(absmax, found[i]); }
+  record[0] = max(record[0], absmax);
 }

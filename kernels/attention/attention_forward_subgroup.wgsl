@@ -1,4 +1,4 @@
-// attention_forward_lanes: attention_forward for adapters whose subgroups have at least 8 lanes
+// attention_forward_subgroup: attention_forward for adapters whose subgroups have at least 8 lanes
 //
 //   Same inputs, outputs and formula, and blocks: [BLOCKS] vec2u (first token, count), each of at most 8 tokens of one
 //   prompt or answer. A workgroup makes one block of one head and walks the keys that it sees, 8 at a time, the prompt and
@@ -6,11 +6,11 @@
 //   are loaded once per subgroup and the online softmax shrinks its sums once per 8 keys. No shared memory, no barriers.
 // ROLLED: loops over a head stay loops, since they begin at a 0 that no compiler can know (see attention.ts).
 import package::shared::grid::workgroup_index;
-import package::shared::lanes::high_lanes;
-import package::shared::lanes::low_lanes;
-import package::shared::lanes::high_scalars;
-import package::shared::lanes::low_scalars;
-import package::attention::sight::visible;
+import package::shared::subgroup_loads::broadcast_high;
+import package::shared::subgroup_loads::broadcast_low;
+import package::shared::subgroup_loads::broadcast_high_scalar;
+import package::shared::subgroup_loads::broadcast_low_scalar;
+import package::attention::visibility::visible;
 import package::shared::softcap::capped4;
 import constants::HEAD4;
 import constants::WORKGROUP;
@@ -25,7 +25,7 @@ override SCALE: f32;
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;
 @group(0) @binding(1) var<storage, read> k: array<vec4f>;
 @group(0) @binding(2) var<storage, read> v: array<vec4f>;
-@group(0) @binding(3) var<storage, read> sight: array<vec4u>;
+@group(0) @binding(3) var<storage, read> visibility: array<vec4u>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> lse: array<f32>;
 @group(0) @binding(6) var<storage, read> blocks: array<vec2u>;
@@ -39,7 +39,7 @@ fn main(
 ) {
   @if(ROLLED) let first = workgroups.z - 1u;
   @else const first = 0u;
-  let tokens = arrayLength(&sight);
+  let tokens = arrayLength(&visibility);
   let block = workgroup_index(workgroup, workgroups);
   let own_block = blocks[block % arrayLength(&blocks)];
   if (own_block.y == 0u) { return; }
@@ -50,12 +50,12 @@ fn main(
   if (head >= HEADS) { return; }
   let kv_head = head / (HEADS / KV_HEADS);
   let share = subgroup_lane % 8u;
-  let sees = sight[i];
+  let sees = visibility[i];
 
   // First the prompt, then the own branch; to a prompt token they are one. All tokens of a block see the same stretches.
-  var key0 = sight[start].x;
-  let branch_start = sight[start].z;
-  var limit = select(sight[start].y, end, branch_start == key0);
+  var key0 = visibility[start].x;
+  let branch_start = visibility[start].z;
+  var limit = select(visibility[start].y, end, branch_start == key0);
 
   var query: array<vec4f, HEAD4>;
   var sum: array<vec4f, HEAD4>;
@@ -73,14 +73,14 @@ fn main(
     var score1 = vec4f();
     for (var d = first; d < HEAD4; d++) {
       let key = k[mine + d];
-      score0 += query[d] * low_lanes(key);
-      score1 += query[d] * high_lanes(key);
+      score0 += query[d] * broadcast_low(key);
+      score1 += query[d] * broadcast_high(key);
     }
     let keys0 = vec4u(key0) + vec4u(0u, 1u, 2u, 3u);
     let keys1 = keys0 + 4u;
-    @if(WINDOWED) let position = f32(sight[min(key0 + share, tokens - 1u)].w);
-    @if(WINDOWED) let visible0 = visible(keys0, limit, i, sees) & (f32(sees.w) - low_scalars(position) < vec4f(f32(WINDOW)));
-    @if(WINDOWED) let visible1 = visible(keys1, limit, i, sees) & (f32(sees.w) - high_scalars(position) < vec4f(f32(WINDOW)));
+    @if(WINDOWED) let position = f32(visibility[min(key0 + share, tokens - 1u)].w);
+    @if(WINDOWED) let visible0 = visible(keys0, limit, i, sees) & (f32(sees.w) - broadcast_low_scalar(position) < vec4f(f32(WINDOW)));
+    @if(WINDOWED) let visible1 = visible(keys1, limit, i, sees) & (f32(sees.w) - broadcast_high_scalar(position) < vec4f(f32(WINDOW)));
     @if(!WINDOWED) let visible0 = visible(keys0, limit, i, sees);
     @if(!WINDOWED) let visible1 = visible(keys1, limit, i, sees);
     score0 = select(vec4f(-3.4e38), capped4(score0), visible0);
@@ -95,7 +95,7 @@ fn main(
     total = total * shrink + dot(weight0, vec4f(1.0)) + dot(weight1, vec4f(1.0));
     for (var d = first; d < HEAD4; d++) {
       let value = v[mine + d];
-      sum[d] = sum[d] * shrink + low_lanes(value) * weight0 + high_lanes(value) * weight1;
+      sum[d] = sum[d] * shrink + broadcast_low(value) * weight0 + broadcast_high(value) * weight1;
     }
     largest = larger;
     key0 += 8u;

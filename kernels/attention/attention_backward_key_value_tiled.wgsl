@@ -1,28 +1,28 @@
-// attention_backward_key_value_tiles: attention_backward_key_value for GPUs, 32 keys of one kv head to a workgroup
+// attention_backward_key_value_tiled: attention_backward_key_value for GPUs, 32 keys of one kv head to a workgroup
 //
 //   Bindings and results are those of attention_backward_key_value. Tiles of 32 queries run from the keys' own to the last
 //   that sees one of them, heads of the group inside. Per tile: scores from chunks of k and q, dp from chunks of v and dy;
 //   then p weights chunks of dy into dv, and ds chunks of q into dk. The order is fixed: equal inputs give equal bits.
 //   Queries carry SCALE, and so does dk, which they make.
-import package::attention::attention_tiles::CHUNK;
-import package::attention::attention_tiles::CHUNKS;
-import package::attention::attention_tiles::HEADS;
-import package::attention::attention_tiles::KV_HEADS;
-import package::attention::attention_tiles::TILE;
-import package::attention::attention_tiles::any_row;
-import package::attention::attention_tiles::brought;
-import package::attention::attention_tiles::gradient_at;
-import package::attention::attention_tiles::has_element;
-import package::attention::attention_tiles::key_at;
-import package::attention::attention_tiles::key_place;
-import package::attention::attention_tiles::products;
-import package::attention::attention_tiles::put_left;
-import package::attention::attention_tiles::put_right;
-import package::attention::attention_tiles::put_scores;
-import package::attention::attention_tiles::query_at;
-import package::attention::attention_tiles::token_count;
-import package::attention::attention_tiles::value_at;
-import package::attention::attention_tiles::weighted;
+import package::attention::attention_tile::CHUNK;
+import package::attention::attention_tile::CHUNKS;
+import package::attention::attention_tile::HEADS;
+import package::attention::attention_tile::KV_HEADS;
+import package::attention::attention_tile::TILE;
+import package::attention::attention_tile::any_row;
+import package::attention::attention_tile::brought;
+import package::attention::attention_tile::gradient_at;
+import package::attention::attention_tile::has_element;
+import package::attention::attention_tile::key_at;
+import package::attention::attention_tile::key_place;
+import package::attention::attention_tile::products;
+import package::attention::attention_tile::put_left;
+import package::attention::attention_tile::put_right;
+import package::attention::attention_tile::put_scores;
+import package::attention::attention_tile::query_at;
+import package::attention::attention_tile::token_count;
+import package::attention::attention_tile::value_at;
+import package::attention::attention_tile::weighted;
 import package::shared::grid::workgroup_index;
 import package::shared::softcap::capped4;
 import package::shared::softcap::capped_slope4;

@@ -1,13 +1,13 @@
-// attention_backward_query_lanes: attention_backward_query for adapters whose subgroups have at least 8 lanes
+// attention_backward_query_subgroup: attention_backward_query for adapters whose subgroups have at least 8 lanes
 //
-//   Same inputs, outputs and formula; blocks, keys and lanes as in attention_forward_lanes.
+//   Same inputs, outputs and formula; blocks, keys and lanes as in attention_forward_subgroup.
 // ROLLED: loops over a head stay loops, since they begin at a 0 that no compiler can know (see attention.ts).
 import package::shared::grid::workgroup_index;
-import package::shared::lanes::high_lanes;
-import package::shared::lanes::high_scalars;
-import package::shared::lanes::low_lanes;
-import package::shared::lanes::low_scalars;
-import package::attention::sight::visible;
+import package::shared::subgroup_loads::broadcast_high;
+import package::shared::subgroup_loads::broadcast_high_scalar;
+import package::shared::subgroup_loads::broadcast_low;
+import package::shared::subgroup_loads::broadcast_low_scalar;
+import package::attention::visibility::visible;
 import package::shared::softcap::capped4;
 import package::shared::softcap::capped_slope4;
 import constants::HEAD4;
@@ -23,7 +23,7 @@ override SCALE: f32;
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;
 @group(0) @binding(1) var<storage, read> k: array<vec4f>;
 @group(0) @binding(2) var<storage, read> v: array<vec4f>;
-@group(0) @binding(3) var<storage, read> sight: array<vec4u>;
+@group(0) @binding(3) var<storage, read> visibility: array<vec4u>;
 @group(0) @binding(4) var<storage, read> dy: array<vec4f>;
 @group(0) @binding(5) var<storage, read> stats: array<vec2f>;
 @group(0) @binding(6) var<storage, read_write> dq: array<vec4f>;
@@ -38,7 +38,7 @@ fn main(
 ) {
   @if(ROLLED) let first = workgroups.z - 1u;
   @else const first = 0u;
-  let tokens = arrayLength(&sight);
+  let tokens = arrayLength(&visibility);
   let block = workgroup_index(workgroup, workgroups);
   let own_block = blocks[block % arrayLength(&blocks)];
   if (own_block.y == 0u) { return; }
@@ -49,14 +49,14 @@ fn main(
   if (head >= HEADS) { return; }
   let kv_head = head / (HEADS / KV_HEADS);
   let share = subgroup_lane % 8u;
-  let sees = sight[i];
+  let sees = visibility[i];
   let row = (i * HEADS + head) * HEAD4;
   let own = stats[i * HEADS + head];
 
   // First the prompt, then the own branch; to a prompt token they are one. All tokens of a block see the same stretches.
-  var key0 = sight[start].x;
-  let branch_start = sight[start].z;
-  var limit = select(sight[start].y, end, branch_start == key0);
+  var key0 = visibility[start].x;
+  let branch_start = visibility[start].z;
+  var limit = select(visibility[start].y, end, branch_start == key0);
 
   var query: array<vec4f, HEAD4>;
   var gradient: array<vec4f, HEAD4>;
@@ -79,25 +79,25 @@ fn main(
     for (var d = first; d < HEAD4; d++) {
       let key = k[mine + d];
       let value = v[mine + d];
-      score0 += query[d] * low_lanes(key);
-      score1 += query[d] * high_lanes(key);
-      dp0 += gradient[d] * low_lanes(value);
-      dp1 += gradient[d] * high_lanes(value);
+      score0 += query[d] * broadcast_low(key);
+      score1 += query[d] * broadcast_high(key);
+      dp0 += gradient[d] * broadcast_low(value);
+      dp1 += gradient[d] * broadcast_high(value);
     }
     score0 = capped4(score0);
     score1 = capped4(score1);
     let keys0 = vec4u(key0) + vec4u(0u, 1u, 2u, 3u);
     let keys1 = keys0 + 4u;
-    @if(WINDOWED) let position = f32(sight[min(key0 + share, tokens - 1u)].w);
-    @if(WINDOWED) let visible0 = visible(keys0, limit, i, sees) & (f32(sees.w) - low_scalars(position) < vec4f(f32(WINDOW)));
-    @if(WINDOWED) let visible1 = visible(keys1, limit, i, sees) & (f32(sees.w) - high_scalars(position) < vec4f(f32(WINDOW)));
+    @if(WINDOWED) let position = f32(visibility[min(key0 + share, tokens - 1u)].w);
+    @if(WINDOWED) let visible0 = visible(keys0, limit, i, sees) & (f32(sees.w) - broadcast_low_scalar(position) < vec4f(f32(WINDOW)));
+    @if(WINDOWED) let visible1 = visible(keys1, limit, i, sees) & (f32(sees.w) - broadcast_high_scalar(position) < vec4f(f32(WINDOW)));
     @if(!WINDOWED) let visible0 = visible(keys0, limit, i, sees);
     @if(!WINDOWED) let visible1 = visible(keys1, limit, i, sees);
     let ds0 = select(vec4f(), exp(score0 - own.x) * (dp0 - own.y) * capped_slope4(score0), visible0);
     let ds1 = select(vec4f(), exp(score1 - own.x) * (dp1 - own.y) * capped_slope4(score1), visible1);
     for (var d = first; d < HEAD4; d++) {
       let key = k[mine + d];
-      sum[d] += low_lanes(key) * ds0 + high_lanes(key) * ds1;
+      sum[d] += broadcast_low(key) * ds0 + broadcast_high(key) * ds1;
     }
     key0 += 8u;
   }

@@ -1,4 +1,4 @@
-// linear_tiles: a product of linear_operands.wgsl through shared memory, for GPUs
+// linear_tiled: a product of linear_operands.wgsl through shared memory, for GPUs
 //
 // A workgroup of 16 x 16 invocations makes 64 x 64 elements of out, 16 steps of the sum at a time: every invocation loads
 // one vec4 of either operand into shared memory, which then lies with rows (or columns) side by side, and adds up 4 x 4

@@ -1,4 +1,4 @@
-// column_pick: column[r] = rows[r, COLUMN] of a matrix with STRIDE columns
+// column_select: column[r] = rows[r, COLUMN] of a matrix with STRIDE columns
 //
 //   rows: [R, STRIDE] f32    column: [R] f32, overwritten. One invocation per row.
 import package::shared::grid::invocation_index;

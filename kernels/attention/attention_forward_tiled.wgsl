@@ -1,30 +1,30 @@
-// attention_forward_tiles: attention_forward for GPUs, 32 queries of one head to a workgroup, 32 keys at a time
+// attention_forward_tiled: attention_forward for GPUs, 32 queries of one head to a workgroup, 32 keys at a time
 //
 //   Bindings and results are those of attention_forward. Tiles of keys that none of the queries sees are skipped. Per tile:
 //   scores from chunks of q and k, a step of the online softmax by one lane a query, then the chunks of v that they weight.
-import package::attention::attention_query_tiles::first_key;
-import package::attention::attention_query_tiles::seen_keys;
-import package::attention::attention_query_tiles::sees_tile;
-import package::attention::attention_tiles::CHUNK;
-import package::attention::attention_tiles::CHUNKS;
-import package::attention::attention_tiles::HEADS;
-import package::attention::attention_tiles::KV_HEADS;
-import package::attention::attention_tiles::SCORE_PITCH;
-import package::attention::attention_tiles::TILE;
-import package::attention::attention_tiles::any_row;
-import package::attention::attention_tiles::brought;
-import package::attention::attention_tiles::has_element;
-import package::attention::attention_tiles::key_at;
-import package::attention::attention_tiles::products;
-import package::attention::attention_tiles::put_left;
-import package::attention::attention_tiles::put_right;
-import package::attention::attention_tiles::put_scores;
-import package::attention::attention_tiles::query_at;
-import package::attention::attention_tiles::query_place;
-import package::attention::attention_tiles::scores;
-import package::attention::attention_tiles::token_count;
-import package::attention::attention_tiles::value_at;
-import package::attention::attention_tiles::weighted;
+import package::attention::attention_query_tile::first_key;
+import package::attention::attention_query_tile::seen_keys;
+import package::attention::attention_query_tile::sees_tile;
+import package::attention::attention_tile::CHUNK;
+import package::attention::attention_tile::CHUNKS;
+import package::attention::attention_tile::HEADS;
+import package::attention::attention_tile::KV_HEADS;
+import package::attention::attention_tile::SCORE_PITCH;
+import package::attention::attention_tile::TILE;
+import package::attention::attention_tile::any_row;
+import package::attention::attention_tile::brought;
+import package::attention::attention_tile::has_element;
+import package::attention::attention_tile::key_at;
+import package::attention::attention_tile::products;
+import package::attention::attention_tile::put_left;
+import package::attention::attention_tile::put_right;
+import package::attention::attention_tile::put_scores;
+import package::attention::attention_tile::query_at;
+import package::attention::attention_tile::query_place;
+import package::attention::attention_tile::scores;
+import package::attention::attention_tile::token_count;
+import package::attention::attention_tile::value_at;
+import package::attention::attention_tile::weighted;
 import package::shared::grid::workgroup_index;
 import package::shared::softcap::capped4;
 import constants::WORKGROUP;

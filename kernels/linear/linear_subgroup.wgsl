@@ -1,11 +1,11 @@
-// linear_lanes: a product of linear_operands.wgsl, for CPU adapters whose subgroups have at least 8 lanes
+// linear_subgroup: a product of linear_operands.wgsl, for CPU adapters whose subgroups have at least 8 lanes
 //
 // Every lane makes 4 rows x 32 columns of out. What all lanes need of the other operand, 4 deep, is 32 vec4: each lane
 // loads four of them and hands them on by broadcast, so that the adapter loads every element once per subgroup instead
 // of once per lane. Where one load is eight scalar ones, this takes a third of the time. No shared memory, no barriers.
 import package::shared::grid::workgroup_index;
-import package::shared::lanes::high_lanes;
-import package::shared::lanes::low_lanes;
+import package::shared::subgroup_loads::broadcast_high;
+import package::shared::subgroup_loads::broadcast_low;
 import package::linear::linear_operands::depth_count;
 import package::linear::linear_operands::other_along_columns;
 import package::linear::linear_operands::other_along_depth;
@@ -81,14 +81,14 @@ fn main(
     let v1 = shared_vector(share + 8u, depth4, column4);
     let v2 = shared_vector(share + 16u, depth4, column4);
     let v3 = shared_vector(share + 24u, depth4, column4);
-    sum0 += by_depth(low_lanes(v0)) * q;
-    sum1 += by_depth(high_lanes(v0)) * q;
-    sum2 += by_depth(low_lanes(v1)) * q;
-    sum3 += by_depth(high_lanes(v1)) * q;
-    sum4 += by_depth(low_lanes(v2)) * q;
-    sum5 += by_depth(high_lanes(v2)) * q;
-    sum6 += by_depth(low_lanes(v3)) * q;
-    sum7 += by_depth(high_lanes(v3)) * q;
+    sum0 += by_depth(broadcast_low(v0)) * q;
+    sum1 += by_depth(broadcast_high(v0)) * q;
+    sum2 += by_depth(broadcast_low(v1)) * q;
+    sum3 += by_depth(broadcast_high(v1)) * q;
+    sum4 += by_depth(broadcast_low(v2)) * q;
+    sum5 += by_depth(broadcast_high(v2)) * q;
+    sum6 += by_depth(broadcast_low(v3)) * q;
+    sum7 += by_depth(broadcast_high(v3)) * q;
   }
   for (var r = 0u; r < 4u; r++) {
     store(row + r, column4, sum0[r], 0u);

@@ -1,10 +1,10 @@
 /** Says what is wrong with a value: what was found, what is allowed, and for an unknown key the nearest known one. */
 import { distance } from 'fastest-levenshtein';
 import { z } from 'zod';
-import { nearest } from '../nearest.ts';
+import { nearest } from './nearest.ts';
 
-/** One thing that is wrong, at one place of the configuration. */
-export interface ConfigProblem {
+/** One thing that is wrong, at one place of a configuration. */
+export interface Problem {
   /** Keys from the root to the value, or to the key that should not be there. */
   readonly path: readonly (string | number)[];
   /** What was found and what is allowed. */
@@ -41,7 +41,7 @@ export function problemsOf(
   schema: z.ZodType,
   raw: unknown,
   prefix: readonly string[] = [],
-): ConfigProblem[] {
+): Problem[] {
   const root = inputSchema(schema);
   return error.issues.flatMap((issue) => {
     const keys = issue.path.map((key) => (typeof key === 'symbol' ? String(key) : key));
