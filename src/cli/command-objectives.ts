@@ -49,7 +49,7 @@ ${EXIT_CODES}`,
         return;
       }
       if (out === undefined) throw new InputError('--evaluate needs --out OUT.jsonl.');
-      const { evaluateObjectivesFile } = await import('../score/objectives-file.ts');
+      const { evaluateObjectivesFile } = await import('../cases/evaluate-file.ts');
       await evaluateObjectivesFile(await cli.runtime(), { input: evaluate, out, device });
       cli.err(`Results: ${out}\n`);
     });

@@ -13,6 +13,7 @@ import { Gpu } from '../gpu/device.ts';
 import { loadModel } from '../models/loading/load.ts';
 import { loadWithAdapter } from '../models/loading/load-with-adapter.ts';
 import { type ActiveObjective, activate } from '../objectives/choice.ts';
+import { simplestObjective } from '../objectives/probes.ts';
 import type { BmcSettings } from '../objectives/token-weights/bmc.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { PAIRS_TOGETHER, Scorer, scoreRecords } from './scorer.ts';
@@ -92,10 +93,13 @@ export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promis
   }
 }
 
-/** Without --objective the simplest method that gives what was asked for. */
 function chosenObjective({ objective, reference, bmc }: ScoreOptions): ActiveObjective {
-  const fallback = reference !== undefined ? 'dpo' : bmc !== undefined ? 'simpo' : 'sft';
-  return activate({ name: objective?.name ?? fallback, settings: objective?.settings, bmc });
+  const asked = { reference: reference !== undefined, tokenWeights: bmc !== undefined };
+  return activate({
+    name: objective?.name ?? simplestObjective(asked),
+    settings: objective?.settings,
+    bmc,
+  });
 }
 
 /** Groups of at most `size`, in order. */

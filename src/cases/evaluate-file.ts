@@ -1,9 +1,9 @@
 /** `prefgrad objectives --evaluate IN.json --out OUT.jsonl`. */
 import { Gpu } from '../gpu/device.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import { parseCaseFile } from './case-file.ts';
-import { evaluateCase } from './case-result.ts';
-import { objectiveOfCase } from './objective-cases.ts';
+import { objectiveOfCase } from './compute.ts';
+import { parseCaseFile } from './file.ts';
+import { evaluateCase } from './result.ts';
 
 export interface ObjectivesFileOptions {
   readonly input: string;
