@@ -1,7 +1,7 @@
 /** `prefgrad score`. */
 import { type Command, Option } from 'commander';
 import type { Columns } from '../data/columns.ts';
-import type { DataFormat } from '../data/rows.ts';
+import type { DataFormat } from '../data/formats.ts';
 import type { Truncation } from '../data/truncation.ts';
 import type { BmcSettings } from '../objectives/token-weights/bmc.ts';
 import type { Cli, GlobalOptions } from './context.ts';

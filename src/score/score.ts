@@ -3,10 +3,11 @@
  * are read, packed a few at a time, scored and written, so memory does not grow with the file.
  */
 import type { Columns } from '../data/columns.ts';
+import { type DataReport, emptyReport } from '../data/data-report.ts';
 import type { PairExample } from '../data/examples.ts';
+import type { DataFormat } from '../data/formats.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
-import { type DataReport, emptyReport, streamExamples } from '../data/prepare.ts';
-import type { DataFormat } from '../data/rows.ts';
+import { streamExamples } from '../data/prepare.ts';
 import type { Truncation } from '../data/truncation.ts';
 import { InputError } from '../errors.ts';
 import { Gpu } from '../gpu/device.ts';
