@@ -17,13 +17,14 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   data: ['runtime'],
   models: ['nn', 'ops', 'autograd', 'gpu', 'formats', 'data', 'runtime'],
   objectives: ['ops', 'autograd', 'gpu'],
+  cases: ['objectives', 'ops', 'autograd', 'gpu', 'formats', 'data', 'runtime'],
   optim: ['nn', 'ops', 'autograd', 'gpu', 'formats', 'runtime'],
   step: [...STEP, 'optim', 'train'],
   generate: ['step', ...STEP],
   train: ['generate', ...RUN],
   score: ['train', ...RUN],
   llm: ['runtime'],
-  cli: ['llm', 'score', 'train', 'generate', ...RUN],
+  cli: ['cases', 'llm', 'score', 'train', 'generate', ...RUN],
 };
 /** Pure helpers that any folder may use. */
 const SHARED = new Set([

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { whole } from '../../src/autograd/tensor.ts';
 import { activate } from '../../src/objectives/choice.ts';
 import { gridFor, workgroupSize } from '../../src/ops/launch.ts';
-import { readFixture } from '../score/golden.ts';
+import { readFixture } from '../cases/golden.ts';
 import { expectClose } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';
 import { record } from '../support/record.ts';

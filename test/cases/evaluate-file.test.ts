@@ -3,9 +3,9 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { evaluateObjectivesFile } from '../../src/cases/evaluate-file.ts';
 import { InputError } from '../../src/errors.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
-import { evaluateObjectivesFile } from '../../src/score/objectives-file.ts';
 import { readFixture } from './golden.ts';
 import { expectCase, type Golden, type GoldenCase } from './golden-case.ts';
 
@@ -91,7 +91,7 @@ describe('refused before anything runs', () => {
     [
       'BMC where it is not taken',
       { batch: golden.batch, cases: [{ name: 'kto_bmc', hp: {} }] },
-      'kto does not take BMC',
+      'kto does not take token weights',
     ],
   ])('%s', async (_, content, message) => {
     expect(await refusal(content)).toContain(message);

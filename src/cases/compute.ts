@@ -11,8 +11,8 @@ import { type ObjectiveRun, runObjective } from '../objectives/run.ts';
 import { accumulate, tapeFor } from '../ops/index.ts';
 import { epsilonLogps } from '../ops/logps/epsilon-logps.ts';
 import { tokenLogps } from '../ops/logps/token-logps.ts';
-import type { CasePair, CaseRequest } from './case-file.ts';
-import { type CaseRows, caseRows } from './case-rows.ts';
+import type { CasePair, CaseRequest } from './file.ts';
+import { type CaseRows, caseRows } from './rows.ts';
 
 /** What the GPU computed for one case, by name; 'state.NAME' is the state after the step. */
 export interface CaseValues {

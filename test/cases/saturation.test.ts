@@ -1,7 +1,7 @@
 /** Every method where f32 breaks first: beta 200, answers of one token, log-probs of -1e4, p = 1, logits of 1e4. */
 import { describe, expect, it } from 'vitest';
-import type { CasePair } from '../../src/score/case-file.ts';
-import { evaluateCase } from '../../src/score/case-result.ts';
+import type { CasePair } from '../../src/cases/file.ts';
+import { evaluateCase } from '../../src/cases/result.ts';
 import { testGpu } from '../support/gpu.ts';
 import { readFixture } from './golden.ts';
 import { expectCase, type GoldenCase, named, numbers } from './golden-case.ts';

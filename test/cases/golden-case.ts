@@ -1,5 +1,5 @@
 /** Cases that PyTorch computed in f64, and how a result is compared with one. */
-import type { CasePair } from '../../src/score/case-file.ts';
+import type { CasePair } from '../../src/cases/file.ts';
 import { expectClose } from '../support/close.ts';
 
 export interface GoldenCase {

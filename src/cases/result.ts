@@ -1,8 +1,8 @@
 /** One line of `prefgrad objectives --evaluate`. */
 import type { Gpu } from '../gpu/device.ts';
-import type { CasePair, CaseRequest } from './case-file.ts';
-import { perAnswer } from './case-rows.ts';
-import { type CaseValues, computeCase } from './objective-cases.ts';
+import { type CaseValues, computeCase } from './compute.ts';
+import type { CasePair, CaseRequest } from './file.ts';
+import { perAnswer } from './rows.ts';
 
 /** Computes a case and describes it. @throws InputError for an unknown method or setting */
 export async function evaluateCase(

@@ -1,8 +1,8 @@
 /** Every objective against PyTorch's values, through the production kernels and the graph that training runs. */
 import { describe, expect, it } from 'vitest';
+import { evaluateCase } from '../../src/cases/result.ts';
 import { Gpu } from '../../src/gpu/device.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
-import { evaluateCase } from '../../src/score/case-result.ts';
 import { testGpu } from '../support/gpu.ts';
 import { readFixture } from './golden.ts';
 import { expectCase, type Golden, named } from './golden-case.ts';

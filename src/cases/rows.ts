@@ -1,6 +1,6 @@
 /** The pairs of a case on one token axis, as host arrays. */
 import { type DifferenceMethod, tokenDifferences } from '../data/differences.ts';
-import type { CasePair } from './case-file.ts';
+import type { CasePair } from './file.ts';
 
 export interface CaseRows {
   readonly vocabulary: number;
