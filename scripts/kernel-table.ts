@@ -21,7 +21,9 @@ interface Kernel {
 /** 'linear/linear_tiled' -> its text, with a .raw.wgsl file behind it. */
 function readModules(): Map<string, string> {
   const modules = new Map<string, string>();
-  const files = readdirSync(KERNELS, { recursive: true, encoding: 'utf8' }).filter((f) => f.endsWith('.wgsl'));
+  const files = readdirSync(KERNELS, { recursive: true, encoding: 'utf8' }).filter((f) =>
+    f.endsWith('.wgsl'),
+  );
   for (const file of files.sort()) {
     const path = file.replaceAll('\\', '/').replace(/(\.raw)?\.wgsl$/, '');
     modules.set(path, `${modules.get(path) ?? ''}\n${readFileSync(KERNELS + file, 'utf8')}`);
@@ -42,7 +44,9 @@ function textOf(path: string, modules: ReadonlyMap<string, string>, seen = new S
 
 function kernelOf(text: string): Kernel {
   const unique = (names: Iterable<string>) => [...new Set(names)].sort();
-  const expressions = [...text.matchAll(/@(?:el)?if\(([^)]*(?:\([^)]*\)[^)]*)*)\)/g)].map(([, inner]) => inner);
+  const expressions = [...text.matchAll(/@(?:el)?if\(([^)]*(?:\([^)]*\)[^)]*)*)\)/g)].map(
+    ([, inner]) => inner,
+  );
   const bindings = [...text.matchAll(/^(.*?)@group\(0\) @binding\((\d+)\) var<[^>]*> (\w+)/gm)];
   const overrides = [...text.matchAll(/^(.*?)override (\w+)\s*:[^=;]*(=)?/gm)];
   // A declaration that stands under @if alone may be absent; one under @else has a twin.
@@ -60,7 +64,9 @@ function kernelOf(text: string): Kernel {
     conditions: unique(expressions.flatMap((e) => [...e.matchAll(/[A-Za-z_]\w*/g)].map(([name]) => name))),
     constants: unique([...text.matchAll(/^import constants::(\w+)/gm)].map(([, name]) => name)),
     overrides: unique(overrides.filter(([, p, , d]) => !isConditional(p) && !d).map(([, , name]) => name)),
-    optionalOverrides: unique(overrides.filter(([, p, , d]) => isConditional(p) || d).map(([, , name]) => name)),
+    optionalOverrides: unique(
+      overrides.filter(([, p, , d]) => isConditional(p) || d).map(([, , name]) => name),
+    ),
     bindings: named(true),
     optionalBindings: named(false),
   };

@@ -8,7 +8,7 @@ import type { Gpu } from '../gpu/device.ts';
 import { Arena } from '../gpu/planner.ts';
 import { gridOf, Program } from '../gpu/program.ts';
 import type { Attend, CausalLM } from '../models/causal-lm.ts';
-import { rolled, scoreScale } from '../ops/attention/attention.ts';
+import { rolled, scoreScale } from '../ops/attention/attention-variants.ts';
 import { tapeFor } from '../ops/index.ts';
 import { linear } from '../ops/linear/linear.ts';
 import { type SamplingOptions, sampleToken } from './sampling.ts';

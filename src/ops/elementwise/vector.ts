@@ -41,7 +41,7 @@ export const unary: Op<UnaryAttributes> = {
 
   launch(recorder, [x], attributes) {
     const y = temporary(recorder, attributes.function, x.shape);
-    launchUnary(recorder, attributes, [x, y], { BACKWARD: false });
+    launchUnary(recorder, attributes, { x, y });
     return { outputs: [y] };
   },
 
@@ -49,7 +49,7 @@ export const unary: Op<UnaryAttributes> = {
   gradient({ recorder, inputs: [x], attributes, outputGradients: [dy], needs, target }) {
     if (dy === undefined || !needs(0)) return;
     const { tensor, accumulate } = target(0);
-    launchUnary(recorder, attributes, [x, tensor, dy], { BACKWARD: true, ACCUMULATE: accumulate });
+    launchUnary(recorder, attributes, { x, y: tensor, dy }, accumulate);
   },
 
   reference([x], { function: name, scale = 1, shift = 0 }) {
@@ -88,10 +88,7 @@ export const binary: Op<{ readonly function: BinaryName }> = {
         if (name === 'add') pass(1, dy);
         else {
           const { tensor, accumulate } = target(1);
-          launchUnary(recorder, { function: 'affine', scale: -1 }, [b, tensor, dy], {
-            BACKWARD: true,
-            ACCUMULATE: accumulate,
-          });
+          launchUnary(recorder, { function: 'affine', scale: -1 }, { x: b, y: tensor, dy }, accumulate);
         }
       }
       if (needs(0)) pass(0, dy);
@@ -198,20 +195,20 @@ export function vectorMath(tape: Tape): VectorMath {
   };
 }
 
+/** y = f(x), or with `dy` y (+)= dy f'(x). */
 function launchUnary(
   recorder: Recorder,
   { function: name, scale = 1, shift = 0 }: UnaryAttributes,
-  tensors: readonly Tensor[],
-  conditions: Record<string, boolean>,
+  { x, y, dy }: { readonly x: Tensor; readonly y: Tensor; readonly dy?: Tensor },
+  accumulate = false,
 ): void {
-  recorder.dispatch({
-    label: 'vector_unary',
+  recorder.launch({
     kernel: 'vector_unary',
-    conditions,
+    conditions: { BACKWARD: dy !== undefined, ACCUMULATE: accumulate },
     constants: { WORKGROUP: workgroupSize(recorder) },
     overrides: { OP: UNARY[name], SCALE: scale, SHIFT: shift },
-    bindings: tensors.map(whole),
-    grid: gridFor(recorder, elementCount(tensors[1].shape)),
+    bindings: { x: whole(x), y: whole(y), dy: dy && whole(dy) },
+    grid: gridFor(recorder, elementCount(y.shape)),
   });
 }
 

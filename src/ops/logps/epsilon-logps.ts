@@ -63,12 +63,12 @@ export const epsilonLogps: Op<EpsilonLogpsAttributes> = {
     const make = (label: string): Tensor => temporary(recorder, label, [rows]);
     const outputs = [make('logps'), make('reference logps'), make('log p+ - log p'), make('log p - log p-')];
     const lse = make('log-sum-exp');
-    recorder.dispatch({
-      label: 'epsilon_logps_finish',
+    const [logps, refLogps, plus, minus] = outputs.map(whole);
+    recorder.launch({
       kernel: 'epsilon_logps_finish',
       constants,
       overrides: { E: epsilon },
-      bindings: [state, ...outputs, lse].map(whole),
+      bindings: { state: whole(state), logps, ref_logps: refLogps, plus, minus, lse: whole(lse) },
       grid: gridFor(recorder, rows),
     });
     direction?.finish(targets, lse, outputs[0]);

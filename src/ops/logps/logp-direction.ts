@@ -71,8 +71,7 @@ export class LogpDirection {
     const recorder = this.#recorder;
     const H4 = rowLength(head.shape) / 4;
     for (const shard of head.shards)
-      recorder.dispatch({
-        label: 'token_logps_direction',
+      recorder.launch({
         kernel: 'token_logps_direction',
         conditions: {
           SOFTCAP: softcap !== undefined,
@@ -87,7 +86,14 @@ export class LogpDirection {
           SHARD_ROWS: shard.rows,
           ...(softcap === undefined ? {} : { CAP: softcap }),
         },
-        bindings: [...[this.tensor, state, lse, logps, targets].map(whole), shard],
+        bindings: {
+          direction: whole(this.tensor),
+          state: whole(state),
+          lse: whole(lse),
+          logps: whole(logps),
+          targets: whole(targets),
+          head: shard,
+        },
         grid: gridFor(recorder, this.tensor.shape[0] * H4),
       });
   }

@@ -163,6 +163,6 @@ export function chunkConditions({ columns }: LogitChunk, softcap: number | undef
   return { VEC4: columns % 4 === 0, SOFTCAP: softcap !== undefined };
 }
 
-export function cap(softcap: number | undefined): Record<string, number> {
+export function cap(softcap: number | undefined): { readonly CAP?: number } {
   return softcap === undefined ? {} : { CAP: softcap };
 }
