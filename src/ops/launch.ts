@@ -11,13 +11,17 @@ export function workgroupSize(recorder: Recorder): number {
  * invocation. `gpu.choices` may hold 'rows': 'wide' or 'narrow'.
  */
 export function rowLaunch(recorder: Recorder, rows: number) {
-  const { gpu } = recorder;
-  const WIDE = (gpu.choices.get('rows') ?? (gpu.isCpu ? 'narrow' : 'wide')) === 'wide';
+  const WIDE = areRowsWide(recorder);
   return {
     conditions: { WIDE },
     constants: { WORKGROUP: workgroupSize(recorder) },
     grid: WIDE ? gridOf(rows) : gridFor(recorder, rows),
   };
+}
+
+/** Whether a row has a workgroup to itself. */
+export function areRowsWide({ gpu }: Recorder): boolean {
+  return (gpu.choices.get('rows') ?? (gpu.isCpu ? 'narrow' : 'wide')) === 'wide';
 }
 
 /** Workgroups enough for `invocations`. */
