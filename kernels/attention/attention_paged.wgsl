@@ -8,9 +8,9 @@
 //   q, y: [R, HEADS * 4 * HEAD4] f32    keys, values: [cache rows, KV_HEADS * 4 * HEAD4] f32
 //   places: [R] vec4u (position, shared, gap, unused)    tables: [R, TABLE] u32
 //
-// WIDE: a workgroup to each (row, head). WORKGROUP keys at a time: a score to each invocation, then the weighted sum of values,
-// an invocation to each vec4 of the head. Otherwise an invocation to each (row, head), online softmax, no barriers, for CPU
-// adapters. Limited by reading the cache.
+// ROW_PER_WORKGROUP: a workgroup to each (row, head). WORKGROUP keys at a time: a score to each invocation, then the weighted
+// sum of values, an invocation to each vec4 of the head. Otherwise an invocation to each (row, head), online softmax, no
+// barriers, for CPU adapters. Limited by reading the cache.
 // ROLLED: loops over a head stay loops, since they begin at a 0 that no compiler can know (see attention.ts).
 import package::shared::grid::workgroup_index;
 import package::shared::softcap::capped;
@@ -44,11 +44,11 @@ fn oldest(position: u32) -> u32 {
   @else return 0u;
 }
 
-@if(WIDE) var<workgroup> scores: array<f32, WORKGROUP>;
-@if(WIDE) var<workgroup> folded: array<f32, WORKGROUP>;
-@if(WIDE) var<workgroup> starts: array<u32, WORKGROUP>;
+@if(ROW_PER_WORKGROUP) var<workgroup> scores: array<f32, WORKGROUP>;
+@if(ROW_PER_WORKGROUP) var<workgroup> folded: array<f32, WORKGROUP>;
+@if(ROW_PER_WORKGROUP) var<workgroup> starts: array<u32, WORKGROUP>;
 
-@if(WIDE)
+@if(ROW_PER_WORKGROUP)
 @compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -104,7 +104,7 @@ fn main(
   if (lane < HEAD4) { y[unit * HEAD4 + lane] = sum / total; }
 }
 
-@if(!WIDE)
+@if(!ROW_PER_WORKGROUP)
 @compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,

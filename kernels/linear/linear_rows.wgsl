@@ -1,6 +1,6 @@
 // linear_rows: a forward product of linear_operands.wgsl for the few rows of a decoding step
 //
-// A workgroup makes ROWS x 4 elements of out for WIDE, on GPUs: neighbouring invocations read neighbouring weights along the
+// A workgroup makes ROWS x 4 elements of out for ROW_PER_WORKGROUP, on GPUs: neighbouring invocations read neighbouring weights along the
 // sum, which is folded through workgroup memory at the end. Otherwise an invocation makes ROWS x 4 elements, for CPU adapters.
 // The order of a sum does not depend on the number of rows: a sequence gets the same bits alone and in any batch.
 // Row blocks of the same columns come one after the other, so that weights are read once from memory. Limited by that.
@@ -24,9 +24,9 @@ fn accumulate(sums: ptr<function, array<vec4f, ROWS>>, row0: u32, depth4: u32, c
   for (var r = 0u; r < ROWS; r++) { (*sums)[r] += others * own_along_depth(row0 + r, depth4); }
 }
 
-@if(WIDE) var<workgroup> folded: array<vec4f, WORKGROUP * ROWS>;
+@if(ROW_PER_WORKGROUP) var<workgroup> folded: array<vec4f, WORKGROUP * ROWS>;
 
-@if(WIDE)
+@if(ROW_PER_WORKGROUP)
 @compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -52,7 +52,7 @@ fn main(
   if (lane < ROWS) { store(row0 + lane, column4, folded[lane * WORKGROUP], 0u); }
 }
 
-@if(!WIDE)
+@if(!ROW_PER_WORKGROUP)
 @compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,

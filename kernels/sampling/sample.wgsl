@@ -16,7 +16,7 @@
 //
 // TARGETS: nothing is drawn; tokens are those of targets: [R] u32, with LIKELIEST of the likeliest beside each.
 //
-// A workgroup to a row (WIDE), or an invocation (rows.wgsl): no row's bits depend on another's. Limited by reading the
+// A workgroup to a row (ROW_PER_WORKGROUP), or an invocation (rows.wgsl): no row's bits depend on another's. Limited by reading the
 // logits, 2 to 14 times.
 import package::shared::math::log1p;
 import package::shared::rows::STEP;
@@ -55,11 +55,11 @@ struct Row {
 @if(TARGETS) @group(0) @binding(1) var<storage, read> targets: array<u32>;
 @group(0) @binding(4) var<storage, read_write> out: array<u32>;
 
-@if(WIDE) var<workgroup> found: array<vec2u, WORKGROUP>;
-@if(WIDE) var<workgroup> bins: array<atomic<u32>, 256>;
+@if(ROW_PER_WORKGROUP) var<workgroup> found: array<vec2u, WORKGROUP>;
+@if(ROW_PER_WORKGROUP) var<workgroup> bins: array<atomic<u32>, 256>;
 /// Byte that a round of `threshold` chose, and what is left to be reached inside of its bin.
-@if(WIDE) var<workgroup> chosen: vec2u;
-@if(!WIDE) var<private> bins: array<u32, 256>;
+@if(ROW_PER_WORKGROUP) var<workgroup> chosen: vec2u;
+@if(!ROW_PER_WORKGROUP) var<private> bins: array<u32, 256>;
 
 fn row_count() -> u32 { return arrayLength(&out) / STRIDE; }
 
@@ -85,7 +85,7 @@ fn penalised(row: u32, v: u32) -> f32 {
 }
 
 /// Of all invocations of a row the larger sortable (x), and of equal ones the lower id (y). All of them must call it.
-@if(WIDE) fn best_of(own: vec2u, lane: u32) -> vec2u {
+@if(ROW_PER_WORKGROUP) fn best_of(own: vec2u, lane: u32) -> vec2u {
   found[lane] = own;
   workgroupBarrier();
   for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
@@ -122,7 +122,7 @@ fn share(z: f32, largest: f32, temperature: f32, scale: f32) -> u32 {
   return u32(exp((z - largest) / temperature) * scale + 0.5);
 }
 
-@if(WIDE) fn clear_bins(lane: u32) {
+@if(ROW_PER_WORKGROUP) fn clear_bins(lane: u32) {
   for (var b = lane; b < 256u; b += WORKGROUP) { atomicStore(&bins[b], 0u); }
   workgroupBarrier();
 }
@@ -130,10 +130,10 @@ fn share(z: f32, largest: f32, temperature: f32, scale: f32) -> u32 {
   for (var b = 0u; b < 256u; b++) { bins[b] = 0u; }
 }
 
-@if(WIDE) fn add_to_bin(b: u32, amount: u32) { atomicAdd(&bins[b], amount); }
+@if(ROW_PER_WORKGROUP) fn add_to_bin(b: u32, amount: u32) { atomicAdd(&bins[b], amount); }
 @else fn add_to_bin(b: u32, amount: u32) { bins[b] += amount; }
 
-@if(WIDE) fn bin(b: u32) -> u32 { return atomicLoad(&bins[b]); }
+@if(ROW_PER_WORKGROUP) fn bin(b: u32) -> u32 { return atomicLoad(&bins[b]); }
 @else fn bin(b: u32) -> u32 { return bins[b]; }
 
 /// The bin in which the sum from the last bin down reaches `goal` (x), and what is left of the goal there (y).
@@ -148,7 +148,7 @@ fn reached(goal: u32) -> vec2u {
   }
   return vec2u(b, left);
 }
-@if(WIDE) fn row_reached(goal: u32, lane: u32) -> vec2u {
+@if(ROW_PER_WORKGROUP) fn row_reached(goal: u32, lane: u32) -> vec2u {
   workgroupBarrier();
   if (lane == 0u) { chosen = reached(goal); }
   workgroupBarrier();

@@ -9,8 +9,8 @@ import { InputError, InputErrors } from '../errors.ts';
 import { ModelDirectory } from '../formats/model-directory.ts';
 import type { ModelConfig } from '../models/causal-lm.ts';
 import { describeModel } from '../models/registry.ts';
+import { activate } from '../objectives/choice.ts';
 import type { Needs } from '../objectives/objective.ts';
-import { activate } from '../objectives/registry.ts';
 import type { FileSystem, Runtime } from '../runtime/runtime.ts';
 import type { TrainConfig } from '../train/config.ts';
 import { loadConfig } from './config-file.ts';
@@ -21,8 +21,8 @@ export const FIRST_ROWS = 200;
 
 export interface PreflightOptions {
   readonly set: readonly string[];
-  /** Overrides the configuration's adapter. */
-  readonly adapter: string | undefined;
+  /** Overrides the configuration's device. */
+  readonly device: string | undefined;
   /** A run is to be continued, so output_dir may be in use. */
   readonly resume: boolean;
 }
@@ -41,7 +41,7 @@ export async function preflight(
 ): Promise<Preflight> {
   const { files } = runtime;
   const { config: read, locate } = await loadConfig(files, file, options.set);
-  const config = options.adapter === undefined ? read : { ...read, adapter: options.adapter };
+  const config = options.device === undefined ? read : { ...read, device: options.device };
   const problems: string[] = [];
   const facts: string[] = [];
   /** Runs one check; its error becomes a problem under the key that it is about. */
@@ -55,7 +55,9 @@ export async function preflight(
     }
   };
   const active = activate(config.objective);
-  facts.push(`objective: ${active.name}${active.bmc === undefined ? '' : ' with BMC weights'}`);
+  facts.push(
+    `objective: ${active.name}${active.tokenWeights === undefined ? '' : ` with ${active.tokenWeights.name} token weights`}`,
+  );
 
   const model = await check('model.path', () => readModel(files, config.model.path));
   if (model !== undefined) facts.push(`model: ${config.model.path}, ${modelText(model)}`);

@@ -35,3 +35,12 @@ export interface UnpairedExample extends Common {
 }
 
 export type Example = PairExample | UnpairedExample;
+
+/** Does any answer carry token weights of its own? */
+export function carryWeights(examples: readonly Example[]): boolean {
+  return examples.some((e) =>
+    (e.kind === 'pair' ? [e.chosen, e.rejected] : [e.completion]).some(
+      ({ weights }) => weights !== undefined,
+    ),
+  );
+}

@@ -84,7 +84,7 @@ const GPU_ALIGNMENT = 64;
 const FEWEST_TOKENS = 32;
 
 type DecodeField = 'forced' | 'slots' | 'positions' | 'cacheRows' | 'places' | 'tables' | 'rows';
-type PrefillField = 'ids' | 'positions' | 'sight' | 'seen' | 'blocks' | 'cacheRows' | 'targets';
+type PrefillField = 'ids' | 'positions' | 'visibility' | 'seen' | 'blocks' | 'cacheRows' | 'targets';
 
 interface Pass<Field extends string> {
   readonly program: Program;
@@ -124,7 +124,7 @@ export class ModelRunner {
 
   /** Tokens that a prompt takes of a prefill pass. */
   prefillTokens(prompt: readonly number[]): number {
-    const alignment = this.#gpu.isCpu ? 1 : GPU_ALIGNMENT;
+    const alignment = this.#gpu.profile.kernels === 'cpu' ? 1 : GPU_ALIGNMENT;
     return Math.ceil((prompt.length - 1) / alignment) * alignment;
   }
 
@@ -186,14 +186,14 @@ export class ModelRunner {
   }
 
   #fillPrefill(inputs: InputFields<PrefillField>, prompts: readonly PrefillPrompt[]): number[] {
-    const [ids, positions, sight, cacheRows, targets] = (
-      ['ids', 'positions', 'sight', 'cacheRows', 'targets'] as const
+    const [ids, positions, visibility, cacheRows, targets] = (
+      ['ids', 'positions', 'visibility', 'cacheRows', 'targets'] as const
     ).map((name) => inputs.words(name));
     let end = 0;
     const set = (i: number, id: number, position: number, start: number, length: number) => {
       ids[i] = id;
       positions[i] = position;
-      sight.set([start, start + length, start, position], 4 * i);
+      visibility.set([start, start + length, start, position], 4 * i);
     };
     const starts = prompts.map(({ tokens, table }) => {
       const [start, length] = [end, this.prefillTokens(tokens)];
@@ -214,7 +214,7 @@ export class ModelRunner {
     }
     const blocks = inputs.words('blocks');
     blocks.fill(0);
-    blocks.set(tokenBlocks(sight, end));
+    blocks.set(tokenBlocks(visibility, end));
     return starts;
   }
 
@@ -298,7 +298,7 @@ export class ModelRunner {
     const inputs = new InputFields<PrefillField>(this.#gpu, 'prompts', {
       ids: [tokens],
       positions: [tokens],
-      sight: [tokens, 4],
+      visibility: [tokens, 4],
       // Who may be seen by later tokens: asked for by gradients only.
       seen: [tokens, 2],
       blocks: [blocks, 2],
@@ -306,7 +306,7 @@ export class ModelRunner {
       targets: [tokens],
     });
     const layout = {
-      sight: inputs.tensor('sight'),
+      visibility: inputs.tensor('visibility'),
       seen: inputs.tensor('seen'),
       blocks: inputs.tensor('blocks'),
     };

@@ -91,7 +91,7 @@ export class Recorder {
   }
 
   /** Counts what `record` dispatches as `part`, unless it is inside of another part already. */
-  during<T>(part: Part, record: () => T): T {
+  asPart<T>(part: Part, record: () => T): T {
     if (this.#part !== 'forward') return record();
     this.#part = part;
     try {

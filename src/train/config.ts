@@ -5,13 +5,15 @@
  */
 import { z } from 'zod';
 import { DEFAULT_COLUMNS, type Field } from '../data/columns.ts';
-import type { DataFormat } from '../data/rows.ts';
+import type { DataFormat } from '../data/formats.ts';
 import type { Truncation } from '../data/truncation.ts';
 import { InputErrors } from '../errors.ts';
 import { LORA_TARGETS } from '../models/weight-table.ts';
-import { bmcSchema } from '../objectives/token-weights/bmc.ts';
-import { type ConfigProblem, problemsOf } from './config-problems.ts';
-import { crossProblems, objectiveProblems } from './config-rules.ts';
+import { choiceSchema } from '../objectives/choice.ts';
+import { objectiveDefaults } from '../objectives/registry.ts';
+import { OPTIMIZER_SYNONYMS, type OptimizerName, optimizerKeys, optimizers } from '../optim/registry.ts';
+import { type Problem, problemsOf } from '../schema-problems.ts';
+import { crossProblems, objectiveProblems, renamedProblems } from './config-rules.ts';
 
 const path = () => z.string().min(1);
 const count = () => z.number().int().min(1);
@@ -27,6 +29,10 @@ const bytes = () =>
       .transform((text) => Number.parseFloat(text) * UNITS[text.slice(-3) as keyof typeof UNITS]),
   ]);
 const fields = Object.keys(DEFAULT_COLUMNS) as Field[];
+const optimizerNames = [...Object.keys(optimizers), ...Object.keys(OPTIMIZER_SYNONYMS)] as (
+  | OptimizerName
+  | keyof typeof OPTIMIZER_SYNONYMS
+)[];
 
 const model = z.strictObject({
   path: path().describe(
@@ -51,14 +57,6 @@ const lora = z.strictObject({
     .min(1)
     .default(['q_proj', 'v_proj'])
     .describe('projections that get an update'),
-});
-
-const objective = z.strictObject({
-  name: z.string().describe('the method; "prefgrad objectives" lists all with their settings'),
-  settings: z.record(z.string(), z.unknown()).default({}).describe("the method's own settings, such as beta"),
-  bmc: bmcSchema
-    .optional()
-    .describe("BMC's token weights on top of dpo, ipo, rdpo, orpo or simpo; {} for defaults"),
 });
 
 const reference = z.strictObject({
@@ -103,7 +101,7 @@ const training = z.strictObject({
     .gt(0)
     .max(1)
     .optional()
-    .describe('peak learning rate; 1e-6 unless given, 2e-5 for sft'),
+    .describe("peak learning rate; without it the objective's own default (2e-5 for sft), else 1e-6"),
   num_train_epochs: z.number().gt(0).default(1).describe('passes over the data; may be a fraction'),
   max_steps: z
     .number()
@@ -131,7 +129,7 @@ const training = z.strictObject({
   offload_optimizer: z
     .boolean()
     .default(false)
-    .describe("keep AdamW's moments, 8 bytes a trained parameter, in host memory; slower"),
+    .describe("keep the optimizer's moments (adamw: 8 bytes a trained parameter) in host memory; slower"),
   autotune: z
     .boolean()
     .optional()
@@ -150,10 +148,21 @@ const training = z.strictObject({
     .default(0.1)
     .describe('share of the steps in which the rate rises from 0'),
   warmup_steps: z.number().int().min(0).optional().describe('the same in steps; overrides warmup_ratio'),
-  weight_decay: z.number().min(0).max(1).default(0).describe("AdamW's decoupled weight decay"),
-  adam_beta1: z.number().min(0).lt(1).default(0.9).describe('decay of the mean of gradients'),
-  adam_beta2: z.number().min(0).lt(1).default(0.999).describe('decay of the mean of squared gradients'),
-  adam_epsilon: z.number().gt(0).default(1e-8).describe('added to the root of the squared-gradient mean'),
+  optim: z
+    .enum(optimizerNames)
+    .default('adamw')
+    .transform(
+      (name) =>
+        (name in OPTIMIZER_SYNONYMS ? OPTIMIZER_SYNONYMS[name as 'adamw_torch'] : name) as OptimizerName,
+    )
+    .describe('optimizer; adamw_torch is another name of adamw'),
+  weight_decay: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0)
+    .describe('of matrices, not of norms and biases: decoupled with adamw, part of the gradient with sgd'),
+  ...optimizerKeys,
   max_grad_norm: z
     .number()
     .gt(0)
@@ -174,7 +183,7 @@ export const trainConfigSchema = z
   .strictObject({
     model: model.describe('the model to train'),
     lora: lora.optional().describe('train a low-rank update; without it all weights are trained'),
-    objective: objective.describe(
+    objective: choiceSchema.describe(
       'what is optimised; "objective: dpo" is short for "objective: {name: dpo}"',
     ),
     reference: reference.prefault({}).describe('the model that the policy is held against'),
@@ -182,15 +191,18 @@ export const trainConfigSchema = z
     training: training.prefault({}).describe('how it is trained'),
     output_dir: path().describe('where the model, checkpoints, metrics and logs go'),
     seed: z.number().int().min(0).max(0xffffffff).default(42).describe('seed of everything that is random'),
-    adapter: path()
+    device: path()
       .optional()
-      .describe('part of the name of the WebGPU adapter; without it PREFGRAD_ADAPTER, else the best one'),
+      .describe(
+        'the GPU: part of its name, or its number in the list of "prefgrad doctor"; without it PREFGRAD_DEVICE, else the best one',
+      ),
   })
   .transform((config) => ({
     ...config,
     training: {
       ...config.training,
-      learning_rate: config.training.learning_rate ?? (config.objective.name === 'sft' ? 2e-5 : 1e-6),
+      learning_rate:
+        config.training.learning_rate ?? objectiveDefaults(config.objective.name).learning_rate ?? 1e-6,
     },
   }));
 
@@ -202,14 +214,18 @@ export type TrainConfigInput = z.input<typeof trainConfigSchema>;
 
 export type ConfigReading =
   | { readonly config: TrainConfig; readonly problems: readonly [] }
-  | { readonly config: undefined; readonly problems: readonly ConfigProblem[] };
+  | { readonly config: undefined; readonly problems: readonly Problem[] };
 
 /** Checks plain values against the schema, the objective's own settings and the rules between keys, all at once. */
 export function readTrainConfig(raw: unknown): ConfigReading {
   const values = expandShorthand(raw);
   const parsed = trainConfigSchema.safeParse(values);
+  const renamed = renamedProblems(values);
+  const isRenamed = ({ path: at }: Problem) => renamed.some(({ path: old }) => old.join() === at.join());
+  const wrong = parsed.success ? [] : problemsOf(parsed.error, trainConfigSchema, values);
   const problems = [
-    ...(parsed.success ? [] : problemsOf(parsed.error, trainConfigSchema, values)),
+    ...renamed,
+    ...wrong.filter((problem) => !isRenamed(problem)),
     ...objectiveProblems(values),
     ...crossProblems(values),
   ];
@@ -228,8 +244,23 @@ export function trainConfigFrom(raw: unknown): TrainConfig {
   );
 }
 
-/** `objective: dpo` is `objective: {name: dpo}`. */
+/**
+ * `objective: dpo` is `objective: {name: dpo}`, `token_weights: bmc` in it is `token_weights: {name: bmc}`, and `device: 0`
+ * is `device: '0'`.
+ */
 export function expandShorthand(raw: unknown): unknown {
+  const isGroup = typeof raw === 'object' && raw !== null && !Array.isArray(raw);
+  if (isGroup && 'device' in raw && typeof raw.device === 'number')
+    return expandObjective({ ...raw, device: String(raw.device) });
+  return expandObjective(raw);
+}
+
+function expandObjective(raw: unknown): unknown {
   if (typeof raw !== 'object' || raw === null || !('objective' in raw)) return raw;
-  return typeof raw.objective === 'string' ? { ...raw, objective: { name: raw.objective } } : raw;
+  const { objective } = raw;
+  if (typeof objective === 'string') return { ...raw, objective: { name: objective } };
+  if (typeof objective !== 'object' || objective === null || !('token_weights' in objective)) return raw;
+  const { token_weights } = objective;
+  if (typeof token_weights !== 'string') return raw;
+  return { ...raw, objective: { ...objective, token_weights: { name: token_weights } } };
 }

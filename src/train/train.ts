@@ -1,6 +1,6 @@
 /** A training run from configuration to files. Reads straight down. */
 import { upload } from '../autograd/tensor.ts';
-import type { Example } from '../data/examples.ts';
+import { carryWeights, type Example } from '../data/examples.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
 import { prepareDataset } from '../data/prepare.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
@@ -12,13 +12,13 @@ import { TensorBoardWriter } from '../formats/tensorboard.ts';
 import { generate } from '../generate/generator.ts';
 import { DeviceLostError, Gpu } from '../gpu/device.ts';
 import { type LoadedModel, type LoadOptions, loadModel } from '../models/loading/load.ts';
+import { type ActiveObjective, activate } from '../objectives/choice.ts';
 import type { Needs } from '../objectives/objective.ts';
-import { type ActiveObjective, activate } from '../objectives/registry.ts';
 import type { FileSink, Runtime } from '../runtime/runtime.ts';
 import type { TrainConfig } from './config.ts';
 import { checkFirstStep } from './first-step.ts';
 import type { Metrics, RunSummary, Sample, TrainHooks } from './hooks.ts';
-import { chooseKernels, type KernelChoices } from './kernel-choices.ts';
+import { chooseKernels, type MeasuredChoices } from './kernel-choices.ts';
 import { prepareReference } from './reference.ts';
 import { changedKeys } from './same-run.ts';
 import { optimizerFile, readState, restoreOptimizer, trainedModelFiles, trainerStateFile } from './saving.ts';
@@ -70,7 +70,7 @@ async function runOnce(
   hooks: TrainHooks,
   options: TrainOptions,
 ): Promise<RunSummary> {
-  const gpu = await Gpu.open(runtime, { adapter: config.adapter });
+  const gpu = await Gpu.open(runtime, { device: config.device });
   try {
     return await runOn(gpu, config, objective, hooks, options);
   } catch (error) {
@@ -86,7 +86,7 @@ async function runOnce(
 async function runOn(
   gpu: Gpu,
   config: TrainConfig,
-  objective: ActiveObjective,
+  asked: ActiveObjective,
   hooks: TrainHooks,
   options: TrainOptions,
 ): Promise<RunSummary> {
@@ -94,7 +94,9 @@ async function runOn(
   const started = Date.now();
   const tokenizer = await loadTokenizer(files, config.model.path);
   const policy = await loadModel(gpu, config.model.path, policyOptions(config));
-  const data = await loadData(gpu, config, objective, tokenizer, policy, hooks);
+  const data = await loadData(gpu, config, asked, tokenizer, policy, hooks);
+  const dataWeights = carryWeights(data.train) || carryWeights(data.eval);
+  const objective = activate({ ...config.objective, dataWeights });
   const reference = await prepareReference(gpu, config, objective, policy, data, hooks.note);
   const parts: TrainerParts = { gpu, config, objective, policy, ...reference, ...data };
   /** The run's log, while it is open. */
@@ -124,7 +126,7 @@ async function runWith(
   const { gpu, config, policy } = parts;
   const { files } = gpu.runtime;
   const checkpoint = await findCheckpoint(gpu, config, options.resume);
-  await chooseKernels(parts, checkpoint?.state.kernel_choices as KernelChoices | undefined, hooks.note);
+  await chooseKernels(parts, checkpoint?.state.kernel_choices as MeasuredChoices | undefined, hooks.note);
   const trainer = await Trainer.open(parts, hooks.note);
 
   const log = await openLog(gpu, config, trainer, checkpoint);
@@ -149,7 +151,7 @@ async function runWith(
   hooks.start({
     totalSteps: trainer.totalSteps,
     firstStep: trainer.step,
-    adapter: `${gpu.adapterName} (${gpu.driver})`,
+    device: `${gpu.adapterName} (${gpu.driver})`,
     predictedPeakBytes,
   });
 
@@ -345,7 +347,7 @@ async function openLog(
   let resume: RunLog['tensorboard'] | undefined;
   if (checkpoint !== undefined) {
     const { state } = checkpoint;
-    await restoreOptimizer(gpu, checkpoint.path, trained(trainer), trainer.liveReference);
+    await restoreOptimizer(gpu, checkpoint.path, trainer.checkpointTensors());
     for (const [name, value] of Object.entries(state.objective_state as Record<string, number>)) {
       upload(gpu, trainer.objectiveState[name], new Float32Array([value]));
     }
@@ -383,23 +385,18 @@ async function saveRun(gpu: Gpu, config: TrainConfig, trainer: Trainer, log: Run
     metrics_offset: log.metricsOffset,
     tensorboard: log.tensorboard,
     objective_state: await readState(gpu, trainer.objectiveState),
-    kernel_choices: Object.fromEntries(gpu.choices),
+    kernel_choices: gpu.choices.toRecord(),
     config,
   };
   const contents = [
     ...(await trainedModelFiles(gpu, trainer.policy)),
-    optimizerFile(gpu, trained(trainer), trainer.liveReference),
+    optimizerFile(gpu, trainer.checkpointTensors()),
     trainerStateFile(state),
   ];
   const path = await saveCheckpoint(files, config.output_dir, trainer.step, contents);
   const limit = config.training.save_total_limit;
   if (limit !== undefined) await rotateCheckpoints(files, config.output_dir, limit);
   return path;
-}
-
-function trained({ policy }: Trainer) {
-  if (policy.trained === undefined) throw new RangeError('The policy has nothing that is trained.');
-  return policy.trained;
 }
 
 async function continuations(

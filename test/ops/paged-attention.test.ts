@@ -13,7 +13,7 @@ import { record } from '../support/record.ts';
 import { gridValues, Workbench } from '../support/workbench.ts';
 
 const gpu = await testGpu();
-afterEach(() => gpu.choices.delete('paged'));
+afterEach(() => gpu.choices.clear());
 
 /** Rows of three sequences: a short one, one over several blocks, one behind a shared prefix that ends inside of a block. */
 const PLACES = [
@@ -53,16 +53,19 @@ async function attend(shape: Parameters<typeof recordPagedAttention>[4], rows: r
 }
 
 describe('paged attention', () => {
-  it.each(['narrow', 'wide'])('is that of the tokens that the tables list (%s)', async (form) => {
-    gpu.choices.set('paged', form);
-    for (const shape of [
-      { heads: 4, kvHeads: 2, headDim: 8 },
-      { heads: 4, kvHeads: 2, headDim: 8, window: 10, softcap: 5, scale: 0.2 },
-    ]) {
-      const { y, expected } = await attend(shape, [0, 1, 2]);
-      expectClose(y, expected, 1e-5, 'attended');
-    }
-  });
+  it.each(['invocation', 'workgroup'] as const)(
+    'is that of the tokens that the tables list (%s)',
+    async (form) => {
+      gpu.choices.rows = form;
+      for (const shape of [
+        { heads: 4, kvHeads: 2, headDim: 8 },
+        { heads: 4, kvHeads: 2, headDim: 8, window: 10, softcap: 5, scale: 0.2 },
+      ]) {
+        const { y, expected } = await attend(shape, [0, 1, 2]);
+        expectClose(y, expected, 1e-5, 'attended');
+      }
+    },
+  );
 
   it('gives a row the same bits alone and in a batch', async () => {
     const shape = { heads: 4, kvHeads: 2, headDim: 8 };

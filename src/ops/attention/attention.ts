@@ -8,13 +8,14 @@
  */
 import type { GradientContext, Op } from '../../autograd/op.ts';
 import { type Tensor, temporary, whole } from '../../autograd/tensor.ts';
+import type { AttentionVariant } from '../../gpu/choices.ts';
 import { type Dispatch, gridOf, type Recorder } from '../../gpu/program.ts';
 import { gridFor, workgroupSize } from '../launch.ts';
 
 /** Who sees whom; index tensors, u32. */
 export interface AttentionLayout {
   /** [T, 4]: document start, prompt end, branch start, position. */
-  readonly sight: Tensor;
+  readonly visibility: Tensor;
   /** [T, 2]: one past the last token that may see this one, and its position. */
   readonly seen: Tensor;
   /** [blocks, 2]: first token and count of stretches that see alike (src/data/token-blocks.ts); unused ones are empty. */
@@ -50,7 +51,7 @@ export const attention: Op<AttentionAttributes> = {
         q,
         k,
         v,
-        attributes.layout.sight,
+        attributes.layout.visibility,
         y,
         lse,
       ]),
@@ -75,7 +76,7 @@ export const attention: Op<AttentionAttributes> = {
     });
     if (needs(0)) {
       const { tensor, accumulate } = target(0);
-      const bindings = [q, k, v, attributes.layout.sight, dy, stats, tensor];
+      const bindings = [q, k, v, attributes.layout.visibility, dy, stats, tensor];
       const query = variant('attention_backward_query', recorder, attributes.heads, attributes, bindings);
       recorder.dispatch({
         ...query,
@@ -106,16 +107,16 @@ export const attention: Op<AttentionAttributes> = {
     const { layout, heads, kvHeads, headDim, window, softcap } = attributes;
     const scale = scoreScale(attributes);
     const tokens = q.shape[0];
-    const sight = index(layout.sight);
+    const visibility = index(layout.visibility);
     const data = new Float64Array(tokens * heads * headDim);
     for (let i = 0; i < tokens; i++) {
-      const [docStart, prefixEnd, branchStart, position] = sight.subarray(4 * i, 4 * i + 4);
+      const [docStart, prefixEnd, branchStart, position] = visibility.subarray(4 * i, 4 * i + 4);
       for (let h = 0; h < heads; h++) {
         const kvHead = Math.floor((h * kvHeads) / heads);
         const weights = new Map<number, number>();
         for (let j = 0; j <= i; j++) {
           const inReach = j >= branchStart || (j >= docStart && j < prefixEnd);
-          if (!inReach || position - sight[4 * j + 3] >= (window ?? Number.POSITIVE_INFINITY)) continue;
+          if (!inReach || position - visibility[4 * j + 3] >= (window ?? Number.POSITIVE_INFINITY)) continue;
           let score = 0;
           for (let d = 0; d < headDim; d++)
             score += q.data[(i * heads + h) * headDim + d] * k.data[(j * kvHeads + kvHead) * headDim + d];
@@ -140,27 +141,16 @@ export function scoreScale({ scale, headDim }: AttentionShape): number {
   return scale ?? 1 / Math.sqrt(headDim);
 }
 
-/**
- * Whether loops over a head stay loops. A GPU wants them unrolled, with the head in registers; so does a CPU adapter for
- * short heads. For long ones its compiler takes seconds to minutes, and the result is no faster.
- */
-export function rolled(recorder: Recorder, headDim: number): boolean {
-  return recorder.gpu.isCpu && headDim > 16;
+/** Whether loops over a head stay loops; unrolled, the head is in registers. */
+export function rolled({ gpu }: Recorder, headDim: number): boolean {
+  return headDim > gpu.profile.unrolledHeadDim;
 }
 
-/**
- * Forms of the three big kernels: 'tiles' of 32 x 32 scores in workgroup memory, on GPUs; 'lanes', which share keys within a
- * subgroup, on CPU adapters that have subgroups and allow one binding more; 'plain', an invocation to each token, elsewhere.
- * `gpu.choices` may name one.
- */
-export type AttentionVariant = 'plain' | 'lanes' | 'tiles';
-
+/** The form of the three big kernels. Sharing keys within a subgroup takes one binding more than some adapters allow. */
 function variantFor({ gpu }: Recorder, bindings: number): AttentionVariant {
-  const canShare = gpu.sharesLanes && bindings < gpu.device.limits.maxStorageBuffersPerShaderStage;
-  const chosen = gpu.choices.get('attention') as AttentionVariant | undefined;
-  if (chosen === 'plain' || chosen === 'tiles') return chosen;
-  if (!gpu.isCpu) return 'tiles';
-  return canShare ? 'lanes' : 'plain';
+  const variant = gpu.choices.attention ?? gpu.profile.attention;
+  const canShare = gpu.profile.sharesLoads && bindings < gpu.device.limits.maxStorageBuffersPerShaderStage;
+  return variant === 'subgroup' && !canShare ? 'plain' : variant;
 }
 
 /** Queries or keys of a tile, and the lanes that work on it; attention_tiles.wgsl. */
@@ -175,11 +165,11 @@ function variant(
 ): Dispatch {
   const { window, softcap, headDim, layout } = attributes;
   const form = variantFor(recorder, bindings.length);
-  const [tokens, blocks] = [layout.sight.shape[0], layout.blocks.shape[0]];
+  const [tokens, blocks] = [layout.visibility.shape[0], layout.blocks.shape[0]];
   const { workgroup, grid } = {
     plain: { workgroup: workgroupSize(recorder), grid: gridFor(recorder, tokens * heads) },
-    lanes: { workgroup: recorder.gpu.subgroupLanes, grid: gridOf(blocks * heads) },
-    tiles: { workgroup: TILE.lanes, grid: gridOf(Math.ceil(tokens / TILE.tokens) * heads) },
+    subgroup: { workgroup: recorder.gpu.profile.subgroupSize, grid: gridOf(blocks * heads) },
+    tiled: { workgroup: TILE.lanes, grid: gridOf(Math.ceil(tokens / TILE.tokens) * heads) },
   }[form];
   return {
     label: kernel,
@@ -187,8 +177,8 @@ function variant(
     conditions: {
       WINDOWED: window !== undefined,
       SOFTCAP: softcap !== undefined,
-      ROLLED: form === 'tiles' ? recorder.gpu.isCpu : rolled(recorder, headDim),
-      ...(form === 'tiles' ? { BACKWARD: kernel !== 'attention_forward' } : {}),
+      ROLLED: form === 'tiled' ? recorder.gpu.profile.rollsTiles : rolled(recorder, headDim),
+      ...(form === 'tiled' ? { BACKWARD: kernel !== 'attention_forward' } : {}),
     },
     constants: { HEAD4: headDim / 4, WORKGROUP: workgroup },
     overrides: {
@@ -198,7 +188,7 @@ function variant(
       ...(window === undefined ? {} : { WINDOW: window }),
       ...(softcap === undefined ? {} : { CAP: softcap }),
     },
-    bindings: [...bindings, ...(form === 'lanes' ? [layout.blocks] : [])].map(whole),
+    bindings: [...bindings, ...(form === 'subgroup' ? [layout.blocks] : [])].map(whole),
     grid,
   };
 }

@@ -9,7 +9,7 @@
 import type { HostArray } from '../../autograd/op.ts';
 import { type Tensor, temporary, whole } from '../../autograd/tensor.ts';
 import { gridOf, type Recorder } from '../../gpu/program.ts';
-import { gridFor, workgroupSize } from '../launch.ts';
+import { gridFor, takesWorkgroups, workgroupSize } from '../launch.ts';
 import { type AttentionShape, rolled, scoreScale } from './attention.ts';
 
 /** Tokens in a block of the cache. */
@@ -49,9 +49,9 @@ export function recordCacheWrite(
 }
 
 /** Keys that a workgroup looks at together on a GPU. */
-const WIDE_KEYS = 64;
+const KEYS = 64;
 
-/** Attends q [R, heads * headDim]. `gpu.choices` may hold 'paged': 'wide' or 'narrow'. */
+/** Attends q [R, heads * headDim]. @returns [R, heads * headDim] */
 export function recordPagedAttention(
   recorder: Recorder,
   q: Tensor,
@@ -59,18 +59,17 @@ export function recordPagedAttention(
   { places, tables }: PagedLayout,
   shape: AttentionShape,
 ): Tensor {
-  const { gpu } = recorder;
   const { heads, kvHeads, headDim, window, softcap } = shape;
   const y = temporary(recorder, 'attended', q.shape);
-  const WIDE = (gpu.choices.get('paged') ?? (gpu.isCpu ? 'narrow' : 'wide')) === 'wide';
+  const ROW_PER_WORKGROUP = takesWorkgroups(recorder);
   const units = q.shape[0] * heads;
   // Few rows are all that a CPU adapter's cores can share.
-  const workgroup = WIDE ? WIDE_KEYS : 8;
+  const workgroup = ROW_PER_WORKGROUP ? KEYS : 8;
   recorder.dispatch({
     label: 'attention_paged',
     kernel: 'attention_paged',
     conditions: {
-      WIDE,
+      ROW_PER_WORKGROUP,
       WINDOWED: window !== undefined,
       SOFTCAP: softcap !== undefined,
       ROLLED: rolled(recorder, headDim),
@@ -86,7 +85,7 @@ export function recordPagedAttention(
       ...(softcap === undefined ? {} : { CAP: softcap }),
     },
     bindings: [q, keys, values, places, tables, y].map(whole),
-    grid: gridOf(WIDE ? units : Math.ceil(units / workgroup)),
+    grid: gridOf(ROW_PER_WORKGROUP ? units : Math.ceil(units / workgroup)),
   });
   return y;
 }

@@ -19,10 +19,10 @@ export function recordFill(recorder: Recorder, tensor: Tensor, value: number): v
 }
 
 /** Rounds f32 values into a 16-bit tensor of the same length. */
-export function recordNarrow(recorder: Recorder, from: Tensor, to: Tensor): void {
+export function recordCast(recorder: Recorder, from: Tensor, to: Tensor): void {
   recorder.dispatch({
-    label: 'narrow',
-    kernel: 'narrow',
+    label: 'cast',
+    kernel: 'cast',
     conditions: { COPY_BF16: to.dtype === 'bf16' },
     constants: { WORKGROUP: workgroupSize(recorder) },
     bindings: [from, to].map(whole),

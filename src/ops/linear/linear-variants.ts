@@ -1,21 +1,10 @@
-/**
- * Which kernel makes a linear layer's product. All give what the plain one gives, to rounding; which is fastest depends on
- * the adapter and the shape.
- *
- *   plain      register tiles, one load per lane; takes every shape and runs everywhere
- *   lanes      register tiles of which subgroups share the loads: CPU adapters
- *   tiles      64 x 64 tiles in shared memory, f32: GPUs
- *   tiles16    the same, staged in f16, when weights are 16-bit anyway
- *   matrices   tensor cores, f16 x f16 + f32, likewise
- *   rows       few rows, as many as sequences are decoded together: forward only, where the recorder says so
- */
+/** Which kernel makes a linear layer's product; which is fastest depends on the adapter and the shape. */
 import { rowLength, type Shard, type Tensor } from '../../autograd/tensor.ts';
+import type { ProductVariant } from '../../gpu/choices.ts';
 import type { Gpu } from '../../gpu/device.ts';
 import type { Recorder } from '../../gpu/program.ts';
 
-export type ProductVariant = 'plain' | 'lanes' | 'tiles' | 'tiles16' | 'matrices';
-
-/** What a product may be launched as; 'rows' is never a matter of measurement. */
+/** What a product may be launched as; 'rows' (linear_rows.wgsl) is never a matter of measurement. */
 export type LaunchVariant = ProductVariant | 'rows';
 
 /**
@@ -23,7 +12,7 @@ export type LaunchVariant = ProductVariant | 'rows';
  * choose operands at every load instead of once per tile, and take twice as long to compile.
  */
 export function isTiled(variant: LaunchVariant): boolean {
-  return variant !== 'plain' && variant !== 'lanes';
+  return variant !== 'plain' && variant !== 'subgroup';
 }
 
 /** y = x wᵀ, dx = dy w, dw = dyᵀ x. */
@@ -38,7 +27,7 @@ export interface ProductShape {
 }
 
 /**
- * Rows below which most of a tile would idle. Lanes take any number but one (decoding): a token's numbers must not depend
+ * Rows below which most of a tile would idle. 'subgroup' takes any number but one (decoding): a token's numbers must not depend
  * on how many it was packed with.
  */
 const FEW_ROWS = 16;
@@ -50,21 +39,22 @@ export function variantsFor(gpu: Gpu, shape: ProductShape): ProductVariant[] {
   if (!isWhole4(shape) || rows === 1) return ['plain'];
   // Frozen weights of 16 bits or fewer: f16 holds them nearly as they are.
   const is16Bit = weight.dtype !== 'f32';
-  if (rows < FEW_ROWS) return gpu.sharesLanes ? ['lanes', 'plain'] : ['plain'];
-  const shared: ProductVariant[] = gpu.isCpu
-    ? gpu.sharesLanes
-      ? ['lanes', 'plain', 'tiles']
-      : ['plain', 'tiles']
-    : ['tiles', 'plain'];
-  const staged: ProductVariant[] = is16Bit && gpu.has('shader-f16') ? ['tiles16'] : [];
-  const matrices: ProductVariant[] = is16Bit && gpu.hasSubgroupMatrices ? ['matrices'] : [];
+  if (rows < FEW_ROWS) return gpu.profile.sharesLoads ? ['subgroup', 'plain'] : ['plain'];
+  const shared: ProductVariant[] =
+    gpu.profile.kernels === 'gpu'
+      ? ['tiled', 'plain']
+      : gpu.profile.sharesLoads
+        ? ['subgroup', 'plain', 'tiled']
+        : ['plain', 'tiled'];
+  const staged: ProductVariant[] = is16Bit && gpu.has('shader-f16') ? ['tiled16'] : [];
+  const matrices: ProductVariant[] = is16Bit && gpu.profile.matrices !== undefined ? ['matrices'] : [];
   return [...shared, ...staged, ...matrices];
 }
 
 /**
  * Equal for products that must take the same variant. The number of tokens is no part of it: a token's numbers would
  * depend on what it is packed with, and cached references would not be those of the step.
- * @see Gpu.choices
+ * @see KernelChoices
  */
 export function productKey({ orientation, weight, shard }: ProductShape): string {
   return `linear ${orientation.toLowerCase()} ${shard.rows} x ${rowLength(weight.shape)} ${weight.dtype}`;
@@ -73,7 +63,7 @@ export function productKey({ orientation, weight, shard }: ProductShape): string
 /** The variant of a product: what was chosen for this adapter and shape, or else the best guess. */
 export function variantOf(gpu: Gpu, shape: ProductShape): ProductVariant {
   const variants = variantsFor(gpu, shape);
-  const chosen = gpu.choices.get('linear') ?? gpu.choices.get(productKey(shape));
+  const chosen = gpu.choices.linear ?? gpu.choices.products.get(productKey(shape));
   return variants.find((variant) => variant === chosen) ?? (chosen === 'plain' ? 'plain' : variants[0]);
 }
 

@@ -10,7 +10,7 @@ import type { Gpu } from '../../gpu/device.ts';
 import type { Slice } from '../../gpu/memory.ts';
 import { type Dispatch, gridOf, type Recorder } from '../../gpu/program.ts';
 import { bitsOf, constantsOnGpu } from '../constants.ts';
-import { gridFor, workgroupSize } from '../launch.ts';
+import { gridFor, takesWorkgroups, workgroupSize } from '../launch.ts';
 import {
   isTiled,
   type LaunchVariant,
@@ -132,23 +132,23 @@ export function takesEpilogue(recorder: Recorder, weight: Tensor, tokens: number
 }
 
 /**
- * dw (+)= scale · dyᵀ x; `product.weight` is dw. Where dw is small (LoRA), runs of tokens are summed apart and then together,
- * so that more than a few workgroups have something to do.
+ * dw (+)= scale · dyᵀ x; `product.weight` is dw. Where dw is small (LoRA), the sum over tokens is split (split-K), so that
+ * more than a few workgroups have something to do.
  */
 export function launchLinearBackwardWeight(recorder: Recorder, dy: Slice, x: Slice, product: Product): void {
   const { weight, accumulate } = product;
   for (const shard of weight.shards) {
-    const runs = tokenRuns(recorder.gpu, product, shard);
-    if (runs === 1) {
+    const splits = splitCount(recorder.gpu, product, shard);
+    if (splits === 1) {
       launchProduct(recorder, 'WEIGHT', product, shard, { bindings: [dy, x, shard], accumulate });
       continue;
     }
     const elements = shard.rows * rowLength(weight.shape);
-    const partial = temporary(recorder, 'd weight, in runs', [runs, elements]);
+    const partial = temporary(recorder, 'd weight, partial sums', [splits, elements]);
     launchProduct(recorder, 'WEIGHT', product, shard, {
       bindings: [dy, x, whole(partial)],
       accumulate: false,
-      runs,
+      splits,
     });
     recorder.dispatch({
       label: 'column_sum',
@@ -162,19 +162,18 @@ export function launchLinearBackwardWeight(recorder: Recorder, dy: Slice, x: Sli
   }
 }
 
-/** Workgroups that keep a large GPU busy, tokens that are worth a run, and bytes that the sums of all runs may take. */
+/** Workgroups that keep a large GPU busy, tokens that are worth a split, and bytes that all partial sums may take. */
 const BUSY = { workgroups: 1024, tokens: 128, bytes: 32 * 2 ** 20 } as const;
 
 /**
- * Runs that the tokens of a weight's gradient are cut into; 1 where the result alone keeps the adapter busy. Depends on
- * shapes alone, so that equal batches give equal bits. `gpu.choices` may hold 'runs'.
+ * Partial sums that a weight's gradient is made of; 1 where the result alone keeps the adapter busy. Depends on
+ * shapes alone, so that equal batches give equal bits.
  */
-function tokenRuns(gpu: Gpu, { rows: tokens, weight }: Product, shard: Shard): number {
+function splitCount(gpu: Gpu, { rows: tokens, weight }: Product, shard: Shard): number {
   // CPU adapters are busy with the first few workgroups, and their kernel takes all tokens at once.
-  if (variantOf(gpu, { orientation: 'WEIGHT', tokens, weight, shard }) === 'lanes') return 1;
-  const chosen = gpu.choices.get('runs');
-  if (chosen !== undefined) return Number(chosen);
-  if (gpu.isCpu) return 1;
+  if (variantOf(gpu, { orientation: 'WEIGHT', tokens, weight, shard }) === 'subgroup') return 1;
+  if (gpu.choices.splitK !== undefined) return gpu.choices.splitK;
+  if (!gpu.profile.splitsK) return 1;
   const inner = rowLength(weight.shape);
   const tiles = Math.ceil(shard.rows / 64) * Math.ceil(inner / 64);
   const most = Math.min(tokens / BUSY.tokens, BUSY.bytes / (4 * shard.rows * inner), 64);
@@ -185,8 +184,8 @@ interface Operands extends Extras {
   /** Own operand, other operand, result, as linear_operands.wgsl names them. */
   readonly bindings: readonly [Slice, Slice, Slice];
   readonly accumulate: boolean;
-  /** WEIGHT: runs of tokens, each with a result of its own. Default 1. */
-  readonly runs?: number;
+  /** WEIGHT: partial sums over tokens, each with a result of its own. Default 1. */
+  readonly splits?: number;
 }
 
 /** Profiles show the product, whatever kernel makes it. */
@@ -209,7 +208,7 @@ function launchProduct(
   if (variant !== 'rows') noteProduct(recorder.gpu, shape);
   recorder.dispatch({
     label: LABELS[orientation],
-    repeats: operands.runs,
+    repeats: operands.splits,
     ...(variant === 'plain'
       ? plainProduct(recorder, orientation, product, shard, operands)
       : sharedProduct(recorder, variant, orientation, product, shard, operands)),
@@ -267,18 +266,19 @@ interface Tile {
   readonly columns: number;
 }
 
-function tileOf(gpu: Gpu, variant: Exclude<LaunchVariant, 'plain'>): Tile {
+function tileOf(recorder: Recorder, variant: Exclude<LaunchVariant, 'plain'>): Tile {
+  const { gpu } = recorder;
   switch (variant) {
-    case 'lanes':
+    case 'subgroup':
       return {
-        kernel: 'linear_lanes',
-        constants: { WORKGROUP: gpu.subgroupLanes },
-        rows: 4 * gpu.subgroupLanes,
+        kernel: 'linear_subgroup',
+        constants: { WORKGROUP: gpu.profile.subgroupSize },
+        rows: 4 * gpu.profile.subgroupSize,
         columns: 32,
       };
-    case 'tiles':
-    case 'tiles16':
-      return { kernel: 'linear_tiles', constants: {}, rows: 64, columns: 64 };
+    case 'tiled':
+    case 'tiled16':
+      return { kernel: 'linear_tiled', constants: {}, rows: 64, columns: 64 };
     case 'matrices':
       return {
         kernel: 'linear_matrices',
@@ -287,10 +287,9 @@ function tileOf(gpu: Gpu, variant: Exclude<LaunchVariant, 'plain'>): Tile {
         columns: 128,
       };
     case 'rows':
-      // A GPU's workgroup reads along the sum; on a CPU adapter every invocation makes elements of its own.
-      return gpu.isCpu
-        ? { kernel: 'linear_rows', constants: { WORKGROUP: 8 }, rows: 8, columns: 32 }
-        : { kernel: 'linear_rows', constants: { WORKGROUP: 64 }, rows: 8, columns: 4 };
+      return takesWorkgroups(recorder)
+        ? { kernel: 'linear_rows', constants: { WORKGROUP: 64 }, rows: 8, columns: 4 }
+        : { kernel: 'linear_rows', constants: { WORKGROUP: 8 }, rows: 8, columns: 32 };
   }
 }
 
@@ -306,10 +305,10 @@ function sharedProduct(
   { bindings, residual, lowRank, gated, half = false, accumulate }: Operands,
 ): Omit<Dispatch, 'label'> {
   const { gpu } = recorder;
-  const tile = tileOf(gpu, variant);
+  const tile = tileOf(recorder, variant);
   const { rows, columns } = resultShape(orientation, product, shard);
   const { N, K, N_STRIDE, N_OFFSET, ALPHA } = sizesOf(product, shard);
-  const isStaged = variant === 'tiles16' || variant === 'matrices';
+  const isStaged = variant === 'tiled16' || variant === 'matrices';
   const staging = isStaged && orientation !== 'FORWARD' ? GRADIENT_STAGING : 1;
   const rank = lowRank === undefined ? 0 : lowRank.other.shape[orientation === 'FORWARD' ? 1 : 0];
   const words = [N, K, N_STRIDE, N_OFFSET, rank, bitsOf(ALPHA / staging), bitsOf(staging)];
@@ -329,8 +328,8 @@ function sharedProduct(
       LOW_RANK: lowRank !== undefined,
       LOW_HALF: lowRank !== undefined && lowRank.other.dtype !== 'f32',
       LOW_BF16: lowRank?.other.dtype === 'bf16',
-      ...(tile.kernel === 'linear_tiles' ? { STAGED_F16: isStaged } : {}),
-      ...(variant === 'rows' ? { WIDE: !gpu.isCpu } : {}),
+      ...(tile.kernel === 'linear_tiled' ? { STAGED_F16: isStaged } : {}),
+      ...(variant === 'rows' ? { ROW_PER_WORKGROUP: takesWorkgroups(recorder) } : {}),
     },
     constants: tile.constants,
     bindings: [

@@ -83,8 +83,8 @@ export function recordTokenStatistics(
 export function statisticsColumn(recorder: Recorder, statistics: Tensor, name: keyof typeof COLUMNS): Tensor {
   const column = temporary(recorder, name, [statistics.shape[0]]);
   recorder.dispatch({
-    label: 'column_pick',
-    kernel: 'column_pick',
+    label: 'column_select',
+    kernel: 'column_select',
     constants: { WORKGROUP: workgroupSize(recorder) },
     overrides: { STRIDE, COLUMN: COLUMNS[name] },
     bindings: [statistics, column].map(whole),

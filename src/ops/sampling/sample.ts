@@ -10,7 +10,7 @@ import { randomWord, wordAt } from '../../data/random.ts';
 import type { Slice } from '../../gpu/memory.ts';
 import { gridOf, type Recorder } from '../../gpu/program.ts';
 import { bitsOf } from '../constants.ts';
-import { areRowsWide, gridFor, workgroupSize } from '../launch.ts';
+import { gridFor, takesWorkgroups, workgroupSize } from '../launch.ts';
 import { launchLinear } from '../linear/linear.ts';
 import type { LmHead } from '../logps/logit-chunks.ts';
 
@@ -145,14 +145,14 @@ function dispatchSample(
   softcap: number | undefined,
   { conditions, inputs, overrides }: SampleVariant,
 ): void {
-  const isWide = areRowsWide(recorder);
+  const isWide = takesWorkgroups(recorder);
   const workgroup = isWide ? 256 : 8;
   const rows = results.byteLength / (4 * RESULT_WORDS);
   const bindings = [logits, ...inputs, undefined, undefined].slice(0, 4);
   recorder.dispatch({
     label: conditions.TARGETS ? 'score' : 'sample',
     kernel: 'sample',
-    conditions: { ...conditions, WIDE: isWide, SOFTCAP: softcap !== undefined },
+    conditions: { ...conditions, ROW_PER_WORKGROUP: isWide, SOFTCAP: softcap !== undefined },
     constants: { WORKGROUP: workgroup, TOP: TOP_LOGPROBS },
     overrides: { ...overrides, ...(softcap === undefined ? {} : { CAP: softcap }) },
     bindings: [...bindings, results],
