@@ -33,14 +33,16 @@ export function launchForward(
   };
   switch (variant) {
     case 'plain':
-      return recorder.launch({ kernel: 'attention_forward', ...common, bindings });
+      recorder.launch({ kernel: 'attention_forward', ...common, bindings });
+      return;
     case 'subgroup': {
       const blocks = whole(attributes.layout.blocks);
       const all = { ...bindings, blocks };
-      return recorder.launch({ kernel: 'attention_forward_subgroup', ...common, bindings: all });
+      recorder.launch({ kernel: 'attention_forward_subgroup', ...common, bindings: all });
+      return;
     }
     case 'tiled':
-      return recorder.launch({ kernel: 'attention_forward_tiled', ...common, bindings });
+      recorder.launch({ kernel: 'attention_forward_tiled', ...common, bindings });
   }
 }
 
@@ -59,14 +61,16 @@ export function launchBackwardQuery(
   };
   switch (variant) {
     case 'plain':
-      return recorder.launch({ kernel: 'attention_backward_query', ...common, bindings });
+      recorder.launch({ kernel: 'attention_backward_query', ...common, bindings });
+      return;
     case 'subgroup': {
       const blocks = whole(attributes.layout.blocks);
       const all = { ...bindings, blocks };
-      return recorder.launch({ kernel: 'attention_backward_query_subgroup', ...common, bindings: all });
+      recorder.launch({ kernel: 'attention_backward_query_subgroup', ...common, bindings: all });
+      return;
     }
     case 'tiled':
-      return recorder.launch({
+      recorder.launch({
         kernel: 'attention_backward_query_tiled',
         ...common,
         conditions: { ...conditions, BACKWARD: true },
@@ -89,14 +93,16 @@ export function launchBackwardKeyValue(
   };
   switch (variant) {
     case 'plain':
-      return recorder.launch({ kernel: 'attention_backward_key_value', ...common, bindings });
+      recorder.launch({ kernel: 'attention_backward_key_value', ...common, bindings });
+      return;
     case 'subgroup': {
       const blocks = whole(attributes.layout.blocks);
       const all = { ...bindings, blocks };
-      return recorder.launch({ kernel: 'attention_backward_key_value_subgroup', ...common, bindings: all });
+      recorder.launch({ kernel: 'attention_backward_key_value_subgroup', ...common, bindings: all });
+      return;
     }
     case 'tiled':
-      return recorder.launch({
+      recorder.launch({
         kernel: 'attention_backward_key_value_tiled',
         ...common,
         conditions: { ...conditions, BACKWARD: true },
