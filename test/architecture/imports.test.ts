@@ -24,7 +24,8 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   train: ['generate', ...RUN],
   score: ['train', ...RUN],
   llm: ['runtime'],
-  cli: ['cases', 'llm', 'score', 'train', 'generate', ...RUN],
+  preferences: ['llm', 'formats', 'data', 'runtime'],
+  cli: ['cases', 'preferences', 'llm', 'score', 'train', 'generate', ...RUN],
 };
 /** Pure helpers that any folder may use. */
 const SHARED = new Set([
