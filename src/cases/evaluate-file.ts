@@ -8,7 +8,7 @@ import { evaluateCase } from './result.ts';
 export interface ObjectivesFileOptions {
   readonly input: string;
   readonly out: string;
-  readonly adapter?: string | undefined;
+  readonly device?: string | undefined;
 }
 
 /**
@@ -18,11 +18,11 @@ export interface ObjectivesFileOptions {
  */
 export async function evaluateObjectivesFile(
   runtime: Runtime,
-  { input, out, adapter }: ObjectivesFileOptions,
+  { input, out, device }: ObjectivesFileOptions,
 ): Promise<void> {
   const { pairs, cases } = parseCaseFile(await runtime.files.readText(input), input);
   for (const request of cases) objectiveOfCase(request);
-  const gpu = await Gpu.open(runtime, { adapter });
+  const gpu = await Gpu.open(runtime, { device });
   const partial = `${out}.partial`;
   try {
     const sink = await runtime.files.create(partial);

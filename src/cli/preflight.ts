@@ -21,8 +21,8 @@ export const FIRST_ROWS = 200;
 
 export interface PreflightOptions {
   readonly set: readonly string[];
-  /** Overrides the configuration's adapter. */
-  readonly adapter: string | undefined;
+  /** Overrides the configuration's device. */
+  readonly device: string | undefined;
   /** A run is to be continued, so output_dir may be in use. */
   readonly resume: boolean;
 }
@@ -41,7 +41,7 @@ export async function preflight(
 ): Promise<Preflight> {
   const { files } = runtime;
   const { config: read, locate } = await loadConfig(files, file, options.set);
-  const config = options.adapter === undefined ? read : { ...read, adapter: options.adapter };
+  const config = options.device === undefined ? read : { ...read, device: options.device };
   const problems: string[] = [];
   const facts: string[] = [];
   /** Runs one check; its error becomes a problem under the key that it is about. */

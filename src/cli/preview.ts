@@ -1,7 +1,9 @@
 /** The first rows of a configuration's data as tokens. */
+
+import { emptyReport } from '../data/data-report.ts';
 import type { Answer, Example } from '../data/examples.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
-import { emptyReport, streamExamples } from '../data/prepare.ts';
+import { streamExamples } from '../data/prepare.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { activate } from '../objectives/choice.ts';
 import type { FileSystem } from '../runtime/runtime.ts';

@@ -28,8 +28,8 @@ export function buildProgram(cli: Cli): Command {
     )
     .version(VERSION)
     .option(
-      '--adapter <NAME>',
-      'part of the name of the WebGPU adapter, such as nvidia or lavapipe; see doctor',
+      '--device <NAME|INDEX>',
+      'the GPU: part of its name, such as nvidia or lavapipe, or its number in the list of doctor',
     )
     .addHelpText('after', `\n"prefgrad help COMMAND" says more on each.\n\n${EXIT_CODES}`)
     .configureOutput({ writeOut: (text) => cli.out(text), writeErr: (text) => cli.err(text) })

@@ -1,6 +1,6 @@
 /** One opened adapter: its device, memory, kernels and transfers. The rooms above see WebGPU through this alone. */
 import { RunError } from '../errors.ts';
-import type { AdapterChoice, Runtime } from '../runtime/runtime.ts';
+import type { DeviceChoice, Runtime } from '../runtime/runtime.ts';
 import { KernelChoices } from './choices.ts';
 import { KernelLibrary } from './kernels.ts';
 import { MemoryPool, type Slice, type Storage } from './memory.ts';
@@ -26,7 +26,7 @@ const WANTED_LIMITS = [
   'maxComputeWorkgroupSizeY',
 ] as const;
 
-export interface GpuOptions extends AdapterChoice {
+export interface GpuOptions extends DeviceChoice {
   /** Ask for WebGPU's default limits only, as a browser without flags gives them. For tests. */
   defaultLimits?: boolean;
   /** Pretend that one binding holds at most this many bytes, so that sharding can be tested on small tensors. */

@@ -58,6 +58,13 @@ function whyNotCached(name: string, needs: Needs): string | undefined {
   return undefined;
 }
 
+/** Keys that once had another name. */
+export function renamedProblems(raw: unknown): Problem[] {
+  if (typeof raw !== 'object' || raw === null || !('adapter' in raw)) return [];
+  const message = `the GPU is chosen with "device: ${String(raw.adapter)}"; an adapter is a PEFT adapter`;
+  return [{ path: ['adapter'], message }];
+}
+
 /** Keys that would do nothing without another one, or that contradict each other. */
 export function crossProblems(raw: unknown): Problem[] {
   const [training, data] = [group(raw, 'training') ?? {}, group(raw, 'data') ?? {}];

@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import { DEFAULT_COLUMNS, type Field } from '../data/columns.ts';
-import type { DataFormat } from '../data/rows.ts';
+import type { DataFormat } from '../data/formats.ts';
 import type { Truncation } from '../data/truncation.ts';
 import { InputErrors } from '../errors.ts';
 import { LORA_TARGETS } from '../models/weight-table.ts';
@@ -13,7 +13,7 @@ import { choiceSchema } from '../objectives/choice.ts';
 import { objectiveDefaults } from '../objectives/registry.ts';
 import { OPTIMIZER_SYNONYMS, type OptimizerName, optimizerKeys, optimizers } from '../optim/registry.ts';
 import { type Problem, problemsOf } from '../schema-problems.ts';
-import { crossProblems, objectiveProblems } from './config-rules.ts';
+import { crossProblems, objectiveProblems, renamedProblems } from './config-rules.ts';
 
 const path = () => z.string().min(1);
 const count = () => z.number().int().min(1);
@@ -191,9 +191,11 @@ export const trainConfigSchema = z
     training: training.prefault({}).describe('how it is trained'),
     output_dir: path().describe('where the model, checkpoints, metrics and logs go'),
     seed: z.number().int().min(0).max(0xffffffff).default(42).describe('seed of everything that is random'),
-    adapter: path()
+    device: path()
       .optional()
-      .describe('part of the name of the WebGPU adapter; without it PREFGRAD_ADAPTER, else the best one'),
+      .describe(
+        'the GPU: part of its name, or its number in the list of "prefgrad doctor"; without it PREFGRAD_DEVICE, else the best one',
+      ),
   })
   .transform((config) => ({
     ...config,
@@ -218,8 +220,12 @@ export type ConfigReading =
 export function readTrainConfig(raw: unknown): ConfigReading {
   const values = expandShorthand(raw);
   const parsed = trainConfigSchema.safeParse(values);
+  const renamed = renamedProblems(values);
+  const isRenamed = ({ path: at }: Problem) => renamed.some(({ path: old }) => old.join() === at.join());
+  const wrong = parsed.success ? [] : problemsOf(parsed.error, trainConfigSchema, values);
   const problems = [
-    ...(parsed.success ? [] : problemsOf(parsed.error, trainConfigSchema, values)),
+    ...renamed,
+    ...wrong.filter((problem) => !isRenamed(problem)),
     ...objectiveProblems(values),
     ...crossProblems(values),
   ];
@@ -238,8 +244,18 @@ export function trainConfigFrom(raw: unknown): TrainConfig {
   );
 }
 
-/** `objective: dpo` is `objective: {name: dpo}`, and `token_weights: bmc` in it is `token_weights: {name: bmc}`. */
+/**
+ * `objective: dpo` is `objective: {name: dpo}`, `token_weights: bmc` in it is `token_weights: {name: bmc}`, and `device: 0`
+ * is `device: '0'`.
+ */
 export function expandShorthand(raw: unknown): unknown {
+  const isGroup = typeof raw === 'object' && raw !== null && !Array.isArray(raw);
+  if (isGroup && 'device' in raw && typeof raw.device === 'number')
+    return expandObjective({ ...raw, device: String(raw.device) });
+  return expandObjective(raw);
+}
+
+function expandObjective(raw: unknown): unknown {
   if (typeof raw !== 'object' || raw === null || !('objective' in raw)) return raw;
   const { objective } = raw;
   if (typeof objective === 'string') return { ...raw, objective: { name: objective } };

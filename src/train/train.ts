@@ -70,7 +70,7 @@ async function runOnce(
   hooks: TrainHooks,
   options: TrainOptions,
 ): Promise<RunSummary> {
-  const gpu = await Gpu.open(runtime, { adapter: config.adapter });
+  const gpu = await Gpu.open(runtime, { device: config.device });
   try {
     return await runOn(gpu, config, objective, hooks, options);
   } catch (error) {
@@ -151,7 +151,7 @@ async function runWith(
   hooks.start({
     totalSteps: trainer.totalSteps,
     firstStep: trainer.step,
-    adapter: `${gpu.adapterName} (${gpu.driver})`,
+    device: `${gpu.adapterName} (${gpu.driver})`,
     predictedPeakBytes,
   });
 

@@ -132,9 +132,9 @@ describe('help', () => {
       expect(await runCli([command.name(), '--help'], cli)).toBe(0);
       expect(cli.stdout).toContain('Examples:\n  prefgrad ');
       expect(cli.stdout).toContain('Exit codes: 0 done');
-      expect(cli.stdout).toContain('--adapter <NAME>');
+      expect(cli.stdout).toContain('--device <NAME|INDEX>');
       expect(command.description().length).toBeGreaterThan(100);
-      for (const option of command.options) {
+      for (const option of command.options.filter(({ hidden }) => !hidden)) {
         expect(cli.stdout).toContain(option.long);
         expect(option.description).not.toBe('');
       }

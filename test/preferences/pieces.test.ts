@@ -52,10 +52,14 @@ describe('an edit', () => {
     ['too long', `${loser} ${loser} ${loser}`],
     ['too short', 'It is 5.'],
     ['unrelated', 'Pour sugar over eggs; bake them until golden brown. Serve warm with tea or cold milk?'],
-    ['no nearer than the other answer', 'Adding up gives 3 + 2 = 5! Answer: 5'],
   ])('%s is none', (reason, edit) => {
     const check = checkEdit(edit, loser, winner);
     expect(check.ok ? 'ok' : check.reason).toBe(reason);
+  });
+
+  it('that takes over more than the other answer changes is none', () => {
+    const check = checkEdit('a b x y z', 'a b c d e', 'a b x y e');
+    expect(check.ok ? 'ok' : check.reason).toBe('no nearer than the other answer');
   });
 
   it('is what stands last between its tags, else the verdict', () => {

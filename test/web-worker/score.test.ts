@@ -48,7 +48,7 @@ describe('scores', () => {
       truncation: 'keep_start',
       columns: {},
       format: 'auto',
-      adapter: undefined,
+      device: undefined,
     });
     const lines = fs.readFileSync(out, 'utf8').trim().split('\n');
     for (const [i, line] of lines.entries()) {
