@@ -1,14 +1,14 @@
 /** The first rows of a configuration's data as tokens. */
 
 import { emptyReport } from '../data/data-report.ts';
-import type { Answer, Example } from '../data/examples.ts';
+import { type Answer, type Example, lossTokens } from '../data/examples.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
 import { streamExamples } from '../data/prepare.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { activate } from '../objectives/choice.ts';
 import type { FileSystem } from '../runtime/runtime.ts';
+import { datasetSettings } from '../train/dataset-settings.ts';
 import { loadConfig } from './config-file.ts';
-import { datasetSettings } from './dataset-settings.ts';
 
 /** Yields one text per row, then a line on rows that were left out. */
 export async function* previewRows(
@@ -42,15 +42,20 @@ export function exampleText(example: Example, tokenizer: Tokenizer, file: string
           ['chosen', example.chosen],
           ['rejected', example.rejected],
         ]
-      : [[example.label ? 'desirable completion' : 'undesirable completion', example.completion]];
+      : [[example.label ? 'completion' : 'undesirable completion', example.completion]];
   return [
     `${file}:${example.line}${cut}`,
     `  prompt, ${example.promptIds.length} tokens, no loss`,
     tokensText(example.promptIds, undefined, tokenizer),
-    ...answers.flatMap(([name, { ids, diff }]) => {
+    ...answers.flatMap(([name, answer]) => {
+      const { ids, diff, lossMask } = answer;
+      const inLoss = lossMask === undefined ? 'all' : `${lossTokens(answer)} marked +`;
       const differing = diff?.reduce((sum, flag) => sum + flag, 0);
       const marked = differing === undefined ? '' : `, ${differing} marked * differ`;
-      return [`  ${name}, ${ids.length} tokens, all in the loss${marked}`, tokensText(ids, diff, tokenizer)];
+      return [
+        `  ${name}, ${ids.length} tokens, ${inLoss} in the loss${marked}`,
+        tokensText(ids, diff ? ['*', diff] : lossMask && ['+', lossMask], tokenizer),
+      ];
     }),
     '',
   ].join('\n');
@@ -59,11 +64,15 @@ export function exampleText(example: Example, tokenizer: Tokenizer, file: string
 const WIDTH = 110;
 
 /** Tokens in lines of at most 110 columns. */
-function tokensText(ids: Int32Array, diff: Uint8Array | undefined, tokenizer: Tokenizer): string {
+function tokensText(
+  ids: Int32Array,
+  marks: readonly [sign: string, mask: Uint8Array] | undefined,
+  tokenizer: Tokenizer,
+): string {
   const lines: string[] = [];
   let line = '   ';
   Array.from(ids).forEach((id, i) => {
-    const cell = ` ${diff?.[i] ? '*' : ''}${id}:${JSON.stringify(tokenizer.tokenText(id))}`;
+    const cell = ` ${marks?.[1][i] ? marks[0] : ''}${id}:${JSON.stringify(tokenizer.tokenText(id))}`;
     if (line.length + cell.length > WIDTH) {
       lines.push(line);
       line = '   ';

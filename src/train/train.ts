@@ -13,9 +13,9 @@ import { generate } from '../generate/generator.ts';
 import { DeviceLostError, Gpu } from '../gpu/device.ts';
 import { type LoadedModel, type LoadOptions, loadModel } from '../models/loading/load.ts';
 import { type ActiveObjective, activate } from '../objectives/choice.ts';
-import type { Needs } from '../objectives/objective.ts';
 import type { FileSink, Runtime } from '../runtime/runtime.ts';
 import type { TrainConfig } from './config.ts';
+import { datasetSettings } from './dataset-settings.ts';
 import { checkFirstStep } from './first-step.ts';
 import type { Metrics, RunSummary, Sample, TrainHooks } from './hooks.ts';
 import { chooseKernels, type MeasuredChoices } from './kernel-choices.ts';
@@ -270,24 +270,13 @@ async function loadData(
       `data.max_length: ${data.max_length} is more than the ${policy.config.maxPositions} positions of ${config.model.path}.`,
     );
   }
-  const expects: Record<Needs['rows'], 'paired' | 'either'> = {
-    pairs: 'paired',
-    chosen: 'paired',
-    labels: 'either',
-  };
   const load = async (path: string): Promise<Example[]> => {
     const { examples, report } = await prepareDataset({
+      ...datasetSettings(config, objective.needs),
       files: gpu.runtime.files,
       path,
       tokenizer,
-      columns: data.columns,
-      format: data.format,
-      expects: expects[objective.needs.rows],
-      maxLength: data.max_length,
-      truncation: data.truncation,
-      diff: objective.needs.differences,
       modelVocabSize: policy.config.vocabSize,
-      limit: data.max_rows,
     });
     const dropped =
       report.identical + report.tooLong > 0

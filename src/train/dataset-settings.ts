@@ -2,11 +2,11 @@
 import type { DatasetOptions } from '../data/prepare.ts';
 import type { Expects } from '../data/rows.ts';
 import type { Needs } from '../objectives/objective.ts';
-import type { TrainConfig } from '../train/config.ts';
+import type { TrainConfig } from './config.ts';
 
 const EXPECTED: Readonly<Record<Needs['rows'], Expects>> = {
   pairs: 'paired',
-  chosen: 'paired',
+  chosen: 'chosen',
   labels: 'either',
 };
 
@@ -20,6 +20,7 @@ export function datasetSettings(
     expects: EXPECTED[needs.rows],
     maxLength: data.max_length,
     truncation: data.truncation,
+    lossOn: data.loss_on,
     diff: needs.differences,
     limit: data.max_rows,
   };
