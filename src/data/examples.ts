@@ -18,6 +18,8 @@ interface Common {
   readonly index: number;
   /** 1-based line in the data file, for messages. */
   readonly line: number;
+  /** The data file; absent where rows come from elsewhere. */
+  readonly file?: string;
   readonly promptIds: Int32Array;
   /** True when `max_length` cut something off. */
   readonly truncated: boolean;

@@ -109,6 +109,7 @@ export class RowTokenizer {
     const common = {
       index,
       line: row.line,
+      file: row.file,
       promptIds: Int32Array.from(cut.promptIds),
       truncated: cut.truncated || promptIds.length < wholePrompt.length,
     };

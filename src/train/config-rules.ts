@@ -77,11 +77,20 @@ export function crossProblems(raw: unknown): Problem[] {
     group(raw, 'model') ?? {},
     group(raw, 'lora') !== undefined,
   );
-  if (training.eval_steps !== undefined && data.eval === undefined) {
+  if (training.eval_steps !== undefined && data.eval === undefined && data.eval_fraction === undefined) {
     problems.push({
       path: ['training', 'eval_steps'],
-      message: 'there is nothing to evaluate on; give data.eval too',
+      message: 'there is nothing to evaluate on; give data.eval or data.eval_fraction too',
     });
+  }
+  if (data.eval !== undefined && data.eval_fraction !== undefined) {
+    const message = 'data.eval says already what is evaluated on; remove one of the two';
+    problems.push({ path: ['data', 'eval_fraction'], message });
+  }
+  if (data.shuffle === true && data.max_rows === undefined) {
+    const message =
+      'it says which rows max_rows takes, so it does nothing without it; epochs are shuffled anyway';
+    problems.push({ path: ['data', 'shuffle'], message });
   }
   if (training.save_total_limit !== undefined && training.save_steps === undefined) {
     const message = 'checkpoints are only written in between when training.save_steps is given too';

@@ -319,14 +319,16 @@ export class Trainer {
     const { finite, ...raw } = await pending.read();
     this.#parts.gpu.throwIfFailed();
     if (finite !== 1 || !Number.isFinite(raw.loss)) {
-      const lines = pending.examples.map((e) => e.line).join(', ');
+      const rows = pending.examples.map(({ file, line }) =>
+        file === undefined ? `line ${line}` : `${file}:${line}`,
+      );
       const where = this.#watch
         ? await this.#watch.report()
         : '"training.debug: underflow_overflow" finds the first tensor that is not finite.';
       throw new NonFiniteError(
         pending.step,
         `Step ${pending.step}: loss ${raw.loss}, gradient norm ${raw.grad_norm}; the step changed nothing. ` +
-          `Its rows are lines ${lines} of ${this.#parts.config.data.train}. Look at them, or lower training.learning_rate. ` +
+          `Its rows are ${rows.join(', ')}. Look at them, or lower training.learning_rate. ` +
           where,
       );
     }
