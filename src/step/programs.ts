@@ -395,12 +395,11 @@ function addToState(recorder: Recorder, state: ObjectiveState, run: ObjectiveRun
 }
 
 function copyRows(recorder: Recorder, rows: Tensor, step: Tensor, batch: BatchTensors, out: boolean): void {
-  recorder.dispatch({
-    label: 'micro_batch_slice',
+  recorder.launch({
     kernel: 'micro_batch_slice',
     conditions: { OUT: out },
     constants: { WORKGROUP: workgroupSize(recorder) },
-    bindings: [rows, step, batch.get('place')].map(whole),
+    bindings: { rows: whole(rows), step: whole(step), place: whole(batch.get('place')) },
     grid: gridFor(recorder, rows.shape[0]),
   });
 }
