@@ -279,17 +279,32 @@ function tileOf(recorder: Recorder, variant: Exclude<LaunchVariant, 'plain'>): T
     case 'tiled16':
       return { kernel: 'linear_tiled', constants: {}, rows: 64, columns: 64 };
     case 'matrices':
-      return {
-        kernel: 'linear_matrices',
-        constants: { DEPTH: gpu.device.limits.maxComputeWorkgroupStorageSize >= 24 * 1024 ? 32 : 16 },
-        rows: 128,
-        columns: 128,
-      };
+      return matricesTile(gpu);
     case 'rows':
       return takesWorkgroups(recorder)
         ? { kernel: 'linear_rows', constants: { WORKGROUP: 64 }, rows: 8, columns: 4 }
         : { kernel: 'linear_rows', constants: { WORKGROUP: 8 }, rows: 8, columns: 32 };
   }
+}
+
+/** Four subgroups, two by two, make a block of matrices each. */
+function matricesTile({ profile, device }: Gpu): Tile {
+  const { matrices } = profile;
+  if (matrices === undefined) throw new RangeError('This device multiplies no matrices.');
+  const { M, N, K, subgroupSize, block } = matrices;
+  return {
+    kernel: 'linear_matrices',
+    constants: {
+      BLOCK_SIDE: block,
+      DEPTH: K === 16 && device.limits.maxComputeWorkgroupStorageSize >= 36 * 1024 ? 32 : 16,
+      MATRIX_M: M,
+      MATRIX_N: N,
+      MATRIX_K: K,
+      SUBGROUP: subgroupSize,
+    },
+    rows: 2 * block * M,
+    columns: 2 * block * N,
+  };
 }
 
 /** Gradients are small: staged in 16 bits they would vanish, so they are scaled up for it and the result down again. */
