@@ -7,6 +7,7 @@ import { addGenerate } from './command-generate.ts';
 import { addObjectives } from './command-objectives.ts';
 import { addPreview } from './command-preview.ts';
 import { addScore } from './command-score.ts';
+import { addServe } from './command-serve.ts';
 import { addTrain } from './command-train.ts';
 import { addValidate } from './command-validate.ts';
 import type { Cli } from './context.ts';
@@ -30,7 +31,16 @@ export function buildProgram(cli: Cli): Command {
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('("--help" shows what there is)')
     .exitOverride();
-  for (const add of [addTrain, addValidate, addPreview, addScore, addGenerate, addObjectives, addDoctor]) {
+  for (const add of [
+    addTrain,
+    addValidate,
+    addPreview,
+    addScore,
+    addGenerate,
+    addServe,
+    addObjectives,
+    addDoctor,
+  ]) {
     add(program, cli);
   }
   return program;

@@ -24,7 +24,8 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   train: ['generate', ...RUN],
   score: ['train', ...RUN],
   llm: ['runtime'],
-  cli: ['cases', 'llm', 'score', 'train', 'generate', ...RUN],
+  serve: ['generate', ...STEP],
+  cli: ['serve', 'cases', 'llm', 'score', 'train', 'generate', ...RUN],
 };
 /** Pure helpers that any folder may use. */
 const SHARED = new Set([
@@ -35,8 +36,8 @@ const SHARED = new Set([
   'schema-problems.ts',
   'version.ts',
 ]);
-/** May touch what only one platform has. */
-const PLATFORM = new Set(['runtime', 'cli']);
+/** May touch what only one platform has; serve is a server on node:http, which only the command line starts. */
+const PLATFORM = new Set(['runtime', 'cli', 'serve']);
 
 /** Seeded random numbers are arithmetic; models draw LoRA's first values, tests of ops their inputs. */
 const ALSO: readonly string[] = ['data/random.ts'];
