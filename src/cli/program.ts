@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { detectRuntime } from '../runtime/index.ts';
 import { VERSION } from '../version.ts';
 import { addDoctor } from './command-doctor.ts';
+import { addEvaluate } from './command-evaluate.ts';
 import { addGenerate } from './command-generate.ts';
 import { addObjectives } from './command-objectives.ts';
 import { addPreview } from './command-preview.ts';
@@ -30,7 +31,16 @@ export function buildProgram(cli: Cli): Command {
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('("--help" shows what there is)')
     .exitOverride();
-  for (const add of [addTrain, addValidate, addPreview, addScore, addGenerate, addObjectives, addDoctor]) {
+  for (const add of [
+    addTrain,
+    addValidate,
+    addPreview,
+    addScore,
+    addGenerate,
+    addEvaluate,
+    addObjectives,
+    addDoctor,
+  ]) {
     add(program, cli);
   }
   return program;
