@@ -9,6 +9,7 @@ export function methodSummaries(): MethodSummary[] {
     formula: objective.formula,
     paper: objective.paper,
     needsReference: objective.bind({}).needs.reference !== 'none',
+    pairs: objective.bind({}).needs.rows !== 'labels',
     takesBmc: objective.takes.bmc,
     settings: Object.entries(inputSchema(objective.settings).properties ?? {}).map(([name, schema]) =>
       settingSummary(name, schema),
