@@ -1,6 +1,7 @@
 /** What the page has without anything of the user's: three models, and scores made by web/make_assets.ts. */
 import type { MethodChoice, PairText, ScoredPair, ScoredSide } from '../worker/protocol.ts';
 import type { ModelEntry } from './library.ts';
+import { sum } from './views.ts';
 
 /** The form of scores.json: what the page shows before its engine is ready. */
 export interface ShippedScores {
@@ -38,11 +39,11 @@ export function expandScores({ pairs, methods, scores }: ShippedScores): Shipped
       const rewards = logps.map((logp, t) => beta * (logp - ref_logps[t]));
       return { ...scored, rewards, contributions: rewards.map((reward, t) => reward * (weights?.[t] ?? 1)) };
     };
-    const pair = (scored: ScoredPair): ScoredPair => ({
-      ...scored,
-      chosen: side(scored.chosen),
-      rejected: side(scored.rejected),
-    });
+    const pair = (scored: ScoredPair): ScoredPair => {
+      const [chosen, rejected] = [side(scored.chosen), side(scored.rejected)];
+      const sums = { chosen: sum(chosen.contributions), rejected: sum(rejected.contributions) };
+      return { ...scored, chosen, rejected, sums, margin: sums.chosen - sums.rejected };
+    };
     return [model, list.map(pair)] as const;
   });
   return { pairs, methods, scores: Object.fromEntries(expanded) };
