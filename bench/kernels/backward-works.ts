@@ -4,12 +4,13 @@ import type { Op } from '../../src/autograd/op.ts';
 import { type Tensor, upload } from '../../src/autograd/tensor.ts';
 import type { Recorder } from '../../src/gpu/program.ts';
 import { ParameterSlabs } from '../../src/nn/parameters.ts';
-import { attention } from '../../src/ops/attention.ts';
+import { attention } from '../../src/ops/attention/attention.ts';
+import { swiglu } from '../../src/ops/elementwise/swiglu.ts';
 import { tapeFor } from '../../src/ops/index.ts';
-import { rmsNorm } from '../../src/ops/rms-norm.ts';
-import { swiglu } from '../../src/ops/swiglu.ts';
-import { tokenLogps } from '../../src/ops/token-logps.ts';
-import { AdamW } from '../../src/optim/adamw.ts';
+import { tokenLogps } from '../../src/ops/logps/token-logps.ts';
+import { rmsNorm } from '../../src/ops/norm/rms-norm.ts';
+import { Optimizer } from '../../src/optim/optimizer.ts';
+import { updateRule } from '../../src/optim/registry.ts';
 import { causalLayout, inner, type Operands, type Size, samples, type Work } from './forward-works.ts';
 
 export function backwardWorks(bench: Operands, size: Size): Work[] {
@@ -129,15 +130,15 @@ function swigluBackward(bench: Operands, { name, tokens: T, inner: I }: Size): W
 function optimizer(bench: Operands, { name, hidden: H, inner: I }: Size): Work {
   const { gpu } = bench;
   const count = 4 * H * I;
-  const slabs = new ParameterSlabs(gpu, [{ name: 'w', shape: [4 * I, H] }], 'f32', () => true);
-  const adamw = new AdamW(gpu, slabs.slabs, {
-    beta1: 0.9,
-    beta2: 0.999,
-    epsilon: 1e-8,
-    weightDecay: 0,
-    maxGradNorm: 0,
-    moments: 'gpu',
-  });
+  const slabs = new ParameterSlabs(gpu, [{ name: 'w', shape: [4 * I, H], decays: true }], 'f32');
+  const settings = {
+    adam_beta1: 0.9,
+    adam_beta2: 0.999,
+    adam_epsilon: 1e-8,
+    sgd_momentum: 0,
+    weight_decay: 0,
+  };
+  const adamw = new Optimizer(gpu, slabs, updateRule('adamw', settings), { maxGradNorm: 0, moments: 'gpu' });
   adamw.place();
   adamw.configure(1, 0.5);
   bench.onFree(() => {

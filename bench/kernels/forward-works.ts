@@ -6,13 +6,17 @@ import { narrow, widen } from '../../src/formats/half.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import type { Recorder } from '../../src/gpu/program.ts';
 import { makeRotaryTable } from '../../src/nn/rotary-table.ts';
-import { type AttentionLayout, attention } from '../../src/ops/attention.ts';
+import { type AttentionLayout, attention } from '../../src/ops/attention/attention.ts';
+import { rotary } from '../../src/ops/elementwise/rotary.ts';
+import { swiglu } from '../../src/ops/elementwise/swiglu.ts';
 import { tapeFor } from '../../src/ops/index.ts';
-import { launchLinear, launchLinearBackwardInput, launchLinearBackwardWeight } from '../../src/ops/linear.ts';
-import { rmsNorm } from '../../src/ops/rms-norm.ts';
-import { rotary } from '../../src/ops/rotary.ts';
-import { swiglu } from '../../src/ops/swiglu.ts';
-import { tokenLogps } from '../../src/ops/token-logps.ts';
+import {
+  launchLinear,
+  launchLinearBackwardInput,
+  launchLinearBackwardWeight,
+} from '../../src/ops/linear/linear.ts';
+import { tokenLogps } from '../../src/ops/logps/token-logps.ts';
+import { rmsNorm } from '../../src/ops/norm/rms-norm.ts';
 
 /** Sizes of one transformer, by the names models give them. */
 export interface Size {
@@ -233,10 +237,10 @@ export function forwardWorks(bench: Operands, size: Size): Work[] {
 
 /** One document, in which every token sees all before it. */
 export function causalLayout(bench: Operands, tokens: number): AttentionLayout {
-  const sight = Array.from({ length: tokens }, (_, i) => [0, tokens, 0, i]).flat();
-  const blocks = tokenBlocks(sight, tokens);
+  const visibility = Array.from({ length: tokens }, (_, i) => [0, tokens, 0, i]).flat();
+  const blocks = tokenBlocks(visibility, tokens);
   return {
-    sight: bench.make([tokens, 4], 'u32', sight),
+    visibility: bench.make([tokens, 4], 'u32', visibility),
     blocks: bench.make([blocks.length / 2, 2], 'u32', blocks),
     seen: bench.make([tokens, 2], 'u32', Array.from({ length: tokens }, (_, i) => [tokens, i]).flat()),
   };

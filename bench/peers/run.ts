@@ -4,10 +4,10 @@ import { allocateTensor, freeTensor, type Tensor, upload, whole } from '../../sr
 import { normalAt } from '../../src/data/random.ts';
 import { Gpu } from '../../src/gpu/device.ts';
 import { Program, type Recorder } from '../../src/gpu/program.ts';
-import { recordFill } from '../../src/ops/fill.ts';
+import { recordFill } from '../../src/ops/elementwise/fill.ts';
 import { tapeFor } from '../../src/ops/index.ts';
-import { launchLinear } from '../../src/ops/linear.ts';
-import { tokenLogps } from '../../src/ops/token-logps.ts';
+import { launchLinear } from '../../src/ops/linear/linear.ts';
+import { tokenLogps } from '../../src/ops/logps/token-logps.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import { provideWebGpu } from '../provide-webgpu.ts';
 import { type Row, reportOf } from '../report.ts';

@@ -5,9 +5,8 @@ import { join } from 'node:path';
 import { Gpu } from '../../src/gpu/device.ts';
 import { formatBytes } from '../../src/gpu/memory.ts';
 import { PIECE_BYTES } from '../../src/gpu/staging.ts';
-import { parseLlamaConfig } from '../../src/models/config.ts';
-import { weightShapes } from '../../src/models/llama.ts';
 import { loadModel } from '../../src/models/loading/load.ts';
+import { describeModel } from '../../src/models/registry.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import { type Row, reportOf } from '../report.ts';
 
@@ -99,7 +98,7 @@ function writeEmptyLlama(folder: string, size: typeof LLAMA_1B): number {
   writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
   let end = 0;
   const header: Record<string, unknown> = {};
-  for (const [name, shape] of weightShapes(parseLlamaConfig(config, 'config.json'))) {
+  for (const { name, shape } of describeModel(config, 'config.json').weights) {
     const start = end;
     end += 2 * shape.reduce((a, b) => a * b, 1);
     header[name] = { dtype: 'BF16', shape, data_offsets: [start, end] };

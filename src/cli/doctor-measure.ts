@@ -2,7 +2,7 @@
 import { allocateTensor, download, freeTensor, type Tensor, upload, whole } from '../autograd/tensor.ts';
 import { bufferOf, type Gpu } from '../gpu/device.ts';
 import { Program } from '../gpu/program.ts';
-import { launchLinear } from '../ops/linear.ts';
+import { launchLinear } from '../ops/linear/linear.ts';
 
 export interface Measurement {
   /** Bytes read plus bytes written per second by a buffer copy, in GB/s. */

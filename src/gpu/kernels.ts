@@ -1,8 +1,9 @@
 /**
  * From a kernel file and its variant to a compiled pipeline.
  *
- * Kernels are WESL (WGSL with imports and conditions) in kernels/. A file NAME.raw.wgsl is appended to the linked NAME as
- * it is: a place for built-in names that the linker does not know. A variant is chosen by
+ * Kernels are WESL (WGSL with imports and conditions) in kernels/FAMILY/NAME.wgsl; names are unique, and the family is for
+ * readers and imports only. A file NAME.raw.wgsl is appended to the linked NAME as it is: a place for built-in names that
+ * the linker does not know. A variant is chosen by
  *  - `conditions`: `@if(NAME)` branches of the source,
  *  - `constants`: values imported from `constants::`, for array lengths and tile sizes,
  *  - `overrides`: pipeline-overridable constants, for the sizes of one shape; baked sizes let compilers unroll.
@@ -11,7 +12,7 @@ import { link } from 'wesl/core';
 import { RunError } from '../errors.ts';
 
 export interface KernelVariant {
-  /** File name in kernels/ without '.wgsl'. */
+  /** File name without folder and '.wgsl'. */
   readonly kernel: string;
   readonly conditions?: Readonly<Record<string, boolean>>;
   readonly constants?: Readonly<Record<string, number>>;
@@ -21,6 +22,8 @@ export interface KernelVariant {
 export class KernelLibrary {
   readonly #device: GPUDevice;
   readonly #sources: Record<string, string>;
+  /** 'linear/linear_tiles' by 'linear_tiles'. */
+  readonly #paths: ReadonlyMap<string, string>;
   readonly #modules = new Map<string, Promise<GPUShaderModule>>();
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
   /** Told after every compiled pipeline how many there are, and how many were asked for. */
@@ -30,6 +33,9 @@ export class KernelLibrary {
   constructor(device: GPUDevice, sources: Record<string, string>) {
     this.#device = device;
     this.#sources = sources;
+    const paths = Object.keys(sources).map((file) => file.slice(0, -'.wgsl'.length));
+    this.#paths = new Map(paths.map((path) => [path.slice(path.lastIndexOf('/') + 1), path]));
+    if (this.#paths.size !== paths.length) throw new RangeError('Two kernels have the same file name.');
   }
 
   /**
@@ -59,9 +65,7 @@ export class KernelLibrary {
         compute: { module, entryPoint: 'main', constants: variant.overrides ?? {} },
       });
     } catch (error) {
-      throw new RunError(
-        `kernels/${variant.kernel}.wgsl: pipeline ${variantKey(variant)}: ${messageOf(error)}`,
-      );
+      throw new RunError(`Kernel ${variantKey(variant)}: ${messageOf(error)}`);
     }
   }
 
@@ -76,25 +80,22 @@ export class KernelLibrary {
   }
 
   async #link(variant: KernelVariant): Promise<GPUShaderModule> {
-    if (!(`${variant.kernel}.wgsl` in this.#sources)) {
-      throw new RunError(`There is no kernels/${variant.kernel}.wgsl.`);
-    }
+    const path = this.#paths.get(variant.kernel);
+    if (path === undefined) throw new RunError(`There is no kernel ${variant.kernel}.`);
     const linked = await link({
       weslSrc: this.#sources,
-      rootModuleName: variant.kernel,
+      rootModuleName: path,
       conditions: { ...variant.conditions },
       constants: { ...variant.constants },
     }).catch((error: unknown) => {
-      throw new RunError(
-        `kernels/${variant.kernel}.wgsl does not link: ${locationOf(error)}${messageOf(error)}`,
-      );
+      throw new RunError(`kernels/${path}.wgsl does not link: ${locationOf(error)}${messageOf(error)}`);
     });
-    const raw = this.#sources[`${variant.kernel}.raw.wgsl`] ?? '';
+    const raw = this.#sources[`${path}.raw.wgsl`] ?? '';
     const module = this.#device.createShaderModule({ label: variant.kernel, code: linked.dest + raw });
     const info = await module.getCompilationInfo();
     const errors = info.messages.filter((m) => m.type === 'error');
     if (errors.length > 0) {
-      const lines = errors.map((m) => `${sourceOf(linked, raw, m.offset, variant.kernel)}: ${m.message}`);
+      const lines = errors.map((m) => `${sourceOf(linked, raw, m.offset, path)}: ${m.message}`);
       throw new RunError(`WGSL does not compile.\n${lines.join('\n')}`);
     }
     return module;
@@ -114,13 +115,13 @@ export function variantKey(variant: KernelVariant): string {
 type Linked = Awaited<ReturnType<typeof link>>;
 
 /** 'kernels/x.wgsl:12' of a character in the linked text. */
-function sourceOf(linked: Linked, raw: string, offset: number, kernel: string): string {
+function sourceOf(linked: Linked, raw: string, offset: number, path: string): string {
   if (offset >= linked.dest.length)
-    return `kernels/${kernel}.raw.wgsl:${raw.slice(0, offset - linked.dest.length).split('\n').length}`;
+    return `kernels/${path}.raw.wgsl:${raw.slice(0, offset - linked.dest.length).split('\n').length}`;
   const position = linked.sourceMap.destToSrc(offset);
-  if (position === undefined) return `kernels/${kernel}.wgsl`;
+  if (position === undefined) return `kernels/${path}.wgsl`;
   const before = position.src.text.slice(0, position.position);
-  const file = (position.src.path ?? kernel).replace(/^\.\//, '').replace(/\.(wesl|wgsl)$/, '');
+  const file = (position.src.path ?? path).replace(/^\.\//, '').replace(/\.(wesl|wgsl)$/, '');
   return `kernels/${file}.wgsl:${before.split('\n').length}`;
 }
 

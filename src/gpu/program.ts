@@ -49,6 +49,7 @@ export class Recorder {
   /** Of every dispatch. */
   readonly parts: Part[] = [];
   #part: Part = 'forward';
+  #hasFewRows = false;
   readonly #temporaries = new Map<Storage, Lifetime>();
   readonly #kept = new Set<Storage>();
 
@@ -90,13 +91,29 @@ export class Recorder {
   }
 
   /** Counts what `record` dispatches as `part`, unless it is inside of another part already. */
-  during<T>(part: Part, record: () => T): T {
+  asPart<T>(part: Part, record: () => T): T {
     if (this.#part !== 'forward') return record();
     this.#part = part;
     try {
       return record();
     } finally {
       this.#part = 'forward';
+    }
+  }
+
+  /** Whether what is being recorded has few rows, whose number must not change the bits of any: decoding. */
+  get hasFewRows(): boolean {
+    return this.#hasFewRows;
+  }
+
+  /** Records products of a decoding step, in which every sequence is one row. */
+  withFewRows<T>(record: () => T): T {
+    const before = this.#hasFewRows;
+    this.#hasFewRows = true;
+    try {
+      return record();
+    } finally {
+      this.#hasFewRows = before;
     }
   }
 

@@ -4,10 +4,10 @@
  */
 import type { Tape } from '../autograd/tape.ts';
 import type { Tensor } from '../autograd/tensor.ts';
-import { gatedLinear } from '../ops/gated-linear.ts';
-import { linear } from '../ops/linear.ts';
-import { loraLinear } from '../ops/lora-linear.ts';
-import { swiglu } from '../ops/swiglu.ts';
+import { swiglu } from '../ops/elementwise/swiglu.ts';
+import { gatedLinear } from '../ops/linear/gated-linear.ts';
+import { linear } from '../ops/linear/linear.ts';
+import { loraLinear } from '../ops/linear/lora-linear.ts';
 
 export interface LoraPair {
   readonly a: Tensor;

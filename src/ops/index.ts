@@ -5,20 +5,20 @@
 import type { Op } from '../autograd/op.ts';
 import { type Accumulate, type Observe, Tape } from '../autograd/tape.ts';
 import type { Recorder } from '../gpu/program.ts';
-import { attention } from './attention.ts';
-import { embedding } from './embedding.ts';
-import { epsilonLogps } from './epsilon-logps.ts';
-import { gatedLinear } from './gated-linear.ts';
-import { gatherRows } from './gather-rows.ts';
+import { attention } from './attention/attention.ts';
+import { rotary } from './elementwise/rotary.ts';
+import { swiglu } from './elementwise/swiglu.ts';
+import { binary, dot, unary } from './elementwise/vector.ts';
+import { embedding } from './indexing/embedding.ts';
+import { gatherRows } from './indexing/gather-rows.ts';
 import { gridFor, workgroupSize } from './launch.ts';
-import { linear } from './linear.ts';
-import { loraLinear } from './lora-linear.ts';
-import { rmsNorm } from './rms-norm.ts';
-import { rotary } from './rotary.ts';
-import { segmentSum } from './segment-sum.ts';
-import { swiglu } from './swiglu.ts';
-import { tokenLogps } from './token-logps.ts';
-import { binary, dot, unary } from './vector.ts';
+import { gatedLinear } from './linear/gated-linear.ts';
+import { linear } from './linear/linear.ts';
+import { loraLinear } from './linear/lora-linear.ts';
+import { epsilonLogps } from './logps/epsilon-logps.ts';
+import { tokenLogps } from './logps/token-logps.ts';
+import { rmsNorm } from './norm/rms-norm.ts';
+import { segmentSum } from './reduction/segment-sum.ts';
 
 export const ops = {
   attention,

@@ -1,16 +1,19 @@
 /** From a packed batch on the GPU to the log-probs of its response tokens. */
 import type { Tape } from '../autograd/tape.ts';
 import { detach, type Tensor } from '../autograd/tensor.ts';
-import type { ForwardOptions, Llama, TokenLayout } from '../models/llama.ts';
-import { attention } from '../ops/attention.ts';
-import { gatherRows } from '../ops/gather-rows.ts';
-import { tokenLogps } from '../ops/token-logps.ts';
+import type { CausalLM, ForwardOptions, TokenLayout } from '../models/causal-lm.ts';
+import { attention } from '../ops/attention/attention.ts';
+import { gatherRows } from '../ops/indexing/gather-rows.ts';
+import { tokenLogps } from '../ops/logps/token-logps.ts';
 import type { BatchTensors } from './batch-tensors.ts';
 
 /** The token axis of a packed batch, as the model wants it. */
-export function packedLayout(model: Llama, batch: BatchTensors): TokenLayout {
-  const { heads, kvHeads, headDim, slidingWindow: window } = model.config;
-  const layout = { sight: batch.get('sight'), seen: batch.get('seen'), blocks: batch.get('blocks') };
+export function packedLayout(model: CausalLM, batch: BatchTensors): TokenLayout {
+  const layout = {
+    visibility: batch.get('visibility'),
+    seen: batch.get('seen'),
+    blocks: batch.get('blocks'),
+  };
   return {
     tokens: {
       ids: batch.get('ids'),
@@ -21,15 +24,15 @@ export function packedLayout(model: Llama, batch: BatchTensors): TokenLayout {
       },
     },
     positions: batch.get('positions'),
-    attend: (tape, _layer, q, k, v) =>
-      tape.apply(attention, [q, k, v], { layout, heads, kvHeads, headDim, window })[0],
+    attend: (tape, layer, q, k, v) =>
+      tape.apply(attention, [q, k, v], { layout, ...model.attention[layer] })[0],
   };
 }
 
 /** Hidden states that predict the response tokens, [rows, hidden]. */
 export function responseHidden(
   tape: Tape,
-  model: Llama,
+  model: CausalLM,
   batch: BatchTensors,
   options: ForwardOptions,
 ): Tensor {
@@ -44,26 +47,32 @@ export interface LogpsOptions extends ForwardOptions {
 }
 
 /** Log-probs of the response tokens, [rows]. */
-export function responseLogps(tape: Tape, model: Llama, batch: BatchTensors, options: LogpsOptions): Tensor {
+export function responseLogps(
+  tape: Tape,
+  model: CausalLM,
+  batch: BatchTensors,
+  options: LogpsOptions,
+): Tensor {
   const tracked = responseHidden(tape, model, batch, options);
   const hidden = options.trained ? tracked : detach(tracked);
-  return tape.apply(tokenLogps, [hidden, model.head], { targets: batch.get('targets') })[0];
+  const { weight, softcap } = model.head;
+  return tape.apply(tokenLogps, [hidden, weight], { targets: batch.get('targets'), softcap })[0];
 }
 
 /** A model as it stands, with or without its LoRA update: nothing flows back through it. */
 export interface FrozenModel {
-  readonly model: Llama;
+  readonly model: CausalLM;
   readonly adapter: boolean;
 }
 
 /** `responseHidden` of a reference. */
 export function referenceHidden(tape: Tape, { model, adapter }: FrozenModel, batch: BatchTensors): Tensor {
   const options = { adapter, recomputedBlocks: 0 };
-  return tape.recorder.during('reference', () => responseHidden(tape.fork(), model, batch, options));
+  return tape.recorder.asPart('reference', () => responseHidden(tape.fork(), model, batch, options));
 }
 
 /** `responseLogps` of a reference. */
 export function referenceLogps(tape: Tape, { model, adapter }: FrozenModel, batch: BatchTensors): Tensor {
   const options = { adapter, recomputedBlocks: 0, trained: false };
-  return tape.recorder.during('reference', () => responseLogps(tape.fork(), model, batch, options));
+  return tape.recorder.asPart('reference', () => responseLogps(tape.fork(), model, batch, options));
 }

@@ -38,8 +38,8 @@ export class OverflowWatch {
       this.#watched.push({ name, record });
       for (const shard of tensor.shards)
         recorder.dispatch({
-          label: 'largest',
-          kernel: 'largest',
+          label: 'absmax',
+          kernel: 'absmax',
           constants: { WORKGROUP: workgroupSize(recorder) },
           bindings: [shard, record, whole(this.#norm)],
           grid: [1, 1],

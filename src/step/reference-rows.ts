@@ -5,13 +5,13 @@ import type { Example } from '../data/examples.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { Arena } from '../gpu/planner.ts';
 import type { Program } from '../gpu/program.ts';
-import type { Llama } from '../models/llama.ts';
-import { BatchTensors, countsOf } from './batch-tensors.ts';
+import type { CausalLM } from '../models/causal-lm.ts';
+import { BatchTensors, countsOf, FORWARD_FIELDS } from './batch-tensors.ts';
 import { bucketTokens, cutStep, planBuckets } from './micro-batches.ts';
 import { hiddenProgram, logpsProgram } from './programs.ts';
 
 export interface ReferenceModel {
-  readonly model: Llama;
+  readonly model: CausalLM;
   /** Is its LoRA update switched on? */
   readonly adapter: boolean;
 }
@@ -65,7 +65,7 @@ async function* referenceRows(
   const arena = new Arena(gpu.memory);
   const buckets = new Map(
     [...planBuckets(sizes)].map(([tokens, capacity]) => {
-      const batch = new BatchTensors(gpu, capacity);
+      const batch = new BatchTensors(gpu, capacity, FORWARD_FIELDS);
       const shape = width === 1 ? [capacity.rows] : [capacity.rows, width];
       const into = allocateTensor(gpu, 'of the reference', shape, 'f32', 'reference');
       return [tokens, { batch, into, program: makeProgram(arena, batch, into) }];

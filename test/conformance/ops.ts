@@ -1,19 +1,19 @@
 /** Every op against its plain reference in f64 and finite differences of it, at the shapes where adapters differ. */
 import { occurrences, picks } from '../../src/data/occurrences.ts';
 import { makeRotaryTable } from '../../src/nn/rotary-table.ts';
-import { attention } from '../../src/ops/attention.ts';
-import { embedding } from '../../src/ops/embedding.ts';
-import { epsilonLogps } from '../../src/ops/epsilon-logps.ts';
-import { gatedLinear } from '../../src/ops/gated-linear.ts';
-import { gatherRows } from '../../src/ops/gather-rows.ts';
-import { linear } from '../../src/ops/linear.ts';
-import { loraLinear } from '../../src/ops/lora-linear.ts';
-import { rmsNorm } from '../../src/ops/rms-norm.ts';
-import { rotary } from '../../src/ops/rotary.ts';
-import { segmentSum } from '../../src/ops/segment-sum.ts';
-import { swiglu } from '../../src/ops/swiglu.ts';
-import { tokenLogps } from '../../src/ops/token-logps.ts';
-import { dot } from '../../src/ops/vector.ts';
+import { attention } from '../../src/ops/attention/attention.ts';
+import { rotary } from '../../src/ops/elementwise/rotary.ts';
+import { swiglu } from '../../src/ops/elementwise/swiglu.ts';
+import { dot } from '../../src/ops/elementwise/vector.ts';
+import { embedding } from '../../src/ops/indexing/embedding.ts';
+import { gatherRows } from '../../src/ops/indexing/gather-rows.ts';
+import { gatedLinear } from '../../src/ops/linear/gated-linear.ts';
+import { linear } from '../../src/ops/linear/linear.ts';
+import { loraLinear } from '../../src/ops/linear/lora-linear.ts';
+import { epsilonLogps } from '../../src/ops/logps/epsilon-logps.ts';
+import { tokenLogps } from '../../src/ops/logps/token-logps.ts';
+import { rmsNorm } from '../../src/ops/norm/rms-norm.ts';
+import { segmentSum } from '../../src/ops/reduction/segment-sum.ts';
 import { packedLayout } from '../ops/packed-layout.ts';
 import { checkDirections, checkOp, type OpCase } from '../support/check-op.ts';
 import { gridValues, type HostTensor, type Workbench } from '../support/workbench.ts';
@@ -79,14 +79,14 @@ const attentions = (
   }));
 });
 
-/** The same case by the kernels that GPUs take, whatever the adapter: tiles, rows to workgroups, weights from runs of tokens. */
+/** The same case by the kernels that GPUs take, whatever the adapter: tiled products and attention, a workgroup per row, split-K. */
 function asOnGpus<A>(name: string, make: (context: CaseContext) => OpCase<A>): ConformanceCase {
-  const choices = { linear: 'tiles', attention: 'tiles', rows: 'wide', runs: '2' };
+  const choices = { linear: 'tiled', attention: 'tiled', rows: 'workgroup', splitK: 2 } as const;
   return {
     group,
     name: `${name}, by the kernels of GPUs`,
     async run(context) {
-      for (const [what, variant] of Object.entries(choices)) context.gpu.choices.set(what, variant);
+      Object.assign(context.gpu.choices, choices);
       try {
         await checkOp(context.gpu, make(context));
       } finally {

@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { type Part, Recorder } from '../../src/gpu/program.ts';
-import { recordFill } from '../../src/ops/fill.ts';
+import { recordFill } from '../../src/ops/elementwise/fill.ts';
 import { testGpu } from '../support/gpu.ts';
 import { Workbench } from '../support/workbench.ts';
 
@@ -18,13 +18,13 @@ describe('the parts of a step', () => {
     const recorder = new Recorder(gpu);
     const dispatch = () => recordFill(recorder, x, 1);
     dispatch();
-    recorder.during('objective', () => {
+    recorder.asPart('objective', () => {
       dispatch();
-      recorder.during('backward', dispatch);
+      recorder.asPart('backward', dispatch);
       dispatch();
     });
     expect(() =>
-      recorder.during('reference', () => {
+      recorder.asPart('reference', () => {
         dispatch();
         throw new RangeError('stop');
       }),

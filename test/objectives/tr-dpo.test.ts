@@ -1,9 +1,9 @@
 /** The reference update: ref <- alpha policy + (1 - alpha) ref. */
 import { expect, it } from 'vitest';
 import { whole } from '../../src/autograd/tensor.ts';
-import { activate } from '../../src/objectives/registry.ts';
+import { activate } from '../../src/objectives/choice.ts';
 import { gridFor, workgroupSize } from '../../src/ops/launch.ts';
-import { readFixture } from '../score/golden.ts';
+import { readFixture } from '../cases/golden.ts';
 import { expectClose } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';
 import { record } from '../support/record.ts';
@@ -43,7 +43,7 @@ it.each(soft.map((s) => [s.alpha, s.ref_after] as const))('alpha %f', async (alp
 it('asks for a reference that nothing may cache', () => {
   expect(activate({ name: 'tr-dpo' }).needs).toEqual({
     reference: 'logps',
-    liveReference: true,
+    referenceUpdate: { every: 512, share: 0.6 },
     rows: 'pairs',
   });
 });

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { occurrences } from '../../src/data/occurrences.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
-import { embedding } from '../../src/ops/embedding.ts';
+import { embedding } from '../../src/ops/indexing/embedding.ts';
 import { checkFixture, checkOp } from '../support/check-op.ts';
 import { fixturesOf } from '../support/fixtures.ts';
 import { testGpu } from '../support/gpu.ts';

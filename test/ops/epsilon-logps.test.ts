@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Gpu } from '../../src/gpu/device.ts';
-import { epsilonLogps } from '../../src/ops/epsilon-logps.ts';
+import { epsilonLogps } from '../../src/ops/logps/epsilon-logps.ts';
 import { checkFixture, checkOp, runOp } from '../support/check-op.ts';
 import { fixturesOf, type OpFixture } from '../support/fixtures.ts';
 import { testGpu } from '../support/gpu.ts';

@@ -1,7 +1,7 @@
 import { beforeAll, describe, it } from 'vitest';
 import { picks } from '../../src/data/occurrences.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
-import { gatherRows } from '../../src/ops/gather-rows.ts';
+import { gatherRows } from '../../src/ops/indexing/gather-rows.ts';
 import { checkOp } from '../support/check-op.ts';
 import { testGpu } from '../support/gpu.ts';
 import { gridValues, type Workbench } from '../support/workbench.ts';

@@ -1,6 +1,6 @@
 import { beforeAll, describe, it } from 'vitest';
 import type { Gpu } from '../../src/gpu/device.ts';
-import { linear } from '../../src/ops/linear.ts';
+import { linear } from '../../src/ops/linear/linear.ts';
 import { checkFixture, checkOp } from '../support/check-op.ts';
 import { fixturesOf } from '../support/fixtures.ts';
 import { testGpu } from '../support/gpu.ts';

@@ -10,11 +10,11 @@ beforeAll(async () => {
   gpu = await testGpu();
 });
 
-/** y = f(x) by a kernel of its own, for functions of kernels/math.wgsl that no op offers. */
+/** y = f(x) by a kernel of its own, for functions of kernels/shared/math.wgsl that no op offers. */
 async function evaluate(name: string, x: readonly number[]): Promise<Float32Array> {
   const sources = {
     ...(await gpu.runtime.kernelSources()),
-    'probe.wgsl': `import package::math::${name};
+    'probe.wgsl': `import package::shared::math::${name};
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 @compute @workgroup_size(1) fn main(@builtin(global_invocation_id) id: vec3u) { y[id.x] = ${name}(x[id.x]); }`,

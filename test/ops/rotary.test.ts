@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { makeRotaryTable, type RopeScaling, rotaryFrequencies } from '../../src/nn/rotary-table.ts';
-import { rotary } from '../../src/ops/rotary.ts';
+import { rotary } from '../../src/ops/elementwise/rotary.ts';
 import { checkFixture, checkOp } from '../support/check-op.ts';
 import { expectClose } from '../support/close.ts';
 import { fixturesOf } from '../support/fixtures.ts';

@@ -1,6 +1,6 @@
 import { beforeAll, describe, it } from 'vitest';
 import type { Gpu } from '../../src/gpu/device.ts';
-import { segmentSum } from '../../src/ops/segment-sum.ts';
+import { segmentSum } from '../../src/ops/reduction/segment-sum.ts';
 import { checkFixture, checkOp } from '../support/check-op.ts';
 import { fixturesOf } from '../support/fixtures.ts';
 import { testGpu } from '../support/gpu.ts';

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { occurrences } from '../../src/data/occurrences.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
-import { embedding } from '../../src/ops/embedding.ts';
-import { linear } from '../../src/ops/linear.ts';
+import { embedding } from '../../src/ops/indexing/embedding.ts';
+import { linear } from '../../src/ops/linear/linear.ts';
 import { runOp } from '../support/check-op.ts';
 import { expectClose, expectSameBits } from '../support/close.ts';
 import { openGpu, testGpu } from '../support/gpu.ts';

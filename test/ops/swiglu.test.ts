@@ -1,6 +1,6 @@
 import { beforeAll, describe, it } from 'vitest';
 import type { Gpu } from '../../src/gpu/device.ts';
-import { swiglu } from '../../src/ops/swiglu.ts';
+import { swiglu } from '../../src/ops/elementwise/swiglu.ts';
 import { checkFixture, checkOp } from '../support/check-op.ts';
 import { fixturesOf } from '../support/fixtures.ts';
 import { testGpu } from '../support/gpu.ts';

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { picks } from '../../src/data/occurrences.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
-import { gatherRows } from '../../src/ops/gather-rows.ts';
 import { tapeFor } from '../../src/ops/index.ts';
-import { chunkSize } from '../../src/ops/logit-chunks.ts';
-import { tokenLogps } from '../../src/ops/token-logps.ts';
+import { gatherRows } from '../../src/ops/indexing/gather-rows.ts';
+import { chunkSize } from '../../src/ops/logps/logit-chunks.ts';
+import { tokenLogps } from '../../src/ops/logps/token-logps.ts';
 import { checkDirections, checkFixture, checkOp, runOp } from '../support/check-op.ts';
 import { expectClose, expectSameBits } from '../support/close.ts';
 import { fixturesOf, type OpFixture } from '../support/fixtures.ts';

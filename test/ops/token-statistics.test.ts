@@ -1,6 +1,11 @@
 /** Entropy, KL, ranks and likeliest words against the same computed in f64 over the whole vocabulary. */
 import { describe, expect, it } from 'vitest';
-import { recordTokenStatistics, STRIDE, statisticsColumn, TOP } from '../../src/ops/token-statistics.ts';
+import {
+  recordTokenStatistics,
+  STRIDE,
+  statisticsColumn,
+  TOP,
+} from '../../src/ops/logps/token-statistics.ts';
 import { expectClose } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';
 import { record } from '../support/record.ts';
@@ -46,8 +51,11 @@ async function check(
   const tensors = [hidden, head, refHidden, refHead].map((t, i) => bench.floats(`input ${i}`, t));
   const ids = bench.indices('targets', [rows], targets);
   const [found, kl] = await record(gpu, (recorder) => {
-    const [own, other] = [0, 2].map((i) => ({ hidden: tensors[i], head: tensors[i + 1] }));
-    const statistics = recordTokenStatistics(recorder, own, ids, other, softcap);
+    const [own, other] = [0, 2].map((i) => ({
+      hidden: tensors[i],
+      head: { weight: tensors[i + 1], softcap },
+    }));
+    const statistics = recordTokenStatistics(recorder, own, ids, other);
     return [statistics, statisticsColumn(recorder, statistics, 'kl')];
   });
   const { sums, top } = parts(found);
@@ -97,7 +105,7 @@ describe('token statistics', () => {
     const hidden = bench.floats('hidden', gridValues(1, [2, 4]));
     const head = bench.floats('head', { shape: [6, 4], data: Array.from({ length: 24 }, (_, i) => i % 4) });
     const ids = bench.indices('targets', [2], [0, 4]);
-    const stream = { hidden, head };
+    const stream = { hidden, head: { weight: head, softcap: undefined } };
     const [found] = await record(gpu, (recorder) => [recordTokenStatistics(recorder, stream, ids, stream)]);
     const { sums, top } = parts(found);
     bench.free();

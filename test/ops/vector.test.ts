@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Gpu } from '../../src/gpu/device.ts';
-import { binary, dot, type UnaryAttributes, unary } from '../../src/ops/vector.ts';
+import { binary, dot, type UnaryAttributes, unary } from '../../src/ops/elementwise/vector.ts';
 import { checkFixture, checkOp } from '../support/check-op.ts';
 import { fixturesOf } from '../support/fixtures.ts';
 import { testGpu } from '../support/gpu.ts';

@@ -2,8 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { narrow } from '../../src/formats/half.ts';
 import { writeSafetensors } from '../../src/formats/safetensors-writer.ts';
-import { parseLlamaConfig } from '../../src/models/config.ts';
-import { weightShapes } from '../../src/models/llama.ts';
+import { describeModel } from '../../src/models/registry.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
 import { normals } from './trainer.ts';
 
@@ -44,10 +43,10 @@ export async function writeRandomLlama(
   mkdirSync(path, { recursive: true });
   writeFileSync(`${path}/config.json`, JSON.stringify(config));
   const sink = await nodeRuntime().files.create(`${path}/model.safetensors`);
-  const shapes = [...weightShapes(parseLlamaConfig(config, 'config.json'))];
+  const { weights } = describeModel(config, 'config.json');
   await writeSafetensors(
     sink,
-    shapes.map(([name, shape], seed) => ({
+    weights.map(({ name, shape }, seed) => ({
       name,
       dtype,
       shape,
@@ -66,5 +65,5 @@ export async function writeRandomLlama(
     })),
   );
   await sink.close();
-  return shapes.reduce((sum, [, shape]) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  return weights.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
 }

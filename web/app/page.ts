@@ -9,6 +9,7 @@ import type {
   ScoredPair,
 } from '../worker/protocol.ts';
 import { chartsPanel } from './charts-panel.ts';
+import { FIRST_METHOD, FIRST_MODEL, shippedModels } from './content.ts';
 import { fill, h } from './dom.ts';
 import { editor } from './editor.ts';
 import { droppedItems, FilesPanel } from './files-panel.ts';
@@ -19,7 +20,7 @@ import { type Item, open } from './opened.ts';
 import { PairList } from './pair-list.ts';
 import { playground } from './playground.ts';
 import { servedItems } from './served.ts';
-import { BUNDLED, expandScores, type ShippedScores } from './shipped.ts';
+import { expandScores, type ShippedScores } from './shipped.ts';
 import { type Selected, stage } from './stage.ts';
 import { MOST_PANES, type Pane, paneOf, type State, Store, TOOLS, type Tool, toHash } from './state.ts';
 import { statisticsOf } from './statistics.ts';
@@ -27,8 +28,6 @@ import { story } from './story.ts';
 import { toolTabs } from './tool-tabs.ts';
 import { TrainingPanel } from './training.ts';
 import { VIEWS } from './views.ts';
-
-const OWN_METHOD: MethodChoice = { name: 'dpo', settings: { beta: 0.5 } };
 
 /** What a pane shows: scores, whether the engine made them just now, or why there are none. */
 export interface Shown {
@@ -65,7 +64,7 @@ export class Page {
     source: h('span', { 'data-testid': 'source', class: 'badge', 'aria-live': 'polite' }, 'shipped'),
     error: h('div', { 'data-testid': 'error', class: 'error', role: 'alert', hidden: true }),
     stage: h('div', { class: 'stage' }),
-    tool: h('div', { class: 'tool', role: 'tabpanel', id: 'tool' }),
+    tool: h('div', { class: 'tool', role: 'tabpanel', id: 'tool', tabindex: 0 }),
     tabs: h('div', { class: 'tabs' }),
     app: h('div', { class: 'app' }),
   };
@@ -84,7 +83,7 @@ export class Page {
 
   async start(root: Element): Promise<void> {
     this.#build(root);
-    for (const entry of BUNDLED) this.#library.add(entry(location.href));
+    for (const entry of shippedModels(location.href)) this.#library.add(entry);
     this.#store.subscribe((state, before) => this.#changed(state, before));
     this.#shipped = expandScores((await (await fetch('./scores.json')).json()) as ShippedScores);
     this.#library.rows = { name: 'story openings', origin: 'bundled example', pairs: this.#shipped.pairs };
@@ -194,7 +193,7 @@ export class Page {
 
   #methodOf(pane: Pane): MethodChoice {
     const entry = this.#library.find(pane.source);
-    return pane.method ?? (entry?.kind === 'model' ? entry.method : undefined) ?? OWN_METHOD;
+    return pane.method ?? (entry?.kind === 'model' ? entry.method : undefined) ?? FIRST_METHOD;
   }
 
   #key(event: KeyboardEvent): void {
@@ -585,7 +584,7 @@ export class Page {
     }
     this.#library.remove('policy');
     const rest = this.#store.state.panes.filter(({ source }) => source !== 'policy');
-    this.#store.set({ panes: rest.length > 0 ? rest : [paneOf('dpo-bmc')] });
+    this.#store.set({ panes: rest.length > 0 ? rest : [paneOf(FIRST_MODEL)] });
   }
 
   #panesWithScores() {

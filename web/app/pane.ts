@@ -1,6 +1,7 @@
 /** One pane: what is looked at and by which method, its margin, and both answers. */
 import type { MethodChoice, MethodSummary, ScoredPair } from '../worker/protocol.ts';
 import { type AnswersOptions, answers } from './answers.ts';
+import { FIRST_METHOD } from './content.ts';
 import { button, choice, h } from './dom.ts';
 import { type Entry, type Library, type RunEntry, runOf } from './library.ts';
 import { settingField } from './settings.ts';
@@ -67,7 +68,7 @@ function modelControls({ pane, effective, library, methods, place, change }: Pan
   const references = library.models.map(({ id, name }): [string, string] => [id, name]);
   const summary = methods.find(({ name }) => name === effective.name);
   const named = methods
-    .filter(({ name }) => name !== 'sft')
+    .filter(({ rows }) => rows !== 'chosen')
     .map(({ name }): [string, string] => [name, name]);
   const own = pane.method === undefined ? `as trained: ${methodText(effective)}` : 'as trained';
   const set = (method: MethodChoice) => change({ ...pane, method });
@@ -89,7 +90,7 @@ function modelControls({ pane, effective, library, methods, place, change }: Pan
       change({ ...pane, reference }),
     ),
     choice('method', 'method', [['own', own], ...named], pane.method?.name ?? 'own', (name) =>
-      change({ ...pane, method: name === 'own' ? undefined : { name, settings: startOf(name, effective) } }),
+      change({ ...pane, method: name === 'own' ? undefined : { name, settings: startOf(name) } }),
     ),
     h(
       'details',
@@ -101,9 +102,9 @@ function modelControls({ pane, effective, library, methods, place, change }: Pan
   ];
 }
 
-/** β carries over where both methods have one and DPO's scale means the same. */
-function startOf(name: string, { settings }: MethodChoice): MethodChoice['settings'] {
-  return name === 'dpo' && settings.beta !== undefined ? { beta: settings.beta } : {};
+/** The settings that a method starts with: its defaults, or those of the shipped models where it is theirs. */
+function startOf(name: string): MethodChoice['settings'] {
+  return name === FIRST_METHOD.name ? FIRST_METHOD.settings : {};
 }
 
 function checkpoints(run: RunEntry, { pane, change, place }: PaneOptions): HTMLElement {

@@ -1,6 +1,5 @@
-/** What the page has without anything of the user's: three models, and scores made by web/make_assets.ts. */
+/** Scores that come with the page, made by web/make_assets.ts. */
 import type { MethodChoice, PairText, ScoredPair, ScoredSide } from '../worker/protocol.ts';
-import type { ModelEntry } from './library.ts';
 import { sum } from './views.ts';
 
 /** The form of scores.json: what the page shows before its engine is ready. */
@@ -11,24 +10,6 @@ export interface ShippedScores {
   /** By model, in the order of `pairs`. */
   readonly scores: Readonly<Record<string, readonly ScoredPair[]>>;
 }
-
-const bundled =
-  (id: string, name: string, method: MethodChoice | undefined) =>
-  (page: string): ModelEntry => ({
-    kind: 'model',
-    id,
-    name,
-    origin: 'bundled example',
-    source: { kind: 'url', url: new URL(`./models/${id}`, page).href },
-    method,
-  });
-
-/** The bundled models, for the address of the page. */
-export const BUNDLED = [
-  bundled('dpo-bmc', 'after DPO-BMC', { name: 'dpo', settings: { beta: 0.5 }, bmc: { delta: 2 } }),
-  bundled('dpo', 'after DPO', { name: 'dpo', settings: { beta: 0.5 } }),
-  bundled('reference', 'before training', { name: 'dpo', settings: { beta: 0.5 } }),
-];
 
 /** Puts the terms of the reward back, which scores.json leaves out: contribution = λ β (log p − log p_ref). */
 export function expandScores({ pairs, methods, scores }: ShippedScores): ShippedScores {

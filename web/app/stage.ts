@@ -1,6 +1,7 @@
 /** The middle of the page: one prompt, then a pane for every model that is looked at, or their difference. */
 import type { MethodChoice, MethodSummary, PairText, ScoredPair } from '../worker/protocol.ts';
 import { answers, type Side } from './answers.ts';
+import { SHIPPED_MODELS } from './content.ts';
 import { button, choice, h } from './dom.ts';
 import { asJson, asPng, asSvg, download, type ExportedView } from './export.ts';
 import { legend } from './legend.ts';
@@ -96,7 +97,7 @@ function toolbar({ state, shown, rows, set }: StageOptions, scale: number): HTML
       ? [
           button('Add a model', { 'data-testid': 'add-pane' }, () => {
             const used = shown.map(({ pane }) => pane.source);
-            const next = ['dpo-bmc', 'dpo', 'reference'].find((id) => !used.includes(id)) ?? used[0];
+            const next = [...SHIPPED_MODELS, 'reference'].find((id) => !used.includes(id)) ?? used[0];
             set({ panes: [...state.panes, paneOf(next)] });
           }),
         ]

@@ -1,5 +1,6 @@
 /** The state of the view: one object, one way to change it, and its place in the URL. */
 import type { MethodChoice, PairText } from '../worker/protocol.ts';
+import { FIRST_MODEL } from './content.ts';
 import { VIEWS, type View } from './views.ts';
 
 export const TOOLS = ['token', 'charts', 'edit', 'train', 'playground', 'files'] as const;
@@ -38,7 +39,7 @@ export function paneOf(source: string): Pane {
 
 const START: State = {
   pair: 0,
-  panes: [paneOf('dpo-bmc')],
+  panes: [paneOf(FIRST_MODEL)],
   view: 'contribution',
   tool: 'token',
   difference: false,

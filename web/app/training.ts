@@ -10,6 +10,7 @@ import type {
   StepReport,
 } from '../worker/protocol.ts';
 import { type Chart, chart, removeCharts } from './charts.ts';
+import { FIRST_METHOD } from './content.ts';
 import { button, choice, fill, h } from './dom.ts';
 import { download } from './export.ts';
 import { settingField } from './settings.ts';
@@ -78,7 +79,7 @@ export class TrainingPanel {
     this.#engine = engine;
     this.#options = options;
     const { methods } = options;
-    this.#method = methods.find(({ name }) => name === 'dpo') ?? methods[0];
+    this.#method = methods.find(({ name }) => name === FIRST_METHOD.name) ?? methods[0];
     this.#showSettings();
     this.element = this.#form(methods);
     // A hidden tab is slowed down by the browser, and its GPU work by the driver: the run waits until one looks again.
@@ -89,7 +90,9 @@ export class TrainingPanel {
   }
 
   #form(methods: readonly MethodSummary[]): HTMLElement {
-    const names = methods.filter(({ pairs }) => pairs).map(({ name }): [string, string] => [name, name]);
+    const names = methods
+      .filter(({ rows }) => rows !== 'labels')
+      .map(({ name }): [string, string] => [name, name]);
     const action = (text: string, testid: string, run: () => Promise<unknown>, kind?: string) =>
       button(text, { 'data-testid': testid, class: kind }, () => this.#guarded(run));
     return h(
@@ -124,7 +127,7 @@ export class TrainingPanel {
   }
 
   #showSettings(): void {
-    this.#values = this.#method.name === 'dpo' ? { beta: 0.5 } : {};
+    this.#values = this.#method.name === FIRST_METHOD.name ? { ...FIRST_METHOD.settings } : {};
     fill(this.#settings, ...this.#method.settings.map((setting) => settingField(setting, this.#values)));
     this.#bmc.disabled = !this.#method.takesBmc;
   }

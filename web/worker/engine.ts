@@ -10,10 +10,9 @@ import { writeDirectory } from '../../src/formats/directory-writer.ts';
 import { generate } from '../../src/generate/generator.ts';
 import { Gpu } from '../../src/gpu/device.ts';
 import { formatBytes } from '../../src/gpu/memory.ts';
-import { weightShapes } from '../../src/models/llama.ts';
 import type { LoadedModel } from '../../src/models/loading/load.ts';
 import { loadWithAdapter } from '../../src/models/loading/load-with-adapter.ts';
-import { activate } from '../../src/objectives/registry.ts';
+import { activate } from '../../src/objectives/choice.ts';
 import type { MemoryFiles } from '../../src/runtime/memory-files.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import { sum } from '../../src/score/scorer.ts';
@@ -354,12 +353,11 @@ export class Engine implements api.EngineApi {
 
   #summary(slot: string, gpuBytes: number): api.ModelSummary {
     const { loaded, adapter } = this.#slot(slot);
-    const { config, directory } = loaded;
-    const shapes = [...weightShapes(config).values()];
+    const { config, weights } = loaded;
     return {
       slot,
-      architecture: String((directory.config.architectures as unknown[] | undefined)?.[0] ?? 'Llama'),
-      parameters: sum(shapes.map((shape) => shape.reduce((a, b) => a * b, 1))),
+      architecture: config.architecture,
+      parameters: sum(weights.map(({ shape }) => shape.reduce((a, b) => a * b, 1))),
       vocabSize: config.vocabSize,
       maxPositions: config.maxPositions,
       gpuBytes,

@@ -24,9 +24,11 @@ import { PIECE_BYTES, SLOTS, UploadRing } from '../../gpu/staging.ts';
 import { ParameterSlabs, type ParameterSpec } from '../../nn/parameters.ts';
 import type { LoraPair } from '../../nn/projection.ts';
 import { makeRotaryTable } from '../../nn/rotary-table.ts';
-import { recordNarrow } from '../../ops/fill.ts';
-import { type LlamaConfig, parseLlamaConfig } from '../config.ts';
-import { Llama, LORA_MODULES, weightShapes } from '../llama.ts';
+import { recordCast } from '../../ops/elementwise/fill.ts';
+import type { LmHead } from '../../ops/logps/logit-chunks.ts';
+import type { CausalLM, ModelConfig, WeightSpec } from '../causal-lm.ts';
+import { describeModel } from '../registry.ts';
+import { headName } from '../weight-table.ts';
 import { GROUP, type QuantizedDType, quantize } from './quantize.ts';
 
 export interface LoraSettings {
@@ -53,12 +55,17 @@ export interface LoadOptions {
 /** A model on the GPU with everything needed to train and save it. */
 export interface LoadedModel {
   readonly directory: ModelDirectory;
-  readonly config: LlamaConfig;
-  readonly model: Llama;
+  readonly config: ModelConfig;
+  /** Every weight of the checkpoint. */
+  readonly weights: readonly WeightSpec[];
+  readonly model: CausalLM;
   /** Trained parameters; undefined for a frozen model. */
   readonly trained: ParameterSlabs | undefined;
   readonly lora: LoraSettings | undefined;
+  /** dtype that products read weights in. */
   readonly dtype: DType;
+  /** dtype of the checkpoint's files; a trained model is written in it. */
+  readonly storedDType: FloatDType;
   /** The tensor that layers read, by Hugging Face name. */
   weight(name: string): Tensor;
   /** Rounds the masters into the 16-bit copies, after they were written from outside. */
@@ -69,28 +76,20 @@ export interface LoadedModel {
 /** @throws InputError for anything in the directory that is missing, unsound or not supported. */
 export async function loadModel(gpu: Gpu, path: string, options: LoadOptions): Promise<LoadedModel> {
   const directory = await ModelDirectory.open(gpu.runtime.files, path);
-  const config = parseLlamaConfig(directory.config, `${path}/config.json`);
-  const shapes = weightShapes(config);
-  checkWeights(directory, shapes);
-  const dtype = options.dtype === 'auto' ? automaticDType(gpu, directory) : options.dtype;
+  const description = describeModel(directory.config, `${path}/config.json`);
+  const { config, weights } = description;
+  checkWeights(directory, weights);
+  const storedDType = storedDTypeOf(directory, weights);
+  const dtype = options.dtype === 'auto' ? automaticDType(gpu, storedDType) : options.dtype;
   const lora = typeof options.train === 'object' ? options.train : undefined;
-  const specs = trainedSpecs(config, shapes, options.train);
-  const trained =
-    specs.length === 0
-      ? undefined
-      : new ParameterSlabs(gpu, specs, dtype, (name) => !name.endsWith('norm.weight'));
+  const specs = trainedSpecs(weights, options.train);
+  const trained = specs.length === 0 ? undefined : new ParameterSlabs(gpu, specs, dtype);
   const frozen = new Map<string, Tensor>();
-  await throughRing(gpu, [...shapes.values()], async (ring) => {
-    for (const [name, shape] of shapes) {
+  await throughRing(gpu, weights, async (ring) => {
+    for (const spec of weights) {
+      const { name } = spec;
       const parameter = trained?.parameters.get(name);
-      const isVector = shape.length === 1;
-      const isQuantized =
-        options.quantize !== undefined && parameter === undefined && /_proj\.weight$/.test(name);
-      const tensor =
-        parameter?.master ??
-        (isQuantized
-          ? allocateQuantized(gpu, name, shape, options.quantize as QuantizedDType)
-          : allocateTensor(gpu, name, shape, isVector ? 'f32' : dtype, 'weights'));
+      const tensor = parameter?.master ?? allocateFrozen(gpu, spec, dtype, options.quantize);
       await copyWeight(ring, directory, name, tensor);
       if (parameter === undefined) frozen.set(name, tensor);
     }
@@ -108,17 +107,19 @@ export async function loadModel(gpu: Gpu, path: string, options: LoadOptions): P
     config.ropeScaling,
   );
   const weight = (name: string): Tensor => {
-    const tensor = normTensor(trained, name) ?? frozen.get(name);
+    const tensor = trainedTensor(trained, name) ?? frozen.get(name);
     if (tensor === undefined) throw new RangeError(`${name} was not loaded.`);
     return tensor;
   };
   return {
     directory,
     config,
-    model: new Llama(config, weight, (module) => loraPair(trained, lora, module), rope),
+    weights,
+    model: description.build({ weight, lora: (module) => loraPair(trained, lora, module), rope, dtype }),
     trained,
     lora,
     dtype,
+    storedDType,
     weight,
     roundMasters: async () => {
       if (trained !== undefined) await roundMasters(gpu, trained);
@@ -130,24 +131,24 @@ export async function loadModel(gpu: Gpu, path: string, options: LoadOptions): P
   };
 }
 
-/** The head [vocabulary, hidden] of a model and nothing else of it, frozen. Whoever loads it frees it. */
-export async function loadHead(gpu: Gpu, path: string, dtype: LoadOptions['dtype']): Promise<Tensor> {
+/** The head of a model and nothing else of it, frozen. Whoever loads it frees its weight. */
+export async function loadHead(gpu: Gpu, path: string, dtype: LoadOptions['dtype']): Promise<LmHead> {
   const directory = await ModelDirectory.open(gpu.runtime.files, path);
   try {
-    const config = parseLlamaConfig(directory.config, `${path}/config.json`);
-    checkWeights(directory, weightShapes(config));
-    const name = config.tiedHead ? 'model.embed_tokens.weight' : 'lm_head.weight';
-    const stored = dtype === 'auto' ? automaticDType(gpu, directory) : dtype;
-    const head = allocateTensor(gpu, name, [config.vocabSize, config.hiddenSize], stored, 'reference');
-    await throughRing(gpu, [head.shape], (ring) => copyWeight(ring, directory, name, head));
-    return head;
+    const { config, weights } = describeModel(directory.config, `${path}/config.json`);
+    checkWeights(directory, weights);
+    const name = headName(config);
+    const held = dtype === 'auto' ? automaticDType(gpu, storedDTypeOf(directory, weights)) : dtype;
+    const head = allocateTensor(gpu, name, [config.vocabSize, config.hiddenSize], held, 'reference');
+    await throughRing(gpu, [head], (ring) => copyWeight(ring, directory, name, head));
+    return { weight: head, softcap: config.logitSoftcap };
   } finally {
     await directory.close();
   }
 }
 
-/** Norm weights are read in f32 by their kernel, even where matrices have 16-bit copies. */
-function normTensor(trained: ParameterSlabs | undefined, name: string): Tensor | undefined {
+/** Vectors (norms, biases) are read in f32 by their kernels, even where matrices have 16-bit copies. */
+function trainedTensor(trained: ParameterSlabs | undefined, name: string): Tensor | undefined {
   const parameter = trained?.parameters.get(name);
   if (parameter === undefined) return undefined;
   if (parameter.shape.length > 1) return parameter.tensor;
@@ -165,36 +166,33 @@ function loraPair(
   return a && b && { a: a.tensor, b: b.tensor, scale: lora.alpha / lora.r };
 }
 
-function trainedSpecs(
-  config: LlamaConfig,
-  shapes: ReadonlyMap<string, readonly number[]>,
-  train: LoadOptions['train'],
-): ParameterSpec[] {
+function trainedSpecs(weights: readonly WeightSpec[], train: LoadOptions['train']): readonly ParameterSpec[] {
   if (train === 'none') return [];
-  if (train === 'full') return [...shapes].map(([name, shape]) => ({ name, shape }));
-  const unknown = train.targetModules.filter((m) => !(LORA_MODULES as readonly string[]).includes(m));
-  if (unknown.length > 0)
+  if (train === 'full') return weights;
+  const { r, targetModules } = train;
+  const known = new Set(weights.map(({ loraTarget }) => loraTarget));
+  const unknown = targetModules.filter((target) => !known.has(target));
+  if (unknown.length > 0 || targetModules.length === 0) {
+    const targets = [...known].filter((target) => target !== undefined);
     throw new InputError(
-      `lora.target_modules: ${unknown.join(', ')} is not one of ${LORA_MODULES.join(', ')}.`,
-    );
-  const specs: ParameterSpec[] = [];
-  for (const [name, [out, inner]] of shapes) {
-    const module = name.replace(/\.weight$/, '');
-    if (!train.targetModules.some((target) => module.endsWith(`.${target}`))) continue;
-    specs.push(
-      { name: `${module}.lora_A.weight`, shape: [train.r, inner] },
-      { name: `${module}.lora_B.weight`, shape: [out, train.r] },
+      `lora.target_modules: ${unknown.join(', ') || 'nothing'} is not one of ${targets.join(', ')}.`,
     );
   }
-  if (specs.length === 0 || config.layers === 0)
-    throw new InputError('lora.target_modules names no module of this model.');
-  return specs;
+  return weights
+    .filter(({ loraTarget }) => loraTarget !== undefined && targetModules.includes(loraTarget))
+    .flatMap(({ name, shape: [out, inner] }) => {
+      const module = name.replace(/\.weight$/, '');
+      return [
+        { name: `${module}.lora_A.weight`, shape: [r, inner], decays: true },
+        { name: `${module}.lora_B.weight`, shape: [out, r], decays: true },
+      ];
+    });
 }
 
 /** @throws InputErrors naming every weight that is missing, misshapen, of an unreadable dtype, or unknown. */
-function checkWeights(directory: ModelDirectory, shapes: ReadonlyMap<string, readonly number[]>): void {
+function checkWeights(directory: ModelDirectory, weights: readonly WeightSpec[]): void {
   const problems: string[] = [];
-  for (const [name, shape] of shapes) {
+  for (const { name, shape } of weights) {
     const entry = directory.tensors.get(name);
     if (entry === undefined) problems.push(`${name}: missing, expected shape [${shape}]`);
     else if (entry.shape.join() !== shape.join())
@@ -202,10 +200,11 @@ function checkWeights(directory: ModelDirectory, shapes: ReadonlyMap<string, rea
     else if (!['F32', 'F16', 'BF16'].includes(entry.dtype))
       problems.push(`${name}: ${entry.dtype} is not supported, only F32, F16 and BF16`);
   }
+  const known = new Set(weights.map(({ name }) => name));
   for (const name of directory.tensors.keys()) {
     // Old checkpoints carry rotary frequencies, which follow from the config, and a copy of a tied head.
     const redundant = name.endsWith('rotary_emb.inv_freq') || name === 'lm_head.weight';
-    if (!shapes.has(name) && !redundant) problems.push(`${name}: this model has no such weight`);
+    if (!known.has(name) && !redundant) problems.push(`${name}: this model has no such weight`);
   }
   if (problems.length > 0)
     throw new InputErrors(
@@ -214,8 +213,18 @@ function checkWeights(directory: ModelDirectory, shapes: ReadonlyMap<string, rea
     );
 }
 
-function automaticDType(gpu: Gpu, directory: ModelDirectory): DType {
-  const stored = directory.tensors.get('model.embed_tokens.weight')?.dtype;
+/** The dtype that most elements of the checkpoint have. */
+function storedDTypeOf(directory: ModelDirectory, weights: readonly WeightSpec[]): FloatDType {
+  const elements = { F32: 0, F16: 0, BF16: 0 };
+  for (const { name, shape } of weights) {
+    const dtype = directory.tensors.get(name)?.dtype as FloatDType;
+    elements[dtype] += elementCount(shape);
+  }
+  const dtypes = Object.keys(elements) as FloatDType[];
+  return dtypes.reduce((most, dtype) => (elements[dtype] > elements[most] ? dtype : most));
+}
+
+function automaticDType(gpu: Gpu, stored: FloatDType): DType {
   if (gpu.isCpu || stored === 'F32') return 'f32';
   return stored === 'F16' ? 'f16' : 'bf16';
 }
@@ -225,6 +234,17 @@ const FILE_DTYPE: Readonly<Record<'f32' | 'f16' | 'bf16', FloatDType>> = {
   f16: 'F16',
   bf16: 'BF16',
 };
+
+/** A weight that is not trained: vectors in f32, matrices in the compute dtype, or quantized where the family allows it. */
+function allocateFrozen(
+  gpu: Gpu,
+  { name, shape, quantizable }: WeightSpec,
+  dtype: DType,
+  quantized: QuantizedDType | undefined,
+): Tensor {
+  if (quantizable && quantized !== undefined) return allocateQuantized(gpu, name, shape, quantized);
+  return allocateTensor(gpu, name, shape, shape.length === 1 ? 'f32' : dtype, 'weights');
+}
 
 /** @throws InputError for rows that are no whole number of groups. */
 function allocateQuantized(gpu: Gpu, name: string, shape: readonly number[], dtype: QuantizedDType): Tensor {
@@ -241,10 +261,10 @@ function allocateQuantized(gpu: Gpu, name: string, shape: readonly number[], dty
 /** Lends a ring that suits weights of these shapes. */
 async function throughRing(
   gpu: Gpu,
-  shapes: readonly (readonly number[])[],
+  weights: readonly { readonly shape: readonly number[] }[],
   copy: (ring: UploadRing) => Promise<void>,
 ): Promise<void> {
-  const largest = Math.max(...shapes.map((shape) => 4 * elementCount(shape)));
+  const largest = Math.max(...weights.map(({ shape }) => 4 * elementCount(shape)));
   // Small models take a small ring: all of its pieces together are as long as the largest weight.
   const ring = new UploadRing(gpu, Math.min(PIECE_BYTES, 8 * Math.ceil(largest / SLOTS / 8)));
   try {
@@ -309,8 +329,7 @@ function initializeLora(gpu: Gpu, trained: ParameterSlabs, seed: number): void {
 /** Rounds all masters into the 16-bit copies that products read. */
 async function roundMasters(gpu: Gpu, trained: ParameterSlabs): Promise<void> {
   const program = await Program.build(gpu, 'round masters', (recorder) => {
-    for (const { master, copy } of trained.slabs)
-      if (copy !== undefined) recordNarrow(recorder, master, copy);
+    for (const { master, copy } of trained.slabs) if (copy !== undefined) recordCast(recorder, master, copy);
   });
   program.run();
 }

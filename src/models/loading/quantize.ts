@@ -4,7 +4,7 @@
  *   i8    w = scale q / 127,   q = round(127 w / scale),   scale = max |w|
  *   nf4   w = scale c[q],      c[q] the nearest of 16 quantiles of the normal distribution (QLoRA, appendix E)
  *
- * Kernels widen them in registers (kernels/quantized.wgsl); products are in f32, or in f16 where 16-bit weights' are.
+ * Kernels widen them in registers (kernels/linear/quantized.wgsl); products are in f32, or in f16 where 16-bit weights' are.
  */
 
 /** Weights that share a scale: the block size of bitsandbytes' NF4. */
@@ -12,7 +12,7 @@ export const GROUP = 64;
 
 export type QuantizedDType = 'i8' | 'nf4';
 
-/** As in kernels/quantized.wgsl. */
+/** As in kernels/linear/quantized.wgsl. */
 const NF4 = [
   -1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635,
   -0.18477343022823334, -0.09105003625154495, 0, 0.07958029955625534, 0.16093020141124725,

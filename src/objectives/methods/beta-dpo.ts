@@ -12,7 +12,7 @@ import { detach, type Tensor, temporary, whole } from '../../autograd/tensor.ts'
 import { gridFor, workgroupSize } from '../../ops/launch.ts';
 import { likelihoods } from '../likelihoods.ts';
 import { defineObjective, type ObjectiveInputs, type ObjectiveState } from '../objective.ts';
-import { betaSetting } from '../shared.ts';
+import { betaSetting, given } from '../shared.ts';
 import { logRatioGap } from './dpo.ts';
 
 /** beta' never falls below this. */
@@ -30,8 +30,11 @@ export const betaDpo = defineObjective({
     momentum: z.number().min(0).lt(1).default(0.9).describe('of the running mean and deviation of the gap'),
   }),
   separable: false,
-  takes: { bmc: false, dataWeights: false },
-  needs: () => ({ reference: 'logps', rows: 'pairs' }),
+  takesTokenWeights: false,
+  needs: () => ({ reference: 'logps', rows: 'pairs', gumbels: true }),
+  rewardScale: ({ beta }) => beta,
+  // -log sigmoid(0)
+  lossAtReference: () => Math.LN2,
   initState: () => ({ mean: 0, deviation: 0, 'step.mean': 0, 'step.deviation': 0 }),
   losses(inputs, { beta, a, rho, momentum }, state) {
     const l = likelihoods(inputs);
@@ -93,7 +96,7 @@ function selection(
     kernel: 'beta_dpo_select',
     constants: { WORKGROUP: workgroupSize(tape.recorder) },
     overrides: { RHO: rho },
-    bindings: [gap, pairWeights, gumbels, mean, deviation, keep].map(whole),
+    bindings: [gap, pairWeights, given(gumbels, 'Gumbel noise'), mean, deviation, keep].map(whole),
     grid: gridFor(tape.recorder, pairWeights.shape[0]),
   });
   return keep;

@@ -1,0 +1,23 @@
+// attention_backward_stats: per (token, head) what both gradients of attention need, side by side
+//
+//   stats[i, h] = (lse[i, h], dy[i, h] . y[i, h])
+//
+//   y, dy: [T, HEADS * 4 * HEAD4] f32    lse: [T, HEADS] f32    stats: [T, HEADS] vec2f, overwritten.
+//   One invocation per (token, head).
+import package::shared::grid::invocation_index;
+import constants::HEAD4;
+import constants::WORKGROUP;
+
+@group(0) @binding(0) var<storage, read> y: array<vec4f>;
+@group(0) @binding(1) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(2) var<storage, read> lse: array<f32>;
+@group(0) @binding(3) var<storage, read_write> stats: array<vec2f>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
+  let invocation = invocation_index(id, workgroups, WORKGROUP);
+  if (invocation >= arrayLength(&stats)) { return; }
+  var sum = 0.0;
+  for (var d = 0u; d < HEAD4; d++) { sum += dot(y[invocation * HEAD4 + d], dy[invocation * HEAD4 + d]); }
+  stats[invocation] = vec2f(lse[invocation], sum);
+}

@@ -1,0 +1,34 @@
+// embedding_forward: y[t] = table[ids[t] - FIRST_ROW] for the ids in this shard, FIRST_ROW .. FIRST_ROW + ROWS
+//
+//   ids: [T] u32    table: [ROWS, H] f32, or f16/bf16 packed in pairs    y: [T, H] f32; rows of other shards are untouched.
+//
+// One invocation per pair of elements; H is even. Limited by bandwidth.
+import package::shared::grid::invocation_index;
+import package::shared::half::widen_bf16;
+import package::shared::half::widen_f16;
+import constants::WORKGROUP;
+
+override H: u32;
+override FIRST_ROW: u32;
+override ROWS: u32;
+
+@group(0) @binding(0) var<storage, read> ids: array<u32>;
+@if(W_HALF) @group(0) @binding(1) var<storage, read> table: array<u32>;
+@else @group(0) @binding(1) var<storage, read> table: array<vec2f>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec2f>;
+
+fn load(i: u32) -> vec2f {
+  @if(W_BF16) return widen_bf16(table[i]);
+  @if(W_HALF && !W_BF16) return widen_f16(table[i]);
+  @if(!W_HALF) return table[i];
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
+  let i = invocation_index(id, workgroups, WORKGROUP);
+  if (i >= arrayLength(&y)) { return; }
+  let pairs = H / 2u;
+  let row = ids[i / pairs] - FIRST_ROW;
+  // An id before FIRST_ROW wraps around to a large number and falls out as well.
+  if (row < ROWS) { y[i] = load(row * pairs + i % pairs); }
+}

@@ -1,0 +1,142 @@
+// What the variants of a linear layer's three products share: operands, sizes, and how a result is stored
+//
+//   FORWARD   y[t, n]  (+)= ALPHA * sum_k X[t, k] * W[n, k]  (+ R[t, n])    own = x,   other = w,  out = y
+//   INPUT     dx[t, k] (+)= ALPHA * sum_n dY[t, n] * W[n, k]                own = dy,  other = w,  out = dx
+//   WEIGHT    dw[n, k] (+)= ALPHA * sum_t dY[t, n] * X[t, k]                own = dy,  other = x,  out = dw
+//
+//   x: [T, K] f32    y, dy, residual: [T, N_STRIDE] f32, columns N_OFFSET .. N_OFFSET + N
+//   w: [N, K] f32, f16/bf16 packed in pairs, or i8/nf4 (W_I8, W_NF4) with scales: [N, K / 64] f32
+//   ACCUMULATE adds to out, otherwise out is overwritten.
+//   sizes: (N, K, N_STRIDE, N_OFFSET, R), all multiples of 4, ALPHA, and STAGING: what own is multiplied by before it is
+//   rounded to 16 bits, already divided out of ALPHA. T is the length of a binding.
+//
+// LOW_RANK is a LoRA pair in the same sum, R terms more of it (ALPHA is 1 then, and the pair's factor lies in low_own):
+//
+//   FORWARD   y  = X Wᵀ + L Bᵀ        low_own = L [T, R],   low_other = B [all rows of W, R]
+//   INPUT     dx = dY W + dL A        low_own = dL [T, R],  low_other = A [R, K]
+//     low_other is f32, or f16/bf16 packed in pairs (LOW_HALF, LOW_BF16).
+//
+// GATED is the epilogue of a feed-forward block, FORWARD only: out = up (kept for the gradient), activation = silu(gate) up.
+// OUT_HALF stores out, and reads gate, as f16 packed in pairs; FORWARD only, without ACCUMULATE.
+//
+// Sizes are data, so that all shapes share one pipeline: large bodies take a CPU adapter half a second to compile. In
+// terms of the product, out is [rows, columns] and the sum runs over its depth.
+import package::shared::half::widen_bf16;
+import package::shared::half::widen_f16;
+import package::linear::quantized::widen_i8;
+import package::linear::quantized::widen_nf4;
+import package::elementwise::silu::silu;
+
+struct Sizes { N: u32, K: u32, N_STRIDE: u32, N_OFFSET: u32, R: u32, ALPHA: f32, STAGING: f32 }
+
+@group(0) @binding(0) var<storage, read> own: array<vec4f>;
+@if(W_HALF) @group(0) @binding(1) var<storage, read> other: array<vec2u>;
+@if(W_I8 || W_NF4) @group(0) @binding(1) var<storage, read> other: array<u32>;
+@if(!W_HALF && !W_I8 && !W_NF4) @group(0) @binding(1) var<storage, read> other: array<vec4f>;
+@if(OUT_HALF) @group(0) @binding(2) var<storage, read_write> out: array<vec2u>;
+@if(!OUT_HALF) @group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
+@group(0) @binding(3) var<storage, read> sizes: Sizes;
+@if(W_I8 || W_NF4) @group(0) @binding(4) var<storage, read> scales: array<f32>;
+@if(RESIDUAL) @group(0) @binding(5) var<storage, read> residual: array<vec4f>;
+@if(LOW_RANK) @group(0) @binding(6) var<storage, read> low_own: array<vec4f>;
+@if(LOW_RANK && LOW_HALF) @group(0) @binding(7) var<storage, read> low_other: array<vec2u>;
+@if(LOW_RANK && !LOW_HALF) @group(0) @binding(7) var<storage, read> low_other: array<vec4f>;
+@if(GATED && OUT_HALF) @group(0) @binding(8) var<storage, read> gate: array<vec2u>;
+@if(GATED && !OUT_HALF) @group(0) @binding(8) var<storage, read> gate: array<vec4f>;
+@if(GATED) @group(0) @binding(9) var<storage, read_write> activation: array<vec4f>;
+
+@if(FORWARD) fn row_count() -> u32 { return 4u * arrayLength(&out) / sizes.N_STRIDE; }
+@if(INPUT) fn row_count() -> u32 { return 4u * arrayLength(&out) / sizes.K; }
+@if(WEIGHT) fn row_count() -> u32 { return sizes.N; }
+
+@if(FORWARD) fn column_count() -> u32 { return sizes.N; }
+@else fn column_count() -> u32 { return sizes.K; }
+
+@if(FORWARD) fn base_depth() -> u32 { return sizes.K; }
+@if(INPUT) fn base_depth() -> u32 { return sizes.N; }
+@if(WEIGHT) fn base_depth() -> u32 { return 4u * arrayLength(&other) / sizes.K; }
+
+fn depth_count() -> u32 {
+  @if(LOW_RANK) return base_depth() + sizes.R;
+  @else return base_depth();
+}
+
+@if(LOW_RANK) fn load_low_own(row: u32, depth4: u32) -> vec4f {
+  return low_own[min(row, row_count() - 1u) * (sizes.R / 4u) + min(depth4 - base_depth() / 4u, sizes.R / 4u - 1u)];
+}
+@if(LOW_RANK) fn load_low_other(i: u32) -> vec4f {
+  @if(!LOW_HALF) return low_other[i];
+  @if(LOW_HALF && LOW_BF16) return vec4f(widen_bf16(low_other[i].x), widen_bf16(low_other[i].y));
+  @if(LOW_HALF && !LOW_BF16) return vec4f(widen_f16(low_other[i].x), widen_f16(low_other[i].y));
+}
+
+/// A row's elements 4 * depth4 ... + 3 along the sum. Rows and depths past the end read others in their place.
+@if(FORWARD) fn own_along_depth(row: u32, depth4: u32) -> vec4f {
+  @if(LOW_RANK) { if (4u * depth4 >= base_depth()) { return load_low_own(row, depth4); } }
+  return own[min(row, row_count() - 1u) * (sizes.K / 4u) + min(depth4, sizes.K / 4u - 1u)];
+}
+@if(INPUT) fn own_along_depth(row: u32, depth4: u32) -> vec4f {
+  @if(LOW_RANK) { if (4u * depth4 >= base_depth()) { return load_low_own(row, depth4); } }
+  return own[(min(row, row_count() - 1u) * sizes.N_STRIDE + sizes.N_OFFSET) / 4u + min(depth4, sizes.N / 4u - 1u)];
+}
+/// Elements of rows 4 * row4 ... + 3 at one depth.
+@if(WEIGHT) fn own_along_rows(depth: u32, row4: u32) -> vec4f {
+  let t = min(depth, depth_count() - 1u);
+  return own[(t * sizes.N_STRIDE + sizes.N_OFFSET) / 4u + min(row4, sizes.N / 4u - 1u)];
+}
+
+fn load_other(i: u32) -> vec4f {
+  @if(!W_HALF && !W_I8 && !W_NF4) return other[i];
+  @if(W_I8) return scales[i / 16u] * widen_i8(other[i]);
+  @if(W_NF4) return scales[i / 16u] * widen_nf4(other[i / 2u] >> (16u * (i % 2u)));
+  @if(W_HALF && W_BF16) return vec4f(widen_bf16(other[i].x), widen_bf16(other[i].y));
+  @if(W_HALF && !W_BF16) return vec4f(widen_f16(other[i].x), widen_f16(other[i].y));
+}
+
+/// A column's elements 4 * depth4 ... + 3 along the sum.
+@if(FORWARD) fn other_along_depth(column: u32, depth4: u32) -> vec4f {
+  @if(LOW_RANK) {
+    if (4u * depth4 >= base_depth()) {
+      let row = sizes.N_OFFSET + min(column, sizes.N - 1u);
+      return load_low_other(row * (sizes.R / 4u) + min(depth4 - sizes.K / 4u, sizes.R / 4u - 1u));
+    }
+  }
+  return load_other(min(column, sizes.N - 1u) * (sizes.K / 4u) + min(depth4, sizes.K / 4u - 1u));
+}
+/// Elements of columns 4 * column4 ... + 3 at one depth.
+@if(!FORWARD) fn other_along_columns(depth: u32, column4: u32) -> vec4f {
+  @if(LOW_RANK) {
+    if (depth >= base_depth()) {
+      let row = min(depth - base_depth(), sizes.R - 1u);
+      return load_low_other(row * (sizes.K / 4u) + min(column4, sizes.K / 4u - 1u));
+    }
+  }
+  return load_other(min(depth, depth_count() - 1u) * (sizes.K / 4u) + min(column4, sizes.K / 4u - 1u));
+}
+
+/// Depths that each of `runs` repetitions of the grid takes, a multiple of every tile's. Only WEIGHT has more than one: its
+/// sum runs over all tokens, and where the result is small, one workgroup an element of it would leave a GPU idle.
+fn run_depth(runs: u32) -> u32 {
+  let share = (depth_count() + runs - 1u) / runs;
+  return (share + 31u) / 32u * 32u;
+}
+
+/// Stores columns 4 * column4 ... + 3 of a row, unless they lie outside. WEIGHT: results of runs lie one after the other.
+fn store(row: u32, column4: u32, sum: vec4f, run: u32) {
+  if (row >= row_count() || 4u * column4 >= column_count()) { return; }
+  @if(FORWARD) let i = (row * sizes.N_STRIDE + sizes.N_OFFSET) / 4u + column4;
+  @if(INPUT) let i = row * (sizes.K / 4u) + column4;
+  @if(WEIGHT) let i = (run * sizes.N + row) * (sizes.K / 4u) + column4;
+  var value = sizes.ALPHA * sum;
+  @if(RESIDUAL) value += residual[i];
+  @if(ACCUMULATE) value += out[i];
+  @if(OUT_HALF) out[i] = vec2u(pack2x16float(value.xy), pack2x16float(value.zw));
+  @if(!OUT_HALF) out[i] = value;
+  @if(GATED && OUT_HALF) activation[i] = silu(vec4f(widen_f16(gate[i].x), widen_f16(gate[i].y))) * value;
+  @if(GATED && !OUT_HALF) activation[i] = silu(gate[i]) * value;
+}
+
+/// `v` where this depth counts, zero past the end of the sum.
+fn within(v: vec4f, depth: u32) -> vec4f {
+  return select(vec4f(), v, depth < depth_count());
+}

@@ -1,0 +1,38 @@
+// rms_norm_backward_input: dx[t] (+)= r (dy w - n mean(dy w n)),   n = x[t] r[t]
+//
+//   x, dy, dx: [T, H] f32    w: [H] f32    r: [T] f32.   ACCUMULATE adds to dx, otherwise dx is overwritten.
+//
+// Rows as in rms_norm_forward.
+import package::shared::elements::Elements;
+import package::shared::elements::WIDTH;
+import package::shared::elements::sum_of;
+import package::shared::rows::STEP;
+import package::shared::rows::first_element;
+import package::shared::rows::row_of;
+import package::shared::rows::row_sum;
+import constants::WORKGROUP;
+
+@group(0) @binding(0) var<storage, read> x: array<Elements>;
+@group(0) @binding(1) var<storage, read> w: array<Elements>;
+@group(0) @binding(2) var<storage, read> r: array<f32>;
+@group(0) @binding(3) var<storage, read> dy: array<Elements>;
+@group(0) @binding(4) var<storage, read_write> dx: array<Elements>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let t = row_of(workgroup, workgroups, lane);
+  if (t >= arrayLength(&r)) { return; }
+  let columns = arrayLength(&w);
+  let base = t * columns;
+  let scale = r[t];
+  var products = Elements();
+  for (var h = first_element(lane); h < columns; h += STEP) { products += dy[base + h] * w[h] * x[base + h]; }
+  let sum = row_sum(vec4f(sum_of(products)), lane).x;
+  // n mean(dy w n) = x r^2 mean(dy w x)
+  let pull = scale * scale * sum / f32(columns * WIDTH);
+  for (var h = first_element(lane); h < columns; h += STEP) {
+    let gradient = scale * (dy[base + h] * w[h] - x[base + h] * pull);
+    @if(ACCUMULATE) dx[base + h] += gradient;
+    @else dx[base + h] = gradient;
+  }
+}

@@ -1,0 +1,36 @@
+// rms_norm_forward: y[t] = x[t] * r[t] * w,   r[t] = 1 / sqrt(mean(x[t]^2) + EPS)
+//
+//   x, y: [T, H] f32    w: [H] f32    r: [T] f32; y and r are overwritten.
+//
+// Rows as in rows.wgsl, read twice; limited by bandwidth. H is the length of a binding: loops of a baked length are unrolled
+// by CPU adapters, which then compile for seconds.
+import package::shared::elements::Elements;
+import package::shared::elements::WIDTH;
+import package::shared::elements::sum_of;
+import package::shared::rows::STEP;
+import package::shared::rows::first_element;
+import package::shared::rows::row_of;
+import package::shared::rows::row_sum;
+import package::shared::rows::writes_row;
+import constants::WORKGROUP;
+
+override EPS: f32;
+
+@group(0) @binding(0) var<storage, read> x: array<Elements>;
+@group(0) @binding(1) var<storage, read> w: array<Elements>;
+@group(0) @binding(2) var<storage, read_write> y: array<Elements>;
+@group(0) @binding(3) var<storage, read_write> r: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let t = row_of(workgroup, workgroups, lane);
+  if (t >= arrayLength(&r)) { return; }
+  let columns = arrayLength(&w);
+  let base = t * columns;
+  var squares = Elements();
+  for (var h = first_element(lane); h < columns; h += STEP) { squares += x[base + h] * x[base + h]; }
+  let sum = row_sum(vec4f(sum_of(squares)), lane).x;
+  let scale = 1.0 / sqrt(sum / f32(columns * WIDTH) + EPS);
+  for (var h = first_element(lane); h < columns; h += STEP) { y[base + h] = x[base + h] * scale * w[h]; }
+  if (writes_row(lane)) { r[t] = scale; }
+}

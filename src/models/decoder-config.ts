@@ -1,0 +1,43 @@
+/** The fields of config.json that every family has. */
+
+import type { ModelConfig } from './causal-lm.ts';
+import type { ConfigReader } from './config-reader.ts';
+
+/** Where families differ when config.json says nothing. */
+export interface DecoderDefaults {
+  readonly architecture: string;
+  readonly tiedHead: boolean;
+  /** Default: hidden size / heads. */
+  readonly headDim?: number;
+}
+
+export function readDecoderConfig(reader: ConfigReader, defaults: DecoderDefaults): ModelConfig {
+  const heads = reader.whole('num_attention_heads');
+  const hiddenSize = reader.whole('hidden_size');
+  const rope = reader.rope();
+  const config: ModelConfig = {
+    architecture: defaults.architecture,
+    vocabSize: reader.whole('vocab_size'),
+    hiddenSize,
+    intermediateSize: reader.whole('intermediate_size'),
+    layers: reader.whole('num_hidden_layers'),
+    heads,
+    kvHeads: reader.whole('num_key_value_heads', heads),
+    headDim: reader.optionalWhole('head_dim') ?? defaults.headDim ?? hiddenSize / heads,
+    maxPositions: reader.whole('max_position_embeddings'),
+    rmsNormEps: reader.real('rms_norm_eps', 1e-6),
+    ropeTheta: rope.theta,
+    ropeScaling: rope.scaling,
+    logitSoftcap: undefined,
+    tiedHead: reader.boolean('tie_word_embeddings', defaults.tiedHead),
+  };
+  if (config.heads % config.kvHeads !== 0) {
+    reader.problem(
+      'num_key_value_heads',
+      `${config.kvHeads} does not divide the ${config.heads} attention heads`,
+    );
+  }
+  if (config.headDim % 4 !== 0 || config.headDim < 8 || config.headDim > 256)
+    reader.problem('head_dim', `${config.headDim} is not supported, only multiples of 4 from 8 to 256`);
+  return config;
+}

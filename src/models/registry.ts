@@ -1,0 +1,24 @@
+/** The families that prefgrad runs. A new one is a file of its own and a line here. */
+import { InputError } from '../errors.ts';
+import type { Family, ModelDescription } from './causal-lm.ts';
+import { llama, mistral } from './llama.ts';
+
+export const FAMILIES: readonly Family[] = [llama, mistral];
+
+/**
+ * @param raw the parsed config.json
+ * @param file its path, for messages
+ * @throws InputError naming the architecture or every field that is not supported
+ */
+export function describeModel(raw: Readonly<Record<string, unknown>>, file: string): ModelDescription {
+  const names: readonly unknown[] = Array.isArray(raw.architectures) ? raw.architectures : [];
+  const family = FAMILIES.find(({ architecture, modelType }) =>
+    names.length > 0 ? names[0] === architecture : raw.model_type === modelType,
+  );
+  if (family !== undefined) return family.describe(raw, file);
+  const known = FAMILIES.map(({ architecture }) => architecture);
+  throw new InputError(
+    `${file}: the architecture ${JSON.stringify(names[0] ?? raw.model_type)} is not supported; ` +
+      `prefgrad runs ${known.slice(0, -1).join(', ')} and ${known.at(-1)}.`,
+  );
+}

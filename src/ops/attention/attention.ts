@@ -1,0 +1,194 @@
+/**
+ * attention over a packed token axis in which answers share their prompt.
+ *
+ *   y_i = sum_j softmax_j(scale q_i . k_j) v_j   over the tokens j that i sees:
+ *   j <= i, and j in i's own branch or in the prompt of i's document; positions within a sliding window, if there is one.
+ *
+ * q [T, heads * headDim], k and v [T, kvHeads * headDim]; a group of heads / kvHeads heads shares one kv head.
+ */
+import type { GradientContext, Op } from '../../autograd/op.ts';
+import { type Tensor, temporary, whole } from '../../autograd/tensor.ts';
+import type { AttentionVariant } from '../../gpu/choices.ts';
+import { type Dispatch, gridOf, type Recorder } from '../../gpu/program.ts';
+import { gridFor, workgroupSize } from '../launch.ts';
+
+/** Who sees whom; index tensors, u32. */
+export interface AttentionLayout {
+  /** [T, 4]: document start, prompt end, branch start, position. */
+  readonly visibility: Tensor;
+  /** [T, 2]: one past the last token that may see this one, and its position. */
+  readonly seen: Tensor;
+  /** [blocks, 2]: first token and count of stretches that see alike (src/data/token-blocks.ts); unused ones are empty. */
+  readonly blocks: Tensor;
+}
+
+/** What attention computes in one layer of a model. */
+export interface AttentionShape {
+  readonly heads: number;
+  readonly kvHeads: number;
+  /** A multiple of 4, at most 256. */
+  readonly headDim: number;
+  /** Factor on q . k. Default 1 / sqrt(headDim). */
+  readonly scale?: number;
+  /** A token sees this many positions back, itself included. */
+  readonly window?: number | undefined;
+  /** Gemma 2's cap on scores: cap * tanh(score / cap). */
+  readonly softcap?: number | undefined;
+}
+
+export interface AttentionAttributes extends AttentionShape {
+  readonly layout: AttentionLayout;
+}
+
+export const attention: Op<AttentionAttributes> = {
+  name: 'attention',
+
+  launch(recorder, [q, k, v], attributes) {
+    const y = temporary(recorder, 'attention', q.shape);
+    const lse = temporary(recorder, 'attention log-sum-exp', [q.shape[0], attributes.heads]);
+    recorder.dispatch({
+      ...variant('attention_forward', recorder, attributes.heads, attributes, [
+        q,
+        k,
+        v,
+        attributes.layout.visibility,
+        y,
+        lse,
+      ]),
+    });
+    return { outputs: [y], saved: [lse] };
+  },
+
+  // With p = softmax(s):  ds_ij = p_ij (dy_i . v_j - dy_i . y_i);  dq_i = sum_j ds_ij k_j;  dk_j = sum_i ds_ij q_i;  dv_j = sum_i p_ij dy_i
+  gradient(context: GradientContext<AttentionAttributes>) {
+    const { recorder, attributes, inputs, outputs, saved, outputGradients, needs, target, pass } = context;
+    const [q, k, v] = inputs;
+    const [dy] = outputGradients;
+    if (dy === undefined) return;
+    const tokens = q.shape[0];
+    const stats = temporary(recorder, 'attention stats', [tokens, attributes.heads, 2]);
+    recorder.dispatch({
+      label: 'attention_backward_stats',
+      kernel: 'attention_backward_stats',
+      constants: { HEAD4: attributes.headDim / 4, WORKGROUP: workgroupSize(recorder) },
+      bindings: [outputs[0], dy, saved[0], stats].map(whole),
+      grid: gridFor(recorder, tokens * attributes.heads),
+    });
+    if (needs(0)) {
+      const { tensor, accumulate } = target(0);
+      const bindings = [q, k, v, attributes.layout.visibility, dy, stats, tensor];
+      const query = variant('attention_backward_query', recorder, attributes.heads, attributes, bindings);
+      recorder.dispatch({
+        ...query,
+        conditions: { ...query.conditions, ACCUMULATE: accumulate },
+      });
+    }
+    if (needs(1) || needs(2)) {
+      const dk = temporary(recorder, 'd k', k.shape);
+      const dv = temporary(recorder, 'd v', v.shape);
+      recorder.dispatch({
+        ...variant('attention_backward_key_value', recorder, attributes.kvHeads, attributes, [
+          q,
+          k,
+          v,
+          attributes.layout.seen,
+          dy,
+          stats,
+          dk,
+          dv,
+        ]),
+      });
+      pass(1, dk);
+      pass(2, dv);
+    }
+  },
+
+  reference([q, k, v], attributes, index) {
+    const { layout, heads, kvHeads, headDim, window, softcap } = attributes;
+    const scale = scoreScale(attributes);
+    const tokens = q.shape[0];
+    const visibility = index(layout.visibility);
+    const data = new Float64Array(tokens * heads * headDim);
+    for (let i = 0; i < tokens; i++) {
+      const [docStart, prefixEnd, branchStart, position] = visibility.subarray(4 * i, 4 * i + 4);
+      for (let h = 0; h < heads; h++) {
+        const kvHead = Math.floor((h * kvHeads) / heads);
+        const weights = new Map<number, number>();
+        for (let j = 0; j <= i; j++) {
+          const inReach = j >= branchStart || (j >= docStart && j < prefixEnd);
+          if (!inReach || position - visibility[4 * j + 3] >= (window ?? Number.POSITIVE_INFINITY)) continue;
+          let score = 0;
+          for (let d = 0; d < headDim; d++)
+            score += q.data[(i * heads + h) * headDim + d] * k.data[(j * kvHeads + kvHead) * headDim + d];
+          score *= scale;
+          weights.set(j, softcap === undefined ? score : softcap * Math.tanh(score / softcap));
+        }
+        const largest = Math.max(...weights.values());
+        const total = [...weights.values()].reduce((sum, s) => sum + Math.exp(s - largest), 0);
+        for (const [j, score] of weights) {
+          const p = Math.exp(score - largest) / total;
+          for (let d = 0; d < headDim; d++)
+            data[(i * heads + h) * headDim + d] += p * v.data[(j * kvHeads + kvHead) * headDim + d];
+        }
+      }
+    }
+    return [{ shape: q.shape, data }];
+  },
+};
+
+/** The factor on q . k. */
+export function scoreScale({ scale, headDim }: AttentionShape): number {
+  return scale ?? 1 / Math.sqrt(headDim);
+}
+
+/** Whether loops over a head stay loops; unrolled, the head is in registers. */
+export function rolled({ gpu }: Recorder, headDim: number): boolean {
+  return headDim > gpu.profile.unrolledHeadDim;
+}
+
+/** The form of the three big kernels. Sharing keys within a subgroup takes one binding more than some adapters allow. */
+function variantFor({ gpu }: Recorder, bindings: number): AttentionVariant {
+  const variant = gpu.choices.attention ?? gpu.profile.attention;
+  const canShare = gpu.profile.sharesLoads && bindings < gpu.device.limits.maxStorageBuffersPerShaderStage;
+  return variant === 'subgroup' && !canShare ? 'plain' : variant;
+}
+
+/** Queries or keys of a tile, and the lanes that work on it; attention_tiles.wgsl. */
+const TILE = { tokens: 32, lanes: 64 } as const;
+
+function variant(
+  kernel: string,
+  recorder: Recorder,
+  heads: number,
+  attributes: AttentionAttributes,
+  bindings: readonly Tensor[],
+): Dispatch {
+  const { window, softcap, headDim, layout } = attributes;
+  const form = variantFor(recorder, bindings.length);
+  const [tokens, blocks] = [layout.visibility.shape[0], layout.blocks.shape[0]];
+  const { workgroup, grid } = {
+    plain: { workgroup: workgroupSize(recorder), grid: gridFor(recorder, tokens * heads) },
+    subgroup: { workgroup: recorder.gpu.profile.subgroupSize, grid: gridOf(blocks * heads) },
+    tiled: { workgroup: TILE.lanes, grid: gridOf(Math.ceil(tokens / TILE.tokens) * heads) },
+  }[form];
+  return {
+    label: kernel,
+    kernel: form === 'plain' ? kernel : `${kernel}_${form}`,
+    conditions: {
+      WINDOWED: window !== undefined,
+      SOFTCAP: softcap !== undefined,
+      ROLLED: form === 'tiled' ? recorder.gpu.profile.rollsTiles : rolled(recorder, headDim),
+      ...(form === 'tiled' ? { BACKWARD: kernel !== 'attention_forward' } : {}),
+    },
+    constants: { HEAD4: headDim / 4, WORKGROUP: workgroup },
+    overrides: {
+      HEADS: attributes.heads,
+      KV_HEADS: attributes.kvHeads,
+      SCALE: scoreScale(attributes),
+      ...(window === undefined ? {} : { WINDOW: window }),
+      ...(softcap === undefined ? {} : { CAP: softcap }),
+    },
+    bindings: [...bindings, ...(form === 'subgroup' ? [layout.blocks] : [])].map(whole),
+    grid,
+  };
+}

@@ -1,0 +1,180 @@
+/**
+ * Measures which variant of each recorded product is fastest on this adapter. A variant that differs from the plain kernel
+ * by more than its precision explains may not win, however fast it is.
+ */
+import {
+  allocateTensor,
+  download,
+  freeTensor,
+  rowLength,
+  type Tensor,
+  whole,
+} from '../../autograd/tensor.ts';
+import { randomWord } from '../../data/random.ts';
+import type { ProductVariant } from '../../gpu/choices.ts';
+import type { Gpu } from '../../gpu/device.ts';
+import { Program, type Recorder } from '../../gpu/program.ts';
+import { launchLinear, launchLinearBackwardInput, launchLinearBackwardWeight } from './linear.ts';
+import {
+  askedProducts,
+  type Orientation,
+  type ProductShape,
+  productKey,
+  variantsFor,
+} from './linear-variants.ts';
+
+/** Timed runs per variant; the median counts. */
+const RUNS = 5;
+
+/** Largest difference from the plain kernel, as a share of the largest result: rounding to f16 costs 2^-11 a factor. */
+const TOLERANCE: Readonly<Record<ProductVariant, number>> = {
+  plain: 0,
+  subgroup: 1e-5,
+  tiled: 1e-5,
+  tiled16: 4e-3,
+  matrices: 4e-3,
+};
+
+/** What was measured for one product. */
+export interface Tuned {
+  readonly key: string;
+  readonly winner: ProductVariant;
+  readonly milliseconds: Readonly<Partial<Record<ProductVariant, number>>>;
+  /** Variants whose numbers were wrong on this adapter. */
+  readonly refused: readonly ProductVariant[];
+}
+
+/** Tunes every product recorded so far that was not chosen yet; winners go into `gpu.choices`. */
+export async function tuneProducts(gpu: Gpu, onTuned: (tuned: Tuned) => void = () => {}): Promise<void> {
+  for (const [key, shape] of askedProducts(gpu)) {
+    if (gpu.choices.products.has(key)) continue;
+    const variants = variantsFor(gpu, shape);
+    if (variants.length === 1) continue;
+    const tuned = await measure(gpu, key, shape, variants);
+    gpu.choices.products.set(key, tuned.winner);
+    onTuned(tuned);
+  }
+}
+
+async function measure(
+  gpu: Gpu,
+  key: string,
+  shape: ProductShape,
+  variants: readonly ProductVariant[],
+): Promise<Tuned> {
+  const work = new Work(gpu, shape);
+  const milliseconds: Partial<Record<ProductVariant, number>> = {};
+  const refused: ProductVariant[] = [];
+  try {
+    const expected = await work.run('plain');
+    const largest = expected.values.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
+    for (const variant of variants) {
+      const { values, median } = variant === 'plain' ? expected : await work.run(variant);
+      const worst = values.reduce((most, v, i) => Math.max(most, Math.abs(v - expected.values[i])), 0);
+      // Written so that a NaN is refused, too.
+      if (!(worst <= TOLERANCE[variant] * largest)) refused.push(variant);
+      else milliseconds[variant] = median;
+    }
+  } finally {
+    gpu.choices.products.delete(key);
+    work.free();
+  }
+  const ranked = Object.entries(milliseconds).sort(([, a], [, b]) => a - b) as [ProductVariant, number][];
+  return { key, winner: ranked[0][0], milliseconds, refused };
+}
+
+/** One product on operands of its own. */
+class Work {
+  readonly #gpu: Gpu;
+  readonly #key: string;
+  readonly #orientation: Orientation;
+  readonly #tokens: number;
+  readonly #x: Tensor;
+  readonly #y: Tensor;
+  readonly #weight: Tensor;
+
+  constructor(gpu: Gpu, { orientation, tokens, weight, shard }: ProductShape) {
+    const inner = rowLength(weight.shape);
+    this.#gpu = gpu;
+    this.#orientation = orientation;
+    this.#tokens = tokens;
+    this.#x = randomTensor(gpu, 'tuning x', [tokens, inner], 'f32', 1);
+    this.#y = randomTensor(gpu, 'tuning y', [tokens, shard.rows], 'f32', 2);
+    const scales =
+      weight.scales &&
+      randomTensor(gpu, 'tuning scales', [shard.rows, rowLength(weight.scales.shape)], 'f32', 4);
+    this.#weight = { ...randomTensor(gpu, 'tuning w', [shard.rows, inner], weight.dtype, 3), scales };
+    this.#key = productKey({ orientation, tokens, weight: this.#weight, shard: this.#weight.shards[0] });
+  }
+
+  /** The product by one variant: its result and the median time of a run. */
+  async run(variant: ProductVariant): Promise<{ values: Float32Array; median: number }> {
+    this.#gpu.choices.products.set(this.#key, variant);
+    const program = await Program.build(this.#gpu, `tuning ${this.#key}`, (recorder) =>
+      this.#record(recorder),
+    );
+    program.run();
+    await this.#gpu.settle();
+    const times: number[] = [];
+    for (let i = 0; i < RUNS; i++) {
+      const start = performance.now();
+      program.run();
+      await this.#gpu.settle();
+      times.push(performance.now() - start);
+    }
+    program.free();
+    const values = await download(this.#gpu, this.#result);
+    return { values, median: times.sort((a, b) => a - b)[RUNS >> 1] };
+  }
+
+  get #result(): Tensor {
+    return { FORWARD: this.#y, INPUT: this.#x, WEIGHT: this.#weight }[this.#orientation];
+  }
+
+  #record(recorder: Recorder): void {
+    const product = { rows: this.#tokens, weight: this.#weight, scale: 1, accumulate: false };
+    const [x, y] = [whole(this.#x), whole(this.#y)];
+    if (this.#orientation === 'FORWARD') launchLinear(recorder, x, y, product);
+    else if (this.#orientation === 'INPUT') launchLinearBackwardInput(recorder, y, x, product);
+    else launchLinearBackwardWeight(recorder, y, x, product);
+  }
+
+  free(): void {
+    for (const tensor of [this.#x, this.#y, this.#weight]) freeTensor(this.#gpu, tensor);
+  }
+}
+
+/** Values that repeat: drawing every one of a large weight would take longer than measuring. */
+const PERIOD = 4096;
+
+function randomTensor(
+  gpu: Gpu,
+  label: string,
+  shape: readonly number[],
+  dtype: Tensor['dtype'],
+  stream: number,
+): Tensor {
+  const tensor = allocateTensor(gpu, label, shape, dtype, 'state');
+  const words = Uint32Array.from({ length: PERIOD }, (_, i) => wordOf(dtype, stream, i));
+  for (const shard of tensor.shards)
+    for (let at = 0; at < shard.byteLength; at += 4 * PERIOD)
+      gpu.write(shard, words.subarray(0, Math.min(PERIOD, (shard.byteLength - at) / 4)), at);
+  return tensor;
+}
+
+/** A random word whose one f32, or whose two 16-bit floats, lie between 1/8 and 2 in size. */
+function wordOf(dtype: Tensor['dtype'], stream: number, i: number): number {
+  const random = randomWord(stream, 0, i);
+  // Sign and mantissa stay random; of the exponent only the lowest two bits do.
+  switch (dtype) {
+    case 'bf16':
+      return ((random & 0x80ff80ff) | 0x3e003e00) >>> 0;
+    case 'f16':
+      return ((random & 0x8fff8fff) | 0x30003000) >>> 0;
+    case 'i8':
+    case 'nf4':
+      return random >>> 0;
+    default:
+      return ((random & 0x80ffffff) | 0x3e000000) >>> 0;
+  }
+}

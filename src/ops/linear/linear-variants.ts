@@ -1,0 +1,95 @@
+/** Which kernel makes a linear layer's product; which is fastest depends on the adapter and the shape. */
+import { rowLength, type Shard, type Tensor } from '../../autograd/tensor.ts';
+import type { ProductVariant } from '../../gpu/choices.ts';
+import type { Gpu } from '../../gpu/device.ts';
+import type { Recorder } from '../../gpu/program.ts';
+
+/** What a product may be launched as; 'rows' (linear_rows.wgsl) is never a matter of measurement. */
+export type LaunchVariant = ProductVariant | 'rows';
+
+/**
+ * Whether LoRA pairs and epilogues are fused into a variant: those that go through shared memory, and rows. Kernels for CPU adapters would
+ * choose operands at every load instead of once per tile, and take twice as long to compile.
+ */
+export function isTiled(variant: LaunchVariant): boolean {
+  return variant !== 'plain' && variant !== 'subgroup';
+}
+
+/** y = x wᵀ, dx = dy w, dw = dyᵀ x. */
+export type Orientation = 'FORWARD' | 'INPUT' | 'WEIGHT';
+
+/** A product with one shard of a weight. */
+export interface ProductShape {
+  readonly orientation: Orientation;
+  readonly tokens: number;
+  readonly weight: Tensor;
+  readonly shard: Shard;
+}
+
+/**
+ * Rows below which most of a tile would idle. 'subgroup' takes any number but one (decoding): a token's numbers must not depend
+ * on how many it was packed with.
+ */
+const FEW_ROWS = 16;
+
+/** Every variant that this adapter runs for this product, the best guess first. */
+export function variantsFor(gpu: Gpu, shape: ProductShape): ProductVariant[] {
+  const { weight, shard, orientation, tokens } = shape;
+  const rows = orientation === 'WEIGHT' ? shard.rows : tokens;
+  if (!isWhole4(shape) || rows === 1) return ['plain'];
+  // Frozen weights of 16 bits or fewer: f16 holds them nearly as they are.
+  const is16Bit = weight.dtype !== 'f32';
+  if (rows < FEW_ROWS) return gpu.profile.sharesLoads ? ['subgroup', 'plain'] : ['plain'];
+  const shared: ProductVariant[] =
+    gpu.profile.kernels === 'gpu'
+      ? ['tiled', 'plain']
+      : gpu.profile.sharesLoads
+        ? ['subgroup', 'plain', 'tiled']
+        : ['plain', 'tiled'];
+  const staged: ProductVariant[] = is16Bit && gpu.has('shader-f16') ? ['tiled16'] : [];
+  const matrices: ProductVariant[] = is16Bit && gpu.profile.matrices !== undefined ? ['matrices'] : [];
+  return [...shared, ...staged, ...matrices];
+}
+
+/**
+ * Equal for products that must take the same variant. The number of tokens is no part of it: a token's numbers would
+ * depend on what it is packed with, and cached references would not be those of the step.
+ * @see KernelChoices
+ */
+export function productKey({ orientation, weight, shard }: ProductShape): string {
+  return `linear ${orientation.toLowerCase()} ${shard.rows} x ${rowLength(weight.shape)} ${weight.dtype}`;
+}
+
+/** The variant of a product: what was chosen for this adapter and shape, or else the best guess. */
+export function variantOf(gpu: Gpu, shape: ProductShape): ProductVariant {
+  const variants = variantsFor(gpu, shape);
+  const chosen = gpu.choices.linear ?? gpu.choices.products.get(productKey(shape));
+  return variants.find((variant) => variant === chosen) ?? (chosen === 'plain' ? 'plain' : variants[0]);
+}
+
+/** The variant that `recorder` takes: of a decoding step, one kernel whatever the number of rows. */
+export function variantIn(recorder: Recorder, shape: ProductShape): LaunchVariant {
+  const isOfFewRows = recorder.hasFewRows && shape.orientation === 'FORWARD' && isWhole4(shape);
+  return isOfFewRows ? 'rows' : variantOf(recorder.gpu, shape);
+}
+
+/** Whether a product can be read and written in vec4. */
+function isWhole4({ weight, shard }: ProductShape): boolean {
+  return [weight.shape[0], rowLength(weight.shape), shard.rowStart, shard.rows].every((n) => n % 4 === 0);
+}
+
+const asked = new WeakMap<Gpu, Map<string, ProductShape>>();
+
+/** For every key that was recorded on this device, the product with most tokens: what tuning measures. */
+export function askedProducts(gpu: Gpu): Map<string, ProductShape> {
+  const known = asked.get(gpu) ?? new Map<string, ProductShape>();
+  asked.set(gpu, known);
+  return known;
+}
+
+export function noteProduct(gpu: Gpu, shape: ProductShape): void {
+  const products = askedProducts(gpu);
+  const key = productKey(shape);
+  const before = products.get(key);
+  if (before === undefined || before.tokens < shape.tokens) products.set(key, shape);
+}

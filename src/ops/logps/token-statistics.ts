@@ -1,0 +1,102 @@
+/**
+ * token_statistics: what the next-token distributions of response tokens look like, for evaluation and for pages. Formed
+ * chunk by chunk over the vocabulary as token_logps is; [tokens, vocabulary] is never stored. Carries no gradient.
+ *
+ *   entropy H(p), KL(p || q) of the policy p against another stream q, and KL(q || p), in nats; rank of the target
+ *   (0 is the likeliest; words within f32 rounding of the target may count on either side), and the likeliest words.
+ */
+import { type Tensor, temporary, whole } from '../../autograd/tensor.ts';
+import type { Recorder } from '../../gpu/program.ts';
+import { gridFor, workgroupSize } from '../launch.ts';
+import {
+  cutAlike,
+  type LmHead,
+  launchLogits,
+  logitChunks,
+  logitScratch,
+  logitsOf,
+  rowsOf,
+} from './logit-chunks.ts';
+import { tokenLogps } from './token-logps.ts';
+
+/** Likeliest words that are kept per token. */
+export const TOP = 5;
+
+/** Hidden states [R, H] and the head that makes logits of them. */
+export interface LogitStream {
+  readonly hidden: Tensor;
+  readonly head: LmHead;
+}
+
+/** Columns of the statistics; behind them TOP times (id, log-prob), likeliest first. KLs are 0 without another stream. */
+export const COLUMNS = { entropy: 0, kl: 1, reverseKl: 2, rank: 3 } as const;
+/** Numbers per token. */
+export const STRIDE = 4 + 2 * TOP;
+
+/**
+ * @param targets u32 [R]
+ * @param other has the same cap on its logits
+ * @returns f32 [R, STRIDE]; see COLUMNS
+ */
+export function recordTokenStatistics(
+  recorder: Recorder,
+  stream: LogitStream,
+  targets: Tensor,
+  other?: LogitStream,
+): Tensor {
+  const rows = stream.hidden.shape[0];
+  const own = logSumExp(recorder, stream, targets);
+  const others = other && logSumExp(recorder, other, targets);
+  const statistics = temporary(recorder, 'token statistics', [rows, STRIDE]);
+  const { weight, softcap } = stream.head;
+  const scratch = logitScratch(recorder, rows, weight);
+  const otherScratch = other && logitScratch(recorder, rows, other.head.weight);
+  const head = other === undefined ? weight : cutAlike(weight, other.head.weight);
+  for (const chunk of logitChunks(recorder.gpu, rows, head)) {
+    launchLogits(recorder, stream.hidden, weight, chunk, scratch);
+    const bindings = [
+      logitsOf(scratch, chunk),
+      rowsOf(own.lse, chunk),
+      rowsOf(own.logps, chunk),
+      rowsOf(targets, chunk),
+      rowsOf(statistics, chunk),
+      chunk.startOnGpu,
+    ];
+    if (other !== undefined && otherScratch !== undefined && others !== undefined) {
+      launchLogits(recorder, other.hidden, other.head.weight, chunk, otherScratch);
+      bindings.push(logitsOf(otherScratch, chunk), rowsOf(others.lse, chunk));
+    }
+    recorder.dispatch({
+      label: 'token_statistics_chunk',
+      kernel: 'token_statistics_chunk',
+      conditions: { FIRST: chunk.first, OTHER: other !== undefined, SOFTCAP: softcap !== undefined },
+      constants: { WORKGROUP: workgroupSize(recorder), K: TOP },
+      overrides: { C: chunk.columns, ...(softcap === undefined ? {} : { CAP: softcap }) },
+      bindings,
+      grid: gridFor(recorder, chunk.rows),
+    });
+  }
+  return statistics;
+}
+
+/** One column of the statistics, f32 [R]. */
+export function statisticsColumn(recorder: Recorder, statistics: Tensor, name: keyof typeof COLUMNS): Tensor {
+  const column = temporary(recorder, name, [statistics.shape[0]]);
+  recorder.dispatch({
+    label: 'column_select',
+    kernel: 'column_select',
+    constants: { WORKGROUP: workgroupSize(recorder) },
+    overrides: { STRIDE, COLUMN: COLUMNS[name] },
+    bindings: [statistics, column].map(whole),
+    grid: gridFor(recorder, statistics.shape[0]),
+  });
+  return column;
+}
+
+/** Log-probs of the targets and the normaliser, by the production pass. */
+function logSumExp(recorder: Recorder, { hidden, head: { weight, softcap } }: LogitStream, targets: Tensor) {
+  const frozen = [hidden, weight].map((tensor) => ({ ...tensor, requiresGrad: false }));
+  const launched = tokenLogps.launch(recorder, frozen, { targets, softcap });
+  const [logps, lse] = [...launched.outputs, ...(launched.saved ?? [])];
+  return { logps, lse };
+}
