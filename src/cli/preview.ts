@@ -1,6 +1,6 @@
 /** The first rows of a configuration's data as tokens. */
 import { sourcesOf } from '../data/dataset.ts';
-import type { Answer, Example } from '../data/examples.ts';
+import { type Answer, type Example, lossTokens } from '../data/examples.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
 import { droppedRow, streamOutcomes } from '../data/prepare.ts';
 import { RowTokenizer } from '../data/tokenize.ts';
@@ -67,14 +67,16 @@ export function exampleText(
     `${example.file ?? 'row'}:${example.line}: ${form}`,
     `  prompt, ${example.promptIds.length} tokens, no loss${cutPrompt > 0 ? `, ${cutPrompt} cut off its start` : ''}`,
     tokensText(example.promptIds, undefined, tokenizer),
-    ...parts.flatMap(([name, { ids, diff }], i) => {
+    ...parts.flatMap(([name, answer], i) => {
+      const { ids, diff, lossMask } = answer;
+      const inLoss = lossMask === undefined ? 'all' : `${lossTokens(answer)} marked +`;
       const differing = diff?.reduce((sum, flag) => sum + flag, 0);
       const marked = differing === undefined ? '' : `, ${differing} marked * differ`;
       const cut = before[i][1].ids.length - ids.length;
       const lost = cut > 0 ? `, ${cut} cut off its end` : '';
       return [
-        `  ${name}, ${ids.length} tokens, all in the loss${marked}${lost}`,
-        tokensText(ids, diff, tokenizer),
+        `  ${name}, ${ids.length} tokens, ${inLoss} in the loss${marked}${lost}`,
+        tokensText(ids, diff ? ['*', diff] : lossMask && ['+', lossMask], tokenizer),
       ];
     }),
     '',
@@ -94,11 +96,15 @@ function answersOf(example: Example): [name: string, answer: Answer][] {
 const WIDTH = 110;
 
 /** Tokens in lines of at most 110 columns. */
-function tokensText(ids: Int32Array, diff: Uint8Array | undefined, tokenizer: Tokenizer): string {
+function tokensText(
+  ids: Int32Array,
+  marks: readonly [sign: string, mask: Uint8Array] | undefined,
+  tokenizer: Tokenizer,
+): string {
   const lines: string[] = [];
   let line = '   ';
   Array.from(ids).forEach((id, i) => {
-    const cell = ` ${diff?.[i] ? '*' : ''}${id}:${JSON.stringify(tokenizer.tokenText(id))}`;
+    const cell = ` ${marks?.[1][i] ? marks[0] : ''}${id}:${JSON.stringify(tokenizer.tokenText(id))}`;
     if (line.length + cell.length > WIDTH) {
       lines.push(line);
       line = '   ';

@@ -424,10 +424,13 @@ export class Trainer {
       this.#optimizer.record(recorder);
       const next = objective.nextState?.(tapeFor(recorder), this.objectiveState) ?? {};
       for (const [name, value] of Object.entries(next)) {
-        recorder.dispatch({
-          label: 'state_commit',
+        recorder.launch({
           kernel: 'state_commit',
-          bindings: [value, this.#optimizer.norm, this.objectiveState[name]].map(whole),
+          bindings: {
+            next: whole(value),
+            norm: whole(this.#optimizer.norm),
+            state: whole(this.objectiveState[name]),
+          },
           grid: [1, 1],
         });
       }
@@ -442,12 +445,11 @@ export class Trainer {
       for (const [name, tensor] of this.liveReference) {
         const parameter = this.policy.trained?.parameters.get(name);
         parameter?.master.shards.forEach((shard, i) => {
-          recorder.dispatch({
-            label: 'reference_update',
+          recorder.launch({
             kernel: 'reference_update',
             constants: { WORKGROUP: workgroupSize(recorder) },
             overrides: { ALPHA: referenceUpdate?.share ?? 1 },
-            bindings: [shard, tensor.shards[i], whole(this.#optimizer.norm)],
+            bindings: { policy: shard, reference: tensor.shards[i], norm: whole(this.#optimizer.norm) },
             grid: gridFor(recorder, shard.byteLength / 4),
           });
         });
