@@ -25,7 +25,8 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   score: ['train', ...RUN],
   evaluate: ['llm', 'generate', ...RUN],
   llm: ['runtime'],
-  cli: ['cases', 'evaluate', 'llm', 'score', 'train', 'generate', ...RUN],
+  preferences: ['llm', 'generate', ...RUN],
+  cli: ['cases', 'preferences', 'evaluate', 'llm', 'score', 'train', 'generate', ...RUN],
 };
 /** Pure helpers that any folder may use. */
 const SHARED = new Set([

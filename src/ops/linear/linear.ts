@@ -150,13 +150,12 @@ export function launchLinearBackwardWeight(recorder: Recorder, dy: Slice, x: Sli
       accumulate: false,
       splits,
     });
-    recorder.dispatch({
-      label: 'column_sum',
+    recorder.launch({
       kernel: 'column_sum',
       conditions: { ACCUMULATE: accumulate },
       constants: { WORKGROUP: workgroupSize(recorder) },
       overrides: { H: elements },
-      bindings: [whole(partial), shard],
+      bindings: { x: whole(partial), y: shard },
       grid: gridFor(recorder, elements),
     });
   }
