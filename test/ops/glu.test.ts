@@ -13,7 +13,7 @@ beforeAll(async () => {
 
 const attributes = () => ({});
 
-describe('swiglu', () => {
+describe('glu with silu', () => {
   it.each(fixturesOf('swiglu').map((f) => [f.name, f] as const))(
     "is PyTorch's silu(gate) up, gates of 0, 1e-8 and +-100 among them: %s",
     async (_name, fixture) => {
@@ -27,6 +27,23 @@ describe('swiglu', () => {
 
   it('saturates without overflow: gates of +-1e4', async () => {
     const gate = { shape: [1, 4], data: [1e4, -1e4, 300, -300] };
+    const up = { shape: [1, 4], data: [1, 1, -2, -2] };
+    await checkOp(gpu, { op: glu, inputs: [gate, up], attributes });
+  });
+});
+
+describe('glu with GELU, by its tanh', () => {
+  const attributes = () => ({ activation: 'gelu_tanh' as const });
+
+  it.each([
+    ['a ragged shape', [3, 7]],
+    ['rows of four', [3, 8]],
+  ] as const)('against finite differences, %s', async (_name, shape) => {
+    await checkOp(gpu, { op: glu, inputs: [gridValues(7, shape, 2), gridValues(8, shape)], attributes });
+  });
+
+  it('saturates without overflow: gates of +-1e6', async () => {
+    const gate = { shape: [1, 4], data: [1e6, -1e6, 300, -300] };
     const up = { shape: [1, 4], data: [1, 1, -2, -2] };
     await checkOp(gpu, { op: glu, inputs: [gate, up], attributes });
   });
