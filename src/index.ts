@@ -5,7 +5,8 @@
  *   const runtime = await detectRuntime();
  *   const summary = await train(runtime, trainConfigFrom({ ... }), hooks);
  *
- * `train` runs a whole job; `Trainer` advances one optimizer step at a time, for pages that watch. In a browser,
+ * `registerObjective(defineObjective({ ... }))` and `registerTokenWeight(defineTokenWeight({ ... }))` add a method or a
+ * token weight of one's own, which a configuration then names. `train` runs a whole job; `Trainer` advances one optimizer step at a time, for pages that watch. In a browser,
  * `browserRuntime()` has a tree of files in memory: put blobs and URLs there before a model is loaded from it.
  */
 export { DEFAULT_COLUMNS } from './data/columns.ts';
@@ -18,7 +19,17 @@ export { generate } from './generate/generator.ts';
 export { Gpu, type GpuOptions } from './gpu/device.ts';
 export { type LoadedModel, type LoadOptions, loadModel } from './models/loading/load.ts';
 export { loadWithAdapter } from './models/loading/load-with-adapter.ts';
-export { type ActiveObjective, activate, objectives } from './objectives/registry.ts';
+export { type ActiveObjective, activate, type ObjectiveChoice } from './objectives/choice.ts';
+export { type Likelihoods, likelihoods } from './objectives/likelihoods.ts';
+export {
+  defineObjective,
+  type Needs,
+  type Objective,
+  type ObjectiveInputs,
+  type ObjectiveResult,
+} from './objectives/objective.ts';
+export { objectives, registerObjective, registerTokenWeight } from './objectives/registry.ts';
+export { defineTokenWeight, type TokenWeight } from './objectives/token-weights/token-weight.ts';
 export { type BrowserRuntime, browserRuntime } from './runtime/browser.ts';
 export { detectRuntime } from './runtime/index.ts';
 export { MemoryFiles } from './runtime/memory-files.ts';

@@ -11,9 +11,10 @@ import { loadConfig } from '../src/cli/config-file.ts';
 import { MemoryFiles } from '../src/runtime/memory-files.ts';
 import { nodeRuntime } from '../src/runtime/node.ts';
 import { train } from '../src/train/train.ts';
+import { SHIPPED_METHODS, SHIPPED_MODELS } from './app/content.ts';
 import type { ShippedScores } from './app/shipped.ts';
 import { Engine } from './worker/engine.ts';
-import type { MethodChoice, NamedFile, PairText, ScoredPair } from './worker/protocol.ts';
+import type { NamedFile, PairText, ScoredPair } from './worker/protocol.ts';
 
 const PUBLIC = 'web/public';
 const BASE = 'examples/stories260K';
@@ -27,10 +28,6 @@ const FILES = [
   'tokenizer.json',
   'tokenizer_config.json',
 ];
-const METHODS: Readonly<Record<'dpo' | 'dpo-bmc', MethodChoice>> = {
-  dpo: { name: 'dpo', settings: { beta: 0.5 } },
-  'dpo-bmc': { name: 'dpo', settings: { beta: 0.5 }, bmc: { delta: 2 } },
-};
 
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-assets-'));
 const runtime = nodeRuntime();
@@ -46,7 +43,7 @@ function filesOf(slot: string): NamedFile[] {
 }
 
 ship('reference', BASE);
-for (const slot of ['dpo', 'dpo-bmc'] as const) {
+for (const slot of SHIPPED_MODELS) {
   const { config } = await loadConfig(runtime.files, 'examples/quickstart.yaml', [
     `output_dir=${join(folder, slot)}`,
   ]);
@@ -55,7 +52,7 @@ for (const slot of ['dpo', 'dpo-bmc'] as const) {
     runtime,
     {
       ...config,
-      objective: slot === 'dpo' ? plain : config.objective,
+      objective: 'bmc' in SHIPPED_METHODS[slot] ? config.objective : plain,
       data: { ...config.data, eval: undefined },
     },
     {
@@ -81,10 +78,10 @@ const pairs = readFileSync('examples/quickstart/eval.jsonl', 'utf8')
   });
 const engine = new Engine({ ...runtime, files: new MemoryFiles() });
 await engine.open();
-for (const slot of ['reference', 'dpo', 'dpo-bmc'])
+for (const slot of ['reference', ...SHIPPED_MODELS])
   await engine.loadModel(slot, { kind: 'files', files: filesOf(slot) });
 const scores: Record<string, ScoredPair[]> = {};
-for (const [slot, method] of Object.entries(METHODS)) {
+for (const [slot, method] of Object.entries(SHIPPED_METHODS)) {
   scores[slot] = [];
   for (const pair of pairs) {
     const scored = await engine.score('assets', {
@@ -104,7 +101,7 @@ function withoutWords({ chosen, rejected, ...rest }: ScoredPair): ScoredPair {
   return { ...rest, chosen: strip(chosen), rejected: strip(rejected) };
 }
 
-const shipped: ShippedScores = { pairs, methods: METHODS, scores };
+const shipped: ShippedScores = { pairs, methods: SHIPPED_METHODS, scores };
 /** Five significant digits are more than a colour or a label shows. */
 const short = (_: string, value: unknown) =>
   typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value;

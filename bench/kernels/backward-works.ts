@@ -9,7 +9,8 @@ import { glu } from '../../src/ops/elementwise/glu.ts';
 import { tapeFor } from '../../src/ops/index.ts';
 import { tokenLogps } from '../../src/ops/logps/token-logps.ts';
 import { rmsNorm } from '../../src/ops/norm/rms-norm.ts';
-import { AdamW } from '../../src/optim/adamw.ts';
+import { Optimizer } from '../../src/optim/optimizer.ts';
+import { updateRule } from '../../src/optim/registry.ts';
 import { causalLayout, inner, type Operands, type Size, samples, type Work } from './forward-works.ts';
 
 export function backwardWorks(bench: Operands, size: Size): Work[] {
@@ -130,14 +131,14 @@ function optimizer(bench: Operands, { name, hidden: H, inner: I }: Size): Work {
   const { gpu } = bench;
   const count = 4 * H * I;
   const slabs = new ParameterSlabs(gpu, [{ name: 'w', shape: [4 * I, H], decays: true }], 'f32');
-  const adamw = new AdamW(gpu, slabs.slabs, {
-    beta1: 0.9,
-    beta2: 0.999,
-    epsilon: 1e-8,
-    weightDecay: 0,
-    maxGradNorm: 0,
-    moments: 'gpu',
-  });
+  const settings = {
+    adam_beta1: 0.9,
+    adam_beta2: 0.999,
+    adam_epsilon: 1e-8,
+    sgd_momentum: 0,
+    weight_decay: 0,
+  };
+  const adamw = new Optimizer(gpu, slabs, updateRule('adamw', settings), { maxGradNorm: 0, moments: 'gpu' });
   adamw.place();
   adamw.configure(1, 0.5);
   bench.onFree(() => {

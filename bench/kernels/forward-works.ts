@@ -237,10 +237,10 @@ export function forwardWorks(bench: Operands, size: Size): Work[] {
 
 /** One document, in which every token sees all before it. */
 export function causalLayout(bench: Operands, tokens: number): AttentionLayout {
-  const sight = Array.from({ length: tokens }, (_, i) => [0, tokens, 0, i]).flat();
-  const blocks = tokenBlocks(sight, tokens);
+  const visibility = Array.from({ length: tokens }, (_, i) => [0, tokens, 0, i]).flat();
+  const blocks = tokenBlocks(visibility, tokens);
   return {
-    sight: bench.make([tokens, 4], 'u32', sight),
+    visibility: bench.make([tokens, 4], 'u32', visibility),
     blocks: bench.make([blocks.length / 2, 2], 'u32', blocks),
     seen: bench.make([tokens, 2], 'u32', Array.from({ length: tokens }, (_, i) => [tokens, i]).flat()),
   };

@@ -1,10 +1,12 @@
 /** Every kernel: checked, then timed beside this adapter's own limit, a copy for what moves bytes, its best product for the rest. */
+
 import { readFileSync } from 'node:fs';
 import { download, type Tensor, whole } from '../../src/autograd/tensor.ts';
+import type { ProductVariant } from '../../src/gpu/choices.ts';
 import { bufferOf, Gpu } from '../../src/gpu/device.ts';
 import { Program } from '../../src/gpu/program.ts';
 import { launchLinear } from '../../src/ops/linear/linear.ts';
-import { type ProductVariant, variantsFor } from '../../src/ops/linear/linear-variants.ts';
+import { variantsFor } from '../../src/ops/linear/linear-variants.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import { type Row, reportOf } from '../report.ts';
 import { median, pairedRatio, takeTurns } from '../timing.ts';
@@ -130,16 +132,16 @@ async function halfMatmuls(gpu: Gpu, edge: number, gemm: number, rounds: number)
   const [X, W] = [x, w].map((tensor) => bench.values(tensor));
   const rows: Row[] = [];
   // On a CPU adapter, tiles in workgroup memory take half a minute.
-  const isRun = (variant: ProductVariant) => !gpu.isCpu || ['lanes', 'plain'].includes(variant);
+  const isRun = (variant: ProductVariant) => !gpu.isCpu || ['subgroup', 'plain'].includes(variant);
   const shape = { orientation: 'FORWARD', tokens: edge, weight: w, shard: w.shards[0] } as const;
   for (const variant of variantsFor(gpu, shape).filter(isRun)) {
-    gpu.choices.set('linear', variant);
+    gpu.choices.linear = variant;
     const work: Work = {
       name: `matmul, weights in f16, ${variant}`,
       shape: `${edge} x ${edge} x ${edge}`,
       cost: { flops: 2 * edge ** 3 },
       // Staged in f16, both operands lose digits.
-      tolerance: ['tiles16', 'matrices'].includes(variant) ? 4e-3 : undefined,
+      tolerance: ['tiled16', 'matrices'].includes(variant) ? 4e-3 : undefined,
       record: (recorder) => {
         launchLinear(recorder, whole(x), whole(y), { rows: edge, weight: w, scale: 1, accumulate: false });
         return y;
@@ -151,7 +153,7 @@ async function halfMatmuls(gpu: Gpu, edge: number, gemm: number, rounds: number)
     };
     rows.push(await againstLimit(gpu, work, gemm, rounds));
   }
-  gpu.choices.delete('linear');
+  gpu.choices.linear = undefined;
   bench.free();
   return rows;
 }

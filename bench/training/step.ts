@@ -6,7 +6,7 @@ import type { PairExample } from '../../src/data/examples.ts';
 import { randomWord } from '../../src/data/random.ts';
 import { Gpu } from '../../src/gpu/device.ts';
 import { loadModel } from '../../src/models/loading/load.ts';
-import { activate } from '../../src/objectives/registry.ts';
+import { activate } from '../../src/objectives/choice.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import { type TrainConfigInput, trainConfigFrom } from '../../src/train/config.ts';
 import { chooseKernels } from '../../src/train/kernel-choices.ts';

@@ -19,7 +19,7 @@ override SCALE: f32;
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;
 @group(0) @binding(1) var<storage, read> k: array<vec4f>;
 @group(0) @binding(2) var<storage, read> v: array<vec4f>;
-@group(0) @binding(3) var<storage, read> sight: array<vec4u>;
+@group(0) @binding(3) var<storage, read> visibility: array<vec4u>;
 @group(0) @binding(4) var<storage, read> dy: array<vec4f>;
 @group(0) @binding(5) var<storage, read> stats: array<vec2f>;
 @group(0) @binding(6) var<storage, read_write> dq: array<vec4f>;
@@ -27,14 +27,14 @@ override SCALE: f32;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
   let invocation = invocation_index(id, workgroups, WORKGROUP);
-  let tokens = arrayLength(&sight);
+  let tokens = arrayLength(&visibility);
   if (invocation >= tokens * HEADS) { return; }
   @if(ROLLED) let first = workgroups.z - 1u;
   @else const first = 0u;
   let i = invocation % tokens;
   let head = invocation / tokens;
   let kv_head = head / (HEADS / KV_HEADS);
-  let sees = sight[i];
+  let sees = visibility[i];
   let row = (i * HEADS + head) * HEAD4;
   let own = stats[i * HEADS + head];
 
@@ -51,7 +51,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
   loop {
     if (j == prefix_end) { j = max(j, sees.z); }
     if (j > i) { break; }
-    @if(WINDOWED) let visible = sees.w - sight[j].w < WINDOW;
+    @if(WINDOWED) let visible = sees.w - visibility[j].w < WINDOW;
     @if(!WINDOWED) let visible = true;
     if (visible) {
       let place = (j * KV_HEADS + kv_head) * HEAD4;

@@ -5,7 +5,7 @@
 //   WINDOWED: and position[i] - position[j] < WINDOW.   SOFTCAP: s becomes cap * tanh(s / cap).
 //
 //   q, y: [T, HEADS * 4 * HEAD4] f32    k, v: [T, KV_HEADS * 4 * HEAD4] f32    lse: [T, HEADS] f32, log sum_j exp s_ij
-//   sight: [T] vec4u (doc_start, prefix_end, branch_start, position). y and lse are overwritten.
+//   visibility: [T] vec4u (doc_start, prefix_end, branch_start, position). y and lse are overwritten.
 //
 // One invocation per (token, head), neighbouring lanes on neighbouring tokens of one head, so that they walk the same
 // keys. Online softmax, no barriers; limited by load instructions.
@@ -23,21 +23,21 @@ override SCALE: f32;
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;
 @group(0) @binding(1) var<storage, read> k: array<vec4f>;
 @group(0) @binding(2) var<storage, read> v: array<vec4f>;
-@group(0) @binding(3) var<storage, read> sight: array<vec4u>;
+@group(0) @binding(3) var<storage, read> visibility: array<vec4u>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> lse: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
   let invocation = invocation_index(id, workgroups, WORKGROUP);
-  let tokens = arrayLength(&sight);
+  let tokens = arrayLength(&visibility);
   if (invocation >= tokens * HEADS) { return; }
   @if(ROLLED) let first = workgroups.z - 1u;
   @else const first = 0u;
   let i = invocation % tokens;
   let head = invocation / tokens;
   let kv_head = head / (HEADS / KV_HEADS);
-  let sees = sight[i];
+  let sees = visibility[i];
 
   var query: array<vec4f, HEAD4>;
   var sum: array<vec4f, HEAD4>;
@@ -51,7 +51,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
   loop {
     if (j == prefix_end) { j = max(j, sees.z); }
     if (j > i) { break; }
-    @if(WINDOWED) let visible = sees.w - sight[j].w < WINDOW;
+    @if(WINDOWED) let visible = sees.w - visibility[j].w < WINDOW;
     @if(!WINDOWED) let visible = true;
     if (visible) {
       let place = (j * KV_HEADS + kv_head) * HEAD4;

@@ -4,15 +4,14 @@
 //   finite = 1, or 0 when the sum is infinite or no number: then the optimizer and all state updates stand still, in this
 //   step and (failed = 1) in all that follow, since the host hears of it a step later and must find what was there before.
 //
-//   partial: f32    settings: f32, settings[MAX_NORM] is the limit, 0 for none    result: [4] f32, overwritten but for `failed`.
+//   partial: f32    MAX_NORM: the limit, 0 for none    result: [4] f32, overwritten but for `failed`.
 //
 // One invocation adds in order. Compilers may assume that there are no infinities, so finiteness is read off the
 // exponent bits.
-const MAX_NORM = 7u;
+override MAX_NORM: f32;
 
 @group(0) @binding(0) var<storage, read> partial: array<f32>;
-@group(0) @binding(1) var<storage, read> settings: array<f32>;
-@group(0) @binding(2) var<storage, read_write> result: array<f32>;
+@group(0) @binding(1) var<storage, read_write> result: array<f32>;
 
 @compute @workgroup_size(1)
 fn main() {
@@ -20,9 +19,8 @@ fn main() {
   for (var i = 0u; i < arrayLength(&partial); i++) { sum += partial[i]; }
   let finite = (bitcast<u32>(sum) & 0x7f800000u) != 0x7f800000u;
   let norm = sqrt(sum);
-  let limit = settings[MAX_NORM];
   result[0] = norm;
-  result[1] = select(1.0, min(1.0, limit / (norm + 1e-6)), limit > 0.0);
+  result[1] = select(1.0, min(1.0, MAX_NORM / (norm + 1e-6)), MAX_NORM > 0.0);
   if (!finite) { result[3] = 1.0; }
   result[2] = 1.0 - result[3];
 }

@@ -11,7 +11,7 @@ fn widen_f16(packed: u32) -> vec2f {
 }
 
 /// Packs two f32 to bf16, rounding to nearest even. For finite values.
-fn narrow_bf16(value: vec2f) -> u32 {
+fn pack_bf16(value: vec2f) -> u32 {
   let bits = bitcast<vec2u>(value);
   let rounded = bits + vec2u(0x7fffu) + ((bits >> vec2u(16u)) & vec2u(1u));
   return (rounded.x >> 16u) | (rounded.y & 0xffff0000u);

@@ -1,28 +1,28 @@
 // How kernels that add up rows walk them.
 //
-//   WIDE: a workgroup to a row. Its lanes take every WORKGROUP-th element, neighbours side by side, and what they found goes
+//   ROW_PER_WORKGROUP: a workgroup to a row. Its lanes take every WORKGROUP-th element, neighbours side by side, and what they found goes
 //   through workgroup memory, always in the same order. Otherwise an invocation to a row and no barriers: CPU adapters pay
 //   more for a barrier than for reading a row alone.
 import package::shared::grid::workgroup_index;
 import constants::WORKGROUP;
 
-@if(WIDE) var<workgroup> found: array<vec4f, WORKGROUP>;
+@if(ROW_PER_WORKGROUP) var<workgroup> found: array<vec4f, WORKGROUP>;
 
 /// The elements of a row that an invocation takes: this one, and every STEP-th after it.
-@if(WIDE) fn first_element(lane: u32) -> u32 { return lane; }
+@if(ROW_PER_WORKGROUP) fn first_element(lane: u32) -> u32 { return lane; }
 @else fn first_element(lane: u32) -> u32 { return 0u; }
-@if(WIDE) const STEP = WORKGROUP;
+@if(ROW_PER_WORKGROUP) const STEP = WORKGROUP;
 @else const STEP = 1u;
 
-@if(WIDE) fn row_of(workgroup: vec3u, workgroups: vec3u, lane: u32) -> u32 { return workgroup_index(workgroup, workgroups); }
+@if(ROW_PER_WORKGROUP) fn row_of(workgroup: vec3u, workgroups: vec3u, lane: u32) -> u32 { return workgroup_index(workgroup, workgroups); }
 @else fn row_of(workgroup: vec3u, workgroups: vec3u, lane: u32) -> u32 { return workgroup_index(workgroup, workgroups) * WORKGROUP + lane; }
 
 /// Whether this invocation writes what belongs to the row as a whole.
-@if(WIDE) fn writes_row(lane: u32) -> bool { return lane == 0u; }
+@if(ROW_PER_WORKGROUP) fn writes_row(lane: u32) -> bool { return lane == 0u; }
 @else fn writes_row(lane: u32) -> bool { return true; }
 
 /// The sum over all invocations of a row, each component for itself. All of them must call it.
-@if(WIDE) fn row_sum(own: vec4f, lane: u32) -> vec4f {
+@if(ROW_PER_WORKGROUP) fn row_sum(own: vec4f, lane: u32) -> vec4f {
   found[lane] = own;
   workgroupBarrier();
   for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
@@ -36,7 +36,7 @@ import constants::WORKGROUP;
 @else fn row_sum(own: vec4f, lane: u32) -> vec4f { return own; }
 
 /// The largest over all invocations of a row, each component for itself. All of them must call it.
-@if(WIDE) fn row_max(own: vec4f, lane: u32) -> vec4f {
+@if(ROW_PER_WORKGROUP) fn row_max(own: vec4f, lane: u32) -> vec4f {
   found[lane] = own;
   workgroupBarrier();
   for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {

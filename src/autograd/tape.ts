@@ -100,7 +100,7 @@ export class Tape {
    */
   backward(output: Tensor, gradient: Tensor): void {
     if (!output.requiresGrad) throw new RangeError(`${output.label} depends on nothing that is trained.`);
-    this.recorder.during('backward', () => this.#walkBack(output, gradient));
+    this.recorder.asPart('backward', () => this.#walkBack(output, gradient));
   }
 
   #walkBack(output: Tensor, gradient: Tensor): void {

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { Cli, GlobalOptions } from './context.ts';
 import { EXIT_CODES } from './failure.ts';
+import { adapterIsNoDevice } from './options.ts';
 
 interface Options extends GlobalOptions {
   readonly backend?: string;
@@ -13,9 +14,10 @@ export function addDoctor(program: Command, cli: Cli): void {
     .command('doctor')
     .summary('what this machine offers, and what is missing')
     .description(
-      'Lists the WebGPU adapters of this machine with the features and limits that matter, measures a copy and a ' +
+      'Lists the GPUs (and CPU drivers) that WebGPU finds on this machine with the features and limits that matter, measures a copy and a ' +
         'matrix product on the chosen one, and says what is missing and how to get it. Run it first on a new machine.',
     )
+    .addOption(adapterIsNoDevice())
     .option('--json', 'print the report as one JSON object')
     .option('--backend <NAME>', "Dawn's backend: vulkan, metal or d3d12; the platform's own unless given")
     .addHelpText(
@@ -23,15 +25,15 @@ export function addDoctor(program: Command, cli: Cli): void {
       `
 Examples:
   prefgrad doctor
-  prefgrad doctor --adapter lavapipe --json
+  prefgrad doctor --device lavapipe --json
 
 ${EXIT_CODES}`,
     )
     .action(async (_: unknown, command: Command) => {
-      const { adapter, backend, json } = command.optsWithGlobals<Options>();
+      const { device, backend, json } = command.optsWithGlobals<Options>();
       const { runDoctor } = await import('./doctor.ts');
       cli.exitCode = await runDoctor(await cli.runtime(), (text) => cli.out(text), {
-        adapter,
+        device,
         backend,
         json,
       });

@@ -3,10 +3,11 @@ import type { Command } from 'commander';
 import { InputError } from '../errors.ts';
 import type { Cli, GlobalOptions } from './context.ts';
 import { EXIT_CODES } from './failure.ts';
-import { numberFrom, repeated, wholeNumber } from './options.ts';
+import { adapterOptions, numberFrom, repeated, wholeNumber } from './options.ts';
 
 interface Options extends GlobalOptions {
   readonly model: string;
+  readonly adapter?: string;
   readonly adapterDir?: string;
   readonly prompt?: string[];
   readonly prompts?: string;
@@ -20,8 +21,9 @@ interface Options extends GlobalOptions {
 }
 
 export function addGenerate(program: Command, cli: Cli): void {
-  program
-    .command('generate')
+  const command = program.command('generate');
+  for (const option of adapterOptions()) command.addOption(option);
+  command
     .summary('continue prompts with a model')
     .description(
       'Continues prompts, greedily unless a temperature is given. A sample depends on the seed, on the number of ' +
@@ -29,7 +31,6 @@ export function addGenerate(program: Command, cli: Cli): void {
         "through the tokenizer's chat template. Without --out the texts go to stdout.",
     )
     .requiredOption('--model <DIR>', 'model directory')
-    .option('--adapter-dir <DIR>', 'directory of a PEFT LoRA adapter for that model')
     .option('--prompt <TEXT>', 'text to continue; repeatable', repeated)
     .option('--prompts <FILE>', "rows with a 'prompt', text or a list of messages; JSON or JSON Lines")
     .option('--max-new-tokens <COUNT>', 'most tokens per continuation', wholeNumber(1), 128)
@@ -63,14 +64,19 @@ Examples:
 
 ${EXIT_CODES}`,
     )
-    .action(async (_: unknown, command: Command) => {
-      const { prompt = [], prompts, out, ...options } = command.optsWithGlobals<Options>();
+    .action(async () => {
+      const { prompt = [], prompts, out, adapterDir, ...options } = command.optsWithGlobals<Options>();
       if (prompt.length === 0 && prompts === undefined) {
         throw new InputError('There is nothing to continue; give --prompt TEXT or --prompts FILE.');
       }
       const { continuePrompts, writeContinuations } = await import('./continuations.ts');
       const runtime = await cli.runtime();
-      const made = await continuePrompts(runtime, { ...options, texts: prompt, file: prompts });
+      const made = await continuePrompts(runtime, {
+        ...options,
+        adapter: options.adapter ?? adapterDir,
+        texts: prompt,
+        file: prompts,
+      });
       if (out === undefined) {
         cli.out(made.map(({ prompt: text, completion }) => `${text}${completion}\n`).join('\n'));
         return;

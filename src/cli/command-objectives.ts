@@ -4,6 +4,7 @@ import { InputError } from '../errors.ts';
 import type { Cli, GlobalOptions } from './context.ts';
 import { EXIT_CODES } from './failure.ts';
 import { objectiveFacts, objectiveText } from './objective-list.ts';
+import { adapterIsNoDevice } from './options.ts';
 
 interface Options extends GlobalOptions {
   readonly evaluate?: string;
@@ -21,6 +22,7 @@ export function addObjectives(program: Command, cli: Cli): void {
         'file with the production kernels instead, to compare them with another implementation: one JSON line per ' +
         'case with the loss, the loss of each pair, rewards, and gradients per token.',
     )
+    .addOption(adapterIsNoDevice())
     .option('--json', 'list as one JSON array')
     .option(
       '--evaluate <IN.json>',
@@ -33,12 +35,12 @@ export function addObjectives(program: Command, cli: Cli): void {
 Examples:
   prefgrad objectives
   prefgrad objectives --json
-  prefgrad objectives --evaluate golden.json --out results.jsonl --adapter lavapipe
+  prefgrad objectives --evaluate golden.json --out results.jsonl --device lavapipe
 
 ${EXIT_CODES}`,
     )
     .action(async (_: unknown, command: Command) => {
-      const { evaluate, out, json, adapter } = command.optsWithGlobals<Options>();
+      const { evaluate, out, json, device } = command.optsWithGlobals<Options>();
       if (evaluate === undefined) {
         if (out !== undefined) throw new InputError('--out is for --evaluate; the list goes to stdout.');
         const { objectives } = await import('../objectives/registry.ts');
@@ -47,8 +49,8 @@ ${EXIT_CODES}`,
         return;
       }
       if (out === undefined) throw new InputError('--evaluate needs --out OUT.jsonl.');
-      const { evaluateObjectivesFile } = await import('../score/objectives-file.ts');
-      await evaluateObjectivesFile(await cli.runtime(), { input: evaluate, out, adapter });
+      const { evaluateObjectivesFile } = await import('../cases/evaluate-file.ts');
+      await evaluateObjectivesFile(await cli.runtime(), { input: evaluate, out, device });
       cli.err(`Results: ${out}\n`);
     });
 }

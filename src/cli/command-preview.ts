@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { Cli, GlobalOptions } from './context.ts';
 import { EXIT_CODES } from './failure.ts';
-import { repeated, wholeNumber } from './options.ts';
+import { adapterIsNoDevice, repeated, wholeNumber } from './options.ts';
 
 interface Options extends GlobalOptions {
   readonly set?: string[];
@@ -20,6 +20,7 @@ export function addPreview(program: Command, cli: Cli): void {
         'or answers cut by max_length before you train.',
     )
     .argument('<CONFIG.yaml>', 'configuration whose data, model and objective are used')
+    .addOption(adapterIsNoDevice())
     .option('--set <KEY=VALUE>', 'override a key, as train does; repeatable', repeated)
     .option('--rows <COUNT>', 'rows to show', wholeNumber(1), 2)
     .addHelpText(

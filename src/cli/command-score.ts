@@ -1,16 +1,18 @@
 /** `prefgrad score`. */
 import { type Command, Option } from 'commander';
 import type { Columns } from '../data/columns.ts';
-import type { DataFormat } from '../data/rows.ts';
+import type { DataFormat } from '../data/formats.ts';
 import type { Truncation } from '../data/truncation.ts';
 import type { BmcSettings } from '../objectives/token-weights/bmc.ts';
 import type { Cli, GlobalOptions } from './context.ts';
 import { EXIT_CODES } from './failure.ts';
-import { assignments, numberFrom, wholeNumber } from './options.ts';
+import { adapterOptions, assignments, numberFrom, wholeNumber } from './options.ts';
 import { loadScore } from './score-options.ts';
 
 interface Options extends GlobalOptions {
   readonly model: string;
+  readonly adapter?: string;
+  readonly adapterDir?: string;
   readonly reference?: string;
   readonly data: string;
   readonly out: string;
@@ -27,8 +29,9 @@ interface Options extends GlobalOptions {
 }
 
 export function addScore(program: Command, cli: Cli): void {
-  program
-    .command('score')
+  const command = program.command('score');
+  for (const option of adapterOptions()) command.addOption(option);
+  command
     .summary('token log-probs, rewards and weights of preference rows')
     .description(
       'Writes one JSON line per row of the data, in order: token ids of the prompt, and for chosen and rejected the ' +
@@ -85,7 +88,7 @@ Examples:
 
 ${EXIT_CODES}`,
     )
-    .action(async (_: unknown, command: Command) => {
+    .action(async () => {
       const options = command.optsWithGlobals<Options>();
       const { scoreFile } = await loadScore();
       const { objective, settings = {}, columns = {}, bmc } = options;
@@ -96,6 +99,7 @@ ${EXIT_CODES}`,
       };
       const report = await scoreFile(await cli.runtime(), {
         model: options.model,
+        adapter: options.adapter ?? options.adapterDir,
         reference: options.reference,
         data: options.data,
         out: options.out,
@@ -105,7 +109,7 @@ ${EXIT_CODES}`,
         truncation: options.truncation,
         columns,
         format: options.format,
-        adapter: options.adapter,
+        device: options.device,
       });
       cli.err(`${report.kept} of ${report.rows} rows scored: ${options.out}\n`);
     });

@@ -4,7 +4,7 @@ import { configKeysText } from './config-keys.ts';
 import type { Cli, GlobalOptions } from './context.ts';
 import { EXIT, EXIT_CODES } from './failure.ts';
 import { listenForInterrupt } from './interrupt.ts';
-import { repeated } from './options.ts';
+import { adapterIsNoDevice, repeated } from './options.ts';
 import { preflight } from './preflight.ts';
 import { progressHooks } from './progress.ts';
 
@@ -20,10 +20,11 @@ export function addTrain(program: Command, cli: Cli): void {
     .description(
       'Trains the model that CONFIG.yaml names and writes the result, checkpoints and metrics to its output_dir. ' +
         'Everything that is wrong with the configuration, the model or the first rows of the data is reported at ' +
-        'once, before the adapter is opened. Ctrl-C finishes the step and writes a checkpoint; a second Ctrl-C ' +
+        'once, before the device is opened. Ctrl-C finishes the step and writes a checkpoint; a second Ctrl-C ' +
         'stops at once. Paths in the configuration are relative to the current directory.',
     )
     .argument('<CONFIG.yaml>', 'configuration; its keys are listed below')
+    .addOption(adapterIsNoDevice())
     .option('--set <KEY=VALUE>', 'override a key, such as training.learning_rate=5e-7; repeatable', repeated)
     .option(
       '--resume [CHECKPOINT]',
@@ -43,9 +44,9 @@ ${configKeysText()}
 ${EXIT_CODES}`,
     )
     .action(async (file: string, _: unknown, command: Command) => {
-      const { set = [], resume, adapter } = command.optsWithGlobals<Options>();
+      const { set = [], resume, device } = command.optsWithGlobals<Options>();
       const runtime = await cli.runtime();
-      const { config } = await preflight(runtime, file, { set, adapter, resume: resume !== undefined });
+      const { config } = await preflight(runtime, file, { set, device, resume: resume !== undefined });
       const { train } = await import('../train/train.ts');
       const interrupt = listenForInterrupt(() =>
         hooks.note('Finishing this step and writing a checkpoint. Ctrl-C again stops at once.'),
@@ -55,7 +56,7 @@ ${EXIT_CODES}`,
       try {
         const summary = await train(runtime, config, hooks, { resume });
         if (summary.outcome === 'interrupted') {
-          cli.err(`Continue with: ${resumeCommand(file, set, adapter)}\n`);
+          cli.err(`Continue with: ${resumeCommand(file, set, device)}\n`);
           cli.exitCode = EXIT.interrupted;
         }
       } finally {
@@ -66,10 +67,10 @@ ${EXIT_CODES}`,
 }
 
 /** The command that continues this run, to be pasted into a shell. */
-export function resumeCommand(file: string, set: readonly string[], adapter: string | undefined): string {
+export function resumeCommand(file: string, set: readonly string[], device: string | undefined): string {
   const quoted = (text: string) =>
     /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
-  const chosen = adapter === undefined ? [] : ['--adapter', adapter];
+  const chosen = device === undefined ? [] : ['--device', device];
   const words = [file, ...set.flatMap((override) => ['--set', override]), ...chosen];
   return `prefgrad train ${words.map(quoted).join(' ')} --resume`;
 }

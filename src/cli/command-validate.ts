@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { Cli, GlobalOptions } from './context.ts';
 import { EXIT_CODES } from './failure.ts';
-import { repeated } from './options.ts';
+import { adapterIsNoDevice, repeated } from './options.ts';
 import { FIRST_ROWS, preflight } from './preflight.ts';
 
 interface Options extends GlobalOptions {
@@ -21,6 +21,7 @@ export function addValidate(program: Command, cli: Cli): void {
         'and column. "prefgrad train --help" lists the keys.',
     )
     .argument('<CONFIG.yaml>', 'configuration to check')
+    .addOption(adapterIsNoDevice())
     .option('--set <KEY=VALUE>', 'override a key before checking, as train does; repeatable', repeated)
     .option('--resume', 'check for a run that is to be continued: output_dir may be in use')
     .addHelpText(
@@ -33,9 +34,9 @@ Examples:
 ${EXIT_CODES}`,
     )
     .action(async (file: string, _: unknown, command: Command) => {
-      const { set = [], adapter, resume = false } = command.optsWithGlobals<Options>();
+      const { set = [], device, resume = false } = command.optsWithGlobals<Options>();
       const runtime = await cli.runtime();
-      const { facts } = await preflight(runtime, file, { set, adapter, resume });
+      const { facts } = await preflight(runtime, file, { set, device, resume });
       cli.out(`${file} is valid.\n${facts.map((fact) => `  ${fact}\n`).join('')}`);
     });
 }

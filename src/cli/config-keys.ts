@@ -1,7 +1,7 @@
 /** The keys of a configuration as help texts list them. */
 
+import { describeValue, inputSchema, keysOf, type ValueSchema } from '../schema-problems.ts';
 import { trainConfigSchema } from '../train/config.ts';
-import { describeValue, inputSchema, keysOf, type ValueSchema } from '../train/config-problems.ts';
 
 export interface ConfigKey {
   /** Dotted, as `--set` takes it. */

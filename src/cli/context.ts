@@ -15,5 +15,5 @@ export interface Cli {
 
 /** Options of the program itself, which every command also takes. */
 export interface GlobalOptions {
-  readonly adapter?: string;
+  readonly device?: string;
 }

@@ -2,8 +2,8 @@
 import { ChatTemplate } from '../data/chat-template.ts';
 import { RowReader } from '../data/columns.ts';
 import { isConversation, readTurns } from '../data/conversations.ts';
-import { readRows } from '../data/jsonl.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
+import { readRows } from '../data/sources/read-rows.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { InputError } from '../errors.ts';
 import { ModelDirectory } from '../formats/model-directory.ts';
@@ -15,7 +15,8 @@ import type { FileSystem, Runtime } from '../runtime/runtime.ts';
 
 export interface ContinueOptions {
   readonly model: string;
-  readonly adapterDir?: string;
+  /** Directory of a PEFT adapter. */
+  readonly adapter?: string;
   readonly texts: readonly string[];
   /** A file with more prompts. */
   readonly file?: string;
@@ -25,8 +26,7 @@ export interface ContinueOptions {
   readonly topP: number;
   readonly seed: number;
   readonly batchSize: number;
-  /** The WebGPU adapter. */
-  readonly adapter?: string;
+  readonly device?: string;
 }
 
 export interface Continuation {
@@ -41,7 +41,7 @@ interface Prompt {
   readonly ids: readonly number[];
 }
 
-/** @throws InputError for whatever is wrong with the model or the prompts, before the adapter is opened */
+/** @throws InputError for whatever is wrong with the model or the prompts, before the device is opened */
 export async function continuePrompts(runtime: Runtime, options: ContinueOptions): Promise<Continuation[]> {
   const { files } = runtime;
   const positions = await positionsOf(files, options.model);
@@ -56,14 +56,14 @@ export async function continuePrompts(runtime: Runtime, options: ContinueOptions
     );
   });
 
-  const gpu = await Gpu.open(runtime, { adapter: options.adapter });
+  const gpu = await Gpu.open(runtime, { device: options.device });
   try {
-    const loaded = await loadWithAdapter(gpu, options.model, options.adapterDir, positions);
+    const loaded = await loadWithAdapter(gpu, options.model, options.adapter, positions);
     const results = await generate(
       gpu,
       loaded.model,
       prompts.map(({ ids }) => ids),
-      { ...options, eosIds: tokenizer.eosIds, adapter: options.adapterDir !== undefined },
+      { ...options, eosIds: tokenizer.eosIds, adapter: options.adapter !== undefined },
     );
     return results.map((ids, i) => ({
       prompt: prompts[i].text,

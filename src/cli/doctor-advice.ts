@@ -9,7 +9,7 @@ export interface Findings {
   readonly hasNvidiaDevice: boolean;
   /** Some /dev/dri/renderD* exists, and whether this user may open one. */
   readonly renderNode: 'none' | 'forbidden' | 'open';
-  /** Why the first adapter could not be used or miscomputes, if so. */
+  /** Why the chosen device could not be used or miscomputes, if so. */
   readonly failure: string | undefined;
   /** The command that installs the CPU adapter. */
   readonly setupCommand: string;
@@ -19,7 +19,7 @@ export interface Findings {
 export function adviceFor(findings: Findings): string[] {
   const { adapters, platform } = findings;
   const advice: string[] = [];
-  if (findings.failure !== undefined) advice.push(`The first adapter does not work: ${findings.failure}`);
+  if (findings.failure !== undefined) advice.push(`The chosen device does not work: ${findings.failure}`);
   if (adapters.length === 0) advice.push(missingAdapter(platform, findings.setupCommand));
   if (findings.hasNvidiaDevice && !adapters.some((a) => /nvidia/i.test(a.vendor))) {
     advice.push(
@@ -33,14 +33,14 @@ export function adviceFor(findings: Findings): string[] {
       'This user may not open /dev/dri/renderD*: sudo usermod -aG render,video "$USER", then log in again.',
     );
   }
-  const [first] = adapters;
-  if (first?.type === 'CPU' && findings.renderNode === 'open' && !findings.hasNvidiaDevice) {
+  const chosen = adapters.find(({ isChosen }) => isChosen);
+  if (chosen?.type === 'CPU' && findings.renderNode === 'open' && !findings.hasNvidiaDevice) {
     advice.push(
       'There is a graphics device, but no Vulkan driver for it: Debian and Ubuntu have those of Intel and AMD in ' +
         'mesa-vulkan-drivers (sudo apt-get install mesa-vulkan-drivers).',
     );
   }
-  if (first?.type === 'GPU') advice.push(...missingOnGpu(findings));
+  if (chosen?.type === 'GPU') advice.push(...missingOnGpu(findings));
   return advice;
 }
 

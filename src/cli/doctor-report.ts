@@ -3,6 +3,10 @@ import { formatBytes } from '../gpu/memory.ts';
 import type { Measurement } from './doctor-measure.ts';
 
 export interface AdapterFacts {
+  /** `--device INDEX` asks for exactly this one. */
+  readonly index: number;
+  /** What training would use. */
+  readonly isChosen: boolean;
   readonly vendor: string;
   readonly architecture: string;
   readonly device: string;
@@ -10,8 +14,6 @@ export interface AdapterFacts {
   readonly description: string;
   readonly backend: string;
   readonly type: 'CPU' | 'GPU';
-  /** How to ask for exactly this adapter: a value of PREFGRAD_ADAPTER. */
-  readonly choice: string;
 }
 
 export interface FeatureFacts {
@@ -34,7 +36,6 @@ export interface DoctorReport {
   readonly runtime: string;
   readonly system: string;
   readonly residentBytes: number | undefined;
-  /** The first one is what training would use. */
   readonly adapters: readonly AdapterFacts[];
   readonly features: readonly FeatureFacts[];
   readonly limits: readonly LimitFacts[];
@@ -52,14 +53,14 @@ export const MATMUL_TOLERANCE = 1e-5;
 export function formatReport(report: DoctorReport): string {
   const sections = [
     section('System', table(systemRows(report))),
-    section('Adapters', report.adapters.length === 0 ? ['none'] : report.adapters.flatMap(adapterLines)),
+    section('Devices', report.adapters.length === 0 ? ['none'] : report.adapters.flatMap(adapterLines)),
   ];
   if (report.adapters.length > 0) {
     sections.push(
-      section('Features of the first adapter', table(report.features.map(featureRow))),
+      section('Features of the chosen device', table(report.features.map(featureRow))),
       section('Tensor-core shapes (M x N x K)', tensorCoreLines(report)),
-      section('Limits of the first adapter', table(report.limits.map(limitRow))),
-      section('Measured now on the first adapter', measuredLines(report.measurement)),
+      section('Limits of the chosen device', table(report.limits.map(limitRow))),
+      section('Measured now on the chosen device', measuredLines(report.measurement)),
     );
   }
   const advice = report.advice.length === 0 ? ['nothing'] : report.advice.map((line) => `- ${line}`);
@@ -77,14 +78,14 @@ function systemRows(report: DoctorReport): string[][] {
   ];
 }
 
-function adapterLines(adapter: AdapterFacts, index: number): string[] {
+function adapterLines(adapter: AdapterFacts): string[] {
   const name = [adapter.vendor, adapter.architecture].filter((s) => s !== '').join(' ') || 'unknown';
   return [
-    `${index + 1}. ${name} (${adapter.type}, ${adapter.backend})`,
+    `${adapter.index}: ${name} (${adapter.type}, ${adapter.backend})${adapter.isChosen ? ', chosen' : ''}`,
     ...table([
       ['device', adapter.device || '-'],
       ['driver', adapter.description || '-'],
-      ['to choose it', adapter.choice],
+      ['to choose it', `--device ${adapter.index}`],
     ]).map((line) => `   ${line}`),
   ];
 }

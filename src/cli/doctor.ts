@@ -4,8 +4,9 @@ import * as os from 'node:os';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Gpu } from '../gpu/device.ts';
+import { isSoftware } from '../gpu/profile.ts';
 import { NoAdapterError } from '../runtime/no-adapter.ts';
-import type { AdapterChoice, Runtime } from '../runtime/runtime.ts';
+import type { DeviceChoice, Runtime } from '../runtime/runtime.ts';
 import { VERSION } from '../version.ts';
 import { adviceFor } from './doctor-advice.ts';
 import { type Measurement, measure } from './doctor-measure.ts';
@@ -18,13 +19,10 @@ import {
   MATMUL_TOLERANCE,
 } from './doctor-report.ts';
 
-export interface DoctorOptions extends AdapterChoice {
+export interface DoctorOptions extends DeviceChoice {
   /** Print the report as one JSON object. */
   json?: boolean;
 }
-
-/** CPU adapters that stand behind a GPU in the loader's list and are found only when asked for. */
-const CPU_ADAPTERS = ['lavapipe', 'swiftshader'];
 
 const FEATURES: readonly [name: string, use: string, without: string][] = [
   ['shader-f16', '16-bit arithmetic', '16-bit weights are widened to f32 in the kernels'],
@@ -61,9 +59,9 @@ async function examine(
   runtime: Runtime,
   options: DoctorOptions,
 ): Promise<{ report: DoctorReport; works: boolean }> {
-  const choice: AdapterChoice = { adapter: options.adapter, backend: options.backend };
+  const choice: DeviceChoice = { device: options.device, backend: options.backend };
   const chosen = await adapterOrNull(runtime, choice);
-  // Asking for a CPU adapter by name changes which driver the loader takes from then on, so measuring comes first.
+  // Asking for a CPU driver by name changes which driver the loader takes from then on, so measuring comes first.
   const trial = chosen === null ? undefined : await tryOut(runtime, choice);
   const adapters = await listAdapters(runtime, chosen, options);
   const features = chosen === null ? [] : featuresOf(chosen, runtime);
@@ -90,7 +88,7 @@ async function examine(
   return { report, works: trial !== undefined && trial.failure === undefined };
 }
 
-async function adapterOrNull(runtime: Runtime, choice: AdapterChoice): Promise<GPUAdapter | null> {
+async function adapterOrNull(runtime: Runtime, choice: DeviceChoice): Promise<GPUAdapter | null> {
   try {
     return await runtime.requestAdapter(choice);
   } catch (error) {
@@ -102,7 +100,7 @@ async function adapterOrNull(runtime: Runtime, choice: AdapterChoice): Promise<G
 /** Opens the device and computes something; a broken driver is a finding, not a crash. */
 async function tryOut(
   runtime: Runtime,
-  choice: AdapterChoice,
+  choice: DeviceChoice,
 ): Promise<{ measurement?: Measurement; failure?: string }> {
   if (choice.backend === 'null') return { failure: 'the null backend checks kernels, but computes nothing.' };
   try {
@@ -115,47 +113,45 @@ async function tryOut(
   }
 }
 
-/** The chosen adapter first, then the CPU adapters that are also here. */
+/** Every device that can be asked for, in the order of its numbers. */
 async function listAdapters(
   runtime: Runtime,
   chosen: GPUAdapter | null,
-  options: DoctorOptions,
+  { backend }: DoctorOptions,
 ): Promise<AdapterFacts[]> {
   if (chosen === null) return [];
-  const byName = new Map<string, AdapterFacts>();
-  const add = (adapter: GPUAdapter, name: string) => {
-    const facts = factsOf(adapter, runtime, options.backend, name);
-    const key = `${facts.vendor} ${facts.architecture} ${facts.device} ${facts.description}`;
-    const known = byName.get(key);
-    // The name says more than 'auto', which would take another adapter on another day.
-    byName.set(key, known === undefined ? facts : { ...known, choice: facts.choice });
-  };
-  add(chosen, options.adapter ?? 'auto');
-  if (runtime.name === 'node' && options.backend === undefined) {
-    for (const name of CPU_ADAPTERS) {
-      const adapter = await adapterOrNull(runtime, { adapter: name });
-      if (adapter !== null) add(adapter, name);
-    }
+  const factsOfChosen = factsOf(chosen, runtime, backend, 0);
+  // With a backend of its own the chosen one is the only one that is sure to be there.
+  if (backend !== undefined) return [{ ...factsOfChosen, isChosen: true }];
+  const list: AdapterFacts[] = [];
+  for (const [index, device] of (await runtime.deviceNames()).entries()) {
+    const adapter = await adapterOrNull(runtime, { device });
+    if (adapter !== null) list.push(factsOf(adapter, runtime, backend, index));
   }
-  return [...byName.values()];
+  const at = list.findIndex((facts) => identity(facts) === identity(factsOfChosen));
+  return list.map((facts, i) => ({ ...facts, isChosen: i === at }));
+}
+
+function identity({ vendor, architecture, device, description }: AdapterFacts): string {
+  return `${vendor} ${architecture} ${device} ${description}`;
 }
 
 function factsOf(
   adapter: GPUAdapter,
   runtime: Runtime,
   backend: string | undefined,
-  choice: string,
+  index: number,
 ): AdapterFacts {
   const { vendor, architecture, device, description } = adapter.info;
-  const isCpu = /llvmpipe|swiftshader|software|cpu/i.test(`${architecture} ${device} ${description}`);
   return {
+    index,
+    isChosen: false,
     vendor,
     architecture,
     device,
     description,
     backend: runtime.name === 'node' ? (backend ?? platformBackend()) : `chosen by ${runtime.name}`,
-    type: isCpu || adapter.info.isFallbackAdapter ? 'CPU' : 'GPU',
-    choice: choice === 'auto' ? 'nothing to do, it is taken by itself' : `PREFGRAD_ADAPTER=${choice}`,
+    type: isSoftware(adapter.info) || adapter.info.isFallbackAdapter ? 'CPU' : 'GPU',
   };
 }
 

@@ -1,6 +1,6 @@
 /** What `prefgrad objectives` prints: every method with its formula, settings, needs and paper. */
-import type { Needs, RegisteredObjective } from '../objectives/objective.ts';
-import { describeValue, inputSchema } from '../train/config-problems.ts';
+import type { Needs, ObjectiveDefaults, RegisteredObjective } from '../objectives/objective.ts';
+import { describeValue, inputSchema } from '../schema-problems.ts';
 
 export interface ObjectiveFacts {
   readonly name: string;
@@ -14,18 +14,19 @@ export interface ObjectiveFacts {
   }[];
   /** With default settings. */
   readonly needs: Needs;
-  readonly takes: { readonly bmc: boolean; readonly dataWeights: boolean };
+  readonly takesTokenWeights: boolean;
+  readonly defaults: ObjectiveDefaults;
 }
 
 export function objectiveFacts(objective: RegisteredObjective): ObjectiveFacts {
-  const { name, formula, paper, takes } = objective;
+  const { name, formula, paper, takesTokenWeights, defaults = {} } = objective;
   const settings = Object.entries(inputSchema(objective.settings).properties ?? {}).map(([key, schema]) => ({
     name: key,
     value: describeValue(schema),
     default: schema.default,
     description: schema.description ?? '',
   }));
-  return { name, formula, paper, settings, needs: objective.bind({}).needs, takes };
+  return { name, formula, paper, settings, needs: objective.bind({}).needs, takesTokenWeights, defaults };
 }
 
 export function objectiveText(facts: ObjectiveFacts): string {
@@ -38,7 +39,7 @@ export function objectiveText(facts: ObjectiveFacts): string {
     `  loss      ${facts.formula}`,
     `  paper     ${facts.paper}`,
     `  needs     ${needsText(facts.needs)}`,
-    `  takes     ${takesText(facts.takes)}`,
+    `  takes     ${facts.takesTokenWeights ? 'token weights' : 'no token weights'}`,
     settings.length === 0 ? '  settings  none' : `  settings\n${settings.join('\n')}`,
     '',
   ].join('\n');
@@ -60,14 +61,9 @@ function needsText(needs: Needs): string {
   const parts = [
     ROWS[needs.rows],
     REFERENCE[needs.reference],
-    needs.liveReference ? 'a reference that follows the policy' : undefined,
+    needs.referenceUpdate ? 'a reference that follows the policy' : undefined,
     needs.differences === undefined ? undefined : 'token differences',
     needs.mismatched ? 'completions of other prompts' : undefined,
   ];
   return parts.filter((part) => part !== undefined).join(', ');
-}
-
-function takesText({ bmc, dataWeights }: ObjectiveFacts['takes']): string {
-  const parts = [bmc ? 'bmc token weights' : '', dataWeights ? 'token weights in the data' : ''];
-  return parts.filter((part) => part !== '').join(', ') || 'no token weights';
 }

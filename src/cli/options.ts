@@ -1,5 +1,5 @@
 /** Readers of option values. What they refuse, commander reports with the option's name. */
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import { parse, YAMLParseError } from 'yaml';
 
 /** A whole number of at least `least`. */
@@ -40,4 +40,21 @@ export function assignments(
       throw new InvalidArgumentError('The value is not valid YAML; quote it.');
     throw error;
   }
+}
+
+/** For commands that take no PEFT adapter: `--adapter` once chose the GPU, and says so. */
+export function adapterIsNoDevice(): Option {
+  return new Option('--adapter <NAME>').hideHelp().argParser((name) => {
+    throw new InvalidArgumentError(
+      `The GPU is chosen with --device ${name}; an adapter is a PEFT adapter, which "score" and "generate" take.`,
+    );
+  });
+}
+
+/** The PEFT adapter of commands that take one, with the name that the option once had. */
+export function adapterOptions(): Option[] {
+  return [
+    new Option('--adapter <DIR>', 'directory of a PEFT LoRA adapter for that model'),
+    new Option('--adapter-dir <DIR>', 'the same').hideHelp(),
+  ];
 }

@@ -2,13 +2,19 @@
 import { Command } from 'commander';
 import { detectRuntime } from '../runtime/index.ts';
 import { VERSION } from '../version.ts';
+import { addBridge } from './command-bridge.ts';
+import { addContinue } from './command-continue.ts';
 import { addDoctor } from './command-doctor.ts';
 import { addGenerate } from './command-generate.ts';
 import { addObjectives } from './command-objectives.ts';
+import { addOwnOutput } from './command-own-output.ts';
 import { addPreview } from './command-preview.ts';
+import { addRate } from './command-rate.ts';
+import { addRollout } from './command-rollout.ts';
 import { addScore } from './command-score.ts';
 import { addTrain } from './command-train.ts';
 import { addValidate } from './command-validate.ts';
+import { addWeigh } from './command-weigh.ts';
 import type { Cli } from './context.ts';
 import { EXIT, EXIT_CODES, reportFailure } from './failure.ts';
 
@@ -22,15 +28,29 @@ export function buildProgram(cli: Cli): Command {
     )
     .version(VERSION)
     .option(
-      '--adapter <NAME>',
-      'part of the name of the WebGPU adapter, such as nvidia or lavapipe; see doctor',
+      '--device <NAME|INDEX>',
+      'the GPU: part of its name, such as nvidia or lavapipe, or its number in the list of doctor',
     )
     .addHelpText('after', `\n"prefgrad help COMMAND" says more on each.\n\n${EXIT_CODES}`)
     .configureOutput({ writeOut: (text) => cli.out(text), writeErr: (text) => cli.err(text) })
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('("--help" shows what there is)')
     .exitOverride();
-  for (const add of [addTrain, addValidate, addPreview, addScore, addGenerate, addObjectives, addDoctor]) {
+  for (const add of [
+    addTrain,
+    addValidate,
+    addPreview,
+    addScore,
+    addGenerate,
+    addRollout,
+    addRate,
+    addOwnOutput,
+    addContinue,
+    addBridge,
+    addWeigh,
+    addObjectives,
+    addDoctor,
+  ]) {
     add(program, cli);
   }
   return program;

@@ -38,7 +38,7 @@ export function progressHooks(screen: Screen, shouldStop: () => boolean): Progre
     note: line,
     start(info: RunStart) {
       total = info.totalSteps;
-      line(`Adapter: ${info.adapter}`);
+      line(`Device: ${info.device}`);
       line(`Predicted peak memory: ${formatBytes(info.predictedPeakBytes)}`);
       if (info.firstStep > 0) line(`Resuming after step ${info.firstStep} of ${total}.`);
       bar?.start(total, info.firstStep);

@@ -30,7 +30,7 @@ export interface PackedBatch {
   readonly ids: Uint32Array<ArrayBuffer>;
   readonly positions: Uint32Array<ArrayBuffer>;
   /** u32 [tokens, 4]: document start, prompt end, branch start, position. */
-  readonly sight: Uint32Array<ArrayBuffer>;
+  readonly visibility: Uint32Array<ArrayBuffer>;
   /** u32 [tokens, 2]: one past the last token that may see this one, and its position. */
   readonly seen: Uint32Array<ArrayBuffer>;
   /** u32 [rows] each. */
@@ -97,7 +97,7 @@ export function packBatch(
     examples,
     ids: new Uint32Array(capacity.tokens),
     positions: new Uint32Array(capacity.tokens),
-    sight: new Uint32Array(4 * capacity.tokens),
+    visibility: new Uint32Array(4 * capacity.tokens),
     seen: new Uint32Array(2 * capacity.tokens),
     headRows: new Uint32Array(capacity.rows),
     targets: new Uint32Array(capacity.rows),
@@ -166,6 +166,6 @@ interface Slot {
 function setToken(batch: PackedBatch, i: number, slot: Slot): void {
   batch.ids[i] = slot.id;
   batch.positions[i] = slot.position;
-  batch.sight.set([slot.docStart, slot.prefixEnd, slot.branchStart, slot.position], 4 * i);
+  batch.visibility.set([slot.docStart, slot.prefixEnd, slot.branchStart, slot.position], 4 * i);
   batch.seen.set([slot.seenEnd, slot.position], 2 * i);
 }

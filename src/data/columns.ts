@@ -4,7 +4,7 @@
 
 import { InputError } from '../errors.ts';
 import type { JsonObject } from './json.ts';
-import type { RawRow } from './jsonl.ts';
+import type { RawRow } from './sources/raw-row.ts';
 
 /** The fields we read, with the columns tried when the user maps none; the first is the name used in messages. */
 export const DEFAULT_COLUMNS = {
@@ -23,6 +23,11 @@ export const DEFAULT_COLUMNS = {
 /** A field of a row. */
 export type Field = keyof typeof DEFAULT_COLUMNS;
 
+/** Every column that may be read: what of a file with many columns is worth reading. */
+export function readColumns(columns: Columns): string[] {
+  return [...Object.values(DEFAULT_COLUMNS).flat(), ...Object.values(columns)];
+}
+
 /** Field -> column of the data file, for files whose columns have other names. */
 export type Columns = Partial<Record<Field, string>>;
 
@@ -35,11 +40,17 @@ export interface Where {
 /** One row read through the column mapping. */
 export class RowReader {
   readonly where: Where;
+  /** The columns of the file where its schema names them, else those of this row. */
+  readonly #present: readonly string[];
+  /** True where the schema says that no row of the file has another column. */
+  readonly #hasSchema: boolean;
   readonly #value: JsonObject;
   readonly #columns: Columns;
 
   constructor(row: RawRow, columns: Columns) {
     this.where = row;
+    this.#present = row.columns ?? Object.keys(row.value);
+    this.#hasSchema = row.columns !== undefined;
     this.#value = row.value;
     this.#columns = columns;
   }
@@ -63,12 +74,13 @@ export class RowReader {
 
   /** The error for a field that is not there. */
   missing(field: Field): InputError {
-    const present = Object.keys(this.#value).join(', ') || 'none';
-    return this.error(
-      field,
-      'is missing',
-      `add it, or map another column to it with columns: {${field}: NAME} (columns here: ${present})`,
-    );
+    const present = this.#present.join(', ') || 'none';
+    const fix = `add it, or map another column to it with columns: {${field}: NAME} (columns here: ${present})`;
+    const column = this.column(field);
+    if (this.#hasSchema && !this.#present.includes(column)) {
+      return new InputError(`${this.where.file}: column '${column}' is missing; ${fix}`);
+    }
+    return this.error(field, 'is missing', fix);
   }
 
   /** 'FILE:LINE: field 'x' PROBLEM; FIX'. */

@@ -33,10 +33,21 @@ export function isConversation(value: unknown): boolean {
 /** Reads a list of messages (or one message) from a field. Throws `InputError` naming the message that is wrong. */
 export function readTurns(row: RowReader, field: Field): Turn[] {
   const value = row.get(field);
-  const list: unknown[] = Array.isArray(value) ? value : [value];
+  const list: unknown[] = Array.isArray(value) ? value : (zipped(value) ?? [value]);
   if (list.length === 0)
     throw row.error(field, 'is an empty conversation', 'give it a message or drop the row');
   return list.map((turn, i) => readTurn(row, field, turn, i + 1));
+}
+
+/** A list of structs, stored as some libraries do: one struct of lists, {role: [...], content: [...]}. */
+function zipped(value: unknown): unknown[] | undefined {
+  if (!isObject(value)) return undefined;
+  const columns = Object.entries(value).filter((entry): entry is [string, unknown[]] =>
+    Array.isArray(entry[1]),
+  );
+  const [first] = columns;
+  if (first === undefined || columns.length !== Object.keys(value).length) return undefined;
+  return first[1].map((_, i) => Object.fromEntries(columns.map(([key, list]) => [key, list[i]])));
 }
 
 function readTurn(row: RowReader, field: Field, turn: unknown, number: number): Turn {

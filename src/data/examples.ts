@@ -16,6 +16,8 @@ interface Common {
   readonly index: number;
   /** 1-based line in the data file, for messages. */
   readonly line: number;
+  /** The data file; absent where rows come from elsewhere. */
+  readonly file?: string;
   readonly promptIds: Int32Array;
   /** True when `max_length` cut something off. */
   readonly truncated: boolean;
@@ -35,3 +37,12 @@ export interface UnpairedExample extends Common {
 }
 
 export type Example = PairExample | UnpairedExample;
+
+/** Does any answer carry token weights of its own? */
+export function carryWeights(examples: readonly Example[]): boolean {
+  return examples.some((e) =>
+    (e.kind === 'pair' ? [e.chosen, e.rejected] : [e.completion]).some(
+      ({ weights }) => weights !== undefined,
+    ),
+  );
+}

@@ -15,8 +15,16 @@ export type ReadFiles = Pick<FileSystem, 'open' | 'readText' | 'exists'>;
 
 const ROLES = ['bos_token', 'eos_token', 'unk_token', 'pad_token', 'sep_token', 'cls_token', 'mask_token'];
 
-/** Loads the tokenizer in `directory`. Throws `InputError` naming the file that is missing or wrong. */
-export async function loadTokenizer(files: ReadFiles, directory: string): Promise<Tokenizer> {
+/**
+ * Loads the tokenizer in `directory`.
+ * @param template - the chat template in place of the directory's own: Jinja, or the path of a file with it
+ * @throws InputError naming the file that is missing or wrong
+ */
+export async function loadTokenizer(
+  files: ReadFiles,
+  directory: string,
+  template?: string,
+): Promise<Tokenizer> {
   const at = (file: string) => `${directory.replace(/\/$/, '')}/${file}`;
   const name = at('tokenizer.json');
   if (!(await files.exists(name))) {
@@ -32,7 +40,10 @@ export async function loadTokenizer(files: ReadFiles, directory: string): Promis
   const json = parseJsonObject(text, name);
   const config = { ...(await object('special_tokens_map.json')), ...(await object('tokenizer_config.json')) };
   const generation = await object('generation_config.json');
-  const chatTemplate = (await optional('chat_template.jinja')) ?? templateOf(config.chat_template, name);
+  const chatTemplate =
+    template === undefined
+      ? ((await optional('chat_template.jinja')) ?? templateOf(config.chat_template, name))
+      : await templateText(files, template);
 
   const namedTokens = namedTokensOf(config);
   const specials = specialTokensOf(json, config, namedTokens);
@@ -49,6 +60,15 @@ export async function loadTokenizer(files: ReadFiles, directory: string): Promis
     namedTokens,
     fingerprintText: JSON.stringify([text, config, chatTemplate ?? null]),
   });
+}
+
+/** Jinja has braces or several lines; anything else is the path of a file. */
+async function templateText(files: ReadFiles, template: string): Promise<string> {
+  if (/[{\n]/.test(template)) return template;
+  if (await files.exists(template)) return files.readText(template);
+  throw new InputError(
+    `${template}: no such file; a chat template is the path of a Jinja file, or its text with {{ }} in it`,
+  );
 }
 
 /** A named token is a string or an object with `content`. */

@@ -40,6 +40,7 @@ export function tokenizePair(
     kind: 'pair',
     file: 'pair',
     line,
+    format: 'trl',
     texts: { conversational: false, prompt: pair.prompt, answers: [pair.chosen, pair.rejected] },
     weights: [undefined, undefined],
   };

@@ -1,125 +1,160 @@
-/**
- * From a data file to examples: what training and `score` call.
- */
-
+/** From data files to examples, row by row: what training and `score` call. */
 import { InputError, InputErrors } from '../errors.ts';
+import { readColumns } from './columns.ts';
+import { type DataReport, emptyReport, leftText } from './data-report.ts';
 import type { Example } from './examples.ts';
-import { readRows } from './jsonl.ts';
-import type { ReadFiles } from './load-tokenizer.ts';
-import { type RowSettings, readRow } from './rows.ts';
-import { RowTokenizer, type TokenizeSettings } from './tokenize.ts';
+import { type DataRow, type RowSettings, readRow } from './rows.ts';
+import { expandData } from './sources/expand.ts';
+import type { RepoFiles } from './sources/hub-split.ts';
+import type { RawRow } from './sources/raw-row.ts';
+import { readRows } from './sources/read-rows.ts';
+import { sampled } from './sources/sample.ts';
+import { type DropReason, RowTokenizer, type TokenizeSettings } from './tokenize.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 /** A data set and how to read it. */
 export interface DatasetOptions extends RowSettings, TokenizeSettings {
-  readonly files: ReadFiles;
-  /** A .jsonl file, or a .json file that holds an array. */
+  readonly files: RepoFiles;
+  /** A file, a pattern, or a data set of the hub; see `expandData`. */
   readonly path: string;
   readonly tokenizer: Tokenizer;
   /** Read no more than this many rows. */
   readonly limit?: number;
+  /** Draws the `limit` rows from the whole of the data by this seed, instead of taking the first. */
+  readonly sampleSeed?: number;
+  /** What a row that cannot be used does to the rest: 'error' (default) ends the reading, 'skip' leaves it out. */
+  readonly onBadRow?: 'error' | 'skip';
+  /** Hears of every row that is left out. */
+  readonly onDropped?: (row: DroppedRow) => void;
 }
 
-/** What became of the rows. kept + identical + tooLong = rows. */
-export interface DataReport {
-  /** Rows read. */
-  rows: number;
-  kept: number;
-  /** Kept rows that lost tokens to `maxLength`. */
-  truncated: number;
-  /** Pairs dropped because both answers are (within `maxLength`) the same tokens. */
-  identical: number;
-  /** Rows dropped because `maxLength` leaves no room for an answer. */
-  tooLong: number;
-  /** Lines of the first dropped rows, ten at most. */
-  droppedLines: number[];
-  /** Tokens of the longest kept prompt + answer. */
-  longest: number;
+/** A row that gives no example. */
+export interface DroppedRow {
+  readonly file: string;
+  readonly line: number;
+  /** 'identical', 'too_long', or what is wrong with it. */
+  readonly reason: string;
 }
+
+/** What became of one row; `index` counts all rows from 0. */
+export type Outcome = { readonly index: number; readonly file: string; readonly line: number } & (
+  | { readonly kind: 'example'; readonly row: DataRow; readonly example: Example }
+  | { readonly kind: 'dropped'; readonly row: DataRow; readonly reason: DropReason }
+  | { readonly kind: 'bad'; readonly error: InputError }
+);
 
 const REPORTED_PROBLEMS = 20;
-const REPORTED_LINES = 10;
 
-export function emptyReport(): DataReport {
-  return { rows: 0, kept: 0, truncated: 0, identical: 0, tooLong: 0, droppedLines: [], longest: 0 };
+/**
+ * Yields what becomes of each row, in order, and keeps nothing. `report` is brought up to date with every row.
+ * @throws InputError where a file itself cannot be read
+ */
+export async function* streamOutcomes(
+  options: DatasetOptions,
+  report: DataReport = emptyReport(),
+): AsyncGenerator<Outcome> {
+  const rowTokenizer = new RowTokenizer(options.tokenizer, options);
+  for await (const raw of rawRows(options)) {
+    const common = { index: report.rows++, file: raw.file, line: raw.line };
+    let outcome: Outcome;
+    try {
+      const row = readRow(raw, options);
+      report.formats[row.format] = (report.formats[row.format] ?? 0) + 1;
+      const tokenized = rowTokenizer.tokenize(row, report.kept);
+      outcome =
+        'example' in tokenized
+          ? { ...common, kind: 'example', row, example: tokenized.example }
+          : { ...common, kind: 'dropped', row, reason: tokenized.dropped };
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      outcome = { ...common, kind: 'bad', error };
+    }
+    count(report, outcome);
+    yield outcome;
+  }
 }
 
 /**
- * Yields examples one by one and keeps none, so memory does not grow with a JSON Lines file. `report` is brought up
- * to date with every row. Throws `InputError` at the first row that is wrong.
+ * Yields examples one by one and keeps none, so memory does not grow with the file.
+ * @throws InputError at the first row that is wrong, unless those are skipped
  */
 export async function* streamExamples(
   options: DatasetOptions,
   report: DataReport = emptyReport(),
 ): AsyncGenerator<Example> {
-  for await (const outcome of outcomes(options, report)) {
-    if (outcome instanceof InputError) throw outcome;
-    yield outcome;
+  for await (const outcome of streamOutcomes(options, report)) {
+    if (outcome.kind === 'example') yield outcome.example;
+    else if (outcome.kind === 'bad' && options.onBadRow !== 'skip') throw outcome.error;
+    else options.onDropped?.(droppedRow(outcome));
   }
 }
 
-/** Reads a whole data set. Throws `InputErrors` with the first twenty problems, or `InputError` for an only one. */
+/** Reads a whole data set. @throws InputErrors with the first twenty problems, or InputError for an only one */
 export async function prepareDataset(
   options: DatasetOptions,
 ): Promise<{ examples: Example[]; report: DataReport }> {
   const report = emptyReport();
   const examples: Example[] = [];
-  const problems: InputError[] = [];
-  for await (const outcome of outcomes(options, report)) {
-    if (!(outcome instanceof InputError)) examples.push(outcome);
-    else if (problems.every((problem) => problem.message !== outcome.message)) problems.push(outcome);
-    if (problems.length === REPORTED_PROBLEMS) break;
+  const problems = new Map<string, InputError>();
+  const note = (error: InputError) => problems.set(error.message, error);
+  try {
+    for await (const outcome of streamOutcomes(options, report)) {
+      if (outcome.kind === 'example') examples.push(outcome.example);
+      else if (outcome.kind === 'bad' && options.onBadRow !== 'skip') note(outcome.error);
+      else options.onDropped?.(droppedRow(outcome));
+      if (problems.size === REPORTED_PROBLEMS) break;
+    }
+  } catch (error) {
+    // The file cannot be read on; what was wrong before is worth saying too.
+    if (!(error instanceof InputError)) throw error;
+    note(error);
   }
-  const [only] = problems;
-  if (only !== undefined && problems.length === 1) throw only;
-  if (only !== undefined) {
-    const more = problems.length === REPORTED_PROBLEMS ? 'at least ' : '';
-    const title = `${options.path}: ${more}${problems.length} problems`;
-    throw new InputErrors(
-      title,
-      problems.map((problem) => problem.message),
-    );
+  const [only] = problems.values();
+  if (problems.size === 1) throw only;
+  if (problems.size > 1) {
+    const more = problems.size === REPORTED_PROBLEMS ? 'at least ' : '';
+    throw new InputErrors(`${options.path}: ${more}${problems.size} problems`, [...problems.keys()]);
   }
   if (examples.length === 0) {
-    const why = `${report.rows} rows read, ${report.identical} with identical answers, ${report.tooLong} too long`;
-    throw new InputError(`${options.path}: no example is left (${why}); check the file and max_length`);
+    throw new InputError(
+      `${options.path}: no example is left (${leftText(report)}); check the file and max_length`,
+    );
   }
   return { examples, report };
 }
 
-/** Examples and, in their place, the errors of rows that are wrong. An error of the file itself ends the reading. */
-async function* outcomes(options: DatasetOptions, report: DataReport): AsyncGenerator<Example | InputError> {
-  const { files, path, tokenizer, limit = Number.POSITIVE_INFINITY } = options;
-  const rowTokenizer = new RowTokenizer(tokenizer, options);
-  try {
-    for await (const raw of readRows(files, path)) {
-      if (report.rows >= limit) return;
-      report.rows++;
-      try {
-        const tokenized = rowTokenizer.tokenize(readRow(raw, options), report.kept);
-        if ('example' in tokenized) {
-          count(report, tokenized.example);
-          yield tokenized.example;
-          continue;
-        }
-        if (tokenized.dropped === 'identical') report.identical++;
-        else report.tooLong++;
-        if (report.droppedLines.length < REPORTED_LINES) report.droppedLines.push(raw.line);
-      } catch (error) {
-        if (!(error instanceof InputError)) throw error;
-        yield error;
-      }
-    }
-  } catch (error) {
-    if (!(error instanceof InputError)) throw error;
-    yield error;
+async function* rawRows(options: DatasetOptions): AsyncGenerator<RawRow> {
+  const { files, path, columns = {}, limit = Number.POSITIVE_INFINITY, sampleSeed } = options;
+  const wanted = readColumns(columns);
+  const all = async function* () {
+    for (const file of await expandData(files, path)) yield* readRows(files, file, wanted);
+  };
+  if (sampleSeed !== undefined && Number.isFinite(limit)) {
+    yield* await sampled(all(), limit, sampleSeed);
+    return;
+  }
+  let rows = 0;
+  for await (const raw of all()) {
+    if (rows++ >= limit) return;
+    yield raw;
   }
 }
 
-function count(report: DataReport, example: Example): void {
-  report.kept++;
-  if (example.truncated) report.truncated++;
-  const answers = example.kind === 'pair' ? [example.chosen, example.rejected] : [example.completion];
-  const longest = Math.max(...answers.map((answer) => answer.ids.length));
-  report.longest = Math.max(report.longest, example.promptIds.length + longest);
+/** What a row that is left out says in a list of such rows. */
+export function droppedRow(outcome: Exclude<Outcome, { kind: 'example' }>): DroppedRow {
+  const { file, line } = outcome;
+  return { file, line, reason: outcome.kind === 'bad' ? outcome.error.message : outcome.reason };
+}
+
+function count(report: DataReport, outcome: Outcome): void {
+  if (outcome.kind === 'bad') report.bad++;
+  else if (outcome.kind === 'dropped') report[outcome.reason === 'identical' ? 'identical' : 'tooLong']++;
+  else {
+    const { example } = outcome;
+    report.kept++;
+    if (example.truncated) report.truncated++;
+    const answers = example.kind === 'pair' ? [example.chosen, example.rejected] : [example.completion];
+    const longest = Math.max(...answers.map((answer) => answer.ids.length));
+    report.longest = Math.max(report.longest, example.promptIds.length + longest);
+  }
 }

@@ -29,7 +29,7 @@ export function sharegptBody(row: RowReader, kind: 'pair' | 'unpaired'): ChatTex
   const turns = withSystem(row, readTurns(row, 'conversations'));
   if (kind === 'pair') {
     const fields: readonly Field[] = ['chosen', 'rejected'];
-    return checked(
+    return checkedChat(
       row,
       'conversations',
       fields,
@@ -37,7 +37,7 @@ export function sharegptBody(row: RowReader, kind: 'pair' | 'unpaired'): ChatTex
       fields.map((field) => readAnswer(row, field)),
     );
   }
-  return checked(row, 'conversations', ['conversations'], turns.slice(0, -1), [turns.slice(-1)]);
+  return checkedChat(row, 'conversations', ['conversations'], turns.slice(0, -1), [turns.slice(-1)]);
 }
 
 function plainBody(row: RowReader, fields: readonly Field[]): PlainTexts {
@@ -56,13 +56,13 @@ function chatBody(row: RowReader, fields: readonly Field[]): ChatTexts {
   const answers = fields.map((field) => readAnswer(row, field));
   const given = row.get('prompt');
   if (isConversation(given)) {
-    return checked(row, 'prompt', fields, withSystem(row, readTurns(row, 'prompt')), answers);
+    return checkedChat(row, 'prompt', fields, withSystem(row, readTurns(row, 'prompt')), answers);
   }
   const [chosen = [], rejected = chosen] = answers;
   const shared = fields.length === 2 ? sharedTurns(chosen, rejected) : 0;
   if (shared > 0) {
     const rest = answers.map((answer) => answer.slice(shared));
-    return checked(row, 'chosen', fields, withSystem(row, chosen.slice(0, shared)), rest);
+    return checkedChat(row, 'chosen', fields, withSystem(row, chosen.slice(0, shared)), rest);
   }
   if (given === undefined) {
     throw row.error(
@@ -72,7 +72,7 @@ function chatBody(row: RowReader, fields: readonly Field[]): ChatTexts {
     );
   }
   const user: Turn = { role: 'user', content: readText(row, 'prompt') };
-  return checked(row, 'prompt', fields, withSystem(row, [user]), answers);
+  return checkedChat(row, 'prompt', fields, withSystem(row, [user]), answers);
 }
 
 /** An answer of a conversational row: messages, one message, or its text. */
@@ -89,7 +89,7 @@ function withSystem(row: RowReader, turns: Turn[]): Turn[] {
 }
 
 /** A prompt ends before the assistant speaks; an answer begins and ends with the assistant and says something. */
-function checked(
+export function checkedChat(
   row: RowReader,
   promptField: Field,
   answerFields: readonly Field[],

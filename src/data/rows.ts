@@ -5,8 +5,10 @@
 
 import { type Columns, type Field, RowReader } from './columns.ts';
 import type { Turn } from './conversations.ts';
-import type { RawRow } from './jsonl.ts';
+import { dialogueBody } from './dialogues.ts';
+import { checkFormat, type DataFormat, detectFormat, type RowFormat } from './formats.ts';
 import { type Body, sharegptBody, trlBody } from './row-forms.ts';
+import type { RawRow } from './sources/raw-row.ts';
 import { readWeights, type Weights } from './weights.ts';
 
 /** Prompt and answers as text. */
@@ -28,6 +30,8 @@ interface Common {
   readonly file: string;
   /** 1-based line in the file. */
   readonly line: number;
+  /** The form it was read as. */
+  readonly format: RowFormat;
   readonly texts: PlainTexts | ChatTexts;
   /** One entry per answer; undefined where the data gives no weights. */
   readonly weights: readonly (Weights | undefined)[];
@@ -36,9 +40,6 @@ interface Common {
 export type DataRow =
   | (Common & { readonly kind: 'pair' })
   | (Common & { readonly kind: 'unpaired'; readonly label: boolean });
-
-/** 'auto' decides row by row; 'trl' has a prompt and answers; in 'sharegpt' a list of messages holds the prompt. */
-export type DataFormat = 'auto' | 'trl' | 'sharegpt';
 
 /** What a method can learn from: pairs, labelled answers, or (KTO) both. */
 export type Expects = 'paired' | 'unpaired' | 'either';
@@ -50,6 +51,8 @@ export interface RowSettings {
   readonly format?: DataFormat;
   /** Default 'either'. */
   readonly expects?: Expects;
+  /** The method, where it cannot use token weights; a row that has some is then an error. */
+  readonly refusesWeights?: string;
 }
 
 /** Reads one row. Throws `InputError` naming file, line, field and remedy. */
@@ -60,13 +63,31 @@ export function readRow(raw: RawRow, settings: RowSettings = {}): DataRow {
   const fields: readonly Field[] = kind === 'pair' ? ['chosen', 'rejected'] : ['label'];
   for (const field of fields) if (!row.has(field)) throw row.missing(field);
 
-  const sharegpt = format === 'sharegpt' || (format === 'auto' && looksLikeSharegpt(row));
-  const body: Body = sharegpt ? sharegptBody(row, kind) : trlBody(row, kind);
-  const weightFields: readonly Field[] =
-    kind === 'pair' ? ['chosen_weights', 'rejected_weights'] : ['completion_weights'];
+  const form = format === 'auto' ? detectFormat(row) : format;
+  if (format !== 'auto') checkFormat(row, form);
+  const texts = bodyOf(row, form, kind);
+  const weights = weightsOf(row, kind, settings.refusesWeights);
   const { file, line } = row.where;
-  const common = { file, line, texts: body, weights: weightFields.map((field) => readWeights(row, field)) };
+  const common = { file, line, format: form, texts, weights };
   return kind === 'pair' ? { kind, ...common } : { kind, ...common, label: readLabel(row) };
+}
+
+function bodyOf(row: RowReader, form: RowFormat, kind: DataRow['kind']): Body {
+  if (form === 'sharegpt') return sharegptBody(row, kind);
+  return form === 'hh-rlhf' ? dialogueBody(row) : trlBody(row, kind);
+}
+
+function weightsOf(row: RowReader, kind: DataRow['kind'], refusedBy?: string): (Weights | undefined)[] {
+  const fields: readonly Field[] =
+    kind === 'pair' ? ['chosen_weights', 'rejected_weights'] : ['completion_weights'];
+  return fields.map((field) => {
+    if (refusedBy === undefined || !row.has(field)) return readWeights(row, field);
+    throw row.error(
+      field,
+      `gives token weights, which ${refusedBy} does not take`,
+      'remove the column, or use an objective that takes them, such as dpo',
+    );
+  });
 }
 
 /** Pair or labelled answer: what the row has, as far as the method can use it. */
@@ -91,12 +112,6 @@ function kindOf(row: RowReader, expects: Expects): 'pair' | 'unpaired' {
   }
   if (expects === 'unpaired') return 'unpaired';
   return paired || !labelled || expects === 'paired' ? 'pair' : 'unpaired';
-}
-
-/** Some TRL data sets carry a `messages` column beside a prompt or beside whole conversations; those are TRL rows. */
-function looksLikeSharegpt(row: RowReader): boolean {
-  const trl = row.has('prompt') || row.has('completion') || Array.isArray(row.get('chosen'));
-  return row.has('conversations') && !trl;
 }
 
 function readLabel(row: RowReader): boolean {

@@ -16,17 +16,17 @@ export function mostBlocks({ tokens, pairs }: { readonly tokens: number; readonl
 }
 
 /**
- * @param sight [tokens, 4]: document start, prompt end, branch start, position
+ * @param visibility [tokens, 4]: document start, prompt end, branch start, position
  * @param used tokens that are not empty slots
  * @returns first token and number of tokens of every block, [blocks, 2]
  */
-export function tokenBlocks(sight: ArrayLike<number>, used: number): number[] {
+export function tokenBlocks(visibility: ArrayLike<number>, used: number): number[] {
   const blocks: number[] = [];
-  const tokens = sight.length / 4;
+  const tokens = visibility.length / 4;
   let start = 0;
   for (let i = 1; i <= tokens; i++) {
     // A prompt's branch is the prompt; empty slots are all alike.
-    const isSame = i < tokens && (i < used ? sight[4 * i + 2] === sight[4 * start + 2] : i > used);
+    const isSame = i < tokens && (i < used ? visibility[4 * i + 2] === visibility[4 * start + 2] : i > used);
     if (isSame && i - start < BLOCK) continue;
     blocks.push(start, i - start);
     start = i;

@@ -9,13 +9,15 @@ import { type DifferenceMethod, tokenDifferences } from './differences.ts';
 import type { Answer, Example } from './examples.ts';
 import type { DataRow, PlainTexts } from './rows.ts';
 import type { SpecialText, Tokenizer } from './tokenizer.ts';
-import { fitRow, type Truncation } from './truncation.ts';
+import { cutPrompt, fitRow, type Truncation } from './truncation.ts';
 import { spreadWeights } from './weights.ts';
 
 /** How rows become tokens. */
 export interface TokenizeSettings {
   /** Most tokens of prompt + answer; without it nothing is cut. */
   readonly maxLength?: number;
+  /** Most tokens of the prompt; a longer one loses its start, before `maxLength` is looked at. */
+  readonly maxPromptLength?: number;
   /** Default 'keep_start'. */
   readonly truncation?: Truncation;
   /** Mark the tokens in which the answers of a pair differ; found on the whole answers, before they are cut. */
@@ -57,11 +59,13 @@ export class RowTokenizer {
   tokenize(row: DataRow, index: number): Tokenized {
     const {
       maxLength = Number.POSITIVE_INFINITY,
+      maxPromptLength = Number.POSITIVE_INFINITY,
       truncation = 'keep_start',
       diff,
       modelVocabSize,
     } = this.#settings;
-    const { promptIds, answers } = this.#encode(row);
+    const { promptIds: wholePrompt, answers } = this.#encode(row);
+    const promptIds = cutPrompt(wholePrompt, maxPromptLength, this.#tokenizer.bosId);
     if (promptIds.length === 0) {
       throw rowError(row, 'the prompt has no tokens, and the tokenizer has no BOS', 'give the row a prompt');
     }
@@ -99,8 +103,9 @@ export class RowTokenizer {
     const common = {
       index,
       line: row.line,
+      file: row.file,
       promptIds: Int32Array.from(cut.promptIds),
-      truncated: cut.truncated,
+      truncated: cut.truncated || promptIds.length < wholePrompt.length,
     };
     return {
       example:

@@ -17,6 +17,18 @@ export interface Fit {
   readonly truncated: boolean;
 }
 
+/** A prompt of at most `most` tokens: a longer one loses its start, behind the BOS, as TRL's does. */
+export function cutPrompt(
+  promptIds: readonly number[],
+  most: number,
+  bosId: number | undefined,
+): readonly number[] {
+  if (promptIds.length <= most) return promptIds;
+  const kept = bosId !== undefined && promptIds[0] === bosId ? [bosId] : [];
+  const rest = most - kept.length;
+  return [...kept, ...(rest > 0 ? promptIds.slice(-rest) : [])];
+}
+
 /**
  * Cuts a row to `maxLength` tokens per prompt + answer. Null when nothing useful can stay: the prompt alone fills the
  * length (keep_start), or an answer leaves no room for the BOS, or for one prompt token where there is none (keep_end).
@@ -37,8 +49,5 @@ export function fitRow(
   }
   const room = maxLength - longest;
   if (room < 1) return null;
-  const [first] = promptIds;
-  const kept = first !== undefined && first === bosId ? [first] : [];
-  const tail = promptIds.slice(promptIds.length - (room - kept.length));
-  return { promptIds: [...kept, ...(room > kept.length ? tail : [])], lengths, truncated: true };
+  return { promptIds: cutPrompt(promptIds, room, bosId), lengths, truncated: true };
 }

@@ -1,8 +1,10 @@
 /** One opened adapter: its device, memory, kernels and transfers. The rooms above see WebGPU through this alone. */
 import { RunError } from '../errors.ts';
-import type { AdapterChoice, Runtime } from '../runtime/runtime.ts';
+import type { DeviceChoice, Runtime } from '../runtime/runtime.ts';
+import { KernelChoices } from './choices.ts';
 import { KernelLibrary } from './kernels.ts';
 import { MemoryPool, type Slice, type Storage } from './memory.ts';
+import { type DeviceProfile, type ProfileChoice, profileOf } from './profile.ts';
 
 /** Features that change which kernels may run; asked for wherever the adapter has them. */
 const WANTED_FEATURES = [
@@ -24,11 +26,13 @@ const WANTED_LIMITS = [
   'maxComputeWorkgroupSizeY',
 ] as const;
 
-export interface GpuOptions extends AdapterChoice {
+export interface GpuOptions extends DeviceChoice {
   /** Ask for WebGPU's default limits only, as a browser without flags gives them. For tests. */
   defaultLimits?: boolean;
   /** Pretend that one binding holds at most this many bytes, so that sharding can be tested on small tensors. */
   maxBindingBytes?: number;
+  /** Whose forms of kernels to use. Default: as the runtime says. */
+  profile?: ProfileChoice;
 }
 
 export class Gpu {
@@ -42,18 +46,10 @@ export class Gpu {
   readonly adapterName: string;
   /** Driver text as the adapter reports it. */
   readonly driver: string;
-  /** True on software adapters (lavapipe, SwiftShader): barriers are dear there, and there is no device memory. */
-  readonly isCpu: boolean;
-  /** Lanes that every subgroup has at least; 0 where kernels may not use subgroups. */
-  readonly subgroupLanes: number;
-  /**
-   * Variants that were chosen for this adapter by measurement, by what asks for them; what is not here takes its default.
-   * 'linear' decides for all products at once, 'attention' for attention, 'rows' for kernels that add up rows, 'runs' for
-   * how many runs of tokens a weight's gradient is made of.
-   */
-  readonly choices = new Map<string, string>();
-  /** Whether f16 x f16 + f32 matrices of 16 x 16 may be multiplied by subgroups of 32. */
-  readonly hasSubgroupMatrices: boolean;
+  /** What this device is, and which sizes and forms of kernels suit it. */
+  readonly profile: DeviceProfile;
+  /** Forms of kernels that were measured here, or asked for; what is not in it takes the profile's. */
+  readonly choices = new KernelChoices();
   #failure: Error | undefined;
 
   private constructor(
@@ -75,17 +71,7 @@ export class Gpu {
     this.adapterName =
       [info.vendor, info.architecture, info.device].filter((s) => s !== '').join(' ') || 'unknown adapter';
     this.driver = info.description;
-    this.isCpu = /llvmpipe|swiftshader|cpu|software/i.test(`${this.adapterName} ${this.driver}`);
-    this.subgroupLanes = device.features.has('subgroups') ? (info.subgroupMinSize ?? 0) : 0;
-    this.hasSubgroupMatrices =
-      device.features.has('chromium-experimental-subgroup-matrix' as GPUFeatureName) &&
-      device.features.has('shader-f16') &&
-      info.subgroupMinSize === 32 &&
-      info.subgroupMaxSize === 32 &&
-      matrixConfigsOf(info).some(
-        ({ componentType, resultComponentType, M, N, K }) =>
-          componentType === 'f16' && resultComponentType === 'f32' && M === 16 && N === 16 && K === 16,
-      );
+    this.profile = profileOf({ info, features: device.features }, options.profile ?? runtime.profile);
     device.addEventListener('uncapturederror', (event) => {
       this.#failure ??= describeGpuError(event.error);
     });
@@ -104,11 +90,9 @@ export class Gpu {
     return new Gpu(runtime, adapter, device, await runtime.kernelSources(), options);
   }
 
-  /**
-   * Whether kernels share what 8 lanes of a subgroup loaded: on CPU adapters, where one load of 8 lanes is 8 scalar ones.
-   */
-  get sharesLanes(): boolean {
-    return this.isCpu && this.subgroupLanes >= 8;
+  /** Whether this is a software adapter. */
+  get isCpu(): boolean {
+    return this.profile.kind === 'cpu';
   }
 
   has(feature: (typeof WANTED_FEATURES)[number]): boolean {
@@ -195,18 +179,4 @@ function describeGpuError(error: GPUError): Error {
     );
   }
   return new RunError(`WebGPU: ${error.message}`);
-}
-
-/** Dawn's list of matrix shapes, which the standard types do not know yet. */
-interface SubgroupMatrixConfig {
-  readonly componentType: string;
-  readonly resultComponentType: string;
-  readonly M: number;
-  readonly N: number;
-  readonly K: number;
-}
-
-function matrixConfigsOf(info: GPUAdapterInfo): SubgroupMatrixConfig[] {
-  const { subgroupMatrixConfigs } = info as { subgroupMatrixConfigs?: Iterable<SubgroupMatrixConfig> };
-  return [...(subgroupMatrixConfigs ?? [])];
 }

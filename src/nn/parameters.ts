@@ -1,14 +1,15 @@
 /**
- * Trained parameters live together in a few long f32 slabs: masters, gradients and the two Adam moments, all laid out
- * alike. The optimizer and the gradient norm then need one dispatch per slab, not one per tensor.
+ * Trained parameters live together in a few long f32 slabs: masters and gradients, and whatever an optimizer keeps beside
+ * them, all laid out alike. The optimizer and the gradient norm then need one dispatch per slab, not one per tensor.
  *
- * With 16-bit compute a fifth slab holds rounded copies for the forward and backward products; the update always goes
- * to the f32 masters, because a step of 5e-7 vanishes in 16 bits. The moments have no memory until an optimizer places them.
+ * With 16-bit compute another slab holds rounded copies for the forward and backward products; the update always goes
+ * to the f32 masters, because a step of 5e-7 vanishes in 16 bits.
  */
 import {
   alignUp,
   bytesPerElement,
   type DType,
+  fromStorage,
   rowLength,
   rowsPerShard,
   type Shard,
@@ -29,8 +30,6 @@ export interface Slab {
   readonly length: number;
   readonly master: Tensor;
   readonly gradient: Tensor;
-  readonly firstMoment: Tensor;
-  readonly secondMoment: Tensor;
   /** 16-bit copy of the masters, where compute is 16-bit. */
   readonly copy: Tensor | undefined;
   readonly weightDecay: boolean;
@@ -38,8 +37,6 @@ export interface Slab {
 
 export interface TrainedParameter extends ParameterSpec {
   readonly master: Tensor;
-  readonly firstMoment: Tensor;
-  readonly secondMoment: Tensor;
   /** What layers multiply with: the master, or its 16-bit copy. Wants a gradient. */
   readonly tensor: Tensor;
 }
@@ -56,6 +53,8 @@ export class ParameterSlabs {
   readonly slabs: readonly Slab[];
   readonly parameters: ReadonlyMap<string, TrainedParameter>;
   readonly #gpu: Gpu;
+  /** Where each parameter lies, by the index of its slab. */
+  readonly #placements = new Map<string, readonly Placement[]>();
 
   /**
    * @param dtype of the copies used in products; f32 uses the masters themselves.
@@ -70,15 +69,14 @@ export class ParameterSlabs {
       const first = slabs.length;
       for (const length of lengths) slabs.push(makeSlab(gpu, length, dtype, weightDecay));
       group.forEach((spec, i) => {
-        const view = (of: (slab: Slab) => Tensor) =>
-          viewOf(spec, placements[i], (slab) => of(slabs[first + slab]));
+        const placed = placements[i].map((run) => ({ ...run, slab: first + run.slab }));
+        this.#placements.set(spec.name, placed);
+        const view = (of: (slab: Slab) => Tensor) => viewOf(spec, placed, (slab) => of(slabs[slab]));
         const gradient = view((slab) => slab.gradient);
         const computed = view((slab) => slab.copy ?? slab.master);
         parameters.set(spec.name, {
           ...spec,
           master: view((slab) => slab.master),
-          firstMoment: view((slab) => slab.firstMoment),
-          secondMoment: view((slab) => slab.secondMoment),
           tensor: { ...computed, requiresGrad: true, gradient },
         });
       });
@@ -87,10 +85,17 @@ export class ParameterSlabs {
     this.parameters = parameters;
   }
 
+  /** A parameter's part of tensors that are laid out as the slabs are, one to each slab. */
+  partOf(spec: ParameterSpec, tensors: readonly Tensor[]): Tensor {
+    const placements = this.#placements.get(spec.name);
+    if (placements === undefined) throw new RangeError(`${spec.name} is not trained.`);
+    return viewOf(spec, placements, (slab) => tensors[slab]);
+  }
+
   /** Frees all slabs. */
   free(): void {
     for (const slab of this.slabs) {
-      for (const tensor of [slab.master, slab.gradient, slab.firstMoment, slab.secondMoment, slab.copy]) {
+      for (const tensor of [slab.master, slab.gradient, slab.copy]) {
         for (const shard of tensor?.shards ?? []) this.#gpu.memory.free(shard.storage);
       }
     }
@@ -127,19 +132,13 @@ function place(
 
 function makeSlab(gpu: Gpu, length: number, dtype: DType, weightDecay: boolean): Slab {
   const make = (label: string, type: DType, kind: MemoryKind): Tensor => {
-    const bytes = length * bytesPerElement(type);
-    // Where moments are kept is the optimizer's affair: it places them.
-    const storage =
-      kind === 'optimizer' ? gpu.memory.reserve(label, bytes, kind) : gpu.memory.allocate(label, bytes, kind);
-    const shard = { storage, byteOffset: 0, byteLength: storage.byteLength, rowStart: 0, rows: length };
-    return { label, shape: [length], dtype: type, shards: [shard], requiresGrad: false };
+    const storage = gpu.memory.allocate(label, length * bytesPerElement(type), kind);
+    return fromStorage(storage, [length], type);
   };
   return {
     length,
     master: make('master weights', 'f32', 'weights'),
     gradient: make('gradients', 'f32', 'gradients'),
-    firstMoment: make('first moments', 'f32', 'optimizer'),
-    secondMoment: make('second moments', 'f32', 'optimizer'),
     copy: dtype === 'f32' ? undefined : make('compute weights', dtype, 'weights'),
     weightDecay,
   };

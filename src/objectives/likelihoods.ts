@@ -1,5 +1,5 @@
 /**
- * Sequence likelihoods as objectives use them. With token weights lambda (BMC, DPO(EW)) a weighted sum takes the place of
+ * Sequence likelihoods as objectives use them. With token weights lambda (token-weights/) a weighted sum takes the place of
  * a sum; a mean divides the weighted sum by the plain number of tokens.
  */
 import { detach, type Tensor, temporary } from '../autograd/tensor.ts';
@@ -7,6 +7,7 @@ import { recordFill } from '../ops/elementwise/fill.ts';
 import { type VectorMath, vectorMath } from '../ops/elementwise/vector.ts';
 import { addSegmentValues, segmentSum } from '../ops/reduction/segment-sum.ts';
 import type { Answers, ObjectiveInputs } from './objective.ts';
+import { given } from './shared.ts';
 
 export interface Likelihoods extends VectorMath {
   /** Pw, Pl: sum of lambda p over an answer, [P]. */
@@ -36,11 +37,7 @@ export function likelihoods(inputs: ObjectiveInputs): Likelihoods {
   const { tape, logps, weights, chosen, rejected } = inputs;
   const math = vectorMath(tape);
   const refWeights = inputs.refWeights ?? weights;
-  const reference = (): Tensor => {
-    if (inputs.refLogps === undefined)
-      throw new RangeError('The objective reads reference log-probs that it did not ask for.');
-    return inputs.refLogps;
-  };
+  const reference = () => given(inputs.refLogps, 'reference log-probs');
   const sum = (side: Answers, tokens: Tensor, lambda?: Tensor) =>
     tape.apply(segmentSum, [tokens], { segments: side.segments, weights: lambda })[0];
   const weighted = (tokens: Tensor, lambda: Tensor | undefined) =>
@@ -66,6 +63,10 @@ export function likelihoods(inputs: ObjectiveInputs): Likelihoods {
     perToken: (tokens) => math.multiply(tokens, lengthShares()),
     policyTokens,
     logRatioTokens: () => math.subtract(policyTokens(), weighted(reference(), refWeights)),
-    nll: () => math.affine(math.dot(sum(chosen, logps), inputs.tokenWeights), -1),
+    nll: () =>
+      math.affine(
+        math.dot(sum(chosen, logps), given(inputs.likelihoodWeights, 'weights of a likelihood term')),
+        -1,
+      ),
   };
 }

@@ -3,10 +3,9 @@ import { detach, type Tensor, temporary } from '../autograd/tensor.ts';
 import type { Recorder } from '../gpu/program.ts';
 import { recordFill } from '../ops/elementwise/fill.ts';
 import { tapeFor } from '../ops/index.ts';
+import type { ActiveObjective } from './choice.ts';
 import { likelihoods } from './likelihoods.ts';
 import type { ObjectiveInputs, ObjectiveResult, ObjectiveState, TokenInputs } from './objective.ts';
-import type { ActiveObjective } from './registry.ts';
-import { bmcWeights } from './token-weights/bmc.ts';
 
 export interface ObjectiveRun extends ObjectiveResult {
   /** dL/dlogp [R]; absent in evaluation. */
@@ -30,14 +29,16 @@ export function runObjective(
 ): ObjectiveRun {
   const tape = tapeFor(recorder);
   const logps: Tensor = { ...detach(tokens.logps), requiresGrad: tokens.training };
-  const inputs: ObjectiveInputs = { ...tokens, tape, logps, ...tokenWeights(recorder, active, tokens) };
+  const inputs: ObjectiveInputs = {
+    ...tokens,
+    tape,
+    logps,
+    ...active.tokenWeights?.weights(recorder, tokens),
+  };
   const result = active.losses(inputs, state);
   const contributions = active.contributions(inputs, result);
   const l = likelihoods({ ...inputs, logps: detach(logps) });
-  const bmcMetrics =
-    inputs.weights !== undefined && tokens.diff !== undefined
-      ? weightMetrics(inputs, inputs.weights, tokens.diff)
-      : {};
+  const ofWeights = weightMetrics(active, inputs);
   if (tokens.training) {
     const one = temporary(recorder, 'one', [1]);
     recordFill(recorder, one, 1);
@@ -45,7 +46,7 @@ export function runObjective(
   }
   return {
     ...result,
-    metrics: { ...result.metrics, ...bmcMetrics },
+    metrics: { ...result.metrics, ...ofWeights },
     gradient: tape.gradientOf(logps),
     contributions,
     rewards: {
@@ -57,32 +58,15 @@ export function runObjective(
   };
 }
 
-/** The token weights of the policy and the reference terms: BMC's, or those in the data, or none. */
-function tokenWeights(
-  recorder: Recorder,
-  active: ActiveObjective,
-  tokens: TokenInputs,
-): Pick<ObjectiveInputs, 'weights' | 'refWeights'> {
-  const { bmc } = active;
-  if (bmc === undefined)
-    return active.takes.dataWeights && tokens.dataWeights !== undefined
-      ? { weights: tokens.dataWeights }
-      : {};
-  if (tokens.diff === undefined) throw new RangeError('BMC was given no token differences.');
-  const weights = bmcWeights(recorder, tokens.logps, tokens.diff, bmc.delta);
-  if (bmc.reference_weights === 'policy' || tokens.refLogps === undefined) return { weights };
-  return { weights, refWeights: bmcWeights(recorder, tokens.refLogps, tokens.diff, bmc.delta) };
-}
-
-/** Mean weight and share of varied tokens per answer, [P]. */
-function weightMetrics(inputs: ObjectiveInputs, weights: Tensor, diff: Tensor): Record<string, Tensor> {
+/** What the token weights log: means per answer, [P]. */
+function weightMetrics({ tokenWeights }: ActiveObjective, inputs: ObjectiveInputs): Record<string, Tensor> {
+  const { weights, refWeights, chosen, rejected } = inputs;
+  if (tokenWeights === undefined || weights === undefined) return {};
   const l = likelihoods(inputs);
-  const mean = (side: typeof inputs.chosen, tokens: Tensor) =>
-    l.divide(l.sumOver(side, tokens), side.lengths);
-  return {
-    'bmc/weight_chosen': mean(inputs.chosen, weights),
-    'bmc/weight_rejected': mean(inputs.rejected, weights),
-    'bmc/varied_chosen': mean(inputs.chosen, diff),
-    'bmc/varied_rejected': mean(inputs.rejected, diff),
-  };
+  const metrics: Record<string, Tensor> = {};
+  for (const [name, tokens] of Object.entries(tokenWeights.metrics(inputs, { weights, refWeights }))) {
+    metrics[`${name}_chosen`] = l.divide(l.sumOver(chosen, tokens), chosen.lengths);
+    metrics[`${name}_rejected`] = l.divide(l.sumOver(rejected, tokens), rejected.lengths);
+  }
+  return metrics;
 }

@@ -30,3 +30,10 @@ export function smoothedLogistic(l: Likelihoods, x: Tensor, smoothing: number): 
 export function pairMean(l: Likelihoods, losses: Tensor, inputs: ObjectiveInputs): Tensor {
   return l.dot(losses, inputs.pairWeights);
 }
+
+/** An input that the objective asked for. @throws RangeError when it did not, or nobody provided it */
+export function given<Input>(input: Input | undefined, what: string): Input {
+  if (input === undefined)
+    throw new RangeError(`There are no ${what}; the objective must ask for them in its needs.`);
+  return input;
+}

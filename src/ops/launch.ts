@@ -1,23 +1,24 @@
 /** What every launcher repeats: the workgroup size of the adapter and a grid with one invocation per element. */
 import { gridOf, type Recorder } from '../gpu/program.ts';
 
-/** A CPU adapter spends about 0.1 us on each workgroup, whatever it does: larger ones, then, as long as all cores get some. */
-export function workgroupSize(recorder: Recorder): number {
-  return recorder.gpu.isCpu ? 128 : 64;
+/** Invocations of a workgroup. */
+export function workgroupSize({ gpu }: Recorder): number {
+  return gpu.profile.workgroup;
 }
 
-/**
- * Of kernels that add up rows (rows.wgsl): a workgroup to each row, or on CPU adapters, where barriers are dear, an
- * invocation. `gpu.choices` may hold 'rows': 'wide' or 'narrow'.
- */
+/** Of kernels that add up rows (rows.wgsl): a workgroup to each row, or an invocation. */
 export function rowLaunch(recorder: Recorder, rows: number) {
-  const { gpu } = recorder;
-  const WIDE = (gpu.choices.get('rows') ?? (gpu.isCpu ? 'narrow' : 'wide')) === 'wide';
+  const ROW_PER_WORKGROUP = takesWorkgroups(recorder);
   return {
-    conditions: { WIDE },
+    conditions: { ROW_PER_WORKGROUP },
     constants: { WORKGROUP: workgroupSize(recorder) },
-    grid: WIDE ? gridOf(rows) : gridFor(recorder, rows),
+    grid: ROW_PER_WORKGROUP ? gridOf(rows) : gridFor(recorder, rows),
   };
+}
+
+/** Whether a row is added up by a workgroup. */
+export function takesWorkgroups({ gpu }: Recorder): boolean {
+  return (gpu.choices.rows ?? gpu.profile.rows) === 'workgroup';
 }
 
 /** Workgroups enough for `invocations`. */

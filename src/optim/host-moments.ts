@@ -1,22 +1,26 @@
 /**
- * AdamW's moments in host memory: 8 bytes a trained parameter that the GPU does not hold. Once the gradients of a step are
- * complete, the moments pass through the GPU a piece at a time: up, updated together with their weights, and down again. The
- * next pieces go up while one is updated. It is the only place where a step reads back, and costs what the bus costs.
+ * An optimizer's moments in host memory: bytes that the GPU does not hold. Once the gradients of a step are complete, the
+ * moments pass through the GPU a piece at a time: up, updated together with their weights, and down again. The next
+ * pieces go up while one is updated. It is the only place where a step reads back, and costs what the bus costs.
  */
 import { alignUp, type Tensor, whole } from '../autograd/tensor.ts';
 import type { Gpu } from '../gpu/device.ts';
-import type { Slice, Storage } from '../gpu/memory.ts';
+import type { Storage } from '../gpu/memory.ts';
 import { Program, type Recorder } from '../gpu/program.ts';
 import { DownloadRing, PIECE_BYTES, SLOTS, UploadRing } from '../gpu/staging.ts';
 import type { Slab } from '../nn/parameters.ts';
+import type { SlabRange } from './update-rule.ts';
 
-/** Elements [start, start + length) of a slab, and where their moments are while they are updated. */
-export interface SlabPart {
+/** A slab and its moments, f32 [slab length] each. */
+export interface SlabMoments {
   readonly slab: Slab;
-  readonly start: number;
-  readonly length: number;
-  readonly firstMoment: Slice;
-  readonly secondMoment: Slice;
+  readonly moments: readonly Tensor[];
+}
+
+/** A range of a slab and the bytes of its moments on the host. */
+interface Piece {
+  readonly range: SlabRange;
+  readonly held: readonly Tensor[];
 }
 
 /** Pieces whose moments are on the GPU at the same time. */
@@ -27,41 +31,43 @@ const LEAST_PIECES = 16;
 
 export class HostMoments {
   readonly #gpu: Gpu;
-  readonly #slabs: readonly Slab[];
-  readonly #record: (recorder: Recorder, part: SlabPart) => void;
+  readonly #slabs: readonly SlabMoments[];
+  readonly #record: (recorder: Recorder, range: SlabRange) => void;
   readonly #pieceBytes: number;
-  /** First and second moments, RESIDENT of each. */
-  readonly #resident: readonly { readonly first: Storage; readonly second: Storage }[];
+  /** RESIDENT pieces of every moment. */
+  readonly #resident: readonly (readonly Storage[])[];
   #rings: { readonly up: UploadRing; readonly down: DownloadRing } | undefined;
-  #pieces: { readonly part: SlabPart; readonly program: Program }[] = [];
+  #pieces: (Piece & { readonly program: Program })[] = [];
 
-  /** @param record - records the update of one part */
-  constructor(gpu: Gpu, slabs: readonly Slab[], record: (recorder: Recorder, part: SlabPart) => void) {
+  /**
+   * @param slabs with moments that are in host memory, at least one each, when `update` is called
+   * @param record - records the update of one range
+   */
+  constructor(
+    gpu: Gpu,
+    slabs: readonly SlabMoments[],
+    record: (recorder: Recorder, range: SlabRange) => void,
+  ) {
     this.#gpu = gpu;
     this.#slabs = slabs;
     this.#record = record;
-    const longest = Math.max(...slabs.map(({ length }) => length));
+    const longest = Math.max(...slabs.map(({ slab }) => slab.length));
     // Twice the alignment of slices: a piece of the 16-bit copies is half as long.
     this.#pieceBytes = Math.min(PIECE_BYTES, 2 * alignUp(Math.ceil((2 * longest) / LEAST_PIECES)));
-    const make = (label: string) => gpu.memory.reserve(label, this.#pieceBytes, 'optimizer');
-    this.#resident = Array.from({ length: RESIDENT }, () => ({
-      first: make('first moments, a piece'),
-      second: make('second moments, a piece'),
-    }));
+    this.#resident = Array.from({ length: RESIDENT }, () =>
+      slabs[0].moments.map(({ label }) =>
+        gpu.memory.reserve(`${label}, a piece`, this.#pieceBytes, 'optimizer'),
+      ),
+    );
   }
 
-  /** GPU memory that `place` takes. */
-  get missingBytes(): number {
-    return this.#rings === undefined ? (2 * RESIDENT + 2 * SLOTS) * this.#pieceBytes : 0;
+  /** GPU memory that is held once `place` was called. */
+  get placedBytes(): number {
+    return (this.#resident.flat().length + 2 * SLOTS) * this.#pieceBytes;
   }
 
   place(): void {
-    if (this.#rings !== undefined) return;
-    const { memory } = this.#gpu;
-    for (const { first, second } of this.#resident) {
-      memory.place(first, 'gpu');
-      memory.place(second, 'gpu');
-    }
+    for (const storage of this.#resident.flat()) this.#gpu.memory.place(storage, 'gpu');
     this.#rings = {
       up: new UploadRing(this.#gpu, this.#pieceBytes),
       down: new DownloadRing(this.#gpu, this.#pieceBytes),
@@ -70,11 +76,11 @@ export class HostMoments {
 
   /** Compiles the updates. */
   async bind(): Promise<void> {
-    for (const part of this.#parts()) {
+    for (const piece of this.#cut()) {
       const program = await Program.build(this.#gpu, 'optimizer, a piece', (recorder) =>
-        this.#record(recorder, part),
+        this.#record(recorder, piece.range),
       );
-      this.#pieces.push({ part, program });
+      this.#pieces.push({ ...piece, program });
     }
   }
 
@@ -82,45 +88,42 @@ export class HostMoments {
   async update(): Promise<void> {
     if (this.#rings === undefined) throw new RangeError('The moments have not been placed.');
     const { up, down } = this.#rings;
-    for (const { part, program } of this.#pieces) {
-      const { slab, firstMoment, secondMoment } = part;
-      const [firstHeld, secondHeld] = [slab.firstMoment, slab.secondMoment].map((t) => heldOf(t, part));
-      await up.write(firstMoment, firstHeld);
-      await up.write(secondMoment, secondHeld);
+    for (const { range, held, program } of this.#pieces) {
+      const bytes = held.map((moment) => heldBytes(moment, range));
+      for (const [i, slice] of range.moments.entries()) await up.write(slice, bytes[i]);
       program.run();
-      await down.read(firstMoment, firstHeld);
-      await down.read(secondMoment, secondHeld);
+      for (const [i, slice] of range.moments.entries()) await down.read(slice, bytes[i]);
     }
     await down.drain();
   }
 
   free(): void {
-    for (const { first, second } of this.#resident) {
-      this.#gpu.memory.free(first);
-      this.#gpu.memory.free(second);
-    }
+    for (const storage of this.#resident.flat()) this.#gpu.memory.free(storage);
     this.#rings?.up.free();
     this.#rings?.down.free();
     for (const { program } of this.#pieces) program.free();
     this.#pieces = [];
   }
 
-  *#parts(): Generator<SlabPart> {
+  *#cut(): Generator<Piece> {
     const most = this.#pieceBytes / 4;
     let turn = 0;
-    for (const slab of this.#slabs) {
+    for (const { slab, moments } of this.#slabs) {
       for (let start = 0; start < slab.length; start += most) {
         const length = Math.min(most, slab.length - start);
-        const { first, second } = this.#resident[turn++ % RESIDENT];
-        const slice = (storage: Storage): Slice => ({ storage, byteOffset: 0, byteLength: 4 * length });
-        yield { slab, start, length, firstMoment: slice(first), secondMoment: slice(second) };
+        const slices = this.#resident[turn++ % RESIDENT].map((storage) => ({
+          storage,
+          byteOffset: 0,
+          byteLength: 4 * length,
+        }));
+        yield { range: { slab, start, length, moments: slices }, held: moments };
       }
     }
   }
 }
 
-/** The bytes of a part of a slab's moments. @throws RangeError when an earlier optimizer has put them elsewhere. */
-function heldOf(moments: Tensor, { start, length }: SlabPart): Uint8Array<ArrayBuffer> {
+/** The bytes of a range of a slab's moments. */
+function heldBytes(moments: Tensor, { start, length }: SlabRange): Uint8Array<ArrayBuffer> {
   const { host, label } = whole(moments).storage;
   if (host === undefined) throw new RangeError(`The ${label} are not in host memory.`);
   return host.subarray(4 * start, 4 * (start + length));

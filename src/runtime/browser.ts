@@ -1,7 +1,9 @@
 /** Browsers: `navigator.gpu`, files in memory or behind URLs, kernels from the bundle. Works in a worker too. */
+
+import { deviceAt, isIndex } from './device-choice.ts';
 import { MemoryFiles } from './memory-files.ts';
 import { NoAdapterError } from './no-adapter.ts';
-import type { AdapterChoice, Runtime } from './runtime.ts';
+import type { DeviceChoice, Runtime } from './runtime.ts';
 
 /** A browser's runtime; its files are a tree in memory that starts empty and takes blobs and URLs. */
 export interface BrowserRuntime extends Runtime {
@@ -15,13 +17,14 @@ export function browserRuntime(files = new MemoryFiles()): BrowserRuntime {
     name: 'browser',
     files,
     requestAdapter,
+    deviceNames: async () => [nameOf(await requestAdapter())],
     kernelSources: async () => ({ ...(await import('./kernel-bundle.ts')).bundledKernels }),
     cacheDirectory: () => undefined,
     residentBytes: () => undefined,
   };
 }
 
-async function requestAdapter(choice: AdapterChoice = {}): Promise<GPUAdapter> {
+async function requestAdapter(choice: DeviceChoice = {}): Promise<GPUAdapter> {
   const gpu = globalThis.navigator?.gpu;
   if (gpu === undefined) {
     throw new NoAdapterError(
@@ -37,13 +40,17 @@ async function requestAdapter(choice: AdapterChoice = {}): Promise<GPUAdapter> {
       'This browser has WebGPU, but no adapter for it: look into chrome://gpu for the reason, and update the GPU driver.',
     );
   }
-  const wanted = choice.adapter?.toLowerCase() || 'auto';
-  const { vendor, architecture, device, description } = adapter.info;
-  const name = `${vendor} ${architecture} ${device} ${description}`.trim();
+  const asked = choice.device || 'auto';
+  const name = nameOf(adapter);
+  const wanted = (isIndex(asked) ? deviceAt([name], asked) : asked).toLowerCase();
   if (wanted !== 'auto' && !name.toLowerCase().includes(wanted)) {
     throw new NoAdapterError(
-      `There is no adapter called ${JSON.stringify(wanted)}; this browser offers ${JSON.stringify(name)}.`,
+      `There is no device called ${JSON.stringify(wanted)}; this browser offers ${JSON.stringify(name)}.`,
     );
   }
   return adapter;
+}
+
+function nameOf({ info: { vendor, architecture, device, description } }: GPUAdapter): string {
+  return `${vendor} ${architecture} ${device} ${description}`.trim();
 }

@@ -4,12 +4,15 @@
  * wgpu reads the environment once, when the first adapter is asked for: a later choice of another CPU driver in the same
  * process has no effect, and is refused. Where there is no Vulkan driver, wgpu takes OpenGL, which lacks f16.
  */
+
+import { deviceAt, deviceOfEnvironment, isIndex } from './device-choice.ts';
 import type { Note } from './hub/download.ts';
 import { withHub } from './hub/files.ts';
 import { kernelSources } from './kernel-sources.ts';
 import { NoAdapterError } from './no-adapter.ts';
 import { nodeFiles } from './node-files.ts';
-import type { AdapterChoice, Runtime } from './runtime.ts';
+import { profileVariable } from './profile-variable.ts';
+import type { DeviceChoice, Runtime } from './runtime.ts';
 import { userCache } from './user-cache.ts';
 import { cpuDriverFile, selectDriver } from './vulkan-drivers.ts';
 
@@ -22,14 +25,19 @@ export function denoRuntime(note: Note = () => {}): Runtime {
     name: 'deno',
     files: withHub(nodeFiles, note),
     requestAdapter,
+    deviceNames,
     kernelSources,
+    get profile() {
+      return profileVariable();
+    },
     cacheDirectory: userCache,
     residentBytes: () => process.memoryUsage.rss(),
   };
 }
 
-async function requestAdapter(choice: AdapterChoice = {}): Promise<GPUAdapter> {
-  const wanted = (choice.adapter || process.env.PREFGRAD_ADAPTER || 'auto').toLowerCase();
+async function requestAdapter(choice: DeviceChoice = {}): Promise<GPUAdapter> {
+  const asked = choice.device || deviceOfEnvironment(process.env) || 'auto';
+  const wanted = (isIndex(asked) ? deviceAt(await deviceNames(), asked) : asked).toLowerCase();
   const driver = cpuDriverFile(wanted);
   const restore = driver === undefined ? () => {} : selectDriver(driver);
   const adapter = await navigator.gpu
@@ -47,9 +55,15 @@ async function requestAdapter(choice: AdapterChoice = {}): Promise<GPUAdapter> {
   const part = wanted === 'lavapipe' ? 'llvmpipe' : wanted;
   if (wanted !== 'auto' && !name.toLowerCase().includes(part)) {
     throw new NoAdapterError(
-      `There is no adapter called ${JSON.stringify(wanted)}; Deno offers ${JSON.stringify(name)}. ` +
+      `There is no device called ${JSON.stringify(wanted)}; Deno offers ${JSON.stringify(name)}. ` +
         'Deno settles on a driver at the first adapter of a process.',
     );
   }
   return adapter;
+}
+
+/** The one that this process has settled on, or would. */
+async function deviceNames(): Promise<string[]> {
+  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: 'high-performance' });
+  return adapter == null ? [] : [adapter.info.device || adapter.info.description];
 }

@@ -10,12 +10,14 @@
  *  - Mesa's lavapipe before version 24 lacks what Dawn needs, and is not offered.
  */
 import { create, globals } from 'webgpu';
+import { deviceAt, deviceOfEnvironment, isIndex } from './device-choice.ts';
 import type { Note } from './hub/download.ts';
 import { withHub } from './hub/files.ts';
 import { kernelSources } from './kernel-sources.ts';
 import { NoAdapterError } from './no-adapter.ts';
 import { nodeFiles } from './node-files.ts';
-import type { AdapterChoice, Runtime } from './runtime.ts';
+import { profileVariable } from './profile-variable.ts';
+import type { DeviceChoice, Runtime } from './runtime.ts';
 import { userCache } from './user-cache.ts';
 import { cpuDriverFile, selectDriver } from './vulkan-drivers.ts';
 
@@ -40,21 +42,29 @@ export function nodeRuntime(note: Note = () => {}): Runtime {
     name: 'node',
     files: withHub(nodeFiles, note),
     requestAdapter,
+    deviceNames: () => deviceNames(platformBackend()),
     kernelSources,
+    get profile() {
+      return profileVariable();
+    },
     cacheDirectory: userCache,
     residentBytes: () => process.memoryUsage.rss(),
   };
 }
 
-async function requestAdapter(choice: AdapterChoice = {}): Promise<GPUAdapter> {
+async function requestAdapter(choice: DeviceChoice = {}): Promise<GPUAdapter> {
   Object.assign(globalThis, globals);
-  const backend =
-    choice.backend ?? { darwin: 'metal', win32: 'd3d12' }[process.platform as string] ?? 'vulkan';
-  const wanted = choice.adapter || process.env.PREFGRAD_ADAPTER || 'auto';
+  const backend = choice.backend ?? platformBackend();
+  const asked = choice.device || deviceOfEnvironment(process.env) || 'auto';
+  const wanted = isIndex(asked) ? deviceAt(await deviceNames(backend), asked) : asked;
   const adapter =
     wanted === 'auto' ? await firstAdapter(backend) : await adapterNamed(backend, wanted.toLowerCase());
   if (adapter === null) throw new NoAdapterError(MISSING_ADAPTER);
   return adapter;
+}
+
+function platformBackend(): string {
+  return { darwin: 'metal', win32: 'd3d12' }[process.platform as string] ?? 'vulkan';
 }
 
 /** Dawn sorts a discrete GPU before an integrated one, and both before CPU drivers. */
@@ -87,9 +97,24 @@ async function adapterNamed(backend: string, wanted: string): Promise<GPUAdapter
   const { vendor = '', architecture = '', description = '' } = first?.info ?? {};
   if (`${vendor} ${architecture} ${description}`.toLowerCase().includes(wanted)) return first;
   throw new NoAdapterError(
-    `There is no adapter called ${JSON.stringify(wanted)}; this machine has ${names.map((n) => JSON.stringify(n)).join(', ')}. ` +
-      'Name one of them, or leave the choice out. "npm run setup" installs the CPU adapter lavapipe; swiftshader comes with chromium.',
+    `There is no device called ${JSON.stringify(wanted)}; this machine has ${names.map((n) => JSON.stringify(n)).join(', ')}. ` +
+      'Name one of them, or leave the choice out. "npm run setup" installs the CPU driver lavapipe; swiftshader comes with chromium.',
   );
+}
+
+/** What Dawn finds by itself, then the CPU drivers that stand behind a GPU and are found only when asked for. */
+async function deviceNames(backend: string): Promise<string[]> {
+  Object.assign(globalThis, globals);
+  const names = await adapterNames(backend);
+  if (backend !== 'vulkan') return names;
+  const hidden = [
+    ['lavapipe', 'llvmpipe'],
+    ['swiftshader', 'swiftshader'],
+  ].filter(
+    ([name, shown]) =>
+      cpuDriverFile(name) !== undefined && !names.some((known) => known.toLowerCase().includes(shown)),
+  );
+  return [...names, ...hidden.map(([name]) => name)];
 }
 
 /** Dawn lists the adapters it has when it is asked for one by a name that none has. */

@@ -47,12 +47,13 @@ export interface FileSystem {
   lock(path: string): Promise<(() => Promise<void>) | null>;
 }
 
-export interface AdapterChoice {
+export interface DeviceChoice {
   /**
-   * 'auto' takes the first GPU, else a CPU adapter. Otherwise a part of the adapter's name, in any case, or 'lavapipe' or
-   * 'swiftshader' for a CPU adapter. In Node and Deno the environment variable PREFGRAD_ADAPTER gives the default.
+   * 'auto' takes the first GPU, else a CPU driver. Otherwise a part of the device's name, in any case, 'lavapipe' or
+   * 'swiftshader' for a CPU driver, or a place in `deviceNames`. In Node and Deno the environment variable
+   * PREFGRAD_DEVICE gives the default.
    */
-  adapter?: string;
+  device?: string;
   /** Node only: Dawn backend, 'vulkan' | 'metal' | 'd3d12' | 'null'. */
   backend?: string;
 }
@@ -61,11 +62,15 @@ export interface Runtime {
   readonly name: 'node' | 'deno' | 'browser';
   readonly files: FileSystem;
   /** The WebGPU entry point. Throws `NoAdapterError` with the remedy when the machine has none. */
-  requestAdapter(choice?: AdapterChoice): Promise<GPUAdapter>;
+  requestAdapter(choice?: DeviceChoice): Promise<GPUAdapter>;
+  /** Names under which `requestAdapter` gives each device of this machine, in an order that does not change. */
+  deviceNames(): Promise<string[]>;
   /** Every file of kernels/, by its name relative to that folder: 'norm/rms_norm_forward.wgsl' -> source text. */
   kernelSources(): Promise<Record<string, string>>;
   /** Where this user's caches lie; undefined in a browser. */
   cacheDirectory(): string | undefined;
+  /** 'gpu' uses a GPU's forms of kernels on any adapter: PREFGRAD_PROFILE, for tests. */
+  readonly profile?: 'auto' | 'gpu';
   /** Resident bytes of this process, where the platform tells (Node, Deno), else undefined. */
   residentBytes(): number | undefined;
 }

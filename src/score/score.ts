@@ -3,21 +3,26 @@
  * are read, packed a few at a time, scored and written, so memory does not grow with the file.
  */
 import type { Columns } from '../data/columns.ts';
+import { type DataReport, emptyReport } from '../data/data-report.ts';
 import type { PairExample } from '../data/examples.ts';
+import type { DataFormat } from '../data/formats.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
-import { type DataReport, emptyReport, streamExamples } from '../data/prepare.ts';
-import type { DataFormat } from '../data/rows.ts';
+import { streamExamples } from '../data/prepare.ts';
 import type { Truncation } from '../data/truncation.ts';
 import { InputError } from '../errors.ts';
 import { Gpu } from '../gpu/device.ts';
 import { loadModel } from '../models/loading/load.ts';
-import { type ActiveObjective, activate } from '../objectives/registry.ts';
+import { loadWithAdapter } from '../models/loading/load-with-adapter.ts';
+import { type ActiveObjective, activate } from '../objectives/choice.ts';
+import { simplestObjective } from '../objectives/probes.ts';
 import type { BmcSettings } from '../objectives/token-weights/bmc.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { PAIRS_TOGETHER, Scorer, scoreRecords } from './scorer.ts';
 
 export interface ScoreOptions {
   readonly model: string;
+  /** Directory of a PEFT adapter on top of the model. */
+  readonly adapter?: string | undefined;
   readonly reference: string | undefined;
   readonly data: string;
   readonly out: string;
@@ -29,7 +34,7 @@ export interface ScoreOptions {
   readonly truncation: Truncation;
   readonly columns: Columns;
   readonly format: DataFormat;
-  readonly adapter: string | undefined;
+  readonly device: string | undefined;
 }
 
 /** @returns what became of the rows. The output file appears only when it is complete. */
@@ -41,16 +46,14 @@ export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promis
     );
   }
   const tokenizer = await loadTokenizer(runtime.files, options.model);
-  const gpu = await Gpu.open(runtime, { adapter: options.adapter });
+  const gpu = await Gpu.open(runtime, { device: options.device });
   try {
-    const load = (path: string) =>
-      loadModel(gpu, path, {
-        train: 'none',
-        dtype: 'auto',
-        positions: options.maxLength ?? Number.MAX_SAFE_INTEGER,
-      });
-    const policy = await load(options.model);
-    const against = options.reference === undefined ? undefined : await load(options.reference);
+    const positions = options.maxLength ?? Number.MAX_SAFE_INTEGER;
+    const policy = await loadWithAdapter(gpu, options.model, options.adapter, positions);
+    const against =
+      options.reference === undefined
+        ? undefined
+        : await loadModel(gpu, options.reference, { train: 'none', dtype: 'auto', positions });
     const reference = against && { model: against.model, adapter: false };
     const scorer = new Scorer({ gpu, policy: policy.model, reference, objective, details: false });
     const shown = { weights: options.bmc !== undefined, contributions: options.objective !== undefined };
@@ -65,7 +68,7 @@ export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promis
         expects: 'paired',
         maxLength: options.maxLength ?? policy.config.maxPositions,
         truncation: options.truncation,
-        diff: options.bmc?.diff ?? objective.needs.differences ?? 'levenshtein',
+        diff: objective.needs.differences ?? 'levenshtein',
         modelVocabSize: policy.config.vocabSize,
       },
       report,
@@ -91,10 +94,13 @@ export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promis
   }
 }
 
-/** Without --objective the simplest method that gives what was asked for. */
 function chosenObjective({ objective, reference, bmc }: ScoreOptions): ActiveObjective {
-  const fallback = reference !== undefined ? 'dpo' : bmc !== undefined ? 'simpo' : 'sft';
-  return activate({ name: objective?.name ?? fallback, settings: objective?.settings, bmc });
+  const asked = { reference: reference !== undefined, tokenWeights: bmc !== undefined };
+  return activate({
+    name: objective?.name ?? simplestObjective(asked),
+    settings: objective?.settings,
+    bmc,
+  });
 }
 
 /** Groups of at most `size`, in order. */

@@ -10,12 +10,12 @@ import type { Gpu } from '../gpu/device.ts';
 import { Arena } from '../gpu/planner.ts';
 import type { Program } from '../gpu/program.ts';
 import type { CausalLM } from '../models/causal-lm.ts';
-import type { ActiveObjective } from '../objectives/registry.ts';
+import type { ActiveObjective } from '../objectives/choice.ts';
 import { COLUMNS, STRIDE, TOP } from '../ops/logps/token-statistics.ts';
 import { BatchTensors, countsOf } from '../step/batch-tensors.ts';
 import type { FrozenModel } from '../step/forward.ts';
 import { bucketTokens } from '../step/micro-batches.ts';
-import { type ScoreName, scoreProgram } from '../step/programs.ts';
+import { batchFields, type ScoreName, scoreProgram } from '../step/programs.ts';
 
 /** Pairs scored together; one program serves every batch of a bucket. */
 export const PAIRS_TOGETHER = 8;
@@ -95,7 +95,7 @@ export class Scorer {
     const known = this.#buckets.get(key);
     if (known !== undefined) return known;
     const { gpu, details } = this.#parts;
-    const batch = new BatchTensors(gpu, capacity);
+    const batch = new BatchTensors(gpu, capacity, batchFields(this.#parts));
     const outputs: Partial<Record<ScoreName, Tensor>> = {};
     for (const name of details ? [...ALWAYS, ...STATISTICS] : ALWAYS) {
       const perToken = STATISTICS.includes(name) ? [capacity.rows, STRIDE] : [capacity.rows];
@@ -132,7 +132,7 @@ export interface ScoredAnswer {
   /** 1 where the token differs from the other answer. */
   readonly diff: (0 | 1)[];
   readonly weights?: number[];
-  /** beta (logp - ref_logp). */
+  /** beta (logp - ref_logp); the objective's scale in place of beta. */
   readonly rewards?: number[];
   /** Terms whose sum is the reward that the method logs. */
   readonly contributions?: number[];
@@ -166,10 +166,9 @@ export function scoreRecords(
   examples: readonly PairExample[],
   vectors: Vectors,
   tokenizer: Tokenizer,
-  { settings }: ActiveObjective,
+  { rewardScale }: ActiveObjective,
   shown: Shown,
 ): ScoreRecord[] {
-  const beta = Number(settings.beta ?? settings.tau ?? 1);
   let row = 0;
   return examples.map((example) => {
     const answer = ({ ids, diff }: PairExample['chosen']): ScoredAnswer => {
@@ -185,7 +184,7 @@ export function scoreRecords(
         ref_logps: refLogps,
         diff: Array.from(ids, (_, t) => (diff?.[t] === 1 ? 1 : 0)),
         weights: shown.weights ? part(vectors.weights) : undefined,
-        rewards: refLogps?.map((ref, t) => beta * (logps[t] - ref)),
+        rewards: refLogps?.map((ref, t) => rewardScale * (logps[t] - ref)),
         contributions: shown.contributions ? part(vectors.contributions) : undefined,
         ...details(vectors, start, end, tokenizer),
       };

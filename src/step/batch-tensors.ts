@@ -1,6 +1,6 @@
 /**
  * The GPU side of a packed batch: one buffer per shape bucket, cut into aligned fields and filled by a single write.
- * Kernels only read it.
+ * It has the fields that its programs read, and kernels only read it.
  */
 import { alignUp, allocateTensor, elementCount, freeTensor, type Tensor, whole } from '../autograd/tensor.ts';
 import type { BatchShape, PackedBatch } from '../data/batches.ts';
@@ -9,7 +9,7 @@ import { occurrences, picks } from '../data/occurrences.ts';
 import { mostBlocks, tokenBlocks } from '../data/token-blocks.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { Storage } from '../gpu/memory.ts';
-import type { Answers } from '../objectives/objective.ts';
+import type { Answers, Needs } from '../objectives/objective.ts';
 
 /** The counts of a whole optimizer step, over which its micro-batches are averaged. */
 export interface StepCounts {
@@ -47,85 +47,161 @@ export interface BatchExtras {
   readonly rowOffset?: number;
 }
 
-/** Every field with its dtype and its shape for a capacity. */
-const FIELDS = {
-  ids: ['u32', (c) => [c.tokens]],
-  positions: ['u32', (c) => [c.tokens]],
-  sight: ['u32', (c) => [c.tokens, 4]],
-  seen: ['u32', (c) => [c.tokens, 2]],
-  blocks: ['u32', (c) => [mostBlocks(c), 2]],
-  occurrenceOrder: ['u32', (c) => [c.tokens]],
-  occurrenceStarts: ['u32', (c) => [c.tokens + 1]],
-  occurrenceIds: ['u32', (c) => [c.tokens]],
-  headRows: ['u32', (c) => [c.rows]],
-  pickStarts: ['u32', (c) => [c.tokens + 1]],
-  picks: ['u32', (c) => [c.rows]],
-  targets: ['u32', (c) => [c.rows]],
-  diff: ['f32', (c) => [c.rows]],
-  weights: ['f32', (c) => [c.rows]],
-  refLogps: ['f32', (c) => [c.rows]],
-  chosen: ['u32', (c) => [c.pairs, 2]],
-  rejected: ['u32', (c) => [c.pairs, 2]],
-  mismatched: ['u32', (c) => [c.pairs, 2]],
-  chosenLengths: ['f32', (c) => [c.pairs]],
-  rejectedLengths: ['f32', (c) => [c.pairs]],
-  mismatchedLengths: ['f32', (c) => [c.pairs]],
-  pairWeights: ['f32', (c) => [c.pairs]],
-  tokenWeights: ['f32', (c) => [c.pairs]],
-  desirable: ['f32', (c) => [c.pairs]],
-  undesirable: ['f32', (c) => [c.pairs]],
-  gumbels: ['f32', (c) => [c.pairs]],
-  place: ['u32', () => [2]],
-} as const satisfies Record<string, readonly ['u32' | 'f32', (capacity: BatchShape) => readonly number[]]>;
+/** A packed batch and what is worked out from it, at most once each. */
+class Source {
+  readonly batch: PackedBatch;
+  readonly extras: BatchExtras;
+  #occurrences: Occurrences | undefined;
+  #picks: Picks | undefined;
 
-type FieldName = keyof typeof FIELDS;
+  constructor(batch: PackedBatch, extras: BatchExtras) {
+    this.batch = batch;
+    this.extras = extras;
+  }
+
+  get occurrences(): Occurrences {
+    const { ids, used, capacity } = this.batch;
+    this.#occurrences ??= occurrences(ids.subarray(0, used.tokens), capacity.tokens);
+    return this.#occurrences;
+  }
+
+  get picks(): Picks {
+    const { headRows, used, capacity } = this.batch;
+    this.#picks ??= picks(headRows.subarray(0, used.rows), capacity);
+    return this.#picks;
+  }
+
+  /** `weight` for every pair that is there, and has an answer on the side asked for; else 0. */
+  perPair(weight: number, side?: Uint32Array): Float32Array {
+    const { used, capacity } = this.batch;
+    const has = (i: number) => i < used.pairs && (side === undefined || side[2 * i + 1] > side[2 * i]);
+    return Float32Array.from({ length: capacity.pairs }, (_, i) => (has(i) ? weight : 0));
+  }
+}
+
+type Occurrences = ReturnType<typeof occurrences>;
+type Picks = ReturnType<typeof picks>;
+type Field = readonly [
+  dtype: 'u32' | 'f32',
+  shape: (capacity: BatchShape) => readonly number[],
+  /** May be shorter than the field: the rest is 0. */
+  values: (source: Source) => ArrayLike<number>,
+];
+
+/** What a forward pass reads. */
+const FORWARD = {
+  ids: ['u32', (c) => [c.tokens], ({ batch }) => batch.ids],
+  positions: ['u32', (c) => [c.tokens], ({ batch }) => batch.positions],
+  visibility: ['u32', (c) => [c.tokens, 4], ({ batch }) => batch.visibility],
+  seen: ['u32', (c) => [c.tokens, 2], ({ batch }) => batch.seen],
+  blocks: ['u32', (c) => [mostBlocks(c), 2], ({ batch }) => tokenBlocks(batch.visibility, batch.used.tokens)],
+  occurrenceOrder: ['u32', (c) => [c.tokens], (source) => source.occurrences.order],
+  occurrenceStarts: ['u32', (c) => [c.tokens + 1], (source) => source.occurrences.starts],
+  occurrenceIds: ['u32', (c) => [c.tokens], (source) => source.occurrences.uniqueIds],
+  headRows: ['u32', (c) => [c.rows], ({ batch }) => batch.headRows],
+  pickStarts: ['u32', (c) => [c.tokens + 1], (source) => source.picks.starts],
+  picks: ['u32', (c) => [c.rows], (source) => source.picks.picks],
+  targets: ['u32', (c) => [c.rows], ({ batch }) => batch.targets],
+} as const satisfies Record<string, Field>;
+
+/** What only some objectives, or some ways of running them, read. */
+const OPTIONAL = {
+  chosen: ['u32', (c) => [c.pairs, 2], ({ batch }) => batch.chosen],
+  rejected: ['u32', (c) => [c.pairs, 2], ({ batch }) => batch.rejected],
+  mismatched: ['u32', (c) => [c.pairs, 2], ({ batch }) => batch.mismatched],
+  chosenLengths: ['f32', (c) => [c.pairs], ({ batch }) => lengthsOf(batch.chosen)],
+  rejectedLengths: ['f32', (c) => [c.pairs], ({ batch }) => lengthsOf(batch.rejected)],
+  mismatchedLengths: ['f32', (c) => [c.pairs], ({ batch }) => lengthsOf(batch.mismatched)],
+  pairWeights: ['f32', (c) => [c.pairs], (source) => source.perPair(1 / source.extras.counts.pairs)],
+  likelihoodWeights: [
+    'f32',
+    (c) => [c.pairs],
+    (source) => source.perPair(1 / source.extras.counts.chosenTokens, source.batch.chosen),
+  ],
+  desirable: [
+    'f32',
+    (c) => [c.pairs],
+    (source) => source.perPair(1 / source.extras.counts.answers, source.batch.chosen),
+  ],
+  undesirable: [
+    'f32',
+    (c) => [c.pairs],
+    (source) => source.perPair(1 / source.extras.counts.answers, source.batch.rejected),
+  ],
+  gumbels: ['f32', (c) => [c.pairs], ({ extras }) => extras.gumbels ?? []],
+  diff: ['f32', (c) => [c.rows], ({ batch }) => batch.diff],
+  weights: ['f32', (c) => [c.rows], ({ batch }) => batch.weights],
+  refLogps: ['f32', (c) => [c.rows], ({ extras }) => extras.refLogps ?? []],
+  /** Where the rows of a micro-batch lie in its step, and how many there are. */
+  place: ['u32', () => [2], ({ batch, extras }) => [extras.rowOffset ?? 0, batch.used.rows]],
+} as const satisfies Record<string, Field>;
+
+const FIELDS: Readonly<Record<FieldName, Field>> = { ...FORWARD, ...OPTIONAL };
+
+export type FieldName = keyof typeof FORWARD | keyof typeof OPTIONAL;
+
+/** What a forward pass reads. */
+export const FORWARD_FIELDS = Object.keys(FORWARD) as readonly FieldName[];
+
+/** What an objective reads besides log-probs: what it asked for, and no more. */
+export function objectiveFields(needs: Needs): FieldName[] {
+  const fields: FieldName[] = ['chosen', 'rejected', 'chosenLengths', 'rejectedLengths', 'pairWeights'];
+  if (needs.rows === 'labels') fields.push('desirable', 'undesirable');
+  if (needs.mismatched) fields.push('mismatched', 'mismatchedLengths');
+  if (needs.likelihood) fields.push('likelihoodWeights');
+  if (needs.gumbels) fields.push('gumbels');
+  if (needs.differences !== undefined) fields.push('diff');
+  if (needs.dataWeights) fields.push('weights');
+  return fields;
+}
 
 export class BatchTensors {
   readonly capacity: BatchShape;
   readonly #gpu: Gpu;
   readonly #storage: Storage;
   readonly #host: ArrayBuffer;
-  readonly #tensors: Readonly<Record<FieldName, Tensor>>;
+  readonly #tensors = new Map<FieldName, Tensor>();
   readonly #refHidden: Tensor | undefined;
 
-  /** @param refWidth hidden size of a reference whose hidden states come with every batch */
-  constructor(gpu: Gpu, capacity: BatchShape, refWidth?: number) {
+  /**
+   * @param fields what is uploaded with every batch
+   * @param refWidth hidden size of a reference whose hidden states come with every batch
+   */
+  constructor(gpu: Gpu, capacity: BatchShape, fields: readonly FieldName[], refWidth?: number) {
     this.#gpu = gpu;
     this.capacity = capacity;
     this.#refHidden =
       refWidth === undefined
         ? undefined
         : allocateTensor(gpu, 'reference hidden states', [capacity.rows, refWidth], 'f32', 'reference');
-    const names = Object.keys(FIELDS) as FieldName[];
-    const shapes = names.map((name) => FIELDS[name][1](capacity));
     const offsets: number[] = [];
     let end = 0;
-    for (const shape of shapes) {
+    for (const name of fields) {
       offsets.push(end);
-      end = alignUp(end + 4 * Math.max(1, elementCount(shape)));
+      end = alignUp(end + bytesOf(name, capacity));
     }
     this.#storage = gpu.memory.allocate('batch', end, 'batch');
     this.#host = new ArrayBuffer(end);
-    this.#tensors = Object.fromEntries(
-      names.map((name, i): [FieldName, Tensor] => {
-        const byteLength = 4 * Math.max(1, elementCount(shapes[i]));
-        const shard = {
-          storage: this.#storage,
-          byteOffset: offsets[i],
-          byteLength,
-          rowStart: 0,
-          rows: shapes[i][0],
-        };
-        return [
-          name,
-          { label: name, shape: shapes[i], dtype: FIELDS[name][0], shards: [shard], requiresGrad: false },
-        ];
-      }),
-    ) as Record<FieldName, Tensor>;
+    for (const [i, name] of fields.entries()) {
+      const [dtype, shapeOf] = FIELDS[name];
+      const shape = shapeOf(capacity);
+      const byteLength = bytesOf(name, capacity);
+      const shard = {
+        storage: this.#storage,
+        byteOffset: offsets[i],
+        byteLength,
+        rowStart: 0,
+        rows: shape[0],
+      };
+      this.#tensors.set(name, { label: name, shape, dtype, shards: [shard], requiresGrad: false });
+    }
   }
 
+  /** @throws RangeError when the batch was made without this field */
   get(name: FieldName): Tensor {
-    return this.#tensors[name];
+    const tensor = this.#tensors.get(name);
+    if (tensor === undefined) throw new RangeError(`The batch was made without ${name}.`);
+    return tensor;
   }
 
   /** The reference's hidden states, f32 [rows, hidden]. @throws RangeError when the batch was made without them */
@@ -141,37 +217,8 @@ export class BatchTensors {
 
   /** Copies a batch, packed to this capacity, to the GPU. */
   load(batch: PackedBatch, extras: BatchExtras): void {
-    const { ids, positions, sight, seen, headRows, targets, diff, weights } = batch;
-    const { chosen, rejected, mismatched } = batch;
-    const arrays = {
-      ids,
-      positions,
-      sight,
-      seen,
-      headRows,
-      targets,
-      diff,
-      weights,
-      chosen,
-      rejected,
-      mismatched,
-    };
-    for (const [name, values] of Object.entries(arrays)) this.#set(name as keyof typeof arrays, values);
-    this.#set('blocks', tokenBlocks(sight, batch.used.tokens));
-    const found = occurrences(ids.subarray(0, batch.used.tokens), this.capacity.tokens);
-    this.#set('occurrenceOrder', found.order);
-    this.#set('occurrenceStarts', found.starts);
-    this.#set('occurrenceIds', found.uniqueIds);
-    const picked = picks(headRows.subarray(0, batch.used.rows), this.capacity);
-    this.#set('pickStarts', picked.starts);
-    this.#set('picks', picked.picks);
-    this.#set('chosenLengths', lengthsOf(chosen));
-    this.#set('rejectedLengths', lengthsOf(rejected));
-    this.#set('mismatchedLengths', lengthsOf(mismatched));
-    this.#set('refLogps', extras.refLogps ?? []);
-    this.#set('gumbels', extras.gumbels ?? []);
-    this.#set('place', [extras.rowOffset ?? 0, batch.used.rows]);
-    this.#setPairWeights(batch, extras.counts);
+    const source = new Source(batch, extras);
+    for (const [name, tensor] of this.#tensors) this.#fill(tensor, FIELDS[name][2](source));
     if (extras.refHidden !== undefined) this.#gpu.write(whole(this.refHidden), extras.refHidden);
     this.#gpu.write(
       { storage: this.#storage, byteOffset: 0, byteLength: this.#host.byteLength },
@@ -184,31 +231,18 @@ export class BatchTensors {
     if (this.#refHidden !== undefined) freeTensor(this.#gpu, this.#refHidden);
   }
 
-  #setPairWeights(batch: PackedBatch, counts: StepCounts): void {
-    const real = (i: number) => i < batch.used.pairs;
-    const has = (side: Uint32Array, i: number) => side[2 * i + 1] > side[2 * i];
-    const fill = (name: FieldName, value: (i: number) => number) =>
-      this.#set(
-        name,
-        Float32Array.from({ length: this.capacity.pairs }, (_, i) => value(i)),
-      );
-    fill('pairWeights', (i) => (real(i) ? 1 / counts.pairs : 0));
-    fill('tokenWeights', (i) => (real(i) && has(batch.chosen, i) ? 1 / counts.chosenTokens : 0));
-    fill('desirable', (i) => (real(i) && has(batch.chosen, i) ? 1 / counts.answers : 0));
-    fill('undesirable', (i) => (real(i) && has(batch.rejected, i) ? 1 / counts.answers : 0));
-  }
-
   /** Fills a field from its start and zeroes the rest. */
-  #set(name: FieldName, values: ArrayLike<number>): void {
-    const { byteOffset } = this.#tensors[name].shards[0];
-    const length = elementCount(this.#tensors[name].shape);
-    const view =
-      FIELDS[name][0] === 'f32'
-        ? new Float32Array(this.#host, byteOffset, length)
-        : new Uint32Array(this.#host, byteOffset, length);
+  #fill(tensor: Tensor, values: ArrayLike<number>): void {
+    const { byteOffset } = tensor.shards[0];
+    const Values = tensor.dtype === 'f32' ? Float32Array : Uint32Array;
+    const view = new Values(this.#host, byteOffset, elementCount(tensor.shape));
     view.set(values);
     view.fill(0, values.length);
   }
+}
+
+function bytesOf(name: FieldName, capacity: BatchShape): number {
+  return 4 * Math.max(1, elementCount(FIELDS[name][1](capacity)));
 }
 
 /** |y| per answer; 1 in empty slots, so that means stay finite. */

@@ -3,14 +3,14 @@ import { allocateTensor, freeTensor, type Tensor, whole } from '../autograd/tens
 import { addShapes, type BatchShape, packBatch, shapeOf } from '../data/batches.ts';
 import type { Example } from '../data/examples.ts';
 import type { Program } from '../gpu/program.ts';
-import type { ActiveObjective } from '../objectives/registry.ts';
+import type { ActiveObjective } from '../objectives/choice.ts';
 import type { TrainConfig } from '../train/config.ts';
 import type { HiddenStates } from '../train/hidden-states.ts';
 import { BatchTensors, countsOf, joined } from './batch-tensors.ts';
 import { layoutOf } from './layout.ts';
 import { StepMetrics } from './metrics.ts';
 import { bucketTokens, cutStep, type MicroBatch, planBuckets, slotsOf } from './micro-batches.ts';
-import { evaluationProgram, type PairValues, type StepParts } from './programs.ts';
+import { batchFields, evaluationProgram, type PairGaps, type StepParts } from './programs.ts';
 import { type PairGap, quintileGains } from './quintiles.ts';
 
 /** Pairs that are evaluated together at most. */
@@ -28,7 +28,7 @@ export interface EvaluatorParts {
 interface Bucket {
   readonly batch: BatchTensors;
   readonly program: Program;
-  readonly pairValues: PairValues | undefined;
+  readonly gaps: PairGaps | undefined;
 }
 
 export class Evaluator {
@@ -50,14 +50,17 @@ export class Evaluator {
       maxExamples: MAX_EXAMPLES,
       maxTokens: parts.config.training.max_tokens_per_micro_batch,
     });
+    const pairs = objective.needs.rows !== 'chosen' && parts.examples.every((e) => e.kind === 'pair');
+    const hasGaps = pairs && objective.needs.reference !== 'none';
+    const fields = batchFields(stepParts);
     const capacities = planBuckets(this.#batches.map((batch) => this.#shapeOf(batch)));
     this.#buckets = new Map(
       [...capacities].map(([tokens, capacity]) => {
-        const batch = new BatchTensors(gpu, capacity, referenceHead?.weight.shape[1]);
+        const batch = new BatchTensors(gpu, capacity, fields, referenceHead?.weight.shape[1]);
         const vector = (label: string) => allocateTensor(gpu, label, [capacity.pairs], 'f32', 'batch');
-        const pairValues = objective.name === 'mipo' ? { K: vector('K'), gap: vector('gap') } : undefined;
-        const program = evaluationProgram(stepParts, batch, this.#metrics, pairValues);
-        return [tokens, { batch, program, pairValues }];
+        const gaps = hasGaps ? { reference: vector('K'), policy: vector('gap') } : undefined;
+        const program = evaluationProgram(stepParts, batch, this.#metrics, pairs, gaps);
+        return [tokens, { batch, program, gaps }];
       }),
     );
   }
@@ -78,8 +81,8 @@ export class Evaluator {
       const values = await this.#metrics.snapshot()();
       for (const [name, value] of Object.entries(values))
         total[name] = (total[name] ?? 0) + (value * batch.length) / examples.length;
-      if (bucket.pairValues !== undefined) {
-        const [K, gap] = [await this.#read(bucket.pairValues.K), await this.#read(bucket.pairValues.gap)];
+      if (bucket.gaps !== undefined) {
+        const [K, gap] = [await this.#read(bucket.gaps.reference), await this.#read(bucket.gaps.policy)];
         pairs.push(...batch.map((_, i) => ({ K: K[i], gap: gap[i] })));
       }
     }
@@ -92,9 +95,9 @@ export class Evaluator {
 
   free(): void {
     const { gpu } = this.#stepParts;
-    for (const { batch, pairValues } of this.#buckets.values()) {
+    for (const { batch, gaps } of this.#buckets.values()) {
       batch.free();
-      for (const tensor of Object.values(pairValues ?? {})) freeTensor(gpu, tensor);
+      for (const tensor of Object.values(gaps ?? {})) freeTensor(gpu, tensor);
     }
     this.#metrics.free();
   }

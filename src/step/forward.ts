@@ -9,7 +9,11 @@ import type { BatchTensors } from './batch-tensors.ts';
 
 /** The token axis of a packed batch, as the model wants it. */
 export function packedLayout(model: CausalLM, batch: BatchTensors): TokenLayout {
-  const layout = { sight: batch.get('sight'), seen: batch.get('seen'), blocks: batch.get('blocks') };
+  const layout = {
+    visibility: batch.get('visibility'),
+    seen: batch.get('seen'),
+    blocks: batch.get('blocks'),
+  };
   return {
     tokens: {
       ids: batch.get('ids'),
@@ -64,11 +68,11 @@ export interface FrozenModel {
 /** `responseHidden` of a reference. */
 export function referenceHidden(tape: Tape, { model, adapter }: FrozenModel, batch: BatchTensors): Tensor {
   const options = { adapter, recomputedBlocks: 0 };
-  return tape.recorder.during('reference', () => responseHidden(tape.fork(), model, batch, options));
+  return tape.recorder.asPart('reference', () => responseHidden(tape.fork(), model, batch, options));
 }
 
 /** `responseLogps` of a reference. */
 export function referenceLogps(tape: Tape, { model, adapter }: FrozenModel, batch: BatchTensors): Tensor {
   const options = { adapter, recomputedBlocks: 0, trained: false };
-  return tape.recorder.during('reference', () => responseLogps(tape.fork(), model, batch, options));
+  return tape.recorder.asPart('reference', () => responseLogps(tape.fork(), model, batch, options));
 }

@@ -1,7 +1,7 @@
 /** How an example of a step lies on the token axis. */
 import type { Layout } from '../data/batches.ts';
 import type { Example } from '../data/examples.ts';
-import type { ActiveObjective } from '../objectives/registry.ts';
+import type { ActiveObjective } from '../objectives/choice.ts';
 import type { TrainConfig } from '../train/config.ts';
 import type { Slot } from './micro-batches.ts';
 

@@ -13,8 +13,8 @@ import type { Gpu } from '../gpu/device.ts';
 import type { Arena } from '../gpu/planner.ts';
 import { Program, type Recorder } from '../gpu/program.ts';
 import type { CausalLM } from '../models/causal-lm.ts';
+import type { ActiveObjective } from '../objectives/choice.ts';
 import type { ObjectiveState, TokenInputs } from '../objectives/objective.ts';
-import type { ActiveObjective } from '../objectives/registry.ts';
 import { type ObjectiveRun, runObjective } from '../objectives/run.ts';
 import { recordFill } from '../ops/elementwise/fill.ts';
 import { vectorMath } from '../ops/elementwise/vector.ts';
@@ -24,7 +24,7 @@ import { epsilonLogps } from '../ops/logps/epsilon-logps.ts';
 import type { LmHead } from '../ops/logps/logit-chunks.ts';
 import { recordTokenStatistics, statisticsColumn } from '../ops/logps/token-statistics.ts';
 import { segmentSum } from '../ops/reduction/segment-sum.ts';
-import { BatchTensors } from './batch-tensors.ts';
+import { BatchTensors, type FieldName, FORWARD_FIELDS, objectiveFields } from './batch-tensors.ts';
 import {
   type FrozenModel,
   referenceHidden,
@@ -47,43 +47,72 @@ export interface StepParts {
   readonly objective: ActiveObjective;
   readonly state: ObjectiveState;
   readonly metrics: StepMetrics;
-  /** Token weights stand in the data (DPO(EW)). */
-  readonly dataWeights: boolean;
   /** So many blocks are computed again in the backward pass. */
   readonly recomputedBlocks: number;
   /** Keeps the largest value of every tensor of a step, on request. */
   readonly watch: OverflowWatch | undefined;
 }
 
+/** The fields of a batch that a separable objective, or evaluation, reads. */
+export function batchFields(parts: Pick<StepParts, 'objective' | 'reference'>): FieldName[] {
+  return [...forwardFields(parts), ...objectiveFields(parts.objective.needs)];
+}
+
+/** Those of a micro-batch whose objective sees the step as a whole. */
+export function exchangeFields(parts: Pick<StepParts, 'objective' | 'reference'>): FieldName[] {
+  return [...forwardFields(parts), 'place'];
+}
+
+function forwardFields({ objective, reference }: Pick<StepParts, 'objective' | 'reference'>): FieldName[] {
+  const isCached = reference === undefined && objective.needs.reference === 'logps';
+  return [...FORWARD_FIELDS, ...(isCached ? (['refLogps'] as const) : [])];
+}
+
 /** What the forward pass and the inputs of the objective are made of. */
 type TokenParts = Pick<
   StepParts,
-  'policy' | 'reference' | 'referenceHead' | 'objective' | 'dataWeights' | 'recomputedBlocks'
+  'policy' | 'reference' | 'referenceHead' | 'objective' | 'recomputedBlocks'
 >;
 
-/** Log-probs and their gradients of a whole step, for objectives that are not separable. */
+/**
+ * What the micro-batches of a step leave for an objective that sees it as a whole: log-probs of policy and reference, and
+ * what the perturbed logits give; and what the objective leaves for them, dL/dlogp. [rows of the step] each.
+ */
 export class WholeStep {
   readonly batch: BatchTensors;
-  readonly logps: Tensor;
-  readonly refLogps: Tensor;
+  readonly exchanged: { readonly logps: Tensor } & Readonly<
+    Partial<Record<'refLogps' | 'plus' | 'minus', Tensor>>
+  >;
   readonly gradient: Tensor;
   readonly #gpu: Gpu;
 
   /** @param largest the most rows and pairs that one optimizer step has. */
-  constructor(gpu: Gpu, largest: BatchShape) {
+  constructor(gpu: Gpu, { needs }: ActiveObjective, largest: BatchShape) {
     this.#gpu = gpu;
-    this.batch = new BatchTensors(gpu, largest);
-    const make = (label: string) => allocateTensor(gpu, label, [largest.rows], 'f32', 'batch');
-    this.logps = make('log-probs of the step');
-    this.refLogps = make('reference log-probs of the step');
-    this.gradient = make('dL/dlogp of the step');
+    this.batch = new BatchTensors(gpu, largest, objectiveFields(needs));
+    const make = (label: string) =>
+      allocateTensor(gpu, `${label} of the step`, [largest.rows], 'f32', 'batch');
+    this.exchanged = {
+      logps: make('log-probs'),
+      ...(needs.reference !== 'none' && { refLogps: make('reference log-probs') }),
+      ...(needs.reference === 'logits' && { plus: make('log p+ - log p'), minus: make('log p - log p-') }),
+    };
+    this.gradient = make('dL/dlogp');
+  }
+
+  /** As the objective sees them. */
+  get inputs(): Logps {
+    const { logps, refLogps, plus, minus } = this.exchanged;
+    return { logps, refLogps, logpSteps: plus && minus && { plus, minus } };
   }
 
   free(): void {
     this.batch.free();
-    for (const tensor of [this.logps, this.refLogps, this.gradient]) freeTensor(this.#gpu, tensor);
+    for (const tensor of [...Object.values(this.exchanged), this.gradient]) freeTensor(this.#gpu, tensor);
   }
 }
+
+type Logps = Pick<TokenInputs, 'logps' | 'refLogps' | 'logpSteps'>;
 
 /** Forward, objective and backward of one micro-batch. */
 export function separableProgram(parts: StepParts, batch: BatchTensors): Program {
@@ -91,7 +120,7 @@ export function separableProgram(parts: StepParts, batch: BatchTensors): Program
     const observe = parts.watch?.observe(recorder);
     const tape = tapeFor(recorder, observe);
     const tokens = recordTokens(parts, tape, batch, true);
-    const run = recorder.during('objective', () => {
+    const run = recorder.asPart('objective', () => {
       const made = runObjective(recorder, parts.objective, tokens, parts.state);
       recordMetrics(recorder, parts.metrics, made, tokens);
       addToState(recorder, parts.state, made);
@@ -103,21 +132,24 @@ export function separableProgram(parts: StepParts, batch: BatchTensors): Program
   });
 }
 
-/** What evaluation reads per pair, f32 [pairs] each: MIPO's K, and the policy's difference of mean log-probs. */
-export interface PairValues {
-  readonly K: Tensor;
-  readonly gap: Tensor;
+/** What evaluation reads per pair, f32 [pairs] each: the difference of mean log-probs per token, chosen - rejected. */
+export interface PairGaps {
+  /** The reference's: K of MIPO. */
+  readonly reference: Tensor;
+  readonly policy: Tensor;
 }
 
 /**
  * Objective without backward, for evaluation. `metrics` are means over this batch.
- * @param pairValues filled where the objective works with K
+ * @param pairs both answers of every row are there
+ * @param gaps filled where the objective has a reference
  */
 export function evaluationProgram(
   parts: StepParts,
   batch: BatchTensors,
   metrics: StepMetrics,
-  pairValues?: PairValues,
+  pairs: boolean,
+  gaps?: PairGaps,
 ): Program {
   return new Program(parts.gpu, parts.arena, `evaluation of ${batch.capacity.tokens} tokens`, (recorder) => {
     recordFill(recorder, metrics.tensor, 0);
@@ -125,12 +157,14 @@ export function evaluationProgram(
     const run = runObjective(recorder, parts.objective, tokens, parts.state);
     recordMetrics(recorder, metrics, run, tokens);
     recordKl(recorder, parts, metrics, batch, tokens);
-    if (parts.objective.needs.rows !== 'pairs') return;
+    if (!pairs) return;
     const gap = recordMeanLogps(recorder, metrics, run, tokens);
-    const K = run.metrics?.['mipo/K'];
-    if (pairValues === undefined || K === undefined) return;
-    accumulate(recorder, K, { tensor: pairValues.K, accumulate: false });
-    accumulate(recorder, gap, { tensor: pairValues.gap, accumulate: false });
+    if (gaps === undefined || tokens.refLogps === undefined) return;
+    accumulate(recorder, recordReferenceGap(recorder, tokens, tokens.refLogps), {
+      tensor: gaps.reference,
+      accumulate: false,
+    });
+    accumulate(recorder, gap, { tensor: gaps.policy, accumulate: false });
   });
 }
 
@@ -138,18 +172,23 @@ export function evaluationProgram(
 export function forwardProgram(parts: StepParts, batch: BatchTensors, step: WholeStep): Program {
   return new Program(parts.gpu, parts.arena, `forward of ${batch.capacity.tokens} tokens`, (recorder) => {
     const tape = tapeFor(recorder, parts.watch?.observe(recorder));
-    const { logps, refLogps } = recordTokens(parts, tape, batch, false);
-    copyRows(recorder, logps, step.logps, batch, true);
-    if (refLogps !== undefined) copyRows(recorder, refLogps, step.refLogps, batch, true);
+    const { logps, refLogps, logpSteps } = recordLogps(parts, tape, batch, false);
+    const { exchanged } = step;
+    copyRows(recorder, logps, exchanged.logps, batch, true);
+    for (const [rows, to] of [
+      [refLogps, exchanged.refLogps],
+      [logpSteps?.plus, exchanged.plus],
+      [logpSteps?.minus, exchanged.minus],
+    ])
+      if (rows !== undefined && to !== undefined) copyRows(recorder, rows, to, batch, true);
   });
 }
 
 /** The objective over all log-probs of a step. */
 export function wholeObjectiveProgram(parts: StepParts, step: WholeStep): Program {
   return new Program(parts.gpu, parts.arena, 'objective of the step', (recorder) =>
-    recorder.during('objective', () => {
-      const refLogps = parts.objective.needs.reference === 'none' ? undefined : step.refLogps;
-      const tokens = { ...knownInputs(parts, step.batch, true), logps: step.logps, refLogps };
+    recorder.asPart('objective', () => {
+      const tokens = { ...knownInputs(parts.objective, step.batch, true), ...step.inputs };
       const run = runObjective(recorder, parts.objective, tokens, parts.state);
       if (run.gradient === undefined) throw new RangeError('The objective gave no gradient.');
       parts.watch?.observe(recorder)('dL/dlogp', run.gradient);
@@ -203,15 +242,21 @@ export function logpsProgram(
   });
 }
 
+/** What an objective sees of a micro-batch. */
 function recordTokens(parts: TokenParts, tape: Tape, batch: BatchTensors, training: boolean): TokenInputs {
+  return { ...knownInputs(parts.objective, batch, training), ...recordLogps(parts, tape, batch, training) };
+}
+
+/** Log-probs of policy and reference, as far as the objective needs them. */
+function recordLogps(parts: TokenParts, tape: Tape, batch: BatchTensors, training: boolean): Logps {
   const { policy, reference, objective } = parts;
-  const known = knownInputs(parts, batch, training);
+  const { needs } = objective;
   const options = {
     adapter: true,
     recomputedBlocks: training ? parts.recomputedBlocks : 0,
     trained: training,
   };
-  if (objective.needs.reference === 'logits') {
+  if (needs.reference === 'logits') {
     const refHead = reference?.model.head ?? parts.referenceHead;
     if (refHead === undefined) throw new RangeError(`${objective.name} was given no reference.`);
     const tracked = responseHidden(tape, policy, batch, options);
@@ -219,35 +264,38 @@ function recordTokens(parts: TokenParts, tape: Tape, batch: BatchTensors, traini
     const refHidden = reference === undefined ? batch.refHidden : referenceHidden(tape, reference, batch);
     const attributes = {
       targets: batch.get('targets'),
-      epsilon: Number(objective.settings.epsilon),
+      epsilon: needs.perturbation ?? 0,
       softcap: policy.head.softcap,
     };
     const heads = [hidden, policy.head.weight, { ...refHidden, requiresGrad: false }, refHead.weight];
     const [logps, refLogps, plus, minus] = tape.apply(epsilonLogps, heads, attributes);
-    return { ...known, logps, refLogps, logpSteps: { plus, minus } };
+    return { logps, refLogps, logpSteps: { plus, minus } };
   }
   const logps = responseLogps(tape, policy, batch, options);
-  if (objective.needs.reference === 'none') return { ...known, logps };
+  if (needs.reference === 'none') return { logps };
   const refLogps = reference === undefined ? batch.get('refLogps') : referenceLogps(tape, reference, batch);
-  return { ...known, logps, refLogps };
+  return { logps, refLogps };
 }
 
+/** What is known of a micro-batch, or a whole step, without any model. */
 function knownInputs(
-  { objective, dataWeights }: TokenParts,
+  { needs }: ActiveObjective,
   batch: BatchTensors,
   training: boolean,
-): Omit<TokenInputs, 'logps'> {
+): Omit<TokenInputs, keyof Logps> {
   return {
     chosen: batch.answers('chosen'),
     rejected: batch.answers('rejected'),
-    mismatched: objective.needs.mismatched ? batch.answers('mismatched') : undefined,
-    diff: objective.needs.differences === undefined ? undefined : batch.get('diff'),
-    dataWeights: dataWeights ? batch.get('weights') : undefined,
+    mismatched: needs.mismatched ? batch.answers('mismatched') : undefined,
+    diff: needs.differences === undefined ? undefined : batch.get('diff'),
+    dataWeights: needs.dataWeights ? batch.get('weights') : undefined,
     pairWeights: batch.get('pairWeights'),
-    tokenWeights: batch.get('tokenWeights'),
-    desirable: batch.get('desirable'),
-    undesirable: batch.get('undesirable'),
-    gumbels: batch.get('gumbels'),
+    likelihoodWeights: needs.likelihood ? batch.get('likelihoodWeights') : undefined,
+    labels:
+      needs.rows === 'labels'
+        ? { desirable: batch.get('desirable'), undesirable: batch.get('undesirable') }
+        : undefined,
+    gumbels: needs.gumbels ? batch.get('gumbels') : undefined,
     training,
   };
 }
@@ -329,6 +377,15 @@ function recordMeanLogps(
   return gap;
 }
 
+/** K: the difference of the reference's mean log-probs per token, chosen - rejected, [P]. */
+function recordReferenceGap(recorder: Recorder, { chosen, rejected }: TokenInputs, refLogps: Tensor): Tensor {
+  const tape = tapeFor(recorder);
+  const math = vectorMath(tape);
+  const mean = ({ segments, lengths }: TokenInputs['chosen']) =>
+    math.divide(tape.apply(segmentSum, [refLogps], { segments })[0], lengths);
+  return math.subtract(mean(chosen), mean(rejected));
+}
+
 function addToState(recorder: Recorder, state: ObjectiveState, run: ObjectiveRun): void {
   for (const [name, value] of Object.entries(run.accumulate ?? {})) {
     accumulate(recorder, value, { tensor: state[name], accumulate: true });
@@ -336,12 +393,11 @@ function addToState(recorder: Recorder, state: ObjectiveState, run: ObjectiveRun
 }
 
 function copyRows(recorder: Recorder, rows: Tensor, step: Tensor, batch: BatchTensors, out: boolean): void {
-  recorder.dispatch({
-    label: 'rows_copy',
-    kernel: 'rows_copy',
+  recorder.launch({
+    kernel: 'micro_batch_slice',
     conditions: { OUT: out },
     constants: { WORKGROUP: workgroupSize(recorder) },
-    bindings: [rows, step, batch.get('place')].map(whole),
+    bindings: { rows: whole(rows), step: whole(step), place: whole(batch.get('place')) },
     grid: gridFor(recorder, rows.shape[0]),
   });
 }
@@ -380,11 +436,11 @@ export function scoreProgram(
       written.add(name);
     };
     const tape = tapeFor(recorder);
-    const fixed = { referenceHead: undefined, dataWeights: false, recomputedBlocks: 0 };
+    const fixed = { referenceHead: undefined, recomputedBlocks: 0 };
     const tokens = recordTokens({ ...parts, ...fixed }, tape, batch, false);
     const { policy, reference } = parts;
     const refLogps = tokens.refLogps ?? (reference && referenceLogps(tape, reference, batch));
-    const run = runObjective(recorder, parts.objective, { ...tokens, diff: batch.get('diff') }, parts.state);
+    const run = runObjective(recorder, parts.objective, tokens, parts.state);
     write('logps', tokens.logps);
     write('refLogps', refLogps);
     write('weights', run.weights);

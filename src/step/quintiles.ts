@@ -1,5 +1,5 @@
 /**
- * Where MIPO learns: pairs sorted by the reference's K into five parts, and in each the mean gain of the policy's
+ * Where a method learns, if it has a reference: pairs sorted by the reference's K into five parts, and in each the mean gain of the policy's
  * difference of mean log-probs over the reference's (MIPO, Figures 4 and 7). A policy that starts as its reference
  * starts at 0.
  */

@@ -6,7 +6,7 @@ import type { Gpu } from '../gpu/device.ts';
 import { Arena } from '../gpu/planner.ts';
 import type { Program } from '../gpu/program.ts';
 import type { CausalLM } from '../models/causal-lm.ts';
-import { BatchTensors, countsOf } from './batch-tensors.ts';
+import { BatchTensors, countsOf, FORWARD_FIELDS } from './batch-tensors.ts';
 import { bucketTokens, cutStep, planBuckets } from './micro-batches.ts';
 import { hiddenProgram, logpsProgram } from './programs.ts';
 
@@ -65,7 +65,7 @@ async function* referenceRows(
   const arena = new Arena(gpu.memory);
   const buckets = new Map(
     [...planBuckets(sizes)].map(([tokens, capacity]) => {
-      const batch = new BatchTensors(gpu, capacity);
+      const batch = new BatchTensors(gpu, capacity, FORWARD_FIELDS);
       const shape = width === 1 ? [capacity.rows] : [capacity.rows, width];
       const into = allocateTensor(gpu, 'of the reference', shape, 'f32', 'reference');
       return [tokens, { batch, into, program: makeProgram(arena, batch, into) }];

@@ -1,47 +1,29 @@
 /** What the schema of single keys cannot say: rules of the objective in use, and rules between keys. */
-import { nearest } from '../nearest.ts';
+import { choiceProblems } from '../objectives/choice.ts';
 import type { Needs, RegisteredObjective } from '../objectives/objective.ts';
-import { objectives } from '../objectives/registry.ts';
-import { type ConfigProblem, problemsOf } from './config-problems.ts';
+import { objectiveRegistry } from '../objectives/registry.ts';
+import type { Problem } from '../schema-problems.ts';
 
 type Group = Readonly<Record<string, unknown>>;
 
 /** Checks name, settings, token weights and reference mode of the objective. Values of the wrong type are left to the schema. */
-export function objectiveProblems(raw: unknown): ConfigProblem[] {
+export function objectiveProblems(raw: unknown): Problem[] {
   const choice = group(raw, 'objective');
   const name = choice?.name;
   if (choice === undefined || typeof name !== 'string') return [];
-  const objective = objectives.find((o) => o.name === name);
-  if (objective === undefined) {
-    const names = objectives.map((o) => o.name);
-    const message = `there is no objective ${JSON.stringify(name)}; did you mean ${nearest(name, names)}? Known: ${names.join(', ')}`;
-    return [{ path: ['objective', 'name'], message }];
-  }
-  return [
-    ...settingsProblems(objective, choice),
-    ...weightProblems(objective, choice),
-    ...referenceProblems(objective, choice, group(raw, 'reference') ?? {}, group(raw, 'lora') !== undefined),
-  ];
-}
-
-function settingsProblems(objective: RegisteredObjective, choice: Group): ConfigProblem[] {
-  const settings = choice.settings === undefined ? {} : group(choice, 'settings');
-  if (settings === undefined) return [];
-  const parsed = objective.settings.safeParse(settings);
-  return parsed.success
-    ? []
-    : problemsOf(parsed.error, objective.settings, settings, ['objective', 'settings']);
-}
-
-function weightProblems(objective: RegisteredObjective, choice: Group): ConfigProblem[] {
-  if (choice.bmc === undefined || objective.takes.bmc) return [];
-  const takers = objectives.filter((o) => o.takes.bmc).map((o) => o.name);
-  return [
-    {
-      path: ['objective', 'bmc'],
-      message: `${objective.name} does not take BMC token weights; ${takers.join(', ')} do`,
-    },
-  ];
+  const { settings, bmc } = choice;
+  const weights = group(choice, 'token_weights');
+  const token_weights =
+    typeof weights?.name === 'string' ? { name: weights.name, settings: weights.settings } : undefined;
+  const problems = choiceProblems({ name, settings, token_weights, bmc }).map(({ path, message }) => ({
+    path: ['objective', ...path],
+    message,
+  }));
+  const objective = objectiveRegistry.find(name);
+  if (objective === undefined) return problems;
+  const reference = group(raw, 'reference') ?? {};
+  const hasLora = group(raw, 'lora') !== undefined;
+  return [...problems, ...referenceProblems(objective, choice, reference, hasLora)];
 }
 
 function referenceProblems(
@@ -49,10 +31,10 @@ function referenceProblems(
   choice: Group,
   reference: Group,
   hasLora: boolean,
-): ConfigProblem[] {
+): Problem[] {
   if (!objective.settings.safeParse(choice.settings ?? {}).success) return [];
   const { needs } = objective.bind(choice.settings ?? {});
-  const problems: ConfigProblem[] = [];
+  const problems: Problem[] = [];
   if (needs.reference === 'none' && reference.model !== undefined) {
     const message = `${objective.name} uses no reference model; remove this key, or choose an objective that does`;
     problems.push({ path: ['reference', 'model'], message });
@@ -62,7 +44,7 @@ function referenceProblems(
     const message = `${uncached}, so it cannot be precomputed; expected auto or in_step`;
     problems.push({ path: ['reference', 'mode'], message });
   }
-  if (needs.liveReference && hasLora) {
+  if (needs.referenceUpdate && hasLora) {
     const message = `the reference of ${objective.name} follows the policy, which needs full fine-tuning; remove this group`;
     problems.push({ path: ['lora'], message });
   }
@@ -71,23 +53,39 @@ function referenceProblems(
 
 /** Why log-probs of the reference cannot be computed once, before training. */
 function whyNotCached(name: string, needs: Needs): string | undefined {
-  if (needs.liveReference) return `the reference of ${name} follows the policy`;
+  if (needs.referenceUpdate) return `the reference of ${name} follows the policy`;
   if (needs.mismatched) return `${name} needs the reference on completions of other prompts`;
   return undefined;
 }
 
+/** Keys that once had another name. */
+export function renamedProblems(raw: unknown): Problem[] {
+  if (typeof raw !== 'object' || raw === null || !('adapter' in raw)) return [];
+  const message = `the GPU is chosen with "device: ${String(raw.adapter)}"; an adapter is a PEFT adapter`;
+  return [{ path: ['adapter'], message }];
+}
+
 /** Keys that would do nothing without another one, or that contradict each other. */
-export function crossProblems(raw: unknown): ConfigProblem[] {
+export function crossProblems(raw: unknown): Problem[] {
   const [training, data] = [group(raw, 'training') ?? {}, group(raw, 'data') ?? {}];
-  const problems: ConfigProblem[] = quantizationProblems(
+  const problems: Problem[] = quantizationProblems(
     group(raw, 'model') ?? {},
     group(raw, 'lora') !== undefined,
   );
-  if (training.eval_steps !== undefined && data.eval === undefined) {
+  if (training.eval_steps !== undefined && data.eval === undefined && data.eval_fraction === undefined) {
     problems.push({
       path: ['training', 'eval_steps'],
-      message: 'there is nothing to evaluate on; give data.eval too',
+      message: 'there is nothing to evaluate on; give data.eval or data.eval_fraction too',
     });
+  }
+  if (data.eval !== undefined && data.eval_fraction !== undefined) {
+    const message = 'data.eval says already what is evaluated on; remove one of the two';
+    problems.push({ path: ['data', 'eval_fraction'], message });
+  }
+  if (data.shuffle === true && data.max_rows === undefined) {
+    const message =
+      'it says which rows max_rows takes, so it does nothing without it; epochs are shuffled anyway';
+    problems.push({ path: ['data', 'shuffle'], message });
   }
   if (training.save_total_limit !== undefined && training.save_steps === undefined) {
     const message = 'checkpoints are only written in between when training.save_steps is given too';
@@ -96,7 +94,7 @@ export function crossProblems(raw: unknown): ConfigProblem[] {
   return problems;
 }
 
-function quantizationProblems(model: Group, hasLora: boolean): ConfigProblem[] {
+function quantizationProblems(model: Group, hasLora: boolean): Problem[] {
   const [wanted, other] = ['load_in_4bit', 'load_in_8bit'].filter((key) => model[key] === true);
   if (wanted === undefined) return [];
   const path = ['model', wanted];

@@ -5,13 +5,15 @@
  */
 import { z } from 'zod';
 import { DEFAULT_COLUMNS, type Field } from '../data/columns.ts';
-import type { DataFormat } from '../data/rows.ts';
+import { DATA_FORMATS } from '../data/formats.ts';
 import type { Truncation } from '../data/truncation.ts';
 import { InputErrors } from '../errors.ts';
 import { LORA_TARGETS } from '../models/weight-table.ts';
-import { bmcSchema } from '../objectives/token-weights/bmc.ts';
-import { type ConfigProblem, problemsOf } from './config-problems.ts';
-import { crossProblems, objectiveProblems } from './config-rules.ts';
+import { choiceSchema } from '../objectives/choice.ts';
+import { objectiveDefaults } from '../objectives/registry.ts';
+import { OPTIMIZER_SYNONYMS, type OptimizerName, optimizerKeys, optimizers } from '../optim/registry.ts';
+import { type Problem, problemsOf } from '../schema-problems.ts';
+import { crossProblems, objectiveProblems, renamedProblems } from './config-rules.ts';
 
 const path = () => z.string().min(1);
 const count = () => z.number().int().min(1);
@@ -27,6 +29,10 @@ const bytes = () =>
       .transform((text) => Number.parseFloat(text) * UNITS[text.slice(-3) as keyof typeof UNITS]),
   ]);
 const fields = Object.keys(DEFAULT_COLUMNS) as Field[];
+const optimizerNames = [...Object.keys(optimizers), ...Object.keys(OPTIMIZER_SYNONYMS)] as (
+  | OptimizerName
+  | keyof typeof OPTIMIZER_SYNONYMS
+)[];
 
 const model = z.strictObject({
   path: path().describe(
@@ -53,14 +59,6 @@ const lora = z.strictObject({
     .describe('projections that get an update'),
 });
 
-const objective = z.strictObject({
-  name: z.string().describe('the method; "prefgrad objectives" lists all with their settings'),
-  settings: z.record(z.string(), z.unknown()).default({}).describe("the method's own settings, such as beta"),
-  bmc: bmcSchema
-    .optional()
-    .describe("BMC's token weights on top of dpo, ipo, rdpo, orpo or simpo; {} for defaults"),
-});
-
 const reference = z.strictObject({
   model: path()
     .optional()
@@ -78,23 +76,65 @@ const reference = z.strictObject({
     .describe('where precomputed log-probs are kept; without it OUTPUT_DIR/reference-cache'),
 });
 
+const source = () =>
+  z.union([
+    path(),
+    z.strictObject({
+      path: path().describe('as above'),
+      weight: z
+        .number()
+        .gt(0)
+        .max(100)
+        .default(1)
+        .describe('how often each row is in an epoch; 0.5 takes half of the rows'),
+    }),
+  ]);
+const sources = () => z.union([source(), z.array(source()).min(1)]);
+
 const data = z.strictObject({
-  train: path().describe('preference rows to train on, JSON or JSON Lines'),
-  eval: path().optional().describe('preference rows held out for evaluation'),
+  train: sources().describe(
+    'rows to train on: a file (JSON, JSON Lines, also .gz or .zst, or Parquet), a pattern such as data/*.parquet, ' +
+      'hf:OWNER/NAME:SUBSET/SPLIT, or a list of these, each also as {path, weight}',
+  ),
+  eval: sources().optional().describe('rows held out for evaluation, named in the same ways'),
+  eval_fraction: z
+    .number()
+    .gt(0)
+    .lt(1)
+    .optional()
+    .describe('in place of eval: this share of the training rows is held out, by the seed and by prompt'),
   format: z
-    .enum(['auto', 'trl', 'sharegpt'] satisfies DataFormat[])
+    .enum(DATA_FORMATS)
     .default('auto')
-    .describe("form of the rows: TRL's (plain or conversational) or sharegpt's; auto decides row by row"),
+    .describe('form of the rows, see docs/data.md; auto recognises it row by row and says which it was'),
   columns: z
     .partialRecord(z.enum(fields), path())
     .default({})
     .describe('field: NAME for columns of another name'),
+  chat_template: path()
+    .optional()
+    .describe(
+      "Jinja file, or its text, in place of the tokenizer's own chat template; it is saved with the model",
+    ),
   max_length: z.number().int().min(2).default(1024).describe('most tokens of prompt and answer together'),
+  max_prompt_length: count().optional().describe('most tokens of the prompt; longer ones lose their start'),
   truncation: z
     .enum(['keep_start', 'keep_end'] satisfies Truncation[])
     .default('keep_start')
     .describe('keep_start cuts the end of answers that are too long, keep_end the start of the prompt'),
-  max_rows: count().optional().describe('read no more than this many rows of each file'),
+  max_rows: count().optional().describe('read no more than this many rows of each source'),
+  shuffle: z
+    .boolean()
+    .default(false)
+    .describe(
+      'draw max_rows from the whole source by the seed, not its first rows; epochs are shuffled anyway',
+    ),
+  on_bad_row: z
+    .enum(['error', 'skip'])
+    .default('error')
+    .describe(
+      'skip leaves rows out that are wrong, counts them and lists them in OUTPUT_DIR/dropped_rows.jsonl',
+    ),
 });
 
 const training = z.strictObject({
@@ -103,7 +143,7 @@ const training = z.strictObject({
     .gt(0)
     .max(1)
     .optional()
-    .describe('peak learning rate; 1e-6 unless given, 2e-5 for sft'),
+    .describe("peak learning rate; without it the objective's own default (2e-5 for sft), else 1e-6"),
   num_train_epochs: z.number().gt(0).default(1).describe('passes over the data; may be a fraction'),
   max_steps: z
     .number()
@@ -131,7 +171,7 @@ const training = z.strictObject({
   offload_optimizer: z
     .boolean()
     .default(false)
-    .describe("keep AdamW's moments, 8 bytes a trained parameter, in host memory; slower"),
+    .describe("keep the optimizer's moments (adamw: 8 bytes a trained parameter) in host memory; slower"),
   autotune: z
     .boolean()
     .optional()
@@ -150,10 +190,21 @@ const training = z.strictObject({
     .default(0.1)
     .describe('share of the steps in which the rate rises from 0'),
   warmup_steps: z.number().int().min(0).optional().describe('the same in steps; overrides warmup_ratio'),
-  weight_decay: z.number().min(0).max(1).default(0).describe("AdamW's decoupled weight decay"),
-  adam_beta1: z.number().min(0).lt(1).default(0.9).describe('decay of the mean of gradients'),
-  adam_beta2: z.number().min(0).lt(1).default(0.999).describe('decay of the mean of squared gradients'),
-  adam_epsilon: z.number().gt(0).default(1e-8).describe('added to the root of the squared-gradient mean'),
+  optim: z
+    .enum(optimizerNames)
+    .default('adamw')
+    .transform(
+      (name) =>
+        (name in OPTIMIZER_SYNONYMS ? OPTIMIZER_SYNONYMS[name as 'adamw_torch'] : name) as OptimizerName,
+    )
+    .describe('optimizer; adamw_torch is another name of adamw'),
+  weight_decay: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0)
+    .describe('of matrices, not of norms and biases: decoupled with adamw, part of the gradient with sgd'),
+  ...optimizerKeys,
   max_grad_norm: z
     .number()
     .gt(0)
@@ -174,7 +225,7 @@ export const trainConfigSchema = z
   .strictObject({
     model: model.describe('the model to train'),
     lora: lora.optional().describe('train a low-rank update; without it all weights are trained'),
-    objective: objective.describe(
+    objective: choiceSchema.describe(
       'what is optimised; "objective: dpo" is short for "objective: {name: dpo}"',
     ),
     reference: reference.prefault({}).describe('the model that the policy is held against'),
@@ -182,15 +233,18 @@ export const trainConfigSchema = z
     training: training.prefault({}).describe('how it is trained'),
     output_dir: path().describe('where the model, checkpoints, metrics and logs go'),
     seed: z.number().int().min(0).max(0xffffffff).default(42).describe('seed of everything that is random'),
-    adapter: path()
+    device: path()
       .optional()
-      .describe('part of the name of the WebGPU adapter; without it PREFGRAD_ADAPTER, else the best one'),
+      .describe(
+        'the GPU: part of its name, or its number in the list of "prefgrad doctor"; without it PREFGRAD_DEVICE, else the best one',
+      ),
   })
   .transform((config) => ({
     ...config,
     training: {
       ...config.training,
-      learning_rate: config.training.learning_rate ?? (config.objective.name === 'sft' ? 2e-5 : 1e-6),
+      learning_rate:
+        config.training.learning_rate ?? objectiveDefaults(config.objective.name).learning_rate ?? 1e-6,
     },
   }));
 
@@ -202,14 +256,18 @@ export type TrainConfigInput = z.input<typeof trainConfigSchema>;
 
 export type ConfigReading =
   | { readonly config: TrainConfig; readonly problems: readonly [] }
-  | { readonly config: undefined; readonly problems: readonly ConfigProblem[] };
+  | { readonly config: undefined; readonly problems: readonly Problem[] };
 
 /** Checks plain values against the schema, the objective's own settings and the rules between keys, all at once. */
 export function readTrainConfig(raw: unknown): ConfigReading {
   const values = expandShorthand(raw);
   const parsed = trainConfigSchema.safeParse(values);
+  const renamed = renamedProblems(values);
+  const isRenamed = ({ path: at }: Problem) => renamed.some(({ path: old }) => old.join() === at.join());
+  const wrong = parsed.success ? [] : problemsOf(parsed.error, trainConfigSchema, values);
   const problems = [
-    ...(parsed.success ? [] : problemsOf(parsed.error, trainConfigSchema, values)),
+    ...renamed,
+    ...wrong.filter((problem) => !isRenamed(problem)),
     ...objectiveProblems(values),
     ...crossProblems(values),
   ];
@@ -228,8 +286,23 @@ export function trainConfigFrom(raw: unknown): TrainConfig {
   );
 }
 
-/** `objective: dpo` is `objective: {name: dpo}`. */
+/**
+ * `objective: dpo` is `objective: {name: dpo}`, `token_weights: bmc` in it is `token_weights: {name: bmc}`, and `device: 0`
+ * is `device: '0'`.
+ */
 export function expandShorthand(raw: unknown): unknown {
+  const isGroup = typeof raw === 'object' && raw !== null && !Array.isArray(raw);
+  if (isGroup && 'device' in raw && typeof raw.device === 'number')
+    return expandObjective({ ...raw, device: String(raw.device) });
+  return expandObjective(raw);
+}
+
+function expandObjective(raw: unknown): unknown {
   if (typeof raw !== 'object' || raw === null || !('objective' in raw)) return raw;
-  return typeof raw.objective === 'string' ? { ...raw, objective: { name: raw.objective } } : raw;
+  const { objective } = raw;
+  if (typeof objective === 'string') return { ...raw, objective: { name: objective } };
+  if (typeof objective !== 'object' || objective === null || !('token_weights' in objective)) return raw;
+  const { token_weights } = objective;
+  if (typeof token_weights !== 'string') return raw;
+  return { ...raw, objective: { ...objective, token_weights: { name: token_weights } } };
 }

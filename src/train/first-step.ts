@@ -3,17 +3,23 @@ import { RunError } from '../errors.ts';
 import type { Metrics } from './hooks.ts';
 import { needsLiveReference, type TrainerParts } from './trainer.ts';
 
-/** With a live reference equal to the policy the first DPO step must give ln 2 and rewards of 0; anything else is a mistake. */
+/**
+ * With a live reference equal to the policy the first step must give the loss that the objective has there, and rewards of
+ * exactly 0; anything else is a mistake. A reference that moves is kept in f32 beside a policy that may compute in 16
+ * bits, so it is left out.
+ */
 export function checkFirstStep(parts: Pick<TrainerParts, 'objective' | 'config'>, metrics: Metrics): void {
   const { objective, config } = parts;
-  if (objective.name !== 'dpo' || !needsLiveReference(parts) || config.reference.model !== undefined) return;
-  const exact =
-    Math.abs(metrics.loss - Math.LN2) < 1e-4 &&
+  const { lossAtReference: loss, needs } = objective;
+  if (loss === undefined || !needsLiveReference(parts)) return;
+  if (needs.referenceUpdate !== undefined || config.reference.model !== undefined) return;
+  const isExact =
+    Math.abs(metrics.loss - loss) < 1e-4 * Math.max(1, loss) &&
     metrics['rewards/chosen'] === 0 &&
     metrics['rewards/rejected'] === 0;
-  if (exact) return;
+  if (isExact) return;
   throw new RunError(
-    `Before training, policy and reference are the same model, so the loss must be ln 2 = 0.6931 and rewards 0; ` +
+    `Before training, policy and reference are the same model, so the loss of ${objective.name} must be ${loss.toFixed(4)} and rewards 0; ` +
       `found loss ${metrics.loss} and rewards ${metrics['rewards/chosen']}, ${metrics['rewards/rejected']}. Please report this with "prefgrad doctor --json".`,
   );
 }

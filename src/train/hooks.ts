@@ -7,8 +7,8 @@ export interface RunStart {
   readonly totalSteps: number;
   /** 0, or the steps that a resumed run has behind it. */
   readonly firstStep: number;
-  /** The adapter's name as the driver gives it. */
-  readonly adapter: string;
+  /** The device's name and driver as the driver gives them. */
+  readonly device: string;
   readonly predictedPeakBytes: number;
 }
 

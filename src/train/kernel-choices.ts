@@ -9,23 +9,23 @@ import { tuneProducts } from '../ops/linear/linear-tuning.ts';
 import type { TrainConfig } from './config.ts';
 import { Trainer, type TrainerParts } from './trainer.ts';
 
-/** Variants by what asks for them, as `Gpu.choices`. */
-export type KernelChoices = Readonly<Record<string, string>>;
+/** Variants by product, as `KernelChoices.toRecord`. */
+export type MeasuredChoices = Readonly<Record<string, string>>;
 
 /** @param resumed - the choices of the checkpoint that the run continues */
 export async function chooseKernels(
   parts: TrainerParts,
-  resumed: KernelChoices | undefined,
+  resumed: MeasuredChoices | undefined,
   note: (line: string) => void,
 ): Promise<void> {
   const { gpu, config } = parts;
   if (resumed !== undefined) {
-    for (const [key, variant] of Object.entries(resumed)) gpu.choices.set(key, variant);
+    gpu.choices.load(resumed);
     return;
   }
   if (!isTuned(gpu, config)) return;
   const cache = await ChoiceCache.open(gpu);
-  for (const [key, variant] of Object.entries(cache.known)) gpu.choices.set(key, variant);
+  gpu.choices.load(cache.known);
   // Recording says which products there are; nothing of this trainer runs.
   (await Trainer.open(parts, () => {})).free();
   let measured = 0;
@@ -38,21 +38,21 @@ export async function chooseKernels(
   note(
     `Measured ${measured} products to choose their kernels.${cache.path === undefined ? '' : ` Kept in ${cache.path}.`}`,
   );
-  await cache.write(Object.fromEntries(gpu.choices));
+  await cache.write(gpu.choices.toRecord());
 }
 
 /** On a CPU adapter one variant wins everywhere, and compiling the others takes longer than they could save. */
 function isTuned(gpu: Gpu, { training }: TrainConfig): boolean {
-  return training.autotune ?? !gpu.isCpu;
+  return training.autotune ?? gpu.profile.kernels === 'gpu';
 }
 
 /** Choices on disk, one file per adapter, driver and set of kernels. Where there is no disk, nothing is kept. */
 class ChoiceCache {
   readonly #gpu: Gpu;
   readonly path: string | undefined;
-  readonly known: KernelChoices;
+  readonly known: MeasuredChoices;
 
-  private constructor(gpu: Gpu, path: string | undefined, known: KernelChoices) {
+  private constructor(gpu: Gpu, path: string | undefined, known: MeasuredChoices) {
     this.#gpu = gpu;
     this.path = path;
     this.known = known;
@@ -70,7 +70,7 @@ class ChoiceCache {
     return new ChoiceCache(gpu, path, known);
   }
 
-  async write(choices: KernelChoices): Promise<void> {
+  async write(choices: MeasuredChoices): Promise<void> {
     if (this.path === undefined) return;
     const { files } = this.#gpu.runtime;
     await files.makeDirectory(this.path.slice(0, this.path.lastIndexOf('/')));
@@ -82,9 +82,9 @@ class ChoiceCache {
   }
 }
 
-function parse(path: string, text: string): KernelChoices {
+function parse(path: string, text: string): MeasuredChoices {
   try {
-    return JSON.parse(text) as KernelChoices;
+    return JSON.parse(text) as MeasuredChoices;
   } catch {
     throw new InputError(
       `${path} is not JSON. Delete it: it only keeps what was measured, and is made again.`,

@@ -5,7 +5,7 @@ import { formatBytes } from '../gpu/memory.ts';
 export interface MemoryPlan {
   /** So many blocks, from the first, compute their activations again in the backward pass. */
   readonly recomputedBlocks: number;
-  /** Where AdamW's moments are kept. */
+  /** Where the optimizer's moments are kept. */
   readonly moments: 'gpu' | 'host';
 }
 

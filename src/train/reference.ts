@@ -6,7 +6,7 @@ import type { Example } from '../data/examples.ts';
 import { InputError } from '../errors.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { type LoadedModel, loadHead, loadModel } from '../models/loading/load.ts';
-import type { ActiveObjective } from '../objectives/registry.ts';
+import type { ActiveObjective } from '../objectives/choice.ts';
 import type { LmHead } from '../ops/logps/logit-chunks.ts';
 import { referenceHidden, referenceLogps } from '../step/reference-rows.ts';
 import type { TrainConfig } from './config.ts';
@@ -142,7 +142,7 @@ async function loadReference(
   objective: ActiveObjective,
   policy: LoadedModel,
 ): Promise<{ readonly loaded: LoadedModel; readonly adapter: boolean }> {
-  const live = objective.needs.liveReference === true;
+  const live = objective.needs.referenceUpdate !== undefined;
   if (live && config.reference.mode === 'precompute') {
     throw new InputError(
       `reference.mode: ${objective.name} moves its reference during the run, so it cannot be precomputed; use auto.`,

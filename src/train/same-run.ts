@@ -1,10 +1,10 @@
 /** Whether a configuration continues the run that a checkpoint belongs to. */
-import type { TrainConfig } from './config.ts';
+import { readTrainConfig, type TrainConfig } from './config.ts';
 
 /** What may change when a run is resumed: how long it goes on, what it writes, and what it costs, but not its numbers. */
 const MAY_CHANGE = new Set([
   'output_dir',
-  'adapter',
+  'device',
   'reference.cache_dir',
   'training.max_steps',
   'training.num_train_epochs',
@@ -20,7 +20,11 @@ const MAY_CHANGE = new Set([
 
 /** @returns a line for every key whose change would make the resumed run another one. */
 export function changedKeys(before: unknown, now: TrainConfig): string[] {
-  const old = flatten(JSON.parse(JSON.stringify(before)));
+  // Keys that are newer than the checkpoint have the defaults under which it was made.
+  // A device, which may change, was once called an adapter.
+  const { adapter: _, ...stored } = JSON.parse(JSON.stringify(before));
+  const completed = readTrainConfig(stored).config ?? stored;
+  const old = flatten(JSON.parse(JSON.stringify(completed)));
   const fresh = flatten(JSON.parse(JSON.stringify(now)));
   return [...new Set([...old.keys(), ...fresh.keys()])]
     .filter((key) => !MAY_CHANGE.has(key) && old.get(key) !== fresh.get(key))

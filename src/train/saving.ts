@@ -9,7 +9,6 @@ import { type OutputTensor, safetensorsFile } from '../formats/safetensors-write
 import type { Gpu } from '../gpu/device.ts';
 import { PIECE_BYTES, UploadRing } from '../gpu/staging.ts';
 import type { LoadedModel } from '../models/loading/load.ts';
-import type { ParameterSlabs } from '../nn/parameters.ts';
 import type { ObjectiveState } from '../objectives/objective.ts';
 
 /** The numbers of trainer_state.json. */
@@ -25,8 +24,15 @@ export interface TrainerState {
   readonly config: unknown;
 }
 
-/** The trained model: a full one in its checkpoint's dtype, or a PEFT adapter. */
-export async function trainedModelFiles(gpu: Gpu, loaded: LoadedModel): Promise<OutputFile[]> {
+/**
+ * The trained model: a full one in its checkpoint's dtype, or a PEFT adapter.
+ * @param chatTemplate - in place of the one of the directory it came from
+ */
+export async function trainedModelFiles(
+  gpu: Gpu,
+  loaded: LoadedModel,
+  chatTemplate?: string,
+): Promise<OutputFile[]> {
   const { trained, lora, directory } = loaded;
   if (trained === undefined) throw new RangeError('The model was not trained.');
   const files = gpu.runtime.files;
@@ -38,23 +44,17 @@ export async function trainedModelFiles(gpu: Gpu, loaded: LoadedModel): Promise<
       targetModules: [...lora.targetModules],
       baseModel: directory.path,
     };
-    return [...adapterFiles(config, tensors), ...(await tokenizerFiles(files, directory.path))];
+    return [...adapterFiles(config, tensors), ...(await tokenizerFiles(files, directory.path, chatTemplate))];
   }
   const tensors = [...trained.parameters.values()].map((p) =>
     outputTensor(gpu, p.name, p.master, loaded.storedDType),
   );
-  return modelFiles(files, directory.path, tensors, { dtype: loaded.storedDType });
+  return modelFiles(files, directory.path, tensors, { dtype: loaded.storedDType, chatTemplate });
 }
 
-/** Masters, moments and, where the reference moves, the reference; all f32. */
-export function optimizerFile(
-  gpu: Gpu,
-  trained: ParameterSlabs,
-  liveReference: ReadonlyMap<string, Tensor>,
-): OutputFile {
-  const tensors = [...namedState(trained, liveReference)].map(([name, tensor]) =>
-    outputTensor(gpu, name, tensor, 'F32'),
-  );
+/** @param state f32 tensors by name: what `Trainer.checkpointTensors` gives */
+export function optimizerFile(gpu: Gpu, state: ReadonlyMap<string, Tensor>): OutputFile {
+  const tensors = [...state].map(([name, tensor]) => outputTensor(gpu, name, tensor, 'F32'));
   return safetensorsFile('optimizer.safetensors', tensors);
 }
 
@@ -62,17 +62,16 @@ export function trainerStateFile(state: TrainerState): OutputFile {
   return jsonFile('trainer_state.json', state);
 }
 
-/** Puts masters, moments and a moving reference back as a checkpoint has them. */
+/** Puts tensors back as the checkpoint at `path` has them. */
 export async function restoreOptimizer(
   gpu: Gpu,
   path: string,
-  trained: ParameterSlabs,
-  liveReference: ReadonlyMap<string, Tensor>,
+  state: ReadonlyMap<string, Tensor>,
 ): Promise<void> {
   const file = await SafetensorsFile.open(await gpu.runtime.files.open(`${path}/optimizer.safetensors`));
   const ring = new UploadRing(gpu, PIECE_BYTES);
   try {
-    for (const [name, tensor] of namedState(trained, liveReference)) {
+    for (const [name, tensor] of state) {
       const rowBytes = 4 * rowLength(tensor.shape);
       for (const { shard, start, bytes } of pieces(tensor))
         await ring.write(shard, await file.readRange(name, shard.rowStart * rowBytes + start, bytes), start);
@@ -87,18 +86,6 @@ export async function readState(gpu: Gpu, state: ObjectiveState): Promise<Record
   const values: Record<string, number> = {};
   for (const [name, tensor] of Object.entries(state)) values[name] = (await download(gpu, tensor))[0];
   return values;
-}
-
-function* namedState(
-  trained: ParameterSlabs,
-  liveReference: ReadonlyMap<string, Tensor>,
-): Generator<[string, Tensor]> {
-  for (const p of trained.parameters.values()) {
-    yield [`master.${p.name}`, p.master];
-    yield [`exp_avg.${p.name}`, p.firstMoment];
-    yield [`exp_avg_sq.${p.name}`, p.secondMoment];
-  }
-  for (const [name, tensor] of liveReference) yield [`reference.${name}`, tensor];
 }
 
 /** The bytes of an f32 tensor in its order, in pieces that host memory has room for. */

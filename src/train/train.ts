@@ -1,8 +1,9 @@
 /** A training run from configuration to files. Reads straight down. */
 import { upload } from '../autograd/tensor.ts';
-import type { Example } from '../data/examples.ts';
+import { loadRunData } from '../data/dataset.ts';
+import { carryWeights, type Example } from '../data/examples.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
-import { prepareDataset } from '../data/prepare.ts';
+import type { DroppedRow } from '../data/prepare.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { InputError, InputErrors, RunError } from '../errors.ts';
 import { latestCheckpoint, rotateCheckpoints, saveCheckpoint } from '../formats/checkpoint.ts';
@@ -12,13 +13,13 @@ import { TensorBoardWriter } from '../formats/tensorboard.ts';
 import { generate } from '../generate/generator.ts';
 import { DeviceLostError, Gpu } from '../gpu/device.ts';
 import { type LoadedModel, type LoadOptions, loadModel } from '../models/loading/load.ts';
-import type { Needs } from '../objectives/objective.ts';
-import { type ActiveObjective, activate } from '../objectives/registry.ts';
+import { type ActiveObjective, activate } from '../objectives/choice.ts';
 import type { FileSink, Runtime } from '../runtime/runtime.ts';
 import type { TrainConfig } from './config.ts';
+import { datasetSettings } from './dataset-settings.ts';
 import { checkFirstStep } from './first-step.ts';
 import type { Metrics, RunSummary, Sample, TrainHooks } from './hooks.ts';
-import { chooseKernels, type KernelChoices } from './kernel-choices.ts';
+import { chooseKernels, type MeasuredChoices } from './kernel-choices.ts';
 import { prepareReference } from './reference.ts';
 import { changedKeys } from './same-run.ts';
 import { optimizerFile, readState, restoreOptimizer, trainedModelFiles, trainerStateFile } from './saving.ts';
@@ -70,7 +71,7 @@ async function runOnce(
   hooks: TrainHooks,
   options: TrainOptions,
 ): Promise<RunSummary> {
-  const gpu = await Gpu.open(runtime, { adapter: config.adapter });
+  const gpu = await Gpu.open(runtime, { device: config.device });
   try {
     return await runOn(gpu, config, objective, hooks, options);
   } catch (error) {
@@ -86,15 +87,17 @@ async function runOnce(
 async function runOn(
   gpu: Gpu,
   config: TrainConfig,
-  objective: ActiveObjective,
+  asked: ActiveObjective,
   hooks: TrainHooks,
   options: TrainOptions,
 ): Promise<RunSummary> {
   const { files } = gpu.runtime;
   const started = Date.now();
-  const tokenizer = await loadTokenizer(files, config.model.path);
+  const tokenizer = await loadTokenizer(files, config.model.path, config.data.chat_template);
   const policy = await loadModel(gpu, config.model.path, policyOptions(config));
-  const data = await loadData(gpu, config, objective, tokenizer, policy, hooks);
+  const data = await loadData(gpu, config, asked, tokenizer, policy, hooks);
+  const dataWeights = carryWeights(data.train) || carryWeights(data.eval);
+  const objective = activate({ ...config.objective, dataWeights });
   const reference = await prepareReference(gpu, config, objective, policy, data, hooks.note);
   const parts: TrainerParts = { gpu, config, objective, policy, ...reference, ...data };
   /** The run's log, while it is open. */
@@ -124,7 +127,7 @@ async function runWith(
   const { gpu, config, policy } = parts;
   const { files } = gpu.runtime;
   const checkpoint = await findCheckpoint(gpu, config, options.resume);
-  await chooseKernels(parts, checkpoint?.state.kernel_choices as KernelChoices | undefined, hooks.note);
+  await chooseKernels(parts, checkpoint?.state.kernel_choices as MeasuredChoices | undefined, hooks.note);
   const trainer = await Trainer.open(parts, hooks.note);
 
   const log = await openLog(gpu, config, trainer, checkpoint);
@@ -149,7 +152,7 @@ async function runWith(
   hooks.start({
     totalSteps: trainer.totalSteps,
     firstStep: trainer.step,
-    adapter: `${gpu.adapterName} (${gpu.driver})`,
+    device: `${gpu.adapterName} (${gpu.driver})`,
     predictedPeakBytes,
   });
 
@@ -160,8 +163,10 @@ async function runWith(
     hooks.evaluated(metrics, trainer.step);
     return metrics;
   };
+  /** Saved with the model, so that everybody who uses it renders conversations as it has seen them. */
+  const template = config.data.chat_template === undefined ? undefined : tokenizer.chatTemplate;
   const save = async (): Promise<string> => {
-    const path = await saveRun(gpu, config, trainer, log);
+    const path = await saveRun(gpu, config, trainer, log, template);
     hooks.checkpoint(path);
     return path;
   };
@@ -218,7 +223,7 @@ async function runWith(
   ];
   if (!interrupted) {
     const path = `${config.output_dir}/model`;
-    await writeDirectory(files, path, await trainedModelFiles(gpu, policy));
+    await writeDirectory(files, path, await trainedModelFiles(gpu, policy, template));
     outputs.unshift({ what: policy.lora === undefined ? 'model' : 'PEFT adapter', path });
   }
   await log.close();
@@ -268,37 +273,31 @@ async function loadData(
       `data.max_length: ${data.max_length} is more than the ${policy.config.maxPositions} positions of ${config.model.path}.`,
     );
   }
-  const expects: Record<Needs['rows'], 'paired' | 'either'> = {
-    pairs: 'paired',
-    chosen: 'paired',
-    labels: 'either',
-  };
-  const load = async (path: string): Promise<Example[]> => {
-    const { examples, report } = await prepareDataset({
-      files: gpu.runtime.files,
-      path,
-      tokenizer,
-      columns: data.columns,
-      format: data.format,
-      expects: expects[objective.needs.rows],
-      maxLength: data.max_length,
-      truncation: data.truncation,
-      diff: objective.needs.differences,
-      modelVocabSize: policy.config.vocabSize,
-      limit: data.max_rows,
-    });
-    const dropped =
-      report.identical + report.tooLong > 0
-        ? `, ${report.identical} dropped as identical, ${report.tooLong} as too long`
-        : '';
-    hooks.note(`${path}: ${report.kept} of ${report.rows} rows${dropped}, ${report.truncated} truncated.`);
-    if (examples.length === 0) throw new InputError(`${path}: no row is left to train on.`);
-    return examples;
-  };
-  const examples = await load(data.train);
-  const varied = variedLine(examples);
+  const { files } = gpu.runtime;
+  const dropped: DroppedRow[] = [];
+  const loaded = await loadRunData({
+    ...datasetSettings(config, objective.needs),
+    files,
+    tokenizer,
+    modelVocabSize: policy.config.vocabSize,
+    train: data.train,
+    eval: data.eval,
+    evalFraction: data.eval_fraction,
+    shuffle: data.shuffle,
+    seed: config.seed,
+    note: hooks.note,
+    onDropped: (row) => dropped.push(row),
+  });
+  if (dropped.length > 0) {
+    const path = `${config.output_dir}/dropped_rows.jsonl`;
+    const sink = await files.create(path);
+    await sink.write(dropped.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    await sink.close();
+    hooks.note(`${dropped.length} rows are left out; ${path} says which and why.`);
+  }
+  const varied = variedLine(loaded.train);
   if (varied !== undefined) hooks.note(varied);
-  return { train: examples, eval: data.eval === undefined ? [] : await load(data.eval) };
+  return loaded;
 }
 
 interface FoundCheckpoint {
@@ -345,7 +344,7 @@ async function openLog(
   let resume: RunLog['tensorboard'] | undefined;
   if (checkpoint !== undefined) {
     const { state } = checkpoint;
-    await restoreOptimizer(gpu, checkpoint.path, trained(trainer), trainer.liveReference);
+    await restoreOptimizer(gpu, checkpoint.path, trainer.checkpointTensors());
     for (const [name, value] of Object.entries(state.objective_state as Record<string, number>)) {
       upload(gpu, trainer.objectiveState[name], new Float32Array([value]));
     }
@@ -376,30 +375,31 @@ async function openLog(
   };
 }
 
-async function saveRun(gpu: Gpu, config: TrainConfig, trainer: Trainer, log: RunLog): Promise<string> {
+async function saveRun(
+  gpu: Gpu,
+  config: TrainConfig,
+  trainer: Trainer,
+  log: RunLog,
+  template: string | undefined,
+): Promise<string> {
   const { files } = gpu.runtime;
   const state = {
     global_step: trainer.step,
     metrics_offset: log.metricsOffset,
     tensorboard: log.tensorboard,
     objective_state: await readState(gpu, trainer.objectiveState),
-    kernel_choices: Object.fromEntries(gpu.choices),
+    kernel_choices: gpu.choices.toRecord(),
     config,
   };
   const contents = [
-    ...(await trainedModelFiles(gpu, trainer.policy)),
-    optimizerFile(gpu, trained(trainer), trainer.liveReference),
+    ...(await trainedModelFiles(gpu, trainer.policy, template)),
+    optimizerFile(gpu, trainer.checkpointTensors()),
     trainerStateFile(state),
   ];
   const path = await saveCheckpoint(files, config.output_dir, trainer.step, contents);
   const limit = config.training.save_total_limit;
   if (limit !== undefined) await rotateCheckpoints(files, config.output_dir, limit);
   return path;
-}
-
-function trained({ policy }: Trainer) {
-  if (policy.trained === undefined) throw new RangeError('The policy has nothing that is trained.');
-  return policy.trained;
 }
 
 async function continuations(

@@ -11,13 +11,14 @@ import type { Gpu } from '../gpu/device.ts';
 import { Arena } from '../gpu/planner.ts';
 import { Program, type Recorder } from '../gpu/program.ts';
 import type { LoadedModel } from '../models/loading/load.ts';
+import type { ActiveObjective } from '../objectives/choice.ts';
 import type { ObjectiveState } from '../objectives/objective.ts';
-import type { ActiveObjective } from '../objectives/registry.ts';
 import { recordFill } from '../ops/elementwise/fill.ts';
 import { tapeFor } from '../ops/index.ts';
 import { gridFor, workgroupSize } from '../ops/launch.ts';
 import type { LmHead } from '../ops/logps/logit-chunks.ts';
-import { AdamW } from '../optim/adamw.ts';
+import { Optimizer } from '../optim/optimizer.ts';
+import { updateRule } from '../optim/registry.ts';
 import { learningRate } from '../optim/schedule.ts';
 import { type BatchExtras, BatchTensors, countsOf, joined } from '../step/batch-tensors.ts';
 import { Evaluator } from '../step/evaluator.ts';
@@ -87,7 +88,7 @@ export class Trainer {
   readonly #parts: TrainerParts;
   readonly #arena: Arena;
   readonly #metrics: StepMetrics;
-  readonly #optimizer: AdamW;
+  readonly #optimizer: Optimizer;
   readonly #watch: OverflowWatch | undefined;
   readonly #buckets = new Map<number, Bucket>();
   readonly #evaluator: Evaluator;
@@ -141,15 +142,11 @@ export class Trainer {
       }),
     );
     this.liveReference = new Map(
-      objective.needs.liveReference && reference !== undefined
+      objective.needs.referenceUpdate && reference !== undefined
         ? [...policy.trained.parameters.keys()].map((name) => [name, reference.loaded.weight(name)])
         : [],
     );
-    this.#optimizer = new AdamW(gpu, policy.trained.slabs, {
-      beta1: training.adam_beta1,
-      beta2: training.adam_beta2,
-      epsilon: training.adam_epsilon,
-      weightDecay: training.weight_decay,
+    this.#optimizer = new Optimizer(gpu, policy.trained, updateRule(training.optim, training), {
       maxGradNorm: training.max_grad_norm,
       moments: memory.moments,
     });
@@ -168,16 +165,19 @@ export class Trainer {
       objective,
       state: this.objectiveState,
       metrics: this.#metrics,
-      dataWeights: hasDataWeights(parts.train),
       recomputedBlocks: memory.recomputedBlocks,
       watch: this.#watch,
     };
     const { buckets, emptyShare } = this.plan.buckets();
     this.bucketCount = buckets.size;
     this.emptyShare = emptyShare;
-    this.#whole = objective.separable ? undefined : new programs.WholeStep(gpu, this.plan.largestStep());
+    this.#whole = objective.separable
+      ? undefined
+      : new programs.WholeStep(gpu, objective, this.plan.largestStep());
+    const fields =
+      this.#whole === undefined ? programs.batchFields(stepParts) : programs.exchangeFields(stepParts);
     for (const [tokens, capacity] of buckets) {
-      const batch = new BatchTensors(gpu, capacity, parts.referenceHidden?.head.weight.shape[1]);
+      const batch = new BatchTensors(gpu, capacity, fields, parts.referenceHidden?.head.weight.shape[1]);
       const train =
         this.#whole === undefined
           ? [programs.separableProgram(stepParts, batch)]
@@ -268,15 +268,12 @@ export class Trainer {
    * weights, moments, state or reference.
    */
   async runStep(): Promise<StepReport | undefined> {
-    const { config, train } = this.#parts;
+    const { config, objective, train } = this.#parts;
+    const { needs } = objective;
     const step = this.step;
     const examples = this.plan.examplesOf(step).map((i) => train[i]);
     const counts = countsOf(examples);
     const batches = this.plan.microBatchesOf(step);
-    const gumbels = Float32Array.from(
-      examples,
-      (_, i) => -Math.log(-Math.log(uniformAt(config.seed, 0x5eed + step, i))),
-    );
     this.#programs.begin.run();
     if (this.#whole === undefined) {
       for (const batch of batches) (await this.#load(batch, { counts })).train[0].run();
@@ -295,6 +292,7 @@ export class Trainer {
         this.#whole.batch.capacity,
         (n) => layoutOf(this.#parts, train, order[n]),
       );
+      const gumbels = needs.gumbels ? gumbelNoise(config.seed, step, examples.length) : undefined;
       this.#whole.batch.load(packed, { counts, gumbels });
       this.#programs.objective?.run();
       for (const [i, batch] of batches.entries())
@@ -305,9 +303,8 @@ export class Trainer {
     this.#programs.end.run();
     await this.#optimizer.update();
     this.step = step + 1;
-    const { settings } = this.#parts.objective;
-    if (this.#programs.moveReference !== undefined && this.step % Number(settings.tau) === 0)
-      this.#programs.moveReference.run();
+    if (needs.referenceUpdate !== undefined && this.step % needs.referenceUpdate.every === 0)
+      this.#programs.moveReference?.run();
     const read = this.#metrics.snapshot();
     const report = await this.flush();
     this.#pending = { step: this.step, lr, read, examples };
@@ -322,14 +319,16 @@ export class Trainer {
     const { finite, ...raw } = await pending.read();
     this.#parts.gpu.throwIfFailed();
     if (finite !== 1 || !Number.isFinite(raw.loss)) {
-      const lines = pending.examples.map((e) => e.line).join(', ');
+      const rows = pending.examples.map(({ file, line }) =>
+        file === undefined ? `line ${line}` : `${file}:${line}`,
+      );
       const where = this.#watch
         ? await this.#watch.report()
         : '"training.debug: underflow_overflow" finds the first tensor that is not finite.';
       throw new NonFiniteError(
         pending.step,
         `Step ${pending.step}: loss ${raw.loss}, gradient norm ${raw.grad_norm}; the step changed nothing. ` +
-          `Its rows are lines ${lines} of ${this.#parts.config.data.train}. Look at them, or lower training.learning_rate. ` +
+          `Its rows are ${rows.join(', ')}. Look at them, or lower training.learning_rate. ` +
           where,
       );
     }
@@ -346,6 +345,18 @@ export class Trainer {
   /** Means over the evaluation rows, named `eval_...`. */
   evaluate(): Promise<Record<string, number>> {
     return this.#evaluator.run();
+  }
+
+  /** Masters, moments and, where the reference moves, the reference; all f32. What a resumed run needs besides the numbers. */
+  checkpointTensors(): Map<string, Tensor> {
+    const tensors = new Map<string, Tensor>();
+    for (const { name, master } of this.policy.trained?.parameters.values() ?? []) {
+      tensors.set(`master.${name}`, master);
+      for (const [moment, tensor] of this.#optimizer.momentsOf(name))
+        tensors.set(`${moment}.${name}`, tensor);
+    }
+    for (const [name, tensor] of this.liveReference) tensors.set(`reference.${name}`, tensor);
+    return tensors;
   }
 
   free(): void {
@@ -392,7 +403,7 @@ export class Trainer {
 
   #betweenSteps(label: string, record: (recorder: Recorder) => void): Program {
     return new Program(this.#parts.gpu, this.#arena, label, (recorder) =>
-      recorder.during('optimizer', () => record(recorder)),
+      recorder.asPart('optimizer', () => record(recorder)),
     );
   }
 
@@ -406,17 +417,20 @@ export class Trainer {
     });
   }
 
-  /** Gradient norm, AdamW, and the objective's state, which moves only when the gradient was finite. */
+  /** Gradient norm, optimizer, and the objective's state, which moves only when the gradient was finite. */
   #endProgram(): Program {
     const { objective } = this.#parts;
     return this.#betweenSteps('optimizer', (recorder) => {
       this.#optimizer.record(recorder);
       const next = objective.nextState?.(tapeFor(recorder), this.objectiveState) ?? {};
       for (const [name, value] of Object.entries(next)) {
-        recorder.dispatch({
-          label: 'state_commit',
+        recorder.launch({
           kernel: 'state_commit',
-          bindings: [value, this.#optimizer.norm, this.objectiveState[name]].map(whole),
+          bindings: {
+            next: whole(value),
+            norm: whole(this.#optimizer.norm),
+            state: whole(this.objectiveState[name]),
+          },
           grid: [1, 1],
         });
       }
@@ -426,17 +440,16 @@ export class Trainer {
   }
 
   #moveReferenceProgram(): Program {
-    const { objective } = this.#parts;
+    const { referenceUpdate } = this.#parts.objective.needs;
     return this.#betweenSteps('reference update', (recorder) => {
       for (const [name, tensor] of this.liveReference) {
         const parameter = this.policy.trained?.parameters.get(name);
         parameter?.master.shards.forEach((shard, i) => {
-          recorder.dispatch({
-            label: 'reference_update',
+          recorder.launch({
             kernel: 'reference_update',
             constants: { WORKGROUP: workgroupSize(recorder) },
-            overrides: { ALPHA: Number(objective.settings.alpha) },
-            bindings: [shard, tensor.shards[i], whole(this.#optimizer.norm)],
+            overrides: { ALPHA: referenceUpdate?.share ?? 1 },
+            bindings: { policy: shard, reference: tensor.shards[i], norm: whole(this.#optimizer.norm) },
             grid: gridFor(recorder, shard.byteLength / 4),
           });
         });
@@ -461,11 +474,11 @@ export function needsLiveReference({
   objective,
   config,
 }: Pick<TrainerParts, 'objective' | 'config'>): boolean {
-  const { reference, liveReference, mismatched } = objective.needs;
+  const { reference, referenceUpdate, mismatched } = objective.needs;
   if (reference === 'none') return false;
   return (
     (reference === 'logits' && config.reference.mode !== 'precompute') ||
-    liveReference === true ||
+    referenceUpdate !== undefined ||
     mismatched === true ||
     config.reference.mode === 'in_step'
   );
@@ -476,8 +489,10 @@ export function needsReferenceLogps(parts: Pick<TrainerParts, 'objective' | 'con
   return parts.objective.needs.reference === 'logps' && !needsLiveReference(parts);
 }
 
-function hasDataWeights(examples: readonly Example[]): boolean {
-  return examples.some(
-    (e) => e.kind === 'pair' && (e.chosen.weights !== undefined || e.rejected.weights !== undefined),
+/** Standard Gumbel noise, one per example of a step. */
+function gumbelNoise(seed: number, step: number, examples: number): Float32Array {
+  return Float32Array.from(
+    { length: examples },
+    (_, i) => -Math.log(-Math.log(uniformAt(seed, 0x5eed + step, i))),
   );
 }

@@ -17,15 +17,26 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   data: ['runtime'],
   models: ['nn', 'ops', 'autograd', 'gpu', 'formats', 'data', 'runtime'],
   objectives: ['ops', 'autograd', 'gpu'],
+  cases: ['objectives', 'ops', 'autograd', 'gpu', 'formats', 'data', 'runtime'],
   optim: ['nn', 'ops', 'autograd', 'gpu', 'formats', 'runtime'],
   step: [...STEP, 'optim', 'train'],
   generate: ['step', ...STEP],
   train: ['generate', ...RUN],
   score: ['train', ...RUN],
-  cli: ['score', 'train', 'generate', ...RUN],
+  evaluate: ['llm', 'generate', ...RUN],
+  llm: ['runtime'],
+  preferences: ['llm', 'generate', ...RUN],
+  cli: ['cases', 'preferences', 'evaluate', 'llm', 'score', 'train', 'generate', ...RUN],
 };
 /** Pure helpers that any folder may use. */
-const SHARED = new Set(['errors.ts', 'nearest.ts', 'digest.ts', 'version.ts']);
+const SHARED = new Set([
+  'errors.ts',
+  'nearest.ts',
+  'digest.ts',
+  'registry.ts',
+  'schema-problems.ts',
+  'version.ts',
+]);
 /** May touch what only one platform has. */
 const PLATFORM = new Set(['runtime', 'cli']);
 

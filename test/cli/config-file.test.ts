@@ -88,9 +88,9 @@ describe('--set', () => {
   });
 
   it('is named in the problems it makes', () => {
-    expect(problems(good, 'seed', 'model.path.x=1', 'training.lr=1', 'seed=-1', 'adapter=[')).toEqual([
+    expect(problems(good, 'seed', 'model.path.x=1', 'training.lr=1', 'seed=-1', 'device=[')).toEqual([
       '--set seed: expected KEY=VALUE, such as training.learning_rate=1e-6',
-      expect.stringContaining('--set adapter: the value is not valid YAML'),
+      expect.stringContaining('--set device: the value is not valid YAML'),
       '--set model.path.x: model.path is a value, so it has no keys',
       expect.stringContaining('--set training.lr: there is no such key; did you mean'),
       expect.stringContaining('--set seed: found -1; expected a whole number'),

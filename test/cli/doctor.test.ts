@@ -13,16 +13,17 @@ const cpu: AdapterFacts = {
   description: 'llvmpipe: Mesa 25',
   backend: 'vulkan',
   type: 'CPU',
-  choice: 'PREFGRAD_ADAPTER=lavapipe',
+  index: 1,
+  isChosen: true,
 };
-const gpu: AdapterFacts = { ...cpu, vendor: 'nvidia', architecture: 'hopper', type: 'GPU' };
+const gpu: AdapterFacts = { ...cpu, index: 0, vendor: 'nvidia', architecture: 'hopper', type: 'GPU' };
 
 const report: DoctorReport = {
   version: '0.1.0',
   runtime: 'Node 20.19.0',
   system: 'Linux',
   residentBytes: 2 ** 27,
-  adapters: [gpu, cpu],
+  adapters: [gpu, { ...cpu, isChosen: false }],
   features: [
     { name: 'shader-f16', present: true, note: '16-bit arithmetic' },
     { name: 'subgroups', present: false, note: 'without it, sums go through workgroup memory' },
@@ -51,10 +52,10 @@ const healthy: Findings = {
 describe('the report as text', () => {
   const text = formatReport(report);
 
-  it('names every adapter and how to choose it', () => {
-    expect(text).toContain('1. nvidia hopper (GPU, vulkan)');
-    expect(text).toContain('2. mesa software (CPU, vulkan)');
-    expect(text).toContain('to choose it  PREFGRAD_ADAPTER=lavapipe');
+  it('names every device and how to choose it', () => {
+    expect(text).toContain('0: nvidia hopper (GPU, vulkan), chosen');
+    expect(text).toContain('1: mesa software (CPU, vulkan)\n');
+    expect(text).toContain('to choose it  --device 1');
   });
 
   it('aligns columns and shows sizes in units', () => {

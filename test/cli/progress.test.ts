@@ -6,7 +6,7 @@ import { progressHooks } from '../../src/cli/progress.ts';
 import { duration, metric } from '../../src/cli/units.ts';
 import type { StepInfo } from '../../src/train/hooks.ts';
 
-const start = { totalSteps: 20, firstStep: 0, adapter: 'mesa llvmpipe', predictedPeakBytes: 3 * 2 ** 20 };
+const start = { totalSteps: 20, firstStep: 0, device: 'mesa llvmpipe', predictedPeakBytes: 3 * 2 ** 20 };
 const step = (n: number): StepInfo => ({
   step: n,
   metrics: { loss: 0.6789123, 'rewards/accuracies': 0.5, 'rewards/margins': 0.01234 },
@@ -23,7 +23,7 @@ describe('progress without a terminal', () => {
     for (let n = 1; n <= 10; n++) hooks.step(step(n));
     hooks.checkpoint('out/checkpoint-10');
     expect(text).toBe(
-      'Adapter: mesa llvmpipe\nPredicted peak memory: 3.00 MiB\n' +
+      'Device: mesa llvmpipe\nPredicted peak memory: 3.00 MiB\n' +
         'step 10/20 | loss 0.6789 | rewards/accuracies 0.5 | rewards/margins 0.01234 | 1234 tokens/s | 1m15s left\n' +
         'Checkpoint: out/checkpoint-10\n',
     );
@@ -71,7 +71,7 @@ describe('progress on a terminal', () => {
     hooks.note('a note');
     hooks.close();
     hooks.close();
-    expect(text).toContain('Adapter: mesa llvmpipe');
+    expect(text).toContain('Device: mesa llvmpipe');
     expect(drawn).toContain('a note\n');
     expect(drawn).toContain('5/20 | loss 0.6789 | rewards/accuracies 0.5');
     expect(drawn).toContain('1m15s left');
@@ -81,7 +81,7 @@ describe('progress on a terminal', () => {
 describe('Ctrl-C', () => {
   it('says how to go on, ready for a shell', () => {
     expect(resumeCommand('my run.yaml', ['seed=1', "model.path=it's"], 'lavapipe')).toBe(
-      "prefgrad train 'my run.yaml' --set seed=1 --set 'model.path=it'\\''s' --adapter lavapipe --resume",
+      "prefgrad train 'my run.yaml' --set seed=1 --set 'model.path=it'\\''s' --device lavapipe --resume",
     );
   });
 

@@ -1,4 +1,4 @@
-/** Makes test/fixtures/quickstart-losses.json on Node with lavapipe: PREFGRAD_ADAPTER=lavapipe npx tsx test/conformance/make_losses.ts */
+/** Makes test/fixtures/quickstart-losses.json on Node with lavapipe: PREFGRAD_DEVICE=lavapipe npx tsx test/conformance/make_losses.ts */
 import { writeFileSync } from 'node:fs';
 import { Gpu } from '../../src/gpu/device.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';

@@ -6,7 +6,7 @@ import { loadTokenizer } from '../../src/data/load-tokenizer.ts';
 import { writeDirectory } from '../../src/formats/directory-writer.ts';
 import { generate } from '../../src/generate/generator.ts';
 import { loadModel } from '../../src/models/loading/load.ts';
-import { activate } from '../../src/objectives/registry.ts';
+import { activate } from '../../src/objectives/choice.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
 import { trainedModelFiles } from '../../src/train/saving.ts';
 import { Trainer } from '../../src/train/trainer.ts';

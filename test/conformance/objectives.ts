@@ -1,6 +1,6 @@
 /** Every objective against PyTorch's values, through the graph that training runs. */
-import { evaluateCase } from '../../src/score/case-result.ts';
-import { expectCase, type Golden } from '../score/golden-case.ts';
+import { evaluateCase } from '../../src/cases/result.ts';
+import { expectCase, type Golden } from '../cases/golden-case.ts';
 import { type ConformanceCase, readFixture } from './case.ts';
 
 const PATH = 'test/fixtures/golden/golden.json';

@@ -79,14 +79,14 @@ const attentions = (
   }));
 });
 
-/** The same case by the kernels that GPUs take, whatever the adapter: tiles, rows to workgroups, weights from runs of tokens. */
+/** The same case by the kernels that GPUs take, whatever the adapter: tiled products and attention, a workgroup per row, split-K. */
 function asOnGpus<A>(name: string, make: (context: CaseContext) => OpCase<A>): ConformanceCase {
-  const choices = { linear: 'tiles', attention: 'tiles', rows: 'wide', runs: '2' };
+  const choices = { linear: 'tiled', attention: 'tiled', rows: 'workgroup', splitK: 2 } as const;
   return {
     group,
     name: `${name}, by the kernels of GPUs`,
     async run(context) {
-      for (const [what, variant] of Object.entries(choices)) context.gpu.choices.set(what, variant);
+      Object.assign(context.gpu.choices, choices);
       try {
         await checkOp(context.gpu, make(context));
       } finally {

@@ -35,7 +35,7 @@ export const targets: readonly Target[] = [
 function inProcess([command, ...args]: readonly string[], adapter: string): Target['run'] {
   return (steps) =>
     new Promise((resolve, reject) => {
-      const env = { ...process.env, PREFGRAD_ADAPTER: adapter };
+      const env = { ...process.env, PREFGRAD_DEVICE: adapter };
       const child = spawn(command, [...args, String(steps)], { cwd: root, env });
       let output = '';
       let errors = '';

@@ -2,9 +2,9 @@
  * Files in memory for tests, with a count of how much of a file is asked for at once.
  */
 
-import type { ReadFiles } from '../../src/data/load-tokenizer.ts';
+import type { RepoFiles } from '../../src/data/sources/hub-split.ts';
 
-export interface MemoryFiles extends ReadFiles {
+export interface MemoryFiles extends RepoFiles {
   /** Bytes of the largest single read. */
   largestRead: number;
   closed: number;
@@ -21,6 +21,8 @@ export function memoryFiles(contents: Record<string, string | Uint8Array>): Memo
     largestRead: 0,
     closed: 0,
     exists: async (path) => path in contents,
+    isDirectory: async () => false,
+    list: async () => Object.keys(contents).sort(),
     readText: async (path) => new TextDecoder().decode(bytesOf(path)),
     open: async (path) => {
       const bytes = bytesOf(path);

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { emptyReport, prepareDataset, streamExamples } from '../../src/data/prepare.ts';
+import { emptyReport } from '../../src/data/data-report.ts';
+import { prepareDataset, streamExamples } from '../../src/data/prepare.ts';
 import { InputErrors } from '../../src/errors.ts';
 import { jsonLines, memoryFiles } from './memory-files.ts';
 import { LLAMA3, STORIES, tokenizerFrom } from './tokenizers.ts';
@@ -29,7 +30,8 @@ describe('prepareDataset', () => {
       truncated: 1,
       identical: 1,
       tooLong: 1,
-      droppedLines: [2, 3],
+      bad: 0,
+      formats: { trl: 5 },
       longest: 12,
     });
     expect(examples.map(({ index, line }) => [index, line])).toEqual([
@@ -67,7 +69,7 @@ describe('prepareDataset', () => {
   it('refuses a data set of which nothing is left', async () => {
     const rows = [{ ...ROW, rejected: ROW.chosen }];
     await expect(prepareDataset({ files: files(rows), path, tokenizer: stories })).rejects.toThrow(
-      /no example is left \(1 rows read, 1 with identical/,
+      /no example is left \(1 rows read as trl, 1 with identical/,
     );
   });
 

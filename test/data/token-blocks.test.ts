@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { mostBlocks, tokenBlocks } from '../../src/data/token-blocks.ts';
 
-/** Sight of segments given as [first token of the branch, tokens]; only branch starts matter to blocks. */
+/** Visibility of segments given as [first token of the branch, tokens]; only branch starts matter to blocks. */
 const sightOf = (...segments: readonly number[]) =>
   segments.flatMap((length, n) => {
     const start = segments.slice(0, n).reduce((a, b) => a + b, 0);

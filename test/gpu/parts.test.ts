@@ -18,13 +18,13 @@ describe('the parts of a step', () => {
     const recorder = new Recorder(gpu);
     const dispatch = () => recordFill(recorder, x, 1);
     dispatch();
-    recorder.during('objective', () => {
+    recorder.asPart('objective', () => {
       dispatch();
-      recorder.during('backward', dispatch);
+      recorder.asPart('backward', dispatch);
       dispatch();
     });
     expect(() =>
-      recorder.during('reference', () => {
+      recorder.asPart('reference', () => {
         dispatch();
         throw new RangeError('stop');
       }),

@@ -1,6 +1,6 @@
 /** lambda = 1 + min(sg(1 / p), delta) on differing tokens, on top of five objectives. */
 import { describe, expect, it } from 'vitest';
-import { type ActiveObjective, activate } from '../../src/objectives/registry.ts';
+import { type ActiveObjective, activate } from '../../src/objectives/choice.ts';
 import { expectClose, expectSameBits } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';
 import { type HostAnswer, type HostPair, randomPairs, runStep } from './step.ts';
@@ -14,7 +14,7 @@ const settings: Readonly<Record<string, object>> = { ipo: { tau: 0.5 }, simpo: {
 
 /** The objective with weights that are given, so that they stay what they are when log-probs move. */
 function frozen(name: string): ActiveObjective {
-  return { ...activate({ name, settings: settings[name] }), takes: { bmc: false, dataWeights: true } };
+  return activate({ name, settings: settings[name], dataWeights: true });
 }
 
 function mapAnswers(

@@ -1,7 +1,7 @@
 /** Small differences decide: steps while policy and reference differ by a few thousandths in logits of size 20. */
 import { expect, it } from 'vitest';
-import type { CasePair } from '../../src/score/case-file.ts';
-import { evaluateCase } from '../../src/score/case-result.ts';
+import type { CasePair } from '../../src/cases/file.ts';
+import { evaluateCase } from '../../src/cases/result.ts';
 import { testGpu } from '../support/gpu.ts';
 import { gridValues } from '../support/workbench.ts';
 

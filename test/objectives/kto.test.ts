@@ -1,6 +1,6 @@
 /** Paired and unpaired rows, and the KL from mismatched completions. */
 import { describe, expect, it } from 'vitest';
-import { activate } from '../../src/objectives/registry.ts';
+import { activate } from '../../src/objectives/choice.ts';
 import { expectClose } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';
 import { type HostPair, runStep } from './step.ts';

@@ -1,6 +1,7 @@
 /** No result depends on how a step is cut: separable objectives give the same loss and gradient in parts. */
 import { describe, expect, it } from 'vitest';
-import { activate, type ObjectiveChoice, objectives } from '../../src/objectives/registry.ts';
+import { activate, type ObjectiveChoice } from '../../src/objectives/choice.ts';
+import { objectives } from '../../src/objectives/registry.ts';
 import { expectClose } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';
 import { type HostPair, randomPairs, runStep } from './step.ts';
@@ -21,32 +22,33 @@ const cuts: readonly (readonly HostPair[])[] = [
 
 const choices: ObjectiveChoice[] = [
   ...objectives.map(({ name }) => ({ name })),
-  ...objectives.filter((o) => o.takes.bmc).map(({ name }) => ({ name, bmc: {} })),
+  ...objectives.filter((o) => o.takesTokenWeights).map(({ name }) => ({ name, bmc: {} })),
   { name: 'orpo', settings: { nll: 'sequence_mean' } },
   { name: 'simpo', settings: { sft_weight: 0.5, label_smoothing: 0.1 } },
 ];
 const separable = choices.map(activate).filter((active) => active.separable);
 
 describe('a step in three micro-batches is the step in one', () => {
-  it.each(separable.map((a) => [a.bmc === undefined ? a.name : `${a.name} with bmc`, a] as const))(
-    '%s',
-    async (_, active) => {
-      const gpu = await testGpu();
-      const whole = await runStep(gpu, active, pairs);
-      const parts = [];
-      for (const cut of cuts) parts.push(await runStep(gpu, active, cut, { step: pairs }));
-      const sum = parts.reduce((total, part) => total + part.loss, 0);
-      expectClose([sum], [whole.loss], 1e-6, 'loss');
-      for (const side of ['chosen', 'rejected'] as const) {
-        const joined = parts.flatMap((part) => part.gradient[side].flat());
-        expectClose(joined, whole.gradient[side].flat(), 1e-6, `gradient of ${side}`);
-      }
-      for (const name of Object.keys(whole.values).filter((n) => n.startsWith('step.'))) {
-        const total = parts.reduce((value, part) => value + part.values[name][0], 0);
-        expectClose([total], whole.values[name], 1e-6, name);
-      }
-    },
-  );
+  it.each(
+    separable.map(
+      (a) => [a.tokenWeights === undefined ? a.name : `${a.name} with ${a.tokenWeights.name}`, a] as const,
+    ),
+  )('%s', async (_, active) => {
+    const gpu = await testGpu();
+    const whole = await runStep(gpu, active, pairs);
+    const parts = [];
+    for (const cut of cuts) parts.push(await runStep(gpu, active, cut, { step: pairs }));
+    const sum = parts.reduce((total, part) => total + part.loss, 0);
+    expectClose([sum], [whole.loss], 1e-6, 'loss');
+    for (const side of ['chosen', 'rejected'] as const) {
+      const joined = parts.flatMap((part) => part.gradient[side].flat());
+      expectClose(joined, whole.gradient[side].flat(), 1e-6, `gradient of ${side}`);
+    }
+    for (const name of Object.keys(whole.values).filter((n) => n.startsWith('step.'))) {
+      const total = parts.reduce((value, part) => value + part.values[name][0], 0);
+      expectClose([total], whole.values[name], 1e-6, name);
+    }
+  });
 
   it('leaves out the two whose terms are over the whole batch only', () => {
     expect(

@@ -1,7 +1,8 @@
 /** Names, settings with ranges and defaults, and the axes that a method takes. */
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../src/errors.ts';
-import { activate, findObjective, objectives } from '../../src/objectives/registry.ts';
+import { activate } from '../../src/objectives/choice.ts';
+import { findObjective, objectives } from '../../src/objectives/registry.ts';
 
 const DEFAULTS: Readonly<Record<string, object>> = {
   sft: {},
@@ -60,7 +61,7 @@ describe('what is refused, by name', () => {
 
   it('an unknown setting, with the nearest one', () => {
     expect(message(() => activate({ name: 'simpo', settings: { gama_beta_ratio: 1 } }))).toContain(
-      'settings.gama_beta_ratio: there is no such setting; did you mean gamma_beta_ratio?',
+      'settings.gama_beta_ratio: there is no such key; did you mean gamma_beta_ratio?',
     );
   });
 
@@ -85,12 +86,49 @@ describe('what is refused, by name', () => {
 
   it('BMC on a method that does not take it, with those that do', () => {
     const text = message(() => activate({ name: 'kto', bmc: {} }));
-    expect(text).toContain('kto does not take BMC token weights; dpo, ipo, simpo, orpo, rdpo do');
+    expect(text).toContain('kto does not take token weights; dpo, ipo, simpo, orpo, rdpo do');
   });
 
-  it('token weights in the data for all but dpo, and beside BMC', () => {
-    expect(message(() => activate({ name: 'ipo', dataWeights: true }))).toContain('ipo does not take');
-    expect(activate({ name: 'dpo', dataWeights: true }).name).toBe('dpo');
-    expect(message(() => activate({ name: 'dpo', bmc: {}, dataWeights: true }))).toContain('bmc');
+  it('token weights in the rows where the method takes none, and beside others', () => {
+    expect(message(() => activate({ name: 'kto', dataWeights: true }))).toContain('kto does not take');
+    expect(message(() => activate({ name: 'dpo', bmc: {}, dataWeights: true }))).toContain('leave bmc out');
+    expect(
+      message(() => activate({ name: 'dpo', token_weights: { name: 'data' }, dataWeights: false })),
+    ).toContain('no row carries token weights');
+  });
+
+  it('two spellings of token weights at once, unknown ones, and unknown settings of them', () => {
+    const weights = { name: 'bmc', settings: {} };
+    expect(message(() => activate({ name: 'dpo', bmc: {}, token_weights: weights }))).toContain(
+      'remove one of the two',
+    );
+    expect(message(() => activate({ name: 'dpo', token_weights: { name: 'bmx' } }))).toContain(
+      'token_weights.name: there is no token weight "bmx"; did you mean bmc?',
+    );
+    expect(
+      message(() => activate({ name: 'dpo', token_weights: { name: 'bmc', settings: { detla: 1 } } })),
+    ).toContain('token_weights.settings.detla: there is no such key; did you mean delta?');
+  });
+});
+
+describe('token weights', () => {
+  it('may be spelled bmc: {...} as before', () => {
+    const [short, long] = [
+      activate({ name: 'dpo', bmc: { delta: 3 } }),
+      activate({ name: 'dpo', token_weights: { name: 'bmc', settings: { delta: 3 } } }),
+    ];
+    expect(short.tokenWeights?.settings).toEqual({
+      delta: 3,
+      diff: 'levenshtein',
+      reference_weights: 'policy',
+    });
+    expect(long.tokenWeights?.settings).toEqual(short.tokenWeights?.settings);
+    expect(long.needs).toEqual(short.needs);
+  });
+
+  it('of the rows are used wherever a method takes any', () => {
+    for (const { name } of objectives.filter((o) => o.takesTokenWeights))
+      expect(activate({ name, dataWeights: true }).tokenWeights?.name, name).toBe('data');
+    expect(activate({ name: 'dpo', dataWeights: false }).tokenWeights).toBeUndefined();
   });
 });

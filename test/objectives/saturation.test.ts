@@ -1,9 +1,9 @@
 /** Log-probs between -2^-30 and 0, on both sides of ORPO's clamp; too fine for logits in f32, so given as they are. */
 import { describe, expect, it } from 'vitest';
+import { objectiveOfCase } from '../../src/cases/compute.ts';
 import { tokenDifferences } from '../../src/data/differences.ts';
-import { objectiveOfCase } from '../../src/score/objective-cases.ts';
-import { readFixture } from '../score/golden.ts';
-import { expectCase, type GoldenCase, named } from '../score/golden-case.ts';
+import { readFixture } from '../cases/golden.ts';
+import { expectCase, type GoldenCase, named } from '../cases/golden-case.ts';
 import { testGpu } from '../support/gpu.ts';
 import { type HostPair, runStep } from './step.ts';
 

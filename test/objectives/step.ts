@@ -1,8 +1,8 @@
 /** One step of an objective over log-probs given by hand. */
 import type { Tensor } from '../../src/autograd/tensor.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
+import type { ActiveObjective } from '../../src/objectives/choice.ts';
 import type { ObjectiveState, TokenInputs } from '../../src/objectives/objective.ts';
-import type { ActiveObjective } from '../../src/objectives/registry.ts';
 import { runObjective } from '../../src/objectives/run.ts';
 import { accumulate, tapeFor } from '../../src/ops/index.ts';
 import { record } from '../support/record.ts';
@@ -143,9 +143,11 @@ function layOut(
     rejected: side('rejected'),
     mismatched: side('mismatched'),
     pairWeights: perPair('pair weights', (p) => (isPair(p) ? 1 / realPairs : 0)),
-    tokenWeights: perPair('token weights', (p) => (p.chosen === undefined ? 0 : 1 / chosenTokens)),
-    desirable: perPair('desirable', (p) => (p.chosen === undefined ? 0 : 1 / answers)),
-    undesirable: perPair('undesirable', (p) => (p.rejected === undefined ? 0 : 1 / answers)),
+    likelihoodWeights: perPair('likelihood weights', (p) => (p.chosen === undefined ? 0 : 1 / chosenTokens)),
+    labels: {
+      desirable: perPair('desirable', (p) => (p.chosen === undefined ? 0 : 1 / answers)),
+      undesirable: perPair('undesirable', (p) => (p.rejected === undefined ? 0 : 1 / answers)),
+    },
     gumbels: perPair('gumbels', (_, p) => gumbels?.[p] ?? 0),
     training,
   };

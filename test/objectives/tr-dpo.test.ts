@@ -1,9 +1,9 @@
 /** The reference update: ref <- alpha policy + (1 - alpha) ref. */
 import { expect, it } from 'vitest';
 import { whole } from '../../src/autograd/tensor.ts';
-import { activate } from '../../src/objectives/registry.ts';
+import { activate } from '../../src/objectives/choice.ts';
 import { gridFor, workgroupSize } from '../../src/ops/launch.ts';
-import { readFixture } from '../score/golden.ts';
+import { readFixture } from '../cases/golden.ts';
 import { expectClose } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';
 import { record } from '../support/record.ts';
@@ -26,12 +26,15 @@ it.each(soft.map((s) => [s.alpha, s.ref_after] as const))('alpha %f', async (alp
     bench.floats('weights', { shape: [data.length], data }),
   );
   const [after] = await record(gpu, (recorder) => {
-    recorder.dispatch({
-      label: 'reference_update',
+    recorder.launch({
       kernel: 'reference_update',
       constants: { WORKGROUP: workgroupSize(recorder) },
       overrides: { ALPHA: alpha },
-      bindings: [from, reference, bench.floats('norm', { shape: [4], data: [1, 1, 1, 0] })].map(whole),
+      bindings: {
+        policy: whole(from),
+        reference: whole(reference),
+        norm: whole(bench.floats('norm', { shape: [4], data: [1, 1, 1, 0] })),
+      },
       grid: gridFor(recorder, policy.length),
     });
     return [reference];
@@ -43,7 +46,7 @@ it.each(soft.map((s) => [s.alpha, s.ref_after] as const))('alpha %f', async (alp
 it('asks for a reference that nothing may cache', () => {
   expect(activate({ name: 'tr-dpo' }).needs).toEqual({
     reference: 'logps',
-    liveReference: true,
+    referenceUpdate: { every: 512, share: 0.6 },
     rows: 'pairs',
   });
 });

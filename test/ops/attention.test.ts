@@ -100,9 +100,11 @@ describe('attention against finite differences', () => {
 });
 
 // Each shape costs a CPU adapter the compilation of four kernels with many barriers: few of them, then.
-describe('attention by tiles, as GPUs take it', () => {
-  beforeEach(() => void gpu.choices.set('attention', 'tiles'));
-  afterEach(() => void gpu.choices.delete('attention'));
+describe('tiled attention', () => {
+  beforeEach(() => {
+    gpu.choices.attention = 'tiled';
+  });
+  afterEach(() => gpu.choices.clear());
 
   const names = ['head dim 80', 'two documents', 'window and softcap'];
   it.each(names)("is PyTorch's: %s", async (name) => {
@@ -112,9 +114,9 @@ describe('attention by tiles, as GPUs take it', () => {
   });
 
   it.each([
-    ['siblings see nothing of each other', {}],
-    ['a window hides the farther ones', { window: 20 }],
-  ])('over several tiles, of which %s, is what plain kernels give', async (_name, more) => {
+    ['and answers that do not see each other', {}],
+    ['and a sliding window', { window: 20 }],
+  ])('equals plain attention, over several tiles %s', async (_name, more) => {
     const documents = [
       [40, 70, 33],
       [1, 31, 32],
@@ -123,8 +125,8 @@ describe('attention by tiles, as GPUs take it', () => {
     const tokens = documents.flat().reduce((a, b) => a + b, 0);
     const width = (heads: number) => [tokens, heads * shape.headDim];
     const inputs = [shape.heads, shape.kvHeads, shape.kvHeads].map((n, i) => gridValues(4 + i, width(n)));
-    const run = async (variant: 'plain' | 'tiles') => {
-      gpu.choices.set('attention', variant);
+    const run = async (variant: 'plain' | 'tiled') => {
+      gpu.choices.attention = variant;
       const bench = new Workbench(gpu);
       const dy = gridValues(9, width(shape.heads));
       const given = attributes(documents, shape)(bench);
@@ -132,7 +134,7 @@ describe('attention by tiles, as GPUs take it', () => {
       bench.free();
       return [...outputs, ...gradients.map((g) => g ?? new Float32Array())];
     };
-    const [plain, tiles] = [await run('plain'), await run('tiles')];
+    const [plain, tiles] = [await run('plain'), await run('tiled')];
     expect(plain.map((values) => values.length / (tokens * shape.headDim))).toEqual([4, 4, 2, 2]);
     for (const [i, values] of tiles.entries())
       expectClose(values, plain[i], 1e-5, ['y', 'd q', 'd k', 'd v'][i]);

@@ -3,7 +3,7 @@ import { allocateTensor } from '../../src/autograd/tensor.ts';
 import { randomWord } from '../../src/data/random.ts';
 import { narrow } from '../../src/formats/half.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
-import { recordFill, recordNarrow } from '../../src/ops/elementwise/fill.ts';
+import { recordCast, recordFill } from '../../src/ops/elementwise/fill.ts';
 import { testGpu } from '../support/gpu.ts';
 import { record } from '../support/record.ts';
 import { gridValues, Workbench } from '../support/workbench.ts';
@@ -42,7 +42,7 @@ describe('narrow rounds to nearest even, as the host does', () => {
     const to = allocateTensor(gpu, 'copy', [8192], dtype, 'weights');
     bench.adopt(to);
     await record(gpu, (recorder) => {
-      recordNarrow(recorder, from, to);
+      recordCast(recorder, from, to);
       return [];
     });
     const halves = new Uint16Array(await gpu.read(to.shards[0]));

@@ -1,9 +1,9 @@
 /** The upper half of a feed-forward block: two products and the activation. */
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { ProductVariant } from '../../src/gpu/choices.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { tapeFor } from '../../src/ops/index.ts';
 import { gatedLinear } from '../../src/ops/linear/gated-linear.ts';
-import type { ProductVariant } from '../../src/ops/linear/linear-variants.ts';
 import { checkFixture, checkOp } from '../support/check-op.ts';
 import { expectClose } from '../support/close.ts';
 import { fixturesOf } from '../support/fixtures.ts';
@@ -36,7 +36,7 @@ describe('gatedLinear against finite differences', () => {
   });
 
   it('two kernels', async () => {
-    gpu.choices.set('linear', 'tiles');
+    gpu.choices.linear = 'tiled';
     await checkOp(gpu, { op: gatedLinear, inputs: inputsOf(18, 36, 8), attributes });
   });
 
@@ -48,7 +48,7 @@ describe('gatedLinear against finite differences', () => {
 
 describe('by tiles', () => {
   it('takes two dispatches and gives what three give', async () => {
-    const [plain, fused] = [await launched('plain', 'f32'), await launched('tiles', 'f32')];
+    const [plain, fused] = [await launched('plain', 'f32'), await launched('tiled', 'f32')];
     expect([plain.dispatches, fused.dispatches]).toEqual([3, 2]);
     expectClose(fused.values, plain.values, 1e-5, 'activation');
     expectClose(fused.gradient, plain.gradient, 1e-5, 'gradient of x');
@@ -57,7 +57,7 @@ describe('by tiles', () => {
   it.each(['f16', 'bf16'] as const)(
     'keeps the products of %s weights in 16 bits, at their precision',
     async (dtype) => {
-      const [plain, fused] = [await launched('plain', dtype), await launched('tiles', dtype)];
+      const [plain, fused] = [await launched('plain', dtype), await launched('tiled', dtype)];
       expect([plain.saved, fused.saved]).toEqual(['f32', 'f16']);
       expectClose(fused.values, plain.values, 2e-3, 'activation');
       expectClose(fused.gradient, plain.gradient, 2e-3, 'gradient of x');
@@ -66,7 +66,7 @@ describe('by tiles', () => {
 });
 
 describe('activations that f16 cannot hold', () => {
-  it.each(['tiles', 'tiles16'] as const)(
+  it.each(['tiled', 'tiled16'] as const)(
     'are staged and kept at a fraction of their size, by %s',
     async (variant) => {
       // Inputs of 1e5, gates of 1e6, products of 1e11: f16 ends at 65504.
@@ -79,7 +79,7 @@ describe('activations that f16 cannot hold', () => {
 });
 
 async function launched(variant: ProductVariant, dtype: 'f32' | 'f16' | 'bf16', size = 1) {
-  gpu.choices.set('linear', variant);
+  gpu.choices.linear = variant;
   const bench = new Workbench(gpu);
   const { shape, data } = gridValues(1, [33, 36], 1 / 3);
   const values = Float64Array.from(data, (value) => size * value);

@@ -1,6 +1,7 @@
 /** Every kernel of a linear layer against the plain one, at the edges of its tiles. */
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { allocateTensor, freeTensor, type Tensor, whole } from '../../src/autograd/tensor.ts';
+import type { ProductVariant } from '../../src/gpu/choices.ts';
 import { Gpu } from '../../src/gpu/device.ts';
 import {
   launchLinear,
@@ -8,12 +9,7 @@ import {
   launchLinearBackwardWeight,
 } from '../../src/ops/linear/linear.ts';
 import { tuneProducts } from '../../src/ops/linear/linear-tuning.ts';
-import {
-  askedProducts,
-  type Orientation,
-  type ProductVariant,
-  variantsFor,
-} from '../../src/ops/linear/linear-variants.ts';
+import { askedProducts, type Orientation, variantsFor } from '../../src/ops/linear/linear-variants.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
 import { expectClose } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';
@@ -34,7 +30,7 @@ async function product(
   dtype: 'f32' | 'f16' | 'bf16' = 'f32',
   accumulate = false,
 ): Promise<Float32Array> {
-  gpu.choices.set('linear', variant);
+  gpu.choices.linear = variant;
   const bench = new Workbench(gpu);
   const x = bench.floats('x', thirds(gridValues(1, [tokens, inner])));
   const y = bench.floats('y', thirds(gridValues(2, [tokens, columns])));
@@ -62,7 +58,7 @@ const shapes = [
 ] as const;
 const orientations: Orientation[] = ['FORWARD', 'INPUT', 'WEIGHT'];
 
-describe.each(['lanes', 'tiles'] as const)('linear by %s is the plain product', (variant) => {
+describe.each(['subgroup', 'tiled'] as const)('linear by %s is the plain product', (variant) => {
   describe.each(shapes)('%s', (_name, shape) => {
     it.each(orientations)('%s', async (orientation) => {
       const plain = await product('plain', orientation, shape);
@@ -79,7 +75,7 @@ describe.each(['lanes', 'tiles'] as const)('linear by %s is the plain product', 
 });
 
 // A product of few tokens leaves some runs empty; an inner size of 18 has no vec4s.
-describe.each(['plain', 'tiles'] as const)('a weight gradient by %s, from runs of tokens', (variant) => {
+describe.each(['plain', 'tiled'] as const)('a weight gradient by %s, from runs of tokens', (variant) => {
   it.each([
     ['several runs, the last ragged', 3, [150, 96, 172]],
     ['more runs than tokens fill', 7, [33, 68, 36]],
@@ -88,9 +84,9 @@ describe.each(['plain', 'tiles'] as const)('a weight gradient by %s, from runs o
   ] as const)('%s', async (_name, runs, shape) => {
     for (const accumulate of [false, true]) {
       const whole = await product('plain', 'WEIGHT', shape, 'f32', accumulate);
-      gpu.choices.set('runs', String(runs));
+      gpu.choices.splitK = runs;
       expectClose(await product(variant, 'WEIGHT', shape, 'f32', accumulate), whole, 1e-5, 'dw');
-      gpu.choices.delete('runs');
+      gpu.choices.splitK = undefined;
     }
   });
 });
@@ -101,7 +97,7 @@ describe('linear by tiles16', () => {
     async (orientation) => {
       if (!gpu.has('shader-f16')) return;
       const plain = await product('plain', orientation, [33, 68, 36], 'f16');
-      const staged = await product('tiles16', orientation, [33, 68, 36], 'f16');
+      const staged = await product('tiled16', orientation, [33, 68, 36], 'f16');
       expectClose(staged, plain, 2e-3, orientation);
       // Not the same kernel under another name.
       expect(staged).not.toEqual(plain);
@@ -145,7 +141,7 @@ describe('tuning', () => {
     });
     // One token leaves no choice.
     expect(tuned.sort()).toEqual(['linear forward 68 x 36 f32', 'linear weight 68 x 36 f32']);
-    expect([...gpu.choices.keys()].sort()).toEqual(tuned);
+    expect([...gpu.choices.products.keys()].sort()).toEqual(tuned);
     await tuneProducts(gpu, () => expect.unreachable('it was measured before'));
   });
 
@@ -155,10 +151,10 @@ describe('tuning', () => {
     askedProducts(gpu).clear();
     const { tensor, key } = asking(broken, [64, 64, 64]);
     await tuneProducts(broken, ({ winner, refused }) => {
-      expect(refused).toEqual(['tiles']);
-      expect(winner).not.toBe('tiles');
+      expect(refused).toEqual(['tiled']);
+      expect(winner).not.toBe('tiled');
     });
-    expect(broken.choices.get(key)).toBeDefined();
+    expect(broken.choices.products.get(key)).toBeDefined();
     freeTensor(broken, tensor);
     broken.close();
   });
@@ -171,7 +167,7 @@ async function brokenTiles(): Promise<Gpu> {
     ...runtime,
     async kernelSources() {
       const sources = await runtime.kernelSources();
-      const name = 'linear/linear_tiles.wgsl';
+      const name = 'linear/linear_tiled.wgsl';
       return { ...sources, [name]: sources[name].replace('a.y * b', 'a.x * b') };
     },
   });
@@ -185,6 +181,6 @@ function asking(
   const shape = { orientation: 'FORWARD' as const, tokens, weight: tensor, shard: tensor.shards[0] };
   const key = `linear forward ${columns} x ${inner} f32`;
   askedProducts(on).set(key, shape);
-  expect(variantsFor(on, shape)).toContain('tiles');
+  expect(variantsFor(on, shape)).toContain('tiled');
   return { tensor, key };
 }

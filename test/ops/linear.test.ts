@@ -43,18 +43,18 @@ describe('linear against finite differences', () => {
 
   it.each([
     ['plain', [9, 17, 6]],
-    ['lanes', [18, 20, 8]],
-    ['tiles', [18, 20, 8]],
+    ['subgroup', [18, 20, 8]],
+    ['tiled', [18, 20, 8]],
   ] as const)(
     'with a bias, which is the same for every row, by the %s kernel',
     async (variant, [t, n, k]) => {
-      gpu.choices.set('linear', variant);
+      gpu.choices.linear = variant;
       await checkOp(gpu, {
         op: linear,
         inputs: [gridValues(1, [t, k]), gridValues(2, [n, k]), gridValues(3, [n])],
         attributes,
       });
-      gpu.choices.delete('linear');
+      gpu.choices.clear();
     },
   );
 

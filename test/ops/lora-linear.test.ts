@@ -1,9 +1,9 @@
 /** A frozen weight and its LoRA pair in one sum. */
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { whole } from '../../src/autograd/tensor.ts';
+import type { ProductVariant } from '../../src/gpu/choices.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { launchLinear, launchLinearBackwardInput } from '../../src/ops/linear/linear.ts';
-import type { ProductVariant } from '../../src/ops/linear/linear-variants.ts';
 import { loraLinear } from '../../src/ops/linear/lora-linear.ts';
 import { checkFixture, checkOp } from '../support/check-op.ts';
 import { expectClose } from '../support/close.ts';
@@ -38,13 +38,13 @@ describe('loraLinear against finite differences', () => {
   });
 
   it('sizes that fuse', async () => {
-    gpu.choices.set('linear', 'tiles');
+    gpu.choices.linear = 'tiled';
     await checkOp(gpu, { op: loraLinear, inputs: inputsOf(18, 16, 8, 4), attributes });
   });
 
   it('of a frozen weight, with a residual', async () => {
     const inputs = [...inputsOf(18, 12, 8, 4), gridValues(5, [18, 12])];
-    gpu.choices.set('linear', 'tiles');
+    gpu.choices.linear = 'tiled';
     await checkOp(gpu, { op: loraLinear, inputs, attributes, differentiate: [0, 2, 3, 4] });
   });
 
@@ -55,7 +55,7 @@ describe('loraLinear against finite differences', () => {
 });
 
 describe('fused, by tiles', () => {
-  const variant = 'tiles';
+  const variant = 'tiled';
 
   it.each(['f32', 'f16', 'bf16'] as const)('a pair in %s gives what two products give', async (dtype) => {
     for (const direction of ['forward', 'backward'] as const)
@@ -91,7 +91,7 @@ async function launched(
   direction: 'forward' | 'backward',
   dtype: 'f32' | 'f16' | 'bf16',
 ): Promise<{ values: Float32Array; dispatches: number }> {
-  gpu.choices.set('linear', variant);
+  gpu.choices.linear = variant;
   const bench = new Workbench(gpu);
   const x = bench.floats('x', gridValues(1, [33, 36]));
   const y = bench.floats('y', gridValues(2, [33, 68]));

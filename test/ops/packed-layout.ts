@@ -6,7 +6,7 @@ import type { Workbench } from '../support/workbench.ts';
 
 /** Every length counts tokens of the packed axis. */
 export function packedLayout(bench: Workbench, documents: readonly (readonly number[])[]): AttentionLayout {
-  const sight: number[] = [];
+  const visibility: number[] = [];
   const seen: number[] = [];
   let token = 0;
   for (const [prompt, ...answers] of documents) {
@@ -15,7 +15,7 @@ export function packedLayout(bench: Workbench, documents: readonly (readonly num
     const end = answers.reduce((sum, n) => sum + n, prefixEnd);
     const add = (branchStart: number, length: number, firstPosition: number, seenEnd: number) => {
       for (let i = 0; i < length; i++) {
-        sight.push(start, prefixEnd, branchStart, firstPosition + i);
+        visibility.push(start, prefixEnd, branchStart, firstPosition + i);
         seen.push(seenEnd, firstPosition + i);
       }
       token += length;
@@ -23,9 +23,9 @@ export function packedLayout(bench: Workbench, documents: readonly (readonly num
     add(start, prompt, 0, end);
     for (const length of answers) add(token, length, prompt, token + length);
   }
-  const blocks = tokenBlocks(sight, token);
+  const blocks = tokenBlocks(visibility, token);
   return {
-    sight: bench.indices('sight', [token, 4], sight),
+    visibility: bench.indices('visibility', [token, 4], visibility),
     seen: bench.indices('seen', [token, 2], seen),
     blocks: bench.indices('blocks', [blocks.length / 2, 2], blocks),
   };

@@ -1,10 +1,10 @@
 /** Linear layers over frozen weights of 8 and 4 bits. */
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { allocateTensor, freeTensor, type Tensor, upload, whole } from '../../src/autograd/tensor.ts';
+import type { ProductVariant } from '../../src/gpu/choices.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { dequantize, GROUP, type QuantizedDType, quantize } from '../../src/models/loading/quantize.ts';
 import { launchLinear, launchLinearBackwardInput } from '../../src/ops/linear/linear.ts';
-import type { ProductVariant } from '../../src/ops/linear/linear-variants.ts';
 import { expectClose } from '../support/close.ts';
 import { openGpu } from '../support/gpu.ts';
 import { record } from '../support/record.ts';
@@ -56,7 +56,7 @@ function onGpu(on: Gpu, dtype: QuantizedDType): { weight: Tensor; host: Float32A
 }
 
 async function products(on: Gpu, dtype: QuantizedDType, variant: ProductVariant) {
-  on.choices.set('linear', variant);
+  on.choices.linear = variant;
   const bench = new Workbench(on);
   const { weight, host } = onGpu(on, dtype);
   const [x, dy] = [gridValues(1, [TOKENS, INNER]), gridValues(2, [TOKENS, OUT])];
@@ -96,7 +96,7 @@ async function products(on: Gpu, dtype: QuantizedDType, variant: ProductVariant)
 }
 
 describe.each(dtypes)('linear over %s', (dtype) => {
-  it.each(['plain', 'lanes', 'tiles'] as const)(
+  it.each(['plain', 'subgroup', 'tiled'] as const)(
     'by %s: x wᵀ + r and dy w of the weights it stands for',
     (variant) => products(gpu, dtype, variant),
   );

@@ -1,7 +1,8 @@
 /** Vocabularies and head sizes of models that people use, on a few rows. */
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { AttentionVariant } from '../../src/gpu/choices.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
-import { type AttentionVariant, attention } from '../../src/ops/attention/attention.ts';
+import { attention } from '../../src/ops/attention/attention.ts';
 import { tokenLogps } from '../../src/ops/logps/token-logps.ts';
 import { runOp } from '../support/check-op.ts';
 import { expectClose } from '../support/close.ts';
@@ -72,7 +73,7 @@ describe.each([80, 96])('attention with heads of %i', (headDim) => {
     const [heads, kvHeads, tokens] = [2, 1, 24];
     const inputs = [heads, kvHeads, kvHeads].map((n, i) => gridValues(4 + i, [tokens, n * headDim]));
     const run = async (variant: AttentionVariant) => {
-      gpu.choices.set('attention', variant);
+      gpu.choices.attention = variant;
       const bench = new Workbench(gpu);
       const attributes = { heads, kvHeads, headDim, layout: packedLayout(bench, documents) };
       const dy = gridValues(9, [tokens, heads * headDim]);
@@ -83,7 +84,7 @@ describe.each([80, 96])('attention with heads of %i', (headDim) => {
       return result.gradients;
     };
     const plain = await run('plain');
-    for (const variant of ['lanes', 'tiles'] as const) {
+    for (const variant of ['subgroup', 'tiled'] as const) {
       const other = await run(variant);
       expect(other).toHaveLength(3);
       other.forEach((gradient, i) => {

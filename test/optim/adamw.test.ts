@@ -1,13 +1,10 @@
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { download, type Tensor, upload } from '../../src/autograd/tensor.ts';
 import { narrow } from '../../src/formats/half.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
-import { Program } from '../../src/gpu/program.ts';
-import { ParameterSlabs, type ParameterSpec } from '../../src/nn/parameters.ts';
-import { AdamW, type AdamWSettings } from '../../src/optim/adamw.ts';
 import { expectClose, expectSameBits } from '../support/close.ts';
 import { type FixtureTensor, fixturesOf } from '../support/fixtures.ts';
 import { openGpu, testGpu } from '../support/gpu.ts';
+import { Trainee } from '../support/trainee.ts';
 import { gridValues } from '../support/workbench.ts';
 
 let gpu: Gpu;
@@ -15,71 +12,12 @@ beforeAll(async () => {
   gpu = await testGpu();
 });
 
-const SETTINGS: AdamWSettings = {
-  beta1: 0.9,
-  beta2: 0.999,
-  epsilon: 1e-8,
-  weightDecay: 0,
-  maxGradNorm: 0,
-  moments: 'gpu',
-};
-
-/** Parameters with their optimizer, as a training run holds them. */
-class Trainee {
-  readonly gpu: Gpu;
-  readonly slabs: ParameterSlabs;
-  readonly optimizer: AdamW;
-  readonly #program: Promise<Program>;
-  readonly #bound: Promise<void>;
-
-  constructor(
-    on: Gpu,
-    specs: readonly Omit<ParameterSpec, 'decays'>[],
-    settings: AdamWSettings,
-    dtype: 'f32' | 'f16' | 'bf16' = 'f32',
-  ) {
-    this.gpu = on;
-    const decaying = specs.map((spec) => ({ ...spec, decays: !spec.name.endsWith('norm') }));
-    this.slabs = new ParameterSlabs(on, decaying, dtype);
-    this.optimizer = new AdamW(on, this.slabs.slabs, settings);
-    this.optimizer.place();
-    this.#bound = this.optimizer.bind();
-    this.#program = Program.build(on, 'optimizer', (recorder) => this.optimizer.record(recorder));
-    trainees.push(this);
-  }
-
-  part(name: string, part: 'master' | 'gradient' | 'firstMoment' | 'secondMoment'): Tensor {
-    const parameter = this.slabs.parameters.get(name);
-    const tensor = part === 'gradient' ? parameter?.tensor.gradient : parameter?.[part];
-    if (tensor === undefined) throw new RangeError(`There is no ${part} of ${name}.`);
-    return tensor;
-  }
-
-  set(name: string, part: 'master' | 'gradient', values: ArrayLike<number>): void {
-    upload(this.gpu, this.part(name, part), new Float32Array(values));
-  }
-
-  get(name: string, part: 'master' | 'firstMoment' | 'secondMoment'): Promise<Float32Array<ArrayBuffer>> {
-    return download(this.gpu, this.part(name, part));
-  }
-
-  /** One update; gives (norm, clip scale, finite). */
-  async step(number: number, learningRate: number): Promise<Float32Array> {
-    this.optimizer.configure(number, learningRate);
-    (await this.#program).run();
-    await this.#bound;
-    await this.optimizer.update();
-    return download(this.gpu, this.optimizer.norm);
-  }
-
-  async free(): Promise<void> {
-    (await this.#program).free();
-    this.optimizer.free();
-    this.slabs.free();
-  }
-}
-
 const trainees: Trainee[] = [];
+const open = (...parameters: ConstructorParameters<typeof Trainee>): Trainee => {
+  const trainee = new Trainee(...parameters);
+  trainees.push(trainee);
+  return trainee;
+};
 afterEach(async () => {
   for (const trainee of trainees.splice(0)) await trainee.free();
 });
@@ -87,8 +25,8 @@ afterEach(async () => {
 describe("AdamW is PyTorch's", () => {
   it.each(fixturesOf('adamw').map((f) => [f.name, f] as const))('three steps, %s', async (_name, fixture) => {
     const { lr, beta1, beta2, eps, weight_decay } = fixture.attrs as Record<string, number>;
-    const settings = { ...SETTINGS, beta1, beta2, epsilon: eps, weightDecay: weight_decay };
-    const trainee = new Trainee(gpu, [{ name: 'w', shape: [37] }], settings);
+    const settings = { adam_beta1: beta1, adam_beta2: beta2, adam_epsilon: eps, weight_decay };
+    const trainee = open(gpu, 'adamw', [{ name: 'w', shape: [37] }], { settings });
     trainee.set('w', 'master', fixture.inputs.param.data);
     for (const step of [1, 2, 3]) {
       trainee.set('w', 'gradient', fixture.inputs.grads.data.slice(37 * (step - 1), 37 * step));
@@ -101,8 +39,8 @@ describe("AdamW is PyTorch's", () => {
         `weights ${step}`,
       );
       const [m, v] = [fixture.outputs[`m_${step}`], fixture.outputs[`v_${step}`]];
-      expectClose(await trainee.get('w', 'firstMoment'), m.data, 1e-6, `first moments ${step}`);
-      expectClose(await trainee.get('w', 'secondMoment'), v.data, 1e-6, `second moments ${step}`);
+      expectClose(await trainee.get('w', 'exp_avg'), m.data, 1e-6, `first moments ${step}`);
+      expectClose(await trainee.get('w', 'exp_avg_sq'), v.data, 1e-6, `second moments ${step}`);
     }
   });
 
@@ -111,7 +49,7 @@ describe("AdamW is PyTorch's", () => {
       { name: 'w', shape: [4] },
       { name: 'norm', shape: [4] },
     ];
-    const trainee = new Trainee(gpu, specs, { ...SETTINGS, weightDecay: 0.5 });
+    const trainee = open(gpu, 'adamw', specs, { settings: { weight_decay: 0.5 } });
     for (const { name } of specs) trainee.set(name, 'master', [1, 2, 3, 4]);
     await trainee.step(1, 0.1);
     expectClose(await trainee.get('w', 'master'), [0.95, 1.9, 2.85, 3.8], 1e-7, 'w');
@@ -124,7 +62,7 @@ describe('16-bit copies', () => {
     ['f16', 'F16'],
     ['bf16', 'BF16'],
   ] as const)('%s: the masters rounded to nearest even', async (dtype, hostDType) => {
-    const trainee = new Trainee(gpu, [{ name: 'w', shape: [6, 10] }], SETTINGS, dtype);
+    const trainee = open(gpu, 'adamw', [{ name: 'w', shape: [6, 10] }], { dtype });
     trainee.set('w', 'master', gridValues(1, [60]).data);
     trainee.set('w', 'gradient', gridValues(2, [60]).data);
     await trainee.step(1, 1e-3);
@@ -142,14 +80,14 @@ describe('gradient norm and clipping are clip_grad_norm_', () => {
       { name: 'a', shape: a.shape },
       { name: 'b.norm', shape: b.shape },
     ];
-    const trainee = new Trainee(gpu, specs, { ...SETTINGS, maxGradNorm: Number(fixture.attrs.max_norm) });
+    const trainee = open(gpu, 'adamw', specs, { maxGradNorm: Number(fixture.attrs.max_norm) });
     trainee.set('a', 'gradient', a.data);
     trainee.set('b.norm', 'gradient', b.data);
     const [norm, clip, finite] = await trainee.step(1, 1e-3);
     expectClose([norm], fixture.outputs.norm.data, 1e-6, 'norm');
     expect(finite).toBe(1);
     // The clipped gradient shows in the first moments: m = 0.1 g.
-    const moments = (name: string) => trainee.get(name, 'firstMoment');
+    const moments = (name: string) => trainee.get(name, 'exp_avg');
     const tenth = (g: FixtureTensor) => g.data.map((x) => 0.1 * x);
     expectClose(await moments('a'), tenth(fixture.outputs.a), 1e-6, `a, clipped by ${clip}`);
     expectClose(await moments('b.norm'), tenth(fixture.outputs.b), 1e-6, `b, clipped by ${clip}`);
@@ -163,14 +101,14 @@ describe('a gradient that is not finite moves nothing', () => {
     ['-infinity', Number.NEGATIVE_INFINITY],
     ['a number whose square is infinite', 1e20],
   ])('%s', async (_name, value) => {
-    const trainee = new Trainee(gpu, [{ name: 'w', shape: [301] }], { ...SETTINGS, maxGradNorm: 1 });
+    const trainee = open(gpu, 'adamw', [{ name: 'w', shape: [301] }], { maxGradNorm: 1 });
     const [start, gradient] = [gridValues(1, [301]), gridValues(2, [301])].map(
       (x) => new Float32Array(x.data),
     );
     trainee.set('w', 'master', start);
     trainee.set('w', 'gradient', gradient);
     expect((await trainee.step(1, 1e-3))[2]).toBe(1);
-    const parts = ['master', 'firstMoment', 'secondMoment'] as const;
+    const parts = trainee.partsOf('w');
     const before = await Promise.all(parts.map((part) => trainee.get('w', part)));
     gradient[277] = value;
     trainee.set('w', 'gradient', gradient);
@@ -186,9 +124,9 @@ describe('moments in host memory', () => {
       { name: 'w', shape: [131, 77] },
       { name: 'norm', shape: [12] },
     ];
-    const settings = { ...SETTINGS, weightDecay: 0.1, maxGradNorm: 1 };
-    const kept = new Trainee(gpu, specs, settings, dtype);
-    const moved = new Trainee(gpu, specs, { ...settings, moments: 'host' }, dtype);
+    const options = { settings: { weight_decay: 0.1 }, maxGradNorm: 1, dtype };
+    const kept = open(gpu, 'adamw', specs, options);
+    const moved = open(gpu, 'adamw', specs, { ...options, moments: 'host' });
     for (const step of [1, 2, 3]) {
       for (const { name, shape } of specs) {
         const [weights, gradient] = [gridValues(1, shape), gridValues(1 + step, shape)];
@@ -201,21 +139,21 @@ describe('moments in host memory', () => {
       await moved.step(step, 1e-2);
     }
     for (const { name } of specs) {
-      for (const part of ['master', 'firstMoment', 'secondMoment'] as const)
+      for (const part of kept.partsOf(name))
         expectSameBits(await moved.get(name, part), await kept.get(name, part), `${part} of ${name}`);
       const [copy, same] = [moved, kept].map((t) => t.slabs.parameters.get(name)?.tensor.shards[0]);
       if (copy === undefined || same === undefined) throw new RangeError(`There is no ${name}.`);
       expect(await gpu.read(copy)).toEqual(await gpu.read(same));
     }
-    const held = moved.slabs.slabs.flatMap((slab) => [slab.firstMoment, slab.secondMoment]);
-    expect(held.every(({ shards: [{ storage }] }) => storage.buffer === undefined)).toBe(true);
+    const held = moved.optimizer.momentsOf('w').map(([, { shards }]) => shards[0].storage.buffer);
+    expect(held).toEqual([undefined, undefined]);
   });
 });
 
 describe('sizes', () => {
   it('17 million parameters in one slab: every one is updated, and the norm counts every one', async () => {
     const count = 17_000_003;
-    const trainee = new Trainee(gpu, [{ name: 'w', shape: [count] }], SETTINGS);
+    const trainee = open(gpu, 'adamw', [{ name: 'w', shape: [count] }]);
     expect(trainee.slabs.slabs.length).toBe(1);
     const gradient = new Float32Array(count);
     let squares = 0;
@@ -238,7 +176,7 @@ describe('sizes', () => {
       { name: 'a', shape: [1100, 300] },
       { name: 'b', shape: [77, 13] },
     ];
-    const [whole, cut] = [gpu, small].map((on) => new Trainee(on, specs, SETTINGS));
+    const [whole, cut] = [gpu, small].map((on) => open(on, 'adamw', specs));
     expect([whole.slabs.slabs.length, cut.slabs.slabs.length]).toEqual([1, 2]);
     const norms: Float32Array[] = [];
     for (const trainee of [whole, cut]) {

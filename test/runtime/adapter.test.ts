@@ -22,26 +22,26 @@ describe('Node', () => {
   });
 
   it.skipIf(!hasLavapipe)('takes lavapipe by either of its names, or by a part of it', async () => {
-    for (const adapter of ['lavapipe', 'LLVMpipe'])
-      expect((await nodeRuntime().requestAdapter({ adapter })).info.description).toContain('llvmpipe');
+    for (const device of ['lavapipe', 'LLVMpipe'])
+      expect((await nodeRuntime().requestAdapter({ device })).info.description).toContain('llvmpipe');
   });
 
   it.skipIf(!hasSwiftShader)('takes swiftshader, and leaves the environment as it was', async () => {
     const before = { ...process.env };
-    const adapter = await nodeRuntime().requestAdapter({ adapter: 'SwiftShader' });
+    const adapter = await nodeRuntime().requestAdapter({ device: 'SwiftShader' });
     expect(adapter.info.architecture).toBe('swiftshader');
     expect({ ...process.env }).toEqual(before);
   });
 
   it('takes its backend by name', async () => {
     expect((await nodeRuntime().requestAdapter({ backend: 'null' })).info.device).toContain('null');
-    const chosen = await nodeRuntime().requestAdapter({ backend: 'null', adapter: 'NULL' });
+    const chosen = await nodeRuntime().requestAdapter({ backend: 'null', device: 'NULL' });
     expect(chosen.info.device).toContain('null');
   });
 
   it('says which adapters there are when the wanted one is not', async () => {
     const error = await nodeRuntime()
-      .requestAdapter({ backend: 'null', adapter: 'voodoo2' })
+      .requestAdapter({ backend: 'null', device: 'voodoo2' })
       .catch((e: unknown) => e);
     expect(error).toBeInstanceOf(NoAdapterError);
     expect(error).toBeInstanceOf(InputError);
@@ -52,7 +52,7 @@ describe('Node', () => {
     const script = `
       import { nodeRuntime } from './src/runtime/node.ts';
       await nodeRuntime().requestAdapter().catch((e) => console.log(e.name, e.message));`;
-    const { stdout } = runNode(script, { VK_DRIVER_FILES: '/none', PREFGRAD_ADAPTER: '' });
+    const { stdout } = runNode(script, { VK_DRIVER_FILES: '/none', PREFGRAD_DEVICE: '' });
     expect(stdout).toMatch(/^NoAdapterError .*npm run quickstart.*mesa-vulkan-drivers.*prefgrad doctor/);
   });
 
@@ -65,7 +65,7 @@ describe('Node', () => {
       encoder.clearBuffer(buffer);
       device.queue.submit([encoder.finish()]);
       void device.queue.onSubmittedWorkDone().then(() => console.log('done'));`;
-    const { status, stdout } = runNode(script, { PREFGRAD_ADAPTER: 'lavapipe' });
+    const { status, stdout } = runNode(script, { PREFGRAD_DEVICE: 'lavapipe' });
     expect({ status, stdout }).toEqual({ status: 0, stdout: 'done\n' });
   });
 });
@@ -96,8 +96,8 @@ describe.skipIf(!hasAdapter('deno'))('Deno', () => {
       await source.close();
       await release();
       const missing = await runtime.files.open(folder + '/none').catch((e) => e.name);
-      const adapter = await runtime.requestAdapter({ adapter: 'lavapipe' });
-      const unknown = await runtime.requestAdapter({ adapter: 'voodoo2' }).catch((e) => e.name);
+      const adapter = await runtime.requestAdapter({ device: 'lavapipe' });
+      const unknown = await runtime.requestAdapter({ device: 'voodoo2' }).catch((e) => e.name);
       console.log(JSON.stringify({ name: runtime.name, again, bytes, missing, unknown, list: await runtime.files.list(folder),
         adapter: adapter.info.description, kernels: 'optimizer/adamw.wgsl' in await runtime.kernelSources() }));`;
     const [node, ...deno] = denoCommand();

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runCli } from '../../src/cli/program.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
+import type { TrainHooks } from '../../src/train/hooks.ts';
 import { train } from '../../src/train/train.ts';
 import { expectClose } from '../support/close.ts';
 
@@ -31,6 +32,16 @@ interface Line {
   readonly margin?: number;
 }
 
+const hooks: TrainHooks = {
+  note() {},
+  start() {},
+  step() {},
+  evaluated() {},
+  checkpoint() {},
+  shouldStop: () => false,
+  finish() {},
+};
+
 const rows = readFileSync('examples/quickstart/eval.jsonl', 'utf8').trim().split('\n').slice(0, 20);
 const data = join(folder, 'rows.jsonl');
 let logged: Record<string, number>;
@@ -44,15 +55,7 @@ beforeAll(async () => {
     training: { learning_rate: 3e-4, max_steps: 2, per_device_train_batch_size: 8 },
     output_dir: join(folder, 'run'),
   });
-  const summary = await train(nodeRuntime(), config, {
-    note() {},
-    start() {},
-    step() {},
-    evaluated() {},
-    checkpoint() {},
-    shouldStop: () => false,
-    finish() {},
-  });
+  const summary = await train(nodeRuntime(), config, hooks);
   logged = { ...summary.after };
 });
 
@@ -127,6 +130,27 @@ describe('score with a reference, a method and BMC weights', () => {
         );
       }
       expectClose([margin ?? Number.NaN], [sum(chosen.rewards) - sum(rejected.rewards)], 1e-4, 'margin');
+    }
+  });
+});
+
+describe('score of a PEFT adapter', () => {
+  it('has the log-probs that training logs, and other ones than its base', async () => {
+    const config = trainConfigFrom({
+      model: { path: BASE },
+      lora: { r: 4 },
+      objective: 'simpo',
+      data: { train: 'examples/quickstart/train.jsonl', eval: data, max_length: 256, max_rows: 20 },
+      training: { learning_rate: 1e-2, max_steps: 2, warmup_ratio: 0, per_device_train_batch_size: 8 },
+      output_dir: join(folder, 'lora'),
+    });
+    const { before, after } = await train(nodeRuntime(), config, hooks);
+    const model = join(folder, 'lora/model');
+    for (const option of ['--adapter', '--adapter-dir']) {
+      const lines = await score('--model', BASE, option, model);
+      const logps = mean(lines.map((l) => sum(l.chosen.logps)));
+      expectClose([logps], [after?.['eval_logps/chosen'] ?? Number.NaN], 1e-5, 'logps/chosen');
+      expect(Math.abs(logps - (before?.['eval_logps/chosen'] ?? Number.NaN))).toBeGreaterThan(1e-2);
     }
   });
 });

@@ -5,11 +5,13 @@ import type { Gpu } from '../../src/gpu/device.ts';
 /** Describes `tests` once with an invocation to each row and once with a workgroup. */
 export function inBothFormsOfRows(gpu: () => Gpu, tests: () => void): void {
   describe.each([
-    ['an invocation', 'narrow'],
-    ['a workgroup', 'wide'],
-  ])('with %s to each row', (_name, form) => {
-    beforeEach(() => void gpu().choices.set('rows', form));
-    afterEach(() => void gpu().choices.delete('rows'));
+    ['an invocation', 'invocation'],
+    ['a workgroup', 'workgroup'],
+  ] as const)('with %s to each row', (_name, form) => {
+    beforeEach(() => {
+      gpu().choices.rows = form;
+    });
+    afterEach(() => gpu().choices.clear());
     tests();
   });
 }

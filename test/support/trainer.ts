@@ -1,10 +1,10 @@
 /** A trainer on rows of token ids, without files of data: what tests of the training step start from. */
 
-import type { Answer, Example, PairExample } from '../../src/data/examples.ts';
+import { type Answer, carryWeights, type Example, type PairExample } from '../../src/data/examples.ts';
 import { normalAt, randomWord } from '../../src/data/random.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { type LoadedModel, type LoadOptions, loadModel } from '../../src/models/loading/load.ts';
-import { activate } from '../../src/objectives/registry.ts';
+import { activate } from '../../src/objectives/choice.ts';
 import { type TrainConfigInput, trainConfigFrom } from '../../src/train/config.ts';
 import { needsLiveReference, needsReferenceLogps, Trainer } from '../../src/train/trainer.ts';
 
@@ -38,7 +38,8 @@ export async function openTrainer(gpu: Gpu, setup: TrainerSetup): Promise<Traine
     output_dir: 'unused',
     seed: setup.seed,
   });
-  const objective = activate(config.objective);
+  const dataWeights = carryWeights(setup.train);
+  const objective = activate({ ...config.objective, dataWeights });
   const policy =
     setup.policy ?? (await loadModel(gpu, model, { train: lora ?? 'full', dtype, positions: 256 }));
   const needsReference =

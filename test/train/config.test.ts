@@ -103,7 +103,7 @@ describe('problems', () => {
 
   it('refuses by name what an objective cannot take', () => {
     expect(problems({ objective: { name: 'kto', bmc: {} } })).toEqual([
-      'objective.bmc: kto does not take BMC token weights; dpo, ipo, simpo, orpo, rdpo do',
+      'objective.bmc: kto does not take token weights; dpo, ipo, simpo, orpo, rdpo do',
     ]);
     expect(problems({ objective: 'tr-dpo', reference: { mode: 'precompute' } })[0]).toContain(
       'the reference of tr-dpo follows the policy',

@@ -16,7 +16,9 @@ interface Method {
 }
 
 const plain = objectives.map(({ name }): Method => ({ name, settings: name === 'tr-dpo' ? { tau: 1 } : {} }));
-const weighted = objectives.filter(({ takes }) => takes.bmc).map(({ name }): Method => ({ name, bmc: {} }));
+const weighted = objectives
+  .filter(({ takesTokenWeights }) => takesTokenWeights)
+  .map(({ name }): Method => ({ name, bmc: {} }));
 const methods = [...plain, ...weighted].map(
   (m) => [m.bmc === undefined ? m.name : `${m.name} with BMC weights`, m] as const,
 );

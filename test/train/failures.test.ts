@@ -21,9 +21,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 async function stateOf(trainer: Trainer): Promise<Record<string, number[]>> {
   const gpu = await testGpu();
   const tensors = Object.entries(trainer.objectiveState).filter(([name]) => !name.startsWith('step.'));
-  for (const p of trainer.policy.trained?.parameters.values() ?? [])
-    tensors.push([p.name, p.master], [`${p.name} m`, p.firstMoment], [`${p.name} v`, p.secondMoment]);
-  for (const [name, tensor] of trainer.liveReference) tensors.push([`reference ${name}`, tensor]);
+  tensors.push(...trainer.checkpointTensors());
   const values = await Promise.all(tensors.map(async ([name, t]) => [name, [...(await download(gpu, t))]]));
   return Object.fromEntries(values);
 }

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import type { Example } from '../../src/data/examples.ts';
 import { Gpu } from '../../src/gpu/device.ts';
 import { loadModel } from '../../src/models/loading/load.ts';
-import { activate } from '../../src/objectives/registry.ts';
+import { activate } from '../../src/objectives/choice.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
 import { Trainer } from '../../src/train/trainer.ts';
@@ -73,6 +73,18 @@ describe('a memory budget', async () => {
     expect(least).toBeLessThan(0.8 * most);
     // 260,000 parameters of 8 bytes, less what passes through the GPU.
     expect(least - offloaded).toBeGreaterThan(0.4 * 8 * 260_000);
+  });
+
+  it('counts what the optimizer in use keeps', async () => {
+    const bytes: number[] = [];
+    for (const training of [{ optim: 'sgd' }, { optim: 'sgd', sgd_momentum: 0.9 }, { optim: 'adamw' }])
+      await planned({ gradient_checkpointing: false, ...training }, async (trainer, gpu) => {
+        bytes.push(trainer.predictedPeakBytes);
+        if (training.optim === 'sgd') await expectForecast(trainer, gpu);
+      });
+    const [sgd, momentum, adamw] = bytes;
+    // A few numbers of settings aside, AdamW keeps two moments and momentum one.
+    expect((adamw - sgd) / (momentum - sgd)).toBeCloseTo(2, 3);
   });
 
   it('recomputes nothing when everything fits', () =>

@@ -14,7 +14,9 @@ const folder = mkdtempSync(join(tmpdir(), 'prefgrad-methods-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const plain = objectives.map(({ name }) => ({ name, settings: name === 'tr-dpo' ? { tau: 4 } : {} }));
-const weighted = objectives.filter(({ takes }) => takes.bmc).map(({ name }) => ({ name, bmc: {} }));
+const weighted = objectives
+  .filter(({ takesTokenWeights }) => takesTokenWeights)
+  .map(({ name }) => ({ name, bmc: {} }));
 const methods = [...plain, ...weighted].map((m): [string, Record<string, unknown>] => [JSON.stringify(m), m]);
 
 function hooks(losses: number[], stopAfter: number): TrainHooks {

@@ -42,7 +42,9 @@ async function metricsOf(objective: Record<string, unknown>): Promise<Metrics[]>
 }
 
 const plain = objectives.map(({ name }) => ({ name, settings: name === 'tr-dpo' ? { tau: 2 } : {} }));
-const weighted = objectives.filter(({ takes }) => takes.bmc).map(({ name }) => ({ name, bmc: {} }));
+const weighted = objectives
+  .filter(({ takesTokenWeights }) => takesTokenWeights)
+  .map(({ name }) => ({ name, bmc: {} }));
 
 describe('every method trains', () => {
   it.each([...plain, ...weighted].map((o): [string, Record<string, unknown>] => [JSON.stringify(o), o]))(

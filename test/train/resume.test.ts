@@ -51,14 +51,16 @@ describe('resuming is exact', () => {
     ['dpo-bmc', { name: 'dpo', bmc: {} }],
     ['epsilon-dpo', { name: 'epsilon-dpo', settings: { beta: 0.1, epsilon: 0.1 } }],
     ['beta-dpo', { name: 'beta-dpo' }],
-  ])('%s', async (name, objective) => {
+    ['sgd', { name: 'dpo' }, { optim: 'sgd', sgd_momentum: 0.9, learning_rate: 0.01 }],
+  ])('%s', async (name, objective, training?: Record<string, unknown>) => {
     const runtime = nodeRuntime();
-    await train(runtime, configFor(`${name}-whole`, objective), stoppingAfter(Number.POSITIVE_INFINITY));
-    const interrupted = await train(runtime, configFor(`${name}-cut`, objective), stoppingAfter(2));
+    const [uninterrupted, cut] = [`${name}-whole`, `${name}-cut`].map((run) =>
+      configFor(run, objective, training),
+    );
+    await train(runtime, uninterrupted, stoppingAfter(Number.POSITIVE_INFINITY));
+    const interrupted = await train(runtime, cut, stoppingAfter(2));
     expect(interrupted).toMatchObject({ outcome: 'interrupted', step: 2 });
-    await train(runtime, configFor(`${name}-cut`, objective), stoppingAfter(Number.POSITIVE_INFINITY), {
-      resume: true,
-    });
+    await train(runtime, cut, stoppingAfter(Number.POSITIVE_INFINITY), { resume: true });
     expect(read(`${name}-cut`)).toEqual(read(`${name}-whole`));
     expect(
       readFileSync(join(folder, `${name}-whole`, 'metrics.jsonl'), 'utf8')

@@ -18,6 +18,17 @@ const changed = (changes: Record<string, unknown>) =>
 describe('resuming with', () => {
   it('the same configuration changes nothing', () => expect(changedKeys(stored, config)).toEqual([]));
 
+  it('a checkpoint that is older than a key with a default changes nothing', () => {
+    const { optim, sgd_momentum, ...training } = config.training;
+    expect([optim, sgd_momentum]).toEqual(['adamw', 0]);
+    expect(changedKeys({ ...config, training }, config)).toEqual([]);
+  });
+
+  it('another optimizer is another run', () =>
+    expect(changed({ training: { max_steps: 10, optim: 'sgd' } })).toEqual([
+      'training.optim: the checkpoint has "adamw", the configuration "sgd"',
+    ]));
+
   it('more steps, another place or another logging rhythm is the same run', () => {
     expect(changed({ training: { max_steps: 20, logging_steps: 1, memory_budget: '1GiB' } })).toEqual([]);
     expect(changed({ output_dir: 'elsewhere' })).toEqual([]);

@@ -9,17 +9,17 @@ import { openTrainer, randomPairs, runSteps } from '../support/trainer.ts';
 const STEPS = 20;
 const pairs = randomPairs(16, 11, 4, 24);
 
-/** 'own': the kernels this adapter chooses. 'tiles': those of GPUs, with LoRA and activations fused into products, and rows to workgroups. */
-type Kernels = 'plain' | 'own' | 'tiles';
+/** 'own': the kernels this adapter chooses. 'tiled': those of GPUs, with LoRA and activations fused into products, and rows to workgroups. */
+type Kernels = 'plain' | 'own' | 'tiled';
 
 async function run(gpu: Gpu, objective: { name: string; bmc?: object }, kernels: Kernels, lora: boolean) {
   const plain = kernels === 'plain';
-  if (kernels !== 'own') gpu.choices.set('linear', kernels);
-  if (kernels === 'tiles') {
-    gpu.choices.set('rows', 'wide');
-    gpu.choices.set('attention', 'tiles');
+  if (kernels !== 'own') gpu.choices.linear = kernels;
+  if (kernels === 'tiled') {
+    gpu.choices.rows = 'workgroup';
+    gpu.choices.attention = 'tiled';
   }
-  if (plain) gpu.choices.set('attention', 'plain');
+  if (plain) gpu.choices.attention = 'plain';
   const trainer = await openTrainer(gpu, {
     objective: objective as never,
     train: pairs,
@@ -51,7 +51,7 @@ describe.each([
   it('twenty steps, all techniques on and all off', async () => {
     const gpu = await openGpu();
     const plain = await run(gpu, objective, 'plain', lora);
-    for (const kernels of ['own', 'tiles'] as const) {
+    for (const kernels of ['own', 'tiled'] as const) {
       const fast = await run(gpu, objective, kernels, lora);
       expect(fast.losses).toHaveLength(STEPS);
       expectClose(fast.losses, plain.losses, 1e-3, `losses with ${kernels}`);

@@ -5,7 +5,7 @@ import { download } from '../../src/autograd/tensor.ts';
 import { tokenDifferences } from '../../src/data/differences.ts';
 import type { Answer, PairExample } from '../../src/data/examples.ts';
 import { loadModel } from '../../src/models/loading/load.ts';
-import { activate } from '../../src/objectives/registry.ts';
+import { activate } from '../../src/objectives/choice.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 import { expectClose } from '../support/close.ts';

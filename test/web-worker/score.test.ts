@@ -3,7 +3,7 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { bmcSchema } from '../../src/objectives/token-weights/bmc.ts';
+import { bmcSettings } from '../../src/objectives/token-weights/bmc.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
 import { scoreFile } from '../../src/score/score.ts';
 import type { ScoreRecord } from '../../src/score/scorer.ts';
@@ -43,12 +43,12 @@ describe('scores', () => {
       data,
       out,
       objective: { name: 'dpo', settings: method.settings },
-      bmc: bmcSchema.parse({}),
+      bmc: bmcSettings.parse({}),
       maxLength: undefined,
       truncation: 'keep_start',
       columns: {},
       format: 'auto',
-      adapter: undefined,
+      device: undefined,
     });
     const lines = fs.readFileSync(out, 'utf8').trim().split('\n');
     for (const [i, line] of lines.entries()) {

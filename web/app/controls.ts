@@ -1,9 +1,10 @@
 /** The row of controls: which pair, which quantity, which method and models, and what to take away. */
 import type { MethodSummary } from '../worker/protocol.ts';
+import { MODEL_NAMES, SHIPPED_MODELS } from './content.ts';
 import { button, choice, h } from './dom.ts';
 import { asJson, asPng, asSvg, download, type ExportedView } from './export.ts';
 import type { State } from './state.ts';
-import { MODEL_NAMES, VIEWS } from './views.ts';
+import { VIEWS } from './views.ts';
 
 /** Models beside each other at most. */
 const MOST_MODELS = 3;
@@ -22,8 +23,10 @@ export interface ControlsOptions {
 
 export function controls({ state, pairs, methods, loaded, set, view }: ControlsOptions): HTMLElement[] {
   const go = (step: number) => set({ pair: (state.pair + step + pairs) % pairs, edited: undefined });
-  const slots = [...new Set(['dpo-bmc', 'dpo', ...loaded, ...state.models])].filter((s) => s !== 'reference');
-  const named = methods.filter((m) => m.name !== 'sft').map(({ name }): [string, string] => [name, name]);
+  const slots = [...new Set([...SHIPPED_MODELS, ...loaded, ...state.models])].filter(
+    (s) => s !== 'reference',
+  );
+  const named = methods.filter((m) => m.rows !== 'chosen').map(({ name }): [string, string] => [name, name]);
   return [
     h(
       'div',

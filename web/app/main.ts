@@ -9,6 +9,7 @@ import type {
   ScoredPair,
 } from '../worker/protocol.ts';
 import { removeCharts } from './charts.ts';
+import { FIRST_METHOD, FIRST_MODEL, MODEL_NAMES, SHIPPED_MODELS } from './content.ts';
 import { controls } from './controls.ts';
 import { dataCharts } from './data-charts.ts';
 import { button, fill, h } from './dom.ts';
@@ -22,9 +23,7 @@ import type { ShippedScores } from './shipped.ts';
 import { type State, Store, TABS, toHash } from './state.ts';
 import { tokenDetails, tokenView } from './token-view.ts';
 import { trainingPanel } from './training.ts';
-import { MODEL_NAMES, scaleOf, VIEWS, valuesOf } from './views.ts';
-
-const OWN_METHOD: MethodChoice = { name: 'dpo', settings: { beta: 0.5 } };
+import { scaleOf, VIEWS, valuesOf } from './views.ts';
 
 class Page {
   readonly #store = new Store(location.hash);
@@ -92,7 +91,7 @@ class Page {
       fill(this.#parts.adapter, `${adapter.description}${adapter.isFallback ? ' (CPU)' : ''}`);
       await this.#engine.onDeviceLost(proxy((reason: string) => void this.#lost(reason)));
       const base = new URL('./models/', location.href).href;
-      for (const slot of ['reference', 'dpo-bmc', 'dpo']) {
+      for (const slot of ['reference', ...SHIPPED_MODELS]) {
         await this.#engine.loadModel(slot, { kind: 'url', url: `${base}${slot}` });
         this.#loaded.push(slot);
       }
@@ -142,9 +141,9 @@ class Page {
   #methodOf(slot: string): MethodChoice {
     const { method, bmc } = this.#store.state;
     if (method === 'own')
-      return this.#shipped?.methods[slot] ?? this.#shipped?.methods['dpo-bmc'] ?? OWN_METHOD;
+      return this.#shipped?.methods[slot] ?? this.#shipped?.methods[FIRST_MODEL] ?? FIRST_METHOD;
     const summary = this.#methods.find(({ name }) => name === method);
-    const settings = method === 'dpo' ? OWN_METHOD.settings : {};
+    const settings = method === FIRST_METHOD.name ? FIRST_METHOD.settings : {};
     return { name: method, settings, ...(bmc && summary?.takesBmc ? { bmc: {} } : {}) };
   }
 
@@ -185,7 +184,7 @@ class Page {
   }
 
   async #countPairs(): Promise<void> {
-    const policy = this.#store.state.models.find((slot) => this.#loaded.includes(slot)) ?? 'dpo-bmc';
+    const policy = this.#store.state.models.find((slot) => this.#loaded.includes(slot)) ?? FIRST_MODEL;
     const pairs = this.#pairs;
     this.#statistics = [];
     await this.#engine.statistics(
@@ -331,7 +330,7 @@ class Page {
             this.#loaded = [...this.#loaded.filter((s) => s !== 'policy'), ...(isThere ? ['policy'] : [])];
             if (!isThere && this.#store.state.models.includes('policy')) {
               const rest = this.#store.state.models.filter((s) => s !== 'policy');
-              this.#store.set({ models: rest.length > 0 ? rest : ['dpo-bmc'] });
+              this.#store.set({ models: rest.length > 0 ? rest : [FIRST_MODEL] });
             }
           },
         });
@@ -354,8 +353,8 @@ class Page {
           },
           showScores: (pairs, scores) => {
             this.#pairs = pairs;
-            this.#shipped = { pairs, methods: {}, scores: { 'dpo-bmc': scores } };
-            this.#store.set({ pair: 0, edited: undefined, models: ['dpo-bmc'], method: 'own' });
+            this.#shipped = { pairs, methods: {}, scores: { [FIRST_MODEL]: scores } };
+            this.#store.set({ pair: 0, edited: undefined, models: [FIRST_MODEL], method: 'own' });
           },
         });
     }

@@ -5,6 +5,7 @@
 import type { Remote } from 'comlink';
 import type { EngineApi, MethodSummary, PlaygroundCurve } from '../worker/protocol.ts';
 import { chart, removeCharts } from './charts.ts';
+import { FIRST_PLAYGROUND_METHOD } from './content.ts';
 import { choice, fill, h } from './dom.ts';
 import { latestOnly } from './latest.ts';
 import { settingSlider, slider } from './settings.ts';
@@ -20,9 +21,9 @@ export function playground(
   methods: readonly MethodSummary[],
   fail: (error: unknown) => void,
 ): HTMLElement {
-  const own = methods.filter(({ name }) => !['sft', 'kto', 'figa'].includes(name));
+  const own = methods.filter(({ dependsOnMargin }) => dependsOnMargin);
   if (own.length === 0) return h('p', { class: 'quiet' }, 'The engine is not ready yet.');
-  let method = own.find(({ name }) => name === 'mipo') ?? own[0];
+  let method = own.find(({ name }) => name === FIRST_PLAYGROUND_METHOD) ?? own[0];
   let values: Record<string, unknown> = {};
   const settings = h('div', { class: 'settings' });
   const formula = h('p', { class: 'formula', 'data-testid': 'formula' });

@@ -1,4 +1,5 @@
 /** The state of the view: one object, one way to change it, and its place in the URL. */
+import { FIRST_MODEL } from './content.ts';
 import type { View } from './views.ts';
 import { VIEWS } from './views.ts';
 
@@ -23,7 +24,7 @@ export interface State {
 
 const START: State = {
   pair: 0,
-  models: ['dpo-bmc'],
+  models: [FIRST_MODEL],
   method: 'own',
   bmc: false,
   view: 'reward',

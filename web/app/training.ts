@@ -9,6 +9,7 @@ import type {
   StepReport,
 } from '../worker/protocol.ts';
 import { type Chart, chart, removeCharts } from './charts.ts';
+import { FIRST_METHOD } from './content.ts';
 import { button, choice, fill, h } from './dom.ts';
 import { download } from './export.ts';
 import { settingField } from './settings.ts';
@@ -47,13 +48,13 @@ export function trainingPanel(engine: Remote<EngineApi>, options: TrainingOption
   const status = h('p', { 'data-testid': 'train-status', 'aria-live': 'polite' }, 'not started');
   const settings = h('div', { class: 'settings' });
   const bmc = h('input', { type: 'checkbox', 'data-testid': 'train-bmc', checked: true });
-  let method = methods.find(({ name }) => name === 'dpo') ?? methods[0];
+  let method = methods.find(({ name }) => name === FIRST_METHOD.name) ?? methods[0];
   let values: Record<string, unknown> = {};
   let isPrepared = false;
   /** Pressed Train and has not ended: a hidden tab only interrupts it. */
   let isRunning = false;
   const showSettings = () => {
-    values = { ...(method.name === 'dpo' ? { beta: 0.5 } : {}) };
+    values = { ...(method.name === FIRST_METHOD.name ? FIRST_METHOD.settings : {}) };
     fill(settings, ...method.settings.map((setting) => settingField(setting, values)));
     bmc.disabled = !method.takesBmc;
   };
@@ -153,7 +154,7 @@ export function trainingPanel(engine: Remote<EngineApi>, options: TrainingOption
     choice(
       'method',
       'train-method',
-      methods.filter(({ name }) => name !== 'kto').map(({ name }) => [name, name]),
+      methods.filter(({ rows }) => rows !== 'labels').map(({ name }) => [name, name]),
       method.name,
       (name) => {
         method = methods.find((m) => m.name === name) ?? method;

@@ -146,11 +146,3 @@ export function meanByPosition(lists: readonly (readonly number[])[], positions:
     return values.length === 0 ? null : values.reduce((a, b) => a + b, 0) / values.length;
   });
 }
-
-/** Model slots, as people call them; others go by their own name. */
-export const MODEL_NAMES: Readonly<Record<string, string>> = {
-  'dpo-bmc': 'after DPO-BMC',
-  dpo: 'after DPO',
-  reference: 'reference',
-  policy: 'trained in this tab',
-};

@@ -12,7 +12,7 @@ import { Gpu } from '../../src/gpu/device.ts';
 import { formatBytes } from '../../src/gpu/memory.ts';
 import type { LoadedModel } from '../../src/models/loading/load.ts';
 import { loadWithAdapter } from '../../src/models/loading/load-with-adapter.ts';
-import { activate } from '../../src/objectives/registry.ts';
+import { activate } from '../../src/objectives/choice.ts';
 import type { MemoryFiles } from '../../src/runtime/memory-files.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import { sum } from '../../src/score/scorer.ts';

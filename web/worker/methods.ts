@@ -1,19 +1,24 @@
 /** The methods of the registry as a page shows them. */
 import { objectives } from '../../src/objectives/registry.ts';
-import { inputSchema, type ValueSchema } from '../../src/train/config-problems.ts';
+import { inputSchema, type ValueSchema } from '../../src/schema-problems.ts';
 import type { MethodSummary, SettingSummary } from './protocol.ts';
 
 export function methodSummaries(): MethodSummary[] {
-  return objectives.map((objective) => ({
-    name: objective.name,
-    formula: objective.formula,
-    paper: objective.paper,
-    needsReference: objective.bind({}).needs.reference !== 'none',
-    takesBmc: objective.takes.bmc,
-    settings: Object.entries(inputSchema(objective.settings).properties ?? {}).map(([name, schema]) =>
-      settingSummary(name, schema),
-    ),
-  }));
+  return objectives.map((objective) => {
+    const { needs } = objective.bind({});
+    return {
+      name: objective.name,
+      formula: objective.formula,
+      paper: objective.paper,
+      needsReference: needs.reference !== 'none',
+      rows: needs.rows,
+      dependsOnMargin: needs.rows === 'pairs' && needs.differences === undefined,
+      takesBmc: objective.takesTokenWeights,
+      settings: Object.entries(inputSchema(objective.settings).properties ?? {}).map(([name, schema]) =>
+        settingSummary(name, schema),
+      ),
+    };
+  });
 }
 
 function settingSummary(name: string, schema: ValueSchema): SettingSummary {

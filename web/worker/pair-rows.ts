@@ -1,8 +1,8 @@
 /** Rows of a file as the page's texts. */
 import { ChatTemplate } from '../../src/data/chat-template.ts';
-import { readRows } from '../../src/data/jsonl.ts';
 import type { ReadFiles } from '../../src/data/load-tokenizer.ts';
 import { readRow } from '../../src/data/rows.ts';
+import { readRows } from '../../src/data/sources/read-rows.ts';
 import type { Tokenizer } from '../../src/data/tokenizer.ts';
 import { InputError } from '../../src/errors.ts';
 import type { PairText } from './protocol.ts';

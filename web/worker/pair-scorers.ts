@@ -3,7 +3,8 @@ import type { PairExample } from '../../src/data/examples.ts';
 import { tokenizePair } from '../../src/data/pair-text.ts';
 import { InputError } from '../../src/errors.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
-import { type ActiveObjective, activate } from '../../src/objectives/registry.ts';
+import type { ActiveObjective } from '../../src/objectives/choice.ts';
+import { epsilonSteps } from '../../src/objectives/probes.ts';
 import { PAIRS_TOGETHER, Scorer, scoreRecords, sum } from '../../src/score/scorer.ts';
 import type { Slot } from './engine.ts';
 import type { PairStatistics, PairText, ScoredPair, ScoreRequest } from './protocol.ts';
@@ -60,7 +61,7 @@ export class PairScorers {
     group: readonly PairText[],
     start: number,
   ): Promise<PairStatistics[]> {
-    const objective = activate({ name: 'epsilon-dpo' });
+    const objective = epsilonSteps();
     const { tokenizer } = models.policy;
     const examples: PairExample[] = [];
     for (const [i, pair] of group.entries()) {

@@ -14,7 +14,7 @@ export interface AdapterSummary {
 }
 
 /** Models the page knows by name. `policy` is the one that is trained in the tab. */
-export type ModelSlot = 'reference' | 'dpo' | 'dpo-bmc' | 'policy' | (string & {});
+export type ModelSlot = 'reference' | 'policy' | (string & {});
 
 /** Where a model lies: a folder at an absolute address, or files that the user dropped. */
 export type ModelSource =
@@ -187,6 +187,9 @@ export interface MethodSummary {
   readonly formula: string;
   readonly paper: string;
   readonly needsReference: boolean;
+  readonly rows: 'pairs' | 'labels' | 'chosen';
+  /** The loss of a pair is a function of the margin between its answers. */
+  readonly dependsOnMargin: boolean;
   readonly takesBmc: boolean;
   readonly settings: readonly SettingSummary[];
 }

@@ -5,7 +5,7 @@ import { InputError } from '../../src/errors.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { type LoadedModel, loadModel } from '../../src/models/loading/load.ts';
 import { loadWithAdapter } from '../../src/models/loading/load-with-adapter.ts';
-import { activate } from '../../src/objectives/registry.ts';
+import { activate } from '../../src/objectives/choice.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 import type { Slot } from './engine.ts';
@@ -44,7 +44,7 @@ export async function openTraining(gpu: Gpu, start: Slot, request: TrainRequest)
   const limits = { maxPositions, vocabSize, diff: objective.needs.differences ?? 'levenshtein' } as const;
   const train = examplesOf(start, request, limits);
   const isAdapter = start.adapter !== undefined;
-  const live = objective.needs.liveReference === true;
+  const live = objective.needs.referenceUpdate !== undefined;
   if (live && isAdapter)
     throw new InputError(`${name} moves its reference, so it trains all weights; start from a whole model.`);
   const load = (train: 'full' | 'none') =>

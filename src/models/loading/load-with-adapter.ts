@@ -6,7 +6,7 @@ import { PeftAdapter } from '../../formats/peft.ts';
 import type { Gpu } from '../../gpu/device.ts';
 import { Program } from '../../gpu/program.ts';
 import type { ParameterSlabs } from '../../nn/parameters.ts';
-import { recordNarrow } from '../../ops/elementwise/fill.ts';
+import { recordCast } from '../../ops/elementwise/fill.ts';
 import { type LoadedModel, loadModel } from './load.ts';
 
 /** @throws InputErrors naming every tensor in which model and adapter do not match */
@@ -48,7 +48,7 @@ async function fill(gpu: Gpu, { parameters, slabs }: ParameterSlabs, adapter: Pe
     upload(gpu, master, widen(await adapter.readTensor(name), dtype));
   }
   const round = await Program.build(gpu, 'round the adapter', (recorder) => {
-    for (const { master, copy } of slabs) if (copy !== undefined) recordNarrow(recorder, master, copy);
+    for (const { master, copy } of slabs) if (copy !== undefined) recordCast(recorder, master, copy);
   });
   round.run();
 }

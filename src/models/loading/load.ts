@@ -24,7 +24,7 @@ import { PIECE_BYTES, SLOTS, UploadRing } from '../../gpu/staging.ts';
 import { ParameterSlabs, type ParameterSpec } from '../../nn/parameters.ts';
 import type { LoraPair } from '../../nn/projection.ts';
 import { makeRotaryTable } from '../../nn/rotary-table.ts';
-import { recordNarrow } from '../../ops/elementwise/fill.ts';
+import { recordCast } from '../../ops/elementwise/fill.ts';
 import type { LmHead } from '../../ops/logps/logit-chunks.ts';
 import type { CausalLM, ModelConfig, WeightSpec } from '../causal-lm.ts';
 import { describeModel } from '../registry.ts';
@@ -329,8 +329,7 @@ function initializeLora(gpu: Gpu, trained: ParameterSlabs, seed: number): void {
 /** Rounds all masters into the 16-bit copies that products read. */
 async function roundMasters(gpu: Gpu, trained: ParameterSlabs): Promise<void> {
   const program = await Program.build(gpu, 'round masters', (recorder) => {
-    for (const { master, copy } of trained.slabs)
-      if (copy !== undefined) recordNarrow(recorder, master, copy);
+    for (const { master, copy } of trained.slabs) if (copy !== undefined) recordCast(recorder, master, copy);
   });
   program.run();
 }

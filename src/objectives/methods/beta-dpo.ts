@@ -12,7 +12,7 @@ import { detach, type Tensor, temporary, whole } from '../../autograd/tensor.ts'
 import { gridFor, workgroupSize } from '../../ops/launch.ts';
 import { likelihoods } from '../likelihoods.ts';
 import { defineObjective, type ObjectiveInputs, type ObjectiveState } from '../objective.ts';
-import { betaSetting } from '../shared.ts';
+import { betaSetting, given } from '../shared.ts';
 import { logRatioGap } from './dpo.ts';
 
 /** beta' never falls below this. */
@@ -30,8 +30,11 @@ export const betaDpo = defineObjective({
     momentum: z.number().min(0).lt(1).default(0.9).describe('of the running mean and deviation of the gap'),
   }),
   separable: false,
-  takes: { bmc: false, dataWeights: false },
-  needs: () => ({ reference: 'logps', rows: 'pairs' }),
+  takesTokenWeights: false,
+  needs: () => ({ reference: 'logps', rows: 'pairs', gumbels: true }),
+  rewardScale: ({ beta }) => beta,
+  // -log sigmoid(0)
+  lossAtReference: () => Math.LN2,
   initState: () => ({ mean: 0, deviation: 0, 'step.mean': 0, 'step.deviation': 0 }),
   losses(inputs, { beta, a, rho, momentum }, state) {
     const l = likelihoods(inputs);
@@ -69,11 +72,17 @@ function statistics(
 ): { mean: Tensor; deviation: Tensor } {
   const mean = temporary(tape.recorder, 'mean gap', [1]);
   const deviation = temporary(tape.recorder, 'deviation of the gap', [1]);
-  tape.recorder.dispatch({
-    label: 'beta_dpo_statistics',
+  tape.recorder.launch({
     kernel: 'beta_dpo_statistics',
     overrides: { MOMENTUM: momentum },
-    bindings: [gap, pairWeights, state.mean, state.deviation, mean, deviation].map(whole),
+    bindings: {
+      gaps: whole(gap),
+      pair_weights: whole(pairWeights),
+      mean_before: whole(state.mean),
+      deviation_before: whole(state.deviation),
+      mean: whole(mean),
+      deviation: whole(deviation),
+    },
     grid: [1, 1],
   });
   return { mean, deviation };
@@ -88,12 +97,18 @@ function selection(
   rho: number,
 ): Tensor {
   const keep = temporary(tape.recorder, 'kept pairs', pairWeights.shape);
-  tape.recorder.dispatch({
-    label: 'beta_dpo_select',
+  tape.recorder.launch({
     kernel: 'beta_dpo_select',
     constants: { WORKGROUP: workgroupSize(tape.recorder) },
     overrides: { RHO: rho },
-    bindings: [gap, pairWeights, gumbels, mean, deviation, keep].map(whole),
+    bindings: {
+      gaps: whole(gap),
+      pair_weights: whole(pairWeights),
+      gumbels: whole(given(gumbels, 'Gumbel noise')),
+      mean: whole(mean),
+      deviation: whole(deviation),
+      keep: whole(keep),
+    },
     grid: gridFor(tape.recorder, pairWeights.shape[0]),
   });
   return keep;

@@ -18,8 +18,9 @@ export const cpo = defineObjective({
     label_smoothing: labelSmoothing,
   }),
   separable: true,
-  takes: { bmc: false, dataWeights: false },
-  needs: () => ({ reference: 'none', rows: 'pairs' }),
+  takesTokenWeights: false,
+  needs: () => ({ reference: 'none', rows: 'pairs', likelihood: true }),
+  rewardScale: ({ beta }) => beta,
   losses(inputs, { beta, alpha, label_smoothing }) {
     const l = likelihoods(inputs);
     const margin = l.affine(l.subtract(l.policySum(inputs.chosen), l.policySum(inputs.rejected)), beta);

@@ -15,8 +15,11 @@ export const dpo = defineObjective({
   paper: 'Rafailov et al. 2023, Eq. 7; with bmc: DPO-BMC, Eq. 4',
   settings: z.strictObject({ beta: betaSetting(0.1), label_smoothing: labelSmoothing }),
   separable: true,
-  takes: { bmc: true, dataWeights: true },
+  takesTokenWeights: true,
   needs: () => ({ reference: 'logps', rows: 'pairs' }),
+  rewardScale: ({ beta }) => beta,
+  // -(1 - s) log sigmoid(0) - s log sigmoid(-0)
+  lossAtReference: () => Math.LN2,
   losses(inputs, { beta, label_smoothing }) {
     const l = likelihoods(inputs);
     const losses = smoothedLogistic(l, l.affine(logRatioGap(l, inputs), beta), label_smoothing);

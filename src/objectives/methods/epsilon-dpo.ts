@@ -13,7 +13,7 @@ import type { Tensor } from '../../autograd/tensor.ts';
 import { vectorMath } from '../../ops/elementwise/vector.ts';
 import { type Likelihoods, likelihoods } from '../likelihoods.ts';
 import { defineObjective, type ObjectiveInputs, type ObjectiveState } from '../objective.ts';
-import { betaSetting, pairMean } from '../shared.ts';
+import { betaSetting, given, pairMean } from '../shared.ts';
 import { logRatioGap } from './dpo.ts';
 
 const epsilonSetting = z.number().gt(0).lt(1);
@@ -35,8 +35,11 @@ export const epsilonDpo = defineObjective({
     })
     .transform((s) => ({ ...s, step_epsilon: s.step_epsilon ?? s.epsilon })),
   separable: true,
-  takes: { bmc: false, dataWeights: false },
-  needs: () => ({ reference: 'logits', rows: 'pairs' }),
+  takesTokenWeights: false,
+  needs: ({ epsilon }) => ({ reference: 'logits', perturbation: epsilon, rows: 'pairs' }),
+  rewardScale: ({ beta }) => beta,
+  // -log sigmoid(0)
+  lossAtReference: () => Math.LN2,
   initState: ({ beta }) => ({ beta, 'step.steps': 0, 'step.factors': 0 }),
   losses(inputs, { step_epsilon }, state) {
     const l = likelihoods(inputs);
@@ -57,9 +60,8 @@ export const epsilonDpo = defineObjective({
     };
   },
   contributions(inputs, _settings, { details }) {
-    if (details === undefined) throw new RangeError('epsilon-DPO was given no betas.');
     const l = likelihoods(inputs);
-    return l.multiply(l.perAnswer(details.beta_per_pair), l.logRatioTokens());
+    return l.multiply(l.perAnswer(given(details, 'betas per pair').beta_per_pair), l.logRatioTokens());
   },
   nextState(tape, { step_epsilon, beta_update }, state: ObjectiveState) {
     const l = vectorMath(tape);
@@ -70,8 +72,8 @@ export const epsilonDpo = defineObjective({
 
 /** step_i and 1 / (1 + e step_i), [P] each. */
 function steps(l: Likelihoods, inputs: ObjectiveInputs, epsilon: number): { step: Tensor; factor: Tensor } {
-  const { logpSteps, chosen, rejected } = inputs;
-  if (logpSteps === undefined) throw new RangeError('epsilon-DPO was given no perturbed log-probs.');
+  const { chosen, rejected } = inputs;
+  const logpSteps = given(inputs.logpSteps, 'perturbed log-probs');
   const gap = (tokens: Tensor) => l.subtract(l.sumOver(chosen, tokens), l.sumOver(rejected, tokens));
   const [up, down] = [l.sign(gap(logpSteps.plus)), l.sign(gap(logpSteps.minus))];
   // Where both signs agree their product is 1; a zero on either side makes it 0.

@@ -8,7 +8,7 @@ import { detach } from '../../autograd/tensor.ts';
 import { segmentSum } from '../../ops/reduction/segment-sum.ts';
 import { likelihoods } from '../likelihoods.ts';
 import { type Answers, defineObjective, type ObjectiveInputs } from '../objective.ts';
-import { pairMean, weightSetting } from '../shared.ts';
+import { given, pairMean, weightSetting } from '../shared.ts';
 
 export const figa = defineObjective({
   name: 'figa',
@@ -23,8 +23,9 @@ export const figa = defineObjective({
       .describe('how differing tokens are found'),
   }),
   separable: true,
-  takes: { bmc: false, dataWeights: false },
+  takesTokenWeights: false,
   needs: ({ diff }) => ({ reference: 'none', rows: 'pairs', differences: diff }),
+  rewardScale: ({ beta }) => beta,
   losses(inputs, { alpha, beta }) {
     const l = likelihoods(inputs);
     const differing = (side: Answers) =>
@@ -42,6 +43,5 @@ export const figa = defineObjective({
 });
 
 function diffOf({ diff }: ObjectiveInputs) {
-  if (diff === undefined) throw new RangeError('FIGA was given no token differences.');
-  return diff;
+  return given(diff, 'token differences');
 }

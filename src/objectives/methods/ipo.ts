@@ -17,8 +17,10 @@ export const ipo = defineObjective({
     average_logps: z.boolean().default(true).describe('per-token averages instead of sums'),
   }),
   separable: true,
-  takes: { bmc: true, dataWeights: false },
+  takesTokenWeights: true,
   needs: () => ({ reference: 'logps', rows: 'pairs' }),
+  rewardScale: ({ tau }) => tau,
+  lossAtReference: ({ tau }) => 1 / (2 * tau) ** 2,
   losses(inputs, { tau, average_logps }) {
     const l = likelihoods(inputs);
     const ratio = (side: Answers) =>

@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { detach, type Tensor } from '../../autograd/tensor.ts';
 import { likelihoods } from '../likelihoods.ts';
 import { type Answers, defineObjective } from '../objective.ts';
-import { betaSetting, weightSetting } from '../shared.ts';
+import { betaSetting, given, weightSetting } from '../shared.ts';
 
 export const kto = defineObjective({
   name: 'kto',
@@ -23,12 +23,16 @@ export const kto = defineObjective({
   }),
   // The KL is a mean over the whole optimizer batch.
   separable: false,
-  takes: { bmc: false, dataWeights: false },
+  takesTokenWeights: false,
   needs: () => ({ reference: 'logps', rows: 'labels', mismatched: true }),
+  rewardScale: ({ beta }) => beta,
+  // w (1 - sigmoid(0)) for every answer, where both kinds weigh the same
+  lossAtReference: ({ desirable_weight, undesirable_weight }) =>
+    desirable_weight === undesirable_weight ? desirable_weight / 2 : undefined,
   losses(inputs, { beta, desirable_weight, undesirable_weight }) {
     const l = likelihoods(inputs);
-    const { mismatched } = inputs;
-    if (mismatched === undefined) throw new RangeError('KTO was given no mismatched completions.');
+    const mismatched = given(inputs.mismatched, 'mismatched completions');
+    const labels = given(inputs.labels, 'labels');
     const drift = l.subtract(detach(l.policySum(mismatched)), l.referenceSum(mismatched));
     const kl = l.relu(l.dot(drift, inputs.pairWeights));
     const reward = (side: Answers) => l.subtract(l.policySum(side), l.referenceSum(side));
@@ -41,12 +45,12 @@ export const kto = defineObjective({
       l.sigmoid(l.affine(l.subtract(reward(inputs.rejected), kl), beta)),
       undesirable_weight,
     );
-    const loss = l.add(l.dot(desirable, inputs.desirable), l.dot(undesirable, inputs.undesirable));
+    const loss = l.add(l.dot(desirable, labels.desirable), l.dot(undesirable, labels.undesirable));
     // An unpaired row has an answer on one side only.
     const present = (losses: Tensor, weights: Tensor) => l.multiply(detach(losses), l.sign(weights));
     const details = {
-      losses_desirable: present(desirable, inputs.desirable),
-      losses_undesirable: present(undesirable, inputs.undesirable),
+      losses_desirable: present(desirable, labels.desirable),
+      losses_undesirable: present(undesirable, labels.undesirable),
     };
     const losses = l.add(details.losses_desirable, details.losses_undesirable);
     return { loss, losses, scalars: { kl }, details };

@@ -15,8 +15,9 @@ export const mipo = defineObjective({
   paper: 'MIPO, Eq. 5',
   settings: z.strictObject({ beta: betaSetting(25) }),
   separable: true,
-  takes: { bmc: false, dataWeights: false },
+  takesTokenWeights: false,
   needs: () => ({ reference: 'logps', rows: 'pairs' }),
+  rewardScale: ({ beta }) => beta,
   losses(inputs, { beta }) {
     const l = likelihoods(inputs);
     const K = l.subtract(l.referenceMean(inputs.chosen), l.referenceMean(inputs.rejected));

@@ -24,8 +24,9 @@ export const orpo = defineObjective({
       .describe('how the likelihood term is averaged'),
   }),
   separable: true,
-  takes: { bmc: true, dataWeights: false },
-  needs: () => ({ reference: 'none', rows: 'pairs' }),
+  takesTokenWeights: true,
+  needs: ({ nll }) => ({ reference: 'none', rows: 'pairs', likelihood: nll === 'token_mean' }),
+  rewardScale: ({ beta }) => beta,
   losses(inputs, { beta, nll }) {
     const l = likelihoods(inputs);
     const { chosen, rejected } = inputs;

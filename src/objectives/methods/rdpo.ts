@@ -19,8 +19,9 @@ export const rdpo = defineObjective({
     alpha: z.number().default(0.05).describe('weight of the length difference'),
   }),
   separable: true,
-  takes: { bmc: true, dataWeights: false },
+  takesTokenWeights: true,
   needs: () => ({ reference: 'logps', rows: 'pairs' }),
+  rewardScale: ({ beta }) => beta,
   losses(inputs, { beta, alpha }) {
     const l = likelihoods(inputs);
     const lengths = l.affine(l.subtract(inputs.chosen.lengths, inputs.rejected.lengths), alpha);

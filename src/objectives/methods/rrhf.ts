@@ -14,7 +14,7 @@ export const rrhf = defineObjective({
   paper: 'Yuan et al. 2023',
   settings: z.strictObject({ sft_weight: weightSetting(1, 'weight of the likelihood term') }),
   separable: true,
-  takes: { bmc: false, dataWeights: false },
+  takesTokenWeights: false,
   needs: () => ({ reference: 'none', rows: 'pairs' }),
   losses(inputs, { sft_weight }) {
     const l = likelihoods(inputs);

@@ -12,9 +12,10 @@ export const sft = defineObjective({
   formula: '-(sum_t p_w,t) / (number of chosen tokens)',
   paper: 'the likelihood baseline of all three papers',
   settings: z.strictObject({}),
+  defaults: { learning_rate: 2e-5 },
   separable: true,
-  takes: { bmc: false, dataWeights: false },
-  needs: () => ({ reference: 'none', rows: 'chosen' }),
+  takesTokenWeights: false,
+  needs: () => ({ reference: 'none', rows: 'chosen', likelihood: true }),
   losses(inputs) {
     const l = likelihoods(inputs);
     return {

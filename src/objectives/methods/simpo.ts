@@ -20,8 +20,9 @@ export const simpo = defineObjective({
     sft_weight: weightSetting(0, 'weight of the likelihood term'),
   }),
   separable: true,
-  takes: { bmc: true, dataWeights: false },
-  needs: () => ({ reference: 'none', rows: 'pairs' }),
+  takesTokenWeights: true,
+  needs: ({ sft_weight }) => ({ reference: 'none', rows: 'pairs', likelihood: sft_weight > 0 }),
+  rewardScale: ({ beta }) => beta,
   losses(inputs, { beta, gamma_beta_ratio, label_smoothing, sft_weight }) {
     const l = likelihoods(inputs);
     const margin = l.affine(

@@ -17,7 +17,7 @@ export const slic = defineObjective({
     sft_weight: weightSetting(0.1, 'weight of the likelihood term'),
   }),
   separable: true,
-  takes: { bmc: false, dataWeights: false },
+  takesTokenWeights: false,
   needs: () => ({ reference: 'none', rows: 'pairs' }),
   losses(inputs, { delta, sft_weight }) {
     const l = likelihoods(inputs);

@@ -3,7 +3,7 @@
  *
  *   ref <- alpha policy + (1 - alpha) ref      alpha = 1: hard update (TR-DPO^tau), less: soft (TR-DPO^alpha)
  *
- * The loop makes the update (src/train/reference-update.ts).
+ * The loop makes the update; the objective says when, and how far.
  */
 import { z } from 'zod';
 import { likelihoods } from '../likelihoods.ts';
@@ -26,8 +26,15 @@ export const trDpo = defineObjective({
     tau: z.number().int().positive().default(512).describe('optimizer steps between reference updates'),
   }),
   separable: true,
-  takes: { bmc: false, dataWeights: false },
-  needs: () => ({ reference: 'logps', liveReference: true, rows: 'pairs' }),
+  takesTokenWeights: false,
+  needs: ({ alpha, tau }) => ({
+    reference: 'logps',
+    referenceUpdate: { every: tau, share: alpha },
+    rows: 'pairs',
+  }),
+  rewardScale: ({ beta }) => beta,
+  // -log sigmoid(0)
+  lossAtReference: () => Math.LN2,
   losses(inputs, { beta }) {
     const l = likelihoods(inputs);
     const losses = smoothedLogistic(l, l.affine(logRatioGap(l, inputs), beta), 0);

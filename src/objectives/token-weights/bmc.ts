@@ -10,8 +10,10 @@ import { z } from 'zod';
 import { detach, type Tensor, temporary, whole } from '../../autograd/tensor.ts';
 import type { Recorder } from '../../gpu/program.ts';
 import { gridFor, workgroupSize } from '../../ops/launch.ts';
+import { given } from '../shared.ts';
+import { defineTokenWeight } from './token-weight.ts';
 
-export const bmcSchema = z.strictObject({
+export const bmcSettings = z.strictObject({
   delta: z
     .number()
     .min(0)
@@ -27,18 +29,35 @@ export const bmcSchema = z.strictObject({
     .describe('weights of the reference terms: the paper, or the released code'),
 });
 
-export type BmcSettings = z.infer<typeof bmcSchema>;
+export type BmcSettings = z.infer<typeof bmcSettings>;
 
-/** lambda [R] of token log-probs [R]; a constant to the gradient. */
-export function bmcWeights(recorder: Recorder, logps: Tensor, diff: Tensor, delta: number): Tensor {
-  const lambda = temporary(recorder, 'lambda', logps.shape);
-  recorder.dispatch({
-    label: 'bmc_weights',
+export const bmc = defineTokenWeight({
+  name: 'bmc',
+  formula: 'lambda_t = 1 + min(sg(1 / p_t), delta) on tokens that differ from the other answer, else 1',
+  paper: 'BMC, Eq. 7 and 10',
+  settings: bmcSettings,
+  needs: ({ diff }) => ({ differences: diff }),
+  weights(recorder, { logps, refLogps, diff }, { delta, reference_weights }) {
+    const differing = given(diff, 'token differences');
+    const weights = lambda(recorder, logps, differing, delta);
+    if (reference_weights === 'policy' || refLogps === undefined) return { weights };
+    return { weights, refWeights: lambda(recorder, refLogps, differing, delta) };
+  },
+  metrics: ({ diff }, { weights }) => ({
+    'bmc/weight': weights,
+    'bmc/varied': given(diff, 'token differences'),
+  }),
+});
+
+/** lambda [R] of token log-probs [R]. */
+function lambda(recorder: Recorder, logps: Tensor, diff: Tensor, delta: number): Tensor {
+  const weights = temporary(recorder, 'lambda', logps.shape);
+  recorder.launch({
     kernel: 'bmc_weights',
     constants: { WORKGROUP: workgroupSize(recorder) },
     overrides: { DELTA: delta },
-    bindings: [detach(logps), diff, lambda].map(whole),
+    bindings: { logps: whole(detach(logps)), diff: whole(diff), lambda: whole(weights) },
     grid: gridFor(recorder, logps.shape[0]),
   });
-  return lambda;
+  return weights;
 }

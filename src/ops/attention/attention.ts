@@ -8,13 +8,18 @@
  */
 import type { GradientContext, Op } from '../../autograd/op.ts';
 import { type Tensor, temporary, whole } from '../../autograd/tensor.ts';
-import { type Dispatch, gridOf, type Recorder } from '../../gpu/program.ts';
 import { gridFor, workgroupSize } from '../launch.ts';
+import {
+  launchBackwardKeyValue,
+  launchBackwardQuery,
+  launchForward,
+  scoreScale,
+} from './attention-variants.ts';
 
 /** Who sees whom; index tensors, u32. */
 export interface AttentionLayout {
   /** [T, 4]: document start, prompt end, branch start, position. */
-  readonly sight: Tensor;
+  readonly visibility: Tensor;
   /** [T, 2]: one past the last token that may see this one, and its position. */
   readonly seen: Tensor;
   /** [blocks, 2]: first token and count of stretches that see alike (src/data/token-blocks.ts); unused ones are empty. */
@@ -45,15 +50,13 @@ export const attention: Op<AttentionAttributes> = {
   launch(recorder, [q, k, v], attributes) {
     const y = temporary(recorder, 'attention', q.shape);
     const lse = temporary(recorder, 'attention log-sum-exp', [q.shape[0], attributes.heads]);
-    recorder.dispatch({
-      ...variant('attention_forward', recorder, attributes.heads, attributes, [
-        q,
-        k,
-        v,
-        attributes.layout.sight,
-        y,
-        lse,
-      ]),
+    launchForward(recorder, attributes, {
+      q: whole(q),
+      k: whole(k),
+      v: whole(v),
+      visibility: whole(attributes.layout.visibility),
+      y: whole(y),
+      lse: whole(lse),
     });
     return { outputs: [y], saved: [lse] };
   },
@@ -66,37 +69,28 @@ export const attention: Op<AttentionAttributes> = {
     if (dy === undefined) return;
     const tokens = q.shape[0];
     const stats = temporary(recorder, 'attention stats', [tokens, attributes.heads, 2]);
-    recorder.dispatch({
-      label: 'attention_backward_stats',
+    recorder.launch({
       kernel: 'attention_backward_stats',
       constants: { HEAD4: attributes.headDim / 4, WORKGROUP: workgroupSize(recorder) },
-      bindings: [outputs[0], dy, saved[0], stats].map(whole),
+      bindings: { y: whole(outputs[0]), dy: whole(dy), lse: whole(saved[0]), stats: whole(stats) },
       grid: gridFor(recorder, tokens * attributes.heads),
     });
+    const operands = { q: whole(q), k: whole(k), v: whole(v), dy: whole(dy), stats: whole(stats) };
     if (needs(0)) {
       const { tensor, accumulate } = target(0);
-      const bindings = [q, k, v, attributes.layout.sight, dy, stats, tensor];
-      const query = variant('attention_backward_query', recorder, attributes.heads, attributes, bindings);
-      recorder.dispatch({
-        ...query,
-        conditions: { ...query.conditions, ACCUMULATE: accumulate },
-      });
+      const bindings = { ...operands, visibility: whole(attributes.layout.visibility), dq: whole(tensor) };
+      launchBackwardQuery(recorder, attributes, bindings, accumulate);
     }
     if (needs(1) || needs(2)) {
       const dk = temporary(recorder, 'd k', k.shape);
       const dv = temporary(recorder, 'd v', v.shape);
-      recorder.dispatch({
-        ...variant('attention_backward_key_value', recorder, attributes.kvHeads, attributes, [
-          q,
-          k,
-          v,
-          attributes.layout.seen,
-          dy,
-          stats,
-          dk,
-          dv,
-        ]),
-      });
+      const bindings = {
+        ...operands,
+        seen: whole(attributes.layout.seen),
+        dk: whole(dk),
+        dv: whole(dv),
+      };
+      launchBackwardKeyValue(recorder, attributes, bindings);
       pass(1, dk);
       pass(2, dv);
     }
@@ -106,16 +100,16 @@ export const attention: Op<AttentionAttributes> = {
     const { layout, heads, kvHeads, headDim, window, softcap } = attributes;
     const scale = scoreScale(attributes);
     const tokens = q.shape[0];
-    const sight = index(layout.sight);
+    const visibility = index(layout.visibility);
     const data = new Float64Array(tokens * heads * headDim);
     for (let i = 0; i < tokens; i++) {
-      const [docStart, prefixEnd, branchStart, position] = sight.subarray(4 * i, 4 * i + 4);
+      const [docStart, prefixEnd, branchStart, position] = visibility.subarray(4 * i, 4 * i + 4);
       for (let h = 0; h < heads; h++) {
         const kvHead = Math.floor((h * kvHeads) / heads);
         const weights = new Map<number, number>();
         for (let j = 0; j <= i; j++) {
           const inReach = j >= branchStart || (j >= docStart && j < prefixEnd);
-          if (!inReach || position - sight[4 * j + 3] >= (window ?? Number.POSITIVE_INFINITY)) continue;
+          if (!inReach || position - visibility[4 * j + 3] >= (window ?? Number.POSITIVE_INFINITY)) continue;
           let score = 0;
           for (let d = 0; d < headDim; d++)
             score += q.data[(i * heads + h) * headDim + d] * k.data[(j * kvHeads + kvHead) * headDim + d];
@@ -134,71 +128,3 @@ export const attention: Op<AttentionAttributes> = {
     return [{ shape: q.shape, data }];
   },
 };
-
-/** The factor on q . k. */
-export function scoreScale({ scale, headDim }: AttentionShape): number {
-  return scale ?? 1 / Math.sqrt(headDim);
-}
-
-/**
- * Whether loops over a head stay loops. A GPU wants them unrolled, with the head in registers; so does a CPU adapter for
- * short heads. For long ones its compiler takes seconds to minutes, and the result is no faster.
- */
-export function rolled(recorder: Recorder, headDim: number): boolean {
-  return recorder.gpu.isCpu && headDim > 16;
-}
-
-/**
- * Forms of the three big kernels: 'tiles' of 32 x 32 scores in workgroup memory, on GPUs; 'lanes', which share keys within a
- * subgroup, on CPU adapters that have subgroups and allow one binding more; 'plain', an invocation to each token, elsewhere.
- * `gpu.choices` may name one.
- */
-export type AttentionVariant = 'plain' | 'lanes' | 'tiles';
-
-function variantFor({ gpu }: Recorder, bindings: number): AttentionVariant {
-  const canShare = gpu.sharesLanes && bindings < gpu.device.limits.maxStorageBuffersPerShaderStage;
-  const chosen = gpu.choices.get('attention') as AttentionVariant | undefined;
-  if (chosen === 'plain' || chosen === 'tiles') return chosen;
-  if (!gpu.isCpu) return 'tiles';
-  return canShare ? 'lanes' : 'plain';
-}
-
-/** Queries or keys of a tile, and the lanes that work on it; attention_tiles.wgsl. */
-const TILE = { tokens: 32, lanes: 64 } as const;
-
-function variant(
-  kernel: string,
-  recorder: Recorder,
-  heads: number,
-  attributes: AttentionAttributes,
-  bindings: readonly Tensor[],
-): Dispatch {
-  const { window, softcap, headDim, layout } = attributes;
-  const form = variantFor(recorder, bindings.length);
-  const [tokens, blocks] = [layout.sight.shape[0], layout.blocks.shape[0]];
-  const { workgroup, grid } = {
-    plain: { workgroup: workgroupSize(recorder), grid: gridFor(recorder, tokens * heads) },
-    lanes: { workgroup: recorder.gpu.subgroupLanes, grid: gridOf(blocks * heads) },
-    tiles: { workgroup: TILE.lanes, grid: gridOf(Math.ceil(tokens / TILE.tokens) * heads) },
-  }[form];
-  return {
-    label: kernel,
-    kernel: form === 'plain' ? kernel : `${kernel}_${form}`,
-    conditions: {
-      WINDOWED: window !== undefined,
-      SOFTCAP: softcap !== undefined,
-      ROLLED: form === 'tiles' ? recorder.gpu.isCpu : rolled(recorder, headDim),
-      ...(form === 'tiles' ? { BACKWARD: kernel !== 'attention_forward' } : {}),
-    },
-    constants: { HEAD4: headDim / 4, WORKGROUP: workgroup },
-    overrides: {
-      HEADS: attributes.heads,
-      KV_HEADS: attributes.kvHeads,
-      SCALE: scoreScale(attributes),
-      ...(window === undefined ? {} : { WINDOW: window }),
-      ...(softcap === undefined ? {} : { CAP: softcap }),
-    },
-    bindings: [...bindings, ...(form === 'lanes' ? [layout.blocks] : [])].map(whole),
-    grid,
-  };
-}

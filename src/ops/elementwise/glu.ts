@@ -5,7 +5,7 @@
  */
 import type { Op } from '../../autograd/op.ts';
 import { elementCount, type Tensor, temporary, whole } from '../../autograd/tensor.ts';
-import type { Dispatch, Recorder } from '../../gpu/program.ts';
+import type { Recorder } from '../../gpu/program.ts';
 import { gridFor, workgroupSize } from '../launch.ts';
 
 /** By the names of PyTorch and transformers. */
@@ -54,9 +54,12 @@ export function launchGlu(
   [gate, up, y]: readonly [gate: Tensor, up: Tensor, y: Tensor],
   attributes: GluAttributes,
 ): void {
-  recorder.dispatch({
-    ...elementwise(recorder, 'glu_forward', elementCount(gate.shape), activationConditions(attributes)),
-    bindings: [gate, up, y].map(whole),
+  const { VEC4, ...shape } = elementwise(recorder, elementCount(gate.shape));
+  recorder.launch({
+    kernel: 'glu_forward',
+    conditions: { VEC4, ...activationConditions(attributes) },
+    ...shape,
+    bindings: { gate: whole(gate), up: whole(up), y: whole(y) },
   });
 }
 
@@ -68,10 +71,18 @@ export function launchGluBackward(
 ): { dGate: Tensor; dUp: Tensor } {
   const dGate = temporary(recorder, 'd gate', gate.shape);
   const dUp = temporary(recorder, 'd up', up.shape);
-  const conditions = { HALF: gate.dtype === 'f16', ...activationConditions(attributes) };
-  recorder.dispatch({
-    ...elementwise(recorder, 'glu_backward', elementCount(gate.shape), conditions),
-    bindings: [gate, up, dy, dGate, dUp].map(whole),
+  const { VEC4, ...shape } = elementwise(recorder, elementCount(gate.shape));
+  recorder.launch({
+    kernel: 'glu_backward',
+    conditions: { VEC4, HALF: gate.dtype === 'f16', ...activationConditions(attributes) },
+    ...shape,
+    bindings: {
+      gate: whole(gate),
+      up: whole(up),
+      dy: whole(dy),
+      dgate: whole(dGate),
+      dup: whole(dUp),
+    },
   });
   return { dGate, dUp };
 }
@@ -82,17 +93,10 @@ export function activationConditions({ activation }: GluAttributes) {
 }
 
 /** Four elements to an invocation wherever the count allows it. */
-function elementwise(
-  recorder: Recorder,
-  kernel: string,
-  count: number,
-  conditions: Readonly<Record<string, boolean>>,
-): Omit<Dispatch, 'bindings'> {
+function elementwise(recorder: Recorder, count: number) {
   const VEC4 = count % 4 === 0;
   return {
-    label: kernel,
-    kernel,
-    conditions: { VEC4, ...conditions },
+    VEC4,
     constants: { WORKGROUP: workgroupSize(recorder) },
     grid: gridFor(recorder, VEC4 ? count / 4 : count),
   };

@@ -11,6 +11,7 @@ import {
   whole,
 } from '../../autograd/tensor.ts';
 import { randomWord } from '../../data/random.ts';
+import type { ProductVariant } from '../../gpu/choices.ts';
 import type { Gpu } from '../../gpu/device.ts';
 import { Program, type Recorder } from '../../gpu/program.ts';
 import { launchLinear, launchLinearBackwardInput, launchLinearBackwardWeight } from './linear.ts';
@@ -18,7 +19,6 @@ import {
   askedProducts,
   type Orientation,
   type ProductShape,
-  type ProductVariant,
   productKey,
   variantsFor,
 } from './linear-variants.ts';
@@ -29,9 +29,9 @@ const RUNS = 5;
 /** Largest difference from the plain kernel, as a share of the largest result: rounding to f16 costs 2^-11 a factor. */
 const TOLERANCE: Readonly<Record<ProductVariant, number>> = {
   plain: 0,
-  lanes: 1e-5,
-  tiles: 1e-5,
-  tiles16: 4e-3,
+  subgroup: 1e-5,
+  tiled: 1e-5,
+  tiled16: 4e-3,
   matrices: 4e-3,
 };
 
@@ -47,11 +47,11 @@ export interface Tuned {
 /** Tunes every product recorded so far that was not chosen yet; winners go into `gpu.choices`. */
 export async function tuneProducts(gpu: Gpu, onTuned: (tuned: Tuned) => void = () => {}): Promise<void> {
   for (const [key, shape] of askedProducts(gpu)) {
-    if (gpu.choices.has(key)) continue;
+    if (gpu.choices.products.has(key)) continue;
     const variants = variantsFor(gpu, shape);
     if (variants.length === 1) continue;
     const tuned = await measure(gpu, key, shape, variants);
-    gpu.choices.set(key, tuned.winner);
+    gpu.choices.products.set(key, tuned.winner);
     onTuned(tuned);
   }
 }
@@ -76,7 +76,7 @@ async function measure(
       else milliseconds[variant] = median;
     }
   } finally {
-    gpu.choices.delete(key);
+    gpu.choices.products.delete(key);
     work.free();
   }
   const ranked = Object.entries(milliseconds).sort(([, a], [, b]) => a - b) as [ProductVariant, number][];
@@ -109,7 +109,7 @@ class Work {
 
   /** The product by one variant: its result and the median time of a run. */
   async run(variant: ProductVariant): Promise<{ values: Float32Array; median: number }> {
-    this.#gpu.choices.set(this.#key, variant);
+    this.#gpu.choices.products.set(this.#key, variant);
     const program = await Program.build(this.#gpu, `tuning ${this.#key}`, (recorder) =>
       this.#record(recorder),
     );

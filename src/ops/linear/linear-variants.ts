@@ -1,24 +1,18 @@
-/**
- * Which kernel makes a linear layer's product. All give what the plain one gives, to rounding; which is fastest depends on
- * the adapter and the shape.
- *
- *   plain      register tiles, one load per lane; takes every shape and runs everywhere
- *   lanes      register tiles of which subgroups share the loads: CPU adapters
- *   tiles      64 x 64 tiles in shared memory, f32: GPUs
- *   tiles16    the same, staged in f16, when weights are 16-bit anyway
- *   matrices   tensor cores, f16 x f16 + f32, likewise
- */
+/** Which kernel makes a linear layer's product; which is fastest depends on the adapter and the shape. */
 import { rowLength, type Shard, type Tensor } from '../../autograd/tensor.ts';
+import type { ProductVariant } from '../../gpu/choices.ts';
 import type { Gpu } from '../../gpu/device.ts';
+import type { Recorder } from '../../gpu/program.ts';
 
-export type ProductVariant = 'plain' | 'lanes' | 'tiles' | 'tiles16' | 'matrices';
+/** What a product may be launched as; 'rows' (linear_rows.wgsl) is never a matter of measurement. */
+export type LaunchVariant = ProductVariant | 'rows';
 
 /**
- * Whether a variant goes through shared memory, where LoRA pairs and epilogues are fused. Kernels for CPU adapters would
+ * Whether LoRA pairs and epilogues are fused into a variant: those that go through shared memory, and rows. Kernels for CPU adapters would
  * choose operands at every load instead of once per tile, and take twice as long to compile.
  */
-export function isTiled(variant: ProductVariant): boolean {
-  return variant !== 'plain' && variant !== 'lanes';
+export function isTiled(variant: LaunchVariant): boolean {
+  return variant !== 'plain' && variant !== 'subgroup';
 }
 
 /** y = x wᵀ, dx = dy w, dw = dyᵀ x. */
@@ -33,7 +27,7 @@ export interface ProductShape {
 }
 
 /**
- * Rows below which most of a tile would idle. Lanes take any number but one (decoding): a token's numbers must not depend
+ * Rows below which most of a tile would idle. 'subgroup' takes any number but one (decoding): a token's numbers must not depend
  * on how many it was packed with.
  */
 const FEW_ROWS = 16;
@@ -41,28 +35,26 @@ const FEW_ROWS = 16;
 /** Every variant that this adapter runs for this product, the best guess first. */
 export function variantsFor(gpu: Gpu, shape: ProductShape): ProductVariant[] {
   const { weight, shard, orientation, tokens } = shape;
-  const whole4 = [weight.shape[0], rowLength(weight.shape), shard.rowStart, shard.rows].every(
-    (n) => n % 4 === 0,
-  );
   const rows = orientation === 'WEIGHT' ? shard.rows : tokens;
-  if (!whole4 || rows === 1) return ['plain'];
+  if (!isWhole4(shape) || rows === 1) return ['plain'];
   // Frozen weights of 16 bits or fewer: f16 holds them nearly as they are.
   const is16Bit = weight.dtype !== 'f32';
-  if (rows < FEW_ROWS) return gpu.sharesLanes ? ['lanes', 'plain'] : ['plain'];
-  const shared: ProductVariant[] = gpu.isCpu
-    ? gpu.sharesLanes
-      ? ['lanes', 'plain', 'tiles']
-      : ['plain', 'tiles']
-    : ['tiles', 'plain'];
-  const staged: ProductVariant[] = is16Bit && gpu.has('shader-f16') ? ['tiles16'] : [];
-  const matrices: ProductVariant[] = is16Bit && gpu.hasSubgroupMatrices ? ['matrices'] : [];
+  if (rows < FEW_ROWS) return gpu.profile.sharesLoads ? ['subgroup', 'plain'] : ['plain'];
+  const shared: ProductVariant[] =
+    gpu.profile.kernels === 'gpu'
+      ? ['tiled', 'plain']
+      : gpu.profile.sharesLoads
+        ? ['subgroup', 'plain', 'tiled']
+        : ['plain', 'tiled'];
+  const staged: ProductVariant[] = is16Bit && gpu.has('shader-f16') ? ['tiled16'] : [];
+  const matrices: ProductVariant[] = is16Bit && gpu.profile.matrices !== undefined ? ['matrices'] : [];
   return [...shared, ...staged, ...matrices];
 }
 
 /**
  * Equal for products that must take the same variant. The number of tokens is no part of it: a token's numbers would
  * depend on what it is packed with, and cached references would not be those of the step.
- * @see Gpu.choices
+ * @see KernelChoices
  */
 export function productKey({ orientation, weight, shard }: ProductShape): string {
   return `linear ${orientation.toLowerCase()} ${shard.rows} x ${rowLength(weight.shape)} ${weight.dtype}`;
@@ -71,8 +63,19 @@ export function productKey({ orientation, weight, shard }: ProductShape): string
 /** The variant of a product: what was chosen for this adapter and shape, or else the best guess. */
 export function variantOf(gpu: Gpu, shape: ProductShape): ProductVariant {
   const variants = variantsFor(gpu, shape);
-  const chosen = gpu.choices.get('linear') ?? gpu.choices.get(productKey(shape));
+  const chosen = gpu.choices.linear ?? gpu.choices.products.get(productKey(shape));
   return variants.find((variant) => variant === chosen) ?? (chosen === 'plain' ? 'plain' : variants[0]);
+}
+
+/** The variant that `recorder` takes: of a decoding step, one kernel whatever the number of rows. */
+export function variantIn(recorder: Recorder, shape: ProductShape): LaunchVariant {
+  const isOfFewRows = recorder.hasFewRows && shape.orientation === 'FORWARD' && isWhole4(shape);
+  return isOfFewRows ? 'rows' : variantOf(recorder.gpu, shape);
+}
+
+/** Whether a product can be read and written in vec4. */
+function isWhole4({ weight, shard }: ProductShape): boolean {
+  return [weight.shape[0], rowLength(weight.shape), shard.rowStart, shard.rows].every((n) => n % 4 === 0);
 }
 
 const asked = new WeakMap<Gpu, Map<string, ProductShape>>();

@@ -11,9 +11,16 @@ import type { Slice } from '../../gpu/memory.ts';
 import { type Dispatch, gridOf, type Recorder } from '../../gpu/program.ts';
 import { bitsOf, constantsOnGpu } from '../constants.ts';
 import { activationConditions, type GluAttributes } from '../elementwise/glu.ts';
-import { workgroupSize } from '../launch.ts';
+import { takesWorkgroups, workgroupSize } from '../launch.ts';
 import { launchColumnSum, recordColumnSum } from '../reduction/column-sum.ts';
-import { isTiled, noteProduct, type Orientation, type ProductVariant, variantOf } from './linear-variants.ts';
+import {
+  isTiled,
+  type LaunchVariant,
+  noteProduct,
+  type Orientation,
+  variantIn,
+  variantOf,
+} from './linear-variants.ts';
 
 export interface LinearAttributes {
   /** Factor on the product alone, not on what is added: LoRA's alpha / r. Default 1. */
@@ -72,7 +79,7 @@ export function launchLinear(
   product: Product,
   { added, lowRank, gated, half }: Extras = {},
 ): void {
-  const fused = fusesLowRank(recorder.gpu, 'FORWARD', product, lowRank) ? lowRank : undefined;
+  const fused = fusesLowRank(recorder, 'FORWARD', product, lowRank) ? lowRank : undefined;
   for (const shard of product.weight.shards)
     launchProduct(recorder, 'FORWARD', product, shard, {
       bindings: [x, shard, y],
@@ -94,7 +101,7 @@ export function launchLinearBackwardInput(
   product: Product,
   lowRank?: LowRank,
 ): void {
-  const fused = fusesLowRank(recorder.gpu, 'INPUT', product, lowRank) ? lowRank : undefined;
+  const fused = fusesLowRank(recorder, 'INPUT', product, lowRank) ? lowRank : undefined;
   product.weight.shards.forEach((shard, i) => {
     launchProduct(recorder, 'INPUT', product, shard, {
       bindings: [dy, shard, dx],
@@ -112,57 +119,61 @@ function lowRankProduct({ rows }: Product, { other }: LowRank): Product {
 }
 
 /** Whether one dispatch makes the base product and its LoRA pair. */
-function fusesLowRank(gpu: Gpu, orientation: Orientation, product: Product, lowRank?: LowRank): boolean {
+function fusesLowRank(
+  recorder: Recorder,
+  orientation: Orientation,
+  product: Product,
+  lowRank?: LowRank,
+): boolean {
   const { weight, rows: tokens, scale } = product;
   if (lowRank === undefined || scale !== 1 || lowRank.other.shards.length > 1) return false;
   const rank = lowRank.other.shape[orientation === 'FORWARD' ? 1 : 0];
-  const variants = weight.shards.map((shard) => variantOf(gpu, { orientation, tokens, weight, shard }));
+  const variants = weight.shards.map((shard) => variantIn(recorder, { orientation, tokens, weight, shard }));
   return rank % 4 === 0 && variants.every(isTiled);
 }
 
-/** Whether forward products with a weight are made through shared memory: only those take `gated` and `half`. */
-export function takesEpilogue(gpu: Gpu, weight: Tensor, tokens: number): boolean {
+/** Whether forward products with a weight are made by kernels that take `gated` and `half`. */
+export function takesEpilogue(recorder: Recorder, weight: Tensor, tokens: number): boolean {
   const isTiledShard = (shard: Shard) =>
-    isTiled(variantOf(gpu, { orientation: 'FORWARD', tokens, weight, shard }));
+    isTiled(variantIn(recorder, { orientation: 'FORWARD', tokens, weight, shard }));
   return weight.shards.length === 1 && weight.shards.every(isTiledShard);
 }
 
 /**
- * dw (+)= scale · dyᵀ x; `product.weight` is dw. Where dw is small (LoRA), runs of tokens are summed apart and then together,
- * so that more than a few workgroups have something to do.
+ * dw (+)= scale · dyᵀ x; `product.weight` is dw. Where dw is small (LoRA), the sum over tokens is split (split-K), so that
+ * more than a few workgroups have something to do.
  */
 export function launchLinearBackwardWeight(recorder: Recorder, dy: Slice, x: Slice, product: Product): void {
   const { weight, accumulate } = product;
   for (const shard of weight.shards) {
-    const runs = tokenRuns(recorder.gpu, product, shard);
-    if (runs === 1) {
+    const splits = splitCount(recorder.gpu, product, shard);
+    if (splits === 1) {
       launchProduct(recorder, 'WEIGHT', product, shard, { bindings: [dy, x, shard], accumulate });
       continue;
     }
     const elements = shard.rows * rowLength(weight.shape);
-    const partial = temporary(recorder, 'd weight, in runs', [runs, elements]);
+    const partial = temporary(recorder, 'd weight, partial sums', [splits, elements]);
     launchProduct(recorder, 'WEIGHT', product, shard, {
       bindings: [dy, x, whole(partial)],
       accumulate: false,
-      runs,
+      splits,
     });
     launchColumnSum(recorder, whole(partial), shard, { width: elements, runs: 1, accumulate });
   }
 }
 
-/** Workgroups that keep a large GPU busy, tokens that are worth a run, and bytes that the sums of all runs may take. */
+/** Workgroups that keep a large GPU busy, tokens that are worth a split, and bytes that all partial sums may take. */
 const BUSY = { workgroups: 1024, tokens: 128, bytes: 32 * 2 ** 20 } as const;
 
 /**
- * Runs that the tokens of a weight's gradient are cut into; 1 where the result alone keeps the adapter busy. Depends on
- * shapes alone, so that equal batches give equal bits. `gpu.choices` may hold 'runs'.
+ * Partial sums that a weight's gradient is made of; 1 where the result alone keeps the adapter busy. Depends on
+ * shapes alone, so that equal batches give equal bits.
  */
-function tokenRuns(gpu: Gpu, { rows: tokens, weight }: Product, shard: Shard): number {
+function splitCount(gpu: Gpu, { rows: tokens, weight }: Product, shard: Shard): number {
   // CPU adapters are busy with the first few workgroups, and their kernel takes all tokens at once.
-  if (variantOf(gpu, { orientation: 'WEIGHT', tokens, weight, shard }) === 'lanes') return 1;
-  const chosen = gpu.choices.get('runs');
-  if (chosen !== undefined) return Number(chosen);
-  if (gpu.isCpu) return 1;
+  if (variantOf(gpu, { orientation: 'WEIGHT', tokens, weight, shard }) === 'subgroup') return 1;
+  if (gpu.choices.splitK !== undefined) return gpu.choices.splitK;
+  if (!gpu.profile.splitsK) return 1;
   const inner = rowLength(weight.shape);
   const tiles = Math.ceil(shard.rows / 64) * Math.ceil(inner / 64);
   const most = Math.min(tokens / BUSY.tokens, BUSY.bytes / (4 * shard.rows * inner), 64);
@@ -173,8 +184,8 @@ interface Operands extends Extras {
   /** Own operand, other operand, result, as linear_operands.wgsl names them. */
   readonly bindings: readonly [Slice, Slice, Slice];
   readonly accumulate: boolean;
-  /** WEIGHT: runs of tokens, each with a result of its own. Default 1. */
-  readonly runs?: number;
+  /** WEIGHT: partial sums over tokens, each with a result of its own. Default 1. */
+  readonly splits?: number;
 }
 
 /** Profiles show the product, whatever kernel makes it. */
@@ -193,11 +204,11 @@ function launchProduct(
   operands: Operands,
 ): void {
   const shape = { orientation, tokens: product.rows, weight: product.weight, shard };
-  noteProduct(recorder.gpu, shape);
-  const variant = variantOf(recorder.gpu, shape);
+  const variant = variantIn(recorder, shape);
+  if (variant !== 'rows') noteProduct(recorder.gpu, shape);
   recorder.dispatch({
     label: LABELS[orientation],
-    repeats: operands.runs,
+    repeats: operands.splits,
     ...(variant === 'plain'
       ? plainProduct(recorder, orientation, product, shard, operands)
       : sharedProduct(recorder, variant, orientation, product, shard, operands)),
@@ -255,18 +266,19 @@ interface Tile {
   readonly columns: number;
 }
 
-function tileOf(gpu: Gpu, variant: Exclude<ProductVariant, 'plain'>): Tile {
+function tileOf(recorder: Recorder, variant: Exclude<LaunchVariant, 'plain'>): Tile {
+  const { gpu } = recorder;
   switch (variant) {
-    case 'lanes':
+    case 'subgroup':
       return {
-        kernel: 'linear_lanes',
-        constants: { WORKGROUP: gpu.subgroupLanes },
-        rows: 4 * gpu.subgroupLanes,
+        kernel: 'linear_subgroup',
+        constants: { WORKGROUP: gpu.profile.subgroupSize },
+        rows: 4 * gpu.profile.subgroupSize,
         columns: 32,
       };
-    case 'tiles':
-    case 'tiles16':
-      return { kernel: 'linear_tiles', constants: {}, rows: 64, columns: 64 };
+    case 'tiled':
+    case 'tiled16':
+      return { kernel: 'linear_tiled', constants: {}, rows: 64, columns: 64 };
     case 'matrices':
       return {
         kernel: 'linear_matrices',
@@ -274,6 +286,10 @@ function tileOf(gpu: Gpu, variant: Exclude<ProductVariant, 'plain'>): Tile {
         rows: 128,
         columns: 128,
       };
+    case 'rows':
+      return takesWorkgroups(recorder)
+        ? { kernel: 'linear_rows', constants: { WORKGROUP: 64 }, rows: 8, columns: 4 }
+        : { kernel: 'linear_rows', constants: { WORKGROUP: 8 }, rows: 8, columns: 32 };
   }
 }
 
@@ -285,17 +301,17 @@ const STAGING = { FORWARD: 1 / 64, INPUT: 4096, WEIGHT: 4096 } as const;
 
 function sharedProduct(
   recorder: Recorder,
-  variant: Exclude<ProductVariant, 'plain'>,
+  variant: Exclude<LaunchVariant, 'plain'>,
   orientation: Orientation,
   product: Product,
   shard: Shard,
   { bindings, added, lowRank, gated, half = false, accumulate }: Operands,
 ): Omit<Dispatch, 'label'> {
   const { gpu } = recorder;
-  const tile = tileOf(gpu, variant);
+  const tile = tileOf(recorder, variant);
   const { rows, columns } = resultShape(orientation, product, shard);
   const { N, K, N_STRIDE, N_OFFSET, ALPHA } = sizesOf(product, shard);
-  const isStaged = variant === 'tiles16' || variant === 'matrices';
+  const isStaged = variant === 'tiled16' || variant === 'matrices';
   const staging = isStaged ? STAGING[orientation] : 1;
   const rank = lowRank === undefined ? 0 : lowRank.other.shape[orientation === 'FORWARD' ? 1 : 0];
   const words = [N, K, N_STRIDE, N_OFFSET, rank, bitsOf(ALPHA / staging), bitsOf(staging)];
@@ -316,7 +332,8 @@ function sharedProduct(
       LOW_RANK: lowRank !== undefined,
       LOW_HALF: lowRank !== undefined && lowRank.other.dtype !== 'f32',
       LOW_BF16: lowRank?.other.dtype === 'bf16',
-      ...(tile.kernel === 'linear_tiles' ? { STAGED_F16: isStaged } : {}),
+      ...(tile.kernel === 'linear_tiled' ? { STAGED_F16: isStaged } : {}),
+      ...(variant === 'rows' ? { ROW_PER_WORKGROUP: takesWorkgroups(recorder) } : {}),
     },
     constants: tile.constants,
     bindings: [

@@ -14,7 +14,7 @@ import { launchLinear } from '../linear/linear.ts';
  * them in its caches; on a GPU the product of a chunk is to keep every core busy (1024 tiles of 128 x 128, 64 MiB).
  */
 export function chunkSize(gpu: Gpu): { readonly rows: number; readonly columns: number } {
-  return gpu.isCpu ? { rows: 1024, columns: 2048 } : { rows: 2048, columns: 8192 };
+  return gpu.profile.logitChunk;
 }
 
 /** The last layer of a model: z = cap(h Wᵀ), with Gemma 2's cap on logits where there is one: softcap * tanh(z / softcap). */

@@ -23,13 +23,12 @@ export function launchColumnSum(
   y: Slice,
   { width, runs, accumulate }: { width: number; runs: number; accumulate: boolean },
 ): void {
-  recorder.dispatch({
-    label: 'column_sum',
+  recorder.launch({
     kernel: 'column_sum',
     conditions: { ACCUMULATE: accumulate },
     constants: { WORKGROUP: workgroupSize(recorder) },
     overrides: { H: width, RUNS: runs },
-    bindings: [x, y],
+    bindings: { x, y },
     grid: gridFor(recorder, runs * width),
   });
 }

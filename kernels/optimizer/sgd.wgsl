@@ -1,0 +1,40 @@
+// sgd: one step of stochastic gradient descent over a slab, as torch.optim.SGD without dampening
+//
+//   g = clip * gradient + decay * w
+//   b = momentum * b + g   (MOMENTUM; else b = g, and nothing is kept)
+//   w = w - lr * b
+//
+//   w, b: f32, updated in place    gradient: f32    norm: of gradient_norm.wgsl; nothing is touched unless finite
+//   settings: (lr, momentum, decay)
+//   COPY: also writes the 16-bit copy that products use, two values to a u32 (COPY_BF16, else f16).
+//
+// One invocation per four elements; limited by bandwidth.
+import package::shared::grid::invocation_index;
+import package::shared::half::narrow_bf16;
+import constants::WORKGROUP;
+
+// 1, or 0 for slabs that weight decay leaves alone (norms).
+override DECAYS: f32;
+
+@group(0) @binding(0) var<storage, read_write> w: array<vec4f>;
+@group(0) @binding(1) var<storage, read> gradient: array<vec4f>;
+@group(0) @binding(2) var<storage, read> norm: array<f32>;
+@group(0) @binding(3) var<storage, read> settings: array<f32>;
+@if(COPY) @group(0) @binding(4) var<storage, read_write> copy: array<vec2u>;
+@if(MOMENTUM) @group(0) @binding(5) var<storage, read_write> buffer: array<vec4f>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
+  let i = invocation_index(id, workgroups, WORKGROUP);
+  if (i >= arrayLength(&w) || norm[2] == 0.0) { return; }
+  let lr = settings[0];
+  var b = norm[1] * gradient[i] + DECAYS * settings[2] * w[i];
+  @if(MOMENTUM) {
+    b += settings[1] * buffer[i];
+    buffer[i] = b;
+  }
+  let updated = w[i] - lr * b;
+  w[i] = updated;
+  @if(COPY && COPY_BF16) copy[i] = vec2u(narrow_bf16(updated.xy), narrow_bf16(updated.zw));
+  @if(COPY && !COPY_BF16) copy[i] = vec2u(pack2x16float(updated.xy), pack2x16float(updated.zw));
+}

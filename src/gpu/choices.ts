@@ -1,0 +1,58 @@
+/**
+ * Which form of a kernel a run uses, where it is not the first choice of the device profile: what was measured on this
+ * adapter, what a checkpoint says, or what a test or benchmark asks for.
+ */
+
+/**
+ * Kernels that make a linear layer's product. All give what the plain one gives, to rounding.
+ *
+ *   plain      register tiles, one load per invocation; takes every shape and runs everywhere
+ *   subgroup   register tiles of which subgroups share the loads: CPU adapters
+ *   tiled      64 x 64 tiles in shared memory, f32: GPUs
+ *   tiled16    the same, staged in f16, when weights are 16-bit anyway
+ *   matrices   tensor cores, f16 x f16 + f32, likewise
+ */
+export type ProductVariant = 'plain' | 'subgroup' | 'tiled' | 'tiled16' | 'matrices';
+
+/**
+ * Forms of attention: 'tiled', 32 x 32 scores in workgroup memory; 'subgroup', which shares keys within a subgroup and needs
+ * one binding more; 'plain', an invocation to each token.
+ */
+export type AttentionVariant = 'plain' | 'subgroup' | 'tiled';
+
+/** Whether a row is added up by a workgroup or by one invocation. */
+export type RowVariant = 'workgroup' | 'invocation';
+
+const PRODUCT_VARIANTS: readonly string[] = ['plain', 'subgroup', 'tiled', 'tiled16', 'matrices'];
+
+export class KernelChoices {
+  /** For all products at once; before `products`. */
+  linear: ProductVariant | undefined;
+  attention: AttentionVariant | undefined;
+  rows: RowVariant | undefined;
+  /** How many partial sums over tokens a weight's gradient is made of. */
+  splitK: number | undefined;
+  /** By `productKey` (src/ops/linear/linear-variants.ts). */
+  readonly products = new Map<string, ProductVariant>();
+
+  /** Back to the device's first choices. */
+  clear(): void {
+    this.linear = this.attention = this.rows = this.splitK = undefined;
+    this.products.clear();
+  }
+
+  /** The measured choices, as files keep them. */
+  toRecord(): Readonly<Record<string, string>> {
+    return Object.fromEntries(this.products);
+  }
+
+  /** Takes over what `toRecord` gave; variants that this version does not know are left to the profile. */
+  load(record: Readonly<Record<string, string>>): void {
+    for (const [key, variant] of Object.entries(record))
+      if (isProductVariant(variant)) this.products.set(key, variant);
+  }
+}
+
+function isProductVariant(text: string): text is ProductVariant {
+  return PRODUCT_VARIANTS.includes(text);
+}

@@ -1,0 +1,110 @@
+/**
+ * An update rule over parameter slabs: the gradient norm, then the update of every slab. What changes from step to step
+ * (learning rate, bias corrections) comes from the host in one small write. The moments are on the GPU, or in host memory
+ * and pass through it (host-moments.ts).
+ */
+import { allocateTensor, freeTensor, fromStorage, type Tensor, upload, whole } from '../autograd/tensor.ts';
+import type { Gpu } from '../gpu/device.ts';
+import type { Recorder } from '../gpu/program.ts';
+import type { ParameterSlabs } from '../nn/parameters.ts';
+import { recordGradientNorm } from './gradient-norm.ts';
+import { HostMoments } from './host-moments.ts';
+import type { SlabRange, UpdateRule } from './update-rule.ts';
+
+export interface OptimizerOptions {
+  /** Global norm to clip gradients to; 0 clips nothing. */
+  readonly maxGradNorm: number;
+  /** Where the moments are kept. */
+  readonly moments: 'gpu' | 'host';
+}
+
+export class Optimizer {
+  /** f32 [4]: gradient norm, clip scale, 1 while every norm so far was finite, and 1 once one was not. */
+  readonly norm: Tensor;
+  readonly #gpu: Gpu;
+  readonly #trained: ParameterSlabs;
+  readonly #rule: UpdateRule;
+  readonly #options: OptimizerOptions;
+  readonly #values: Tensor;
+  /** f32 [slab length]: by moment, then by slab. */
+  readonly #moments: readonly (readonly Tensor[])[];
+  readonly #host: HostMoments | undefined;
+  #isPlaced = false;
+
+  /** The moments have no memory before `place`. */
+  constructor(gpu: Gpu, trained: ParameterSlabs, rule: UpdateRule, options: OptimizerOptions) {
+    this.#gpu = gpu;
+    this.#trained = trained;
+    this.#rule = rule;
+    this.#options = options;
+    this.norm = allocateTensor(gpu, 'gradient norm', [4], 'f32', 'state');
+    this.#values = allocateTensor(gpu, 'optimizer settings', [rule.values(1, 0).length], 'f32', 'state');
+    this.#moments = rule.moments.map((name) =>
+      trained.slabs.map(({ length }) =>
+        fromStorage(gpu.memory.reserve(name, 4 * length, 'optimizer'), [length], 'f32'),
+      ),
+    );
+    if (options.moments === 'host' && rule.moments.length > 0)
+      this.#host = new HostMoments(gpu, this.#held(), (recorder, range) => this.#record(recorder, range));
+  }
+
+  /** GPU memory that `place` takes. */
+  get missingBytes(): number {
+    if (this.#isPlaced) return 0;
+    if (this.#host !== undefined) return this.#host.placedBytes;
+    return this.#moments.flat().reduce((sum, moment) => sum + whole(moment).storage.byteLength, 0);
+  }
+
+  /** Gives the moments their memory, filled with zeros. */
+  place(): void {
+    if (this.#isPlaced) return;
+    for (const moment of this.#moments.flat())
+      this.#gpu.memory.place(whole(moment).storage, this.#host === undefined ? 'gpu' : 'host');
+    this.#host?.place();
+    this.#isPlaced = true;
+  }
+
+  /** Compiles what `update` runs. */
+  async bind(): Promise<void> {
+    await this.#host?.bind();
+  }
+
+  /** @param step number of this update, counted from 1. */
+  configure(step: number, learningRate: number): void {
+    upload(this.#gpu, this.#values, Float32Array.from(this.#rule.values(step, learningRate)));
+  }
+
+  /** Records the gradient norm over all slabs, then the update of each whose moments are on the GPU. */
+  record(recorder: Recorder): void {
+    recordGradientNorm(recorder, this.#trained.slabs, this.#options.maxGradNorm, this.norm);
+    if (this.#host !== undefined) return;
+    for (const { slab, moments } of this.#held())
+      this.#record(recorder, { slab, start: 0, length: slab.length, moments: moments.map(whole) });
+  }
+
+  /** To be called after what `record` recorded has run: updates what it left to be updated from host memory. */
+  async update(): Promise<void> {
+    await this.#host?.update();
+  }
+
+  /** The moments of a parameter, f32 of its shape, by their names. */
+  momentsOf(parameter: string): [name: string, moment: Tensor][] {
+    const spec = this.#trained.parameters.get(parameter);
+    if (spec === undefined) throw new RangeError(`${parameter} is not trained.`);
+    return this.#rule.moments.map((name, i) => [name, this.#trained.partOf(spec, this.#moments[i])]);
+  }
+
+  free(): void {
+    for (const tensor of [this.norm, this.#values, ...this.#moments.flat()]) freeTensor(this.#gpu, tensor);
+    this.#host?.free();
+  }
+
+  /** Every slab with its moments. */
+  #held() {
+    return this.#trained.slabs.map((slab, i) => ({ slab, moments: this.#moments.map((of) => of[i]) }));
+  }
+
+  #record(recorder: Recorder, range: SlabRange): void {
+    this.#rule.record(recorder, range, { norm: this.norm, values: this.#values });
+  }
+}
