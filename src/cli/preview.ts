@@ -1,9 +1,9 @@
 /** The first rows of a configuration's data as tokens. */
 import { sourcesOf } from '../data/dataset.ts';
-import type { Answer, Example } from '../data/examples.ts';
+import { type Answer, type Example, lossTokens } from '../data/examples.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
-import { droppedRow, streamOutcomes } from '../data/prepare.ts';
-import { RowTokenizer } from '../data/tokenize.ts';
+import { streamOutcomes } from '../data/prepare.ts';
+import { type DropReason, RowTokenizer } from '../data/tokenize.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { InputError } from '../errors.ts';
 import { activate } from '../objectives/choice.ts';
@@ -32,8 +32,10 @@ export async function* previewRows(
         yield exampleText(outcome.example, tokenizer, form, 'example' in full ? full.example : undefined);
       } else {
         if (outcome.kind === 'bad' && config.data.on_bad_row === 'error') throw outcome.error;
-        const { reason } = droppedRow(outcome);
-        yield `${outcome.file}:${outcome.line}: left out: ${DROPPED[reason] ?? reason}\n`;
+        // The message of a wrong row says where it stands.
+        yield outcome.kind === 'bad'
+          ? `left out: ${outcome.error.message}\n`
+          : `left out: ${outcome.file}:${outcome.line}: ${DROPPED[outcome.reason]}\n`;
       }
       if (++shown === options.rows) break;
     }
@@ -41,7 +43,7 @@ export async function* previewRows(
   }
 }
 
-const DROPPED: Readonly<Record<string, string>> = {
+const DROPPED: Readonly<Record<DropReason, string>> = {
   identical: 'both answers are the same tokens',
   too_long: 'data.max_length leaves no place for an answer',
 };
@@ -67,14 +69,16 @@ export function exampleText(
     `${example.file ?? 'row'}:${example.line}: ${form}`,
     `  prompt, ${example.promptIds.length} tokens, no loss${cutPrompt > 0 ? `, ${cutPrompt} cut off its start` : ''}`,
     tokensText(example.promptIds, undefined, tokenizer),
-    ...parts.flatMap(([name, { ids, diff }], i) => {
+    ...parts.flatMap(([name, answer], i) => {
+      const { ids, diff, lossMask } = answer;
+      const inLoss = lossMask === undefined ? 'all' : `${lossTokens(answer)} marked +`;
       const differing = diff?.reduce((sum, flag) => sum + flag, 0);
       const marked = differing === undefined ? '' : `, ${differing} marked * differ`;
       const cut = before[i][1].ids.length - ids.length;
       const lost = cut > 0 ? `, ${cut} cut off its end` : '';
       return [
-        `  ${name}, ${ids.length} tokens, all in the loss${marked}${lost}`,
-        tokensText(ids, diff, tokenizer),
+        `  ${name}, ${ids.length} tokens, ${inLoss} in the loss${marked}${lost}`,
+        tokensText(ids, diff ? ['*', diff] : lossMask && ['+', lossMask], tokenizer),
       ];
     }),
     '',
@@ -94,11 +98,15 @@ function answersOf(example: Example): [name: string, answer: Answer][] {
 const WIDTH = 110;
 
 /** Tokens in lines of at most 110 columns. */
-function tokensText(ids: Int32Array, diff: Uint8Array | undefined, tokenizer: Tokenizer): string {
+function tokensText(
+  ids: Int32Array,
+  marks: readonly [sign: string, mask: Uint8Array] | undefined,
+  tokenizer: Tokenizer,
+): string {
   const lines: string[] = [];
   let line = '   ';
   Array.from(ids).forEach((id, i) => {
-    const cell = ` ${diff?.[i] ? '*' : ''}${id}:${JSON.stringify(tokenizer.tokenText(id))}`;
+    const cell = ` ${marks?.[1][i] ? marks[0] : ''}${id}:${JSON.stringify(tokenizer.tokenText(id))}`;
     if (line.length + cell.length > WIDTH) {
       lines.push(line);
       line = '   ';

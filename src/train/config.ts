@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import { DEFAULT_COLUMNS, type Field } from '../data/columns.ts';
+import { LOSS_ON } from '../data/completions.ts';
 import { DATA_FORMATS } from '../data/formats.ts';
 import type { Truncation } from '../data/truncation.ts';
 import { InputErrors } from '../errors.ts';
@@ -122,6 +123,10 @@ const data = z.strictObject({
     .enum(['keep_start', 'keep_end'] satisfies Truncation[])
     .default('keep_start')
     .describe('keep_start cuts the end of answers that are too long, keep_end the start of the prompt'),
+  loss_on: z
+    .enum(LOSS_ON)
+    .default('completion')
+    .describe('of conversations to learn from: the answer they end with, or all turns of the assistant'),
   max_rows: count().optional().describe('read no more than this many rows of each source'),
   shuffle: z
     .boolean()

@@ -7,7 +7,7 @@ import type { TrainConfig } from './config.ts';
 
 const EXPECTED: Readonly<Record<Needs['rows'], Expects>> = {
   pairs: 'paired',
-  chosen: 'paired',
+  chosen: 'chosen',
   labels: 'either',
 };
 
@@ -24,6 +24,7 @@ export function datasetSettings(
     maxLength: data.max_length,
     maxPromptLength: data.max_prompt_length,
     truncation: data.truncation,
+    lossOn: data.loss_on,
     diff: needs.differences,
     limit: data.max_rows,
     onBadRow: data.on_bad_row,
