@@ -70,12 +70,14 @@ async function stop(server: Server, handler: Handler, grace: number): Promise<vo
   const closed = new Promise<void>((resolve) => {
     server.close(() => resolve());
   });
-  server.closeIdleConnections();
+  // A connection may become idle after its answer.
+  const sweep = setInterval(() => server.closeIdleConnections(), 50);
   const timer = setTimeout(() => {
     handler.cancelAll();
     server.closeAllConnections();
   }, grace);
   await closed;
+  clearInterval(sweep);
   clearTimeout(timer);
 }
 
