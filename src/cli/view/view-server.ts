@@ -83,7 +83,10 @@ function refuse(response: ServerResponse, status: number): void {
 function send(request: IncomingMessage, response: ServerResponse, file: string): void {
   const stat = statSync(file, { throwIfNoEntry: false });
   // A run goes on and removes old checkpoints while it is looked at.
-  if (stat === undefined) return refuse(response, 404);
+  if (stat === undefined) {
+    refuse(response, 404);
+    return;
+  }
   const { size } = stat;
   const headers = {
     'content-type': TYPES[extname(file)] ?? 'application/octet-stream',
