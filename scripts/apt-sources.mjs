@@ -49,7 +49,9 @@ export function suiteSource(sources, suite) {
   );
   const source = codename === undefined ? null : distributionSource(sources, codename);
   if (source === null || !/\/debian\/?$/.test(source.uris[0])) return null;
-  const key = source.rest.map((line) => /^Signed-By:\s*(\/\S+)/.exec(line)?.[1]).find((path) => path !== undefined);
+  const key = source.rest
+    .map((line) => /^Signed-By:\s*(\/\S+)/.exec(line)?.[1])
+    .find((path) => path !== undefined);
   const options = source.format === 'line' ? source.rest : key === undefined ? [] : [`[signed-by=${key}]`];
   return `${['deb', ...options, source.uris[0], suite, 'main'].join(' ')}\n`;
 }

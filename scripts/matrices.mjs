@@ -17,11 +17,7 @@ const RELEASE = 'trixie';
 const SUITE = `${RELEASE}-backports`;
 const PACKAGES = ['mesa-vulkan-drivers', 'libvulkan1', 'libstdc++6', 'libgcc-s1'];
 
-const FOLDER = join(
-  process.env.XDG_CACHE_HOME || join(homedir(), '.cache'),
-  'prefgrad',
-  'lavapipe-matrices',
-);
+const FOLDER = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'prefgrad', 'lavapipe-matrices');
 const LIBRARIES = join(FOLDER, 'root', 'usr', 'lib', 'x86_64-linux-gnu');
 
 /** The node that finds this adapter; undefined where it is not installed. */
@@ -43,7 +39,9 @@ export function installMatrices(aptSources, say) {
   const parsed = parseAptSources(aptSources);
   const sources = [RELEASE, SUITE].map((suite) => suiteSource(parsed, suite));
   if (sources.includes(null)) return 'the apt sources of this machine name no Debian mirror to take it from';
-  say('Fetching lavapipe of Mesa 26 (a CPU adapter with subgroup matrices, about 65 MB) into the user cache.');
+  say(
+    'Fetching lavapipe of Mesa 26 (a CPU adapter with subgroup matrices, about 65 MB) into the user cache.',
+  );
   fs.rmSync(FOLDER, { recursive: true, force: true });
   try {
     download(sources.join(''));

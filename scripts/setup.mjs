@@ -8,7 +8,13 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { installDependencies } from './dependencies.mjs';
-import { aptSourceFiles, installAdapter, LAVAPIPE_ICD, probeAdapter, SWIFTSHADER_ICD } from './install-adapter.mjs';
+import {
+  aptSourceFiles,
+  installAdapter,
+  LAVAPIPE_ICD,
+  probeAdapter,
+  SWIFTSHADER_ICD,
+} from './install-adapter.mjs';
 import { installMatrices } from './matrices.mjs';
 import { withLock } from './setup-lock.mjs';
 
@@ -26,7 +32,14 @@ none, installs Mesa lavapipe (an adapter that runs on the CPU) when it may, else
   -h, --help         this text
 `;
 
-const OPTIONS = ['install-adapter', 'with-lavapipe', 'with-browser', 'with-deno', 'with-matrices', 'runtime-only'];
+const OPTIONS = [
+  'install-adapter',
+  'with-lavapipe',
+  'with-browser',
+  'with-deno',
+  'with-matrices',
+  'runtime-only',
+];
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /** What the user has to mend; printed without a stack. */

@@ -95,12 +95,24 @@ function matricesOf(info: GPUAdapterInfo, features: AdapterFacts['features']): D
   const { subgroupMinSize: size, subgroupMaxSize } = info;
   // Kernels are written for subgroups whose size is known.
   const isUsable =
-    features.has('chromium-experimental-subgroup-matrix') && features.has('shader-f16') && size === subgroupMaxSize;
+    features.has('chromium-experimental-subgroup-matrix') &&
+    features.has('shader-f16') &&
+    size === subgroupMaxSize;
   if (!isUsable || size === undefined) return undefined;
   const shapes = [...(subgroupMatrixConfigs ?? [])].filter(
     ({ componentType, resultComponentType, M, N, K }) =>
-      componentType === 'f16' && resultComponentType === 'f32' && [M, N, K].every((edge) => edge <= 16 && edge % 8 === 0),
+      componentType === 'f16' &&
+      resultComponentType === 'f32' &&
+      [M, N, K].every((edge) => edge <= 16 && edge % 8 === 0),
   );
   const [largest] = shapes.sort((a, b) => b.M * b.N * b.K - a.M * a.N * a.K);
-  return largest && { M: largest.M, N: largest.N, K: largest.K, subgroupSize: size, block: isSoftware(info) ? 2 : 4 };
+  return (
+    largest && {
+      M: largest.M,
+      N: largest.N,
+      K: largest.K,
+      subgroupSize: size,
+      block: isSoftware(info) ? 2 : 4,
+    }
+  );
 }
