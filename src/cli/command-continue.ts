@@ -54,12 +54,12 @@ ${EXIT_CODES}`,
       const { continueStep } = await import('../preferences/continue.ts');
       const { parsePromptShape } = await import('../preferences/prompt-shape.ts');
       const { loadTokenizer } = await import('../data/load-tokenizer.ts');
-      const { openTextModel } = await import('./pipelines/open-text-model.ts');
+      const { openCompletionModel } = await import('./pipelines/open-completion-model.ts');
       const { runStep } = await import('./pipelines/run-step.ts');
       const shape = parsePromptShape(options.prompts);
       const runtime = await cli.runtime();
       const tokenizer = await loadTokenizer(runtime.files, options.tokenizer);
-      const { model, name, client, close } = await openTextModel(runtime, options);
+      const { model, name, client, close } = await openCompletionModel(runtime, options);
       try {
         const { temperature, topP, seed, maxTokens } = options;
         const step = continueStep({

@@ -50,14 +50,14 @@ ${EXIT_CODES}`,
       const { ownOutputStep } = await import('../preferences/own-output.ts');
       const { parsePromptShape } = await import('../preferences/prompt-shape.ts');
       const { loadFunction } = await import('./pipelines/user-module.ts');
-      const { openTextModel } = await import('./pipelines/open-text-model.ts');
+      const { openCompletionModel } = await import('./pipelines/open-completion-model.ts');
       const { runStep } = await import('./pipelines/run-step.ts');
       const shape = parsePromptShape(options.prompts);
       const { grader: file } = options;
       const grade =
         file === undefined ? undefined : await loadFunction<Grade>(file, '(answer, truth, row) => boolean');
       const runtime = await cli.runtime();
-      const { model, name, client, close } = await openTextModel(runtime, options);
+      const { model, name, client, close } = await openCompletionModel(runtime, options);
       try {
         const step = ownOutputStep({
           model,

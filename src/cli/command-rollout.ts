@@ -54,11 +54,11 @@ ${EXIT_CODES}`,
       const options = made.optsWithGlobals<Options>();
       const { ROLLOUT_SEEDS, rolloutStep } = await import('../preferences/rollout.ts');
       const { parsePromptShape } = await import('../preferences/prompt-shape.ts');
-      const { openTextModel } = await import('./pipelines/open-text-model.ts');
+      const { openCompletionModel } = await import('./pipelines/open-completion-model.ts');
       const { runStep } = await import('./pipelines/run-step.ts');
       const shape = parsePromptShape(options.prompts);
       const runtime = await cli.runtime();
-      const { model, name, client, close } = await openTextModel(runtime, options);
+      const { model, name, client, close } = await openCompletionModel(runtime, options);
       try {
         const step = rolloutStep({
           model,
