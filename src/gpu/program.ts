@@ -9,6 +9,7 @@ import { InputError } from '../errors.ts';
 import type { Gpu } from './device.ts';
 import { bufferOf } from './device.ts';
 import type { KernelVariant } from './kernels.ts';
+import { type Launch, orderedBindings } from './launch.ts';
 import { BINDING_ALIGNMENT, formatBytes, type Slice, type Storage } from './memory.ts';
 import { Arena, type Lifetime } from './planner.ts';
 
@@ -71,6 +72,14 @@ export class Recorder {
     return storage;
   }
 
+  /** Records one launch of a kernel of ours. */
+  launch(launch: Launch): void {
+    const { kernel, label = kernel, conditions, constants, overrides, grid, repeats } = launch;
+    const bindings = orderedBindings(launch);
+    this.dispatch({ kernel, label, conditions, constants, overrides, bindings, grid, repeats });
+  }
+
+  /** Records a dispatch of any kernel, by the numbers of its bindings: for kernels that are not in kernels/. */
   dispatch(dispatch: Dispatch): void {
     const index = this.dispatches.length;
     for (const slice of dispatch.bindings) {

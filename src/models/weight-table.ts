@@ -1,4 +1,4 @@
-/** The weights of a decoder by their Hugging Face names, which all families share; blocks may have more vectors. */
+/** The weights of a decoder by their Hugging Face names: Llama's, and what other families have besides. */
 import type { ModelConfig, WeightSpec } from './causal-lm.ts';
 
 /** The linear modules that LoRA can sit on, by the names PEFT uses. */
@@ -22,12 +22,21 @@ export function layerName(index: number): string {
 }
 
 /** A norm's weight or a bias. */
-export function vector(name: string, length: number): WeightSpec {
+function vector(name: string, length: number): WeightSpec {
   return { name, shape: [length], decays: false, quantizable: false, loraTarget: undefined };
 }
 
-/** The weights of a block that has a norm before attention and one before the feed-forward part, in their order. */
-export function blockWeights(config: ModelConfig, layer: string): WeightSpec[] {
+/** What the blocks of a family have besides Llama's weights. */
+export interface MoreWeights {
+  /** q, k and v have biases. */
+  readonly queryKeyValueBias?: boolean;
+  /** Norms of q and k, over each head: q_norm and k_norm. */
+  readonly headNorms?: boolean;
+  /** Norms of hidden states besides input_layernorm and post_attention_layernorm. */
+  readonly moreNorms?: readonly string[];
+}
+
+function blockWeights(config: ModelConfig, more: MoreWeights, layer: string): WeightSpec[] {
   const { hiddenSize: hidden, intermediateSize: inner, headDim } = config;
   const [queries, keys] = [config.heads * headDim, config.kvHeads * headDim];
   const linear = (
@@ -41,24 +50,26 @@ export function blockWeights(config: ModelConfig, layer: string): WeightSpec[] {
     quantizable: true,
     loraTarget: target,
   });
+  const bias = (target: string, length: number) => vector(`${layer}.self_attn.${target}.bias`, length);
+  const headNorm = (name: string) => vector(`${layer}.self_attn.${name}.weight`, headDim);
   return [
     vector(`${layer}.input_layernorm.weight`, hidden),
     linear('self_attn', 'q_proj', [queries, hidden]),
     linear('self_attn', 'k_proj', [keys, hidden]),
     linear('self_attn', 'v_proj', [keys, hidden]),
     linear('self_attn', 'o_proj', [hidden, queries]),
+    ...(more.queryKeyValueBias ? [bias('q_proj', queries), bias('k_proj', keys), bias('v_proj', keys)] : []),
+    ...(more.headNorms ? [headNorm('q_norm'), headNorm('k_norm')] : []),
     vector(`${layer}.post_attention_layernorm.weight`, hidden),
     linear('mlp', 'gate_proj', [inner, hidden]),
     linear('mlp', 'up_proj', [inner, hidden]),
     linear('mlp', 'down_proj', [hidden, inner]),
+    ...(more.moreNorms ?? []).map((name) => vector(`${layer}.${name}.weight`, hidden)),
   ];
 }
 
-/** @param more what a block has besides `blockWeights` */
-export function decoderWeights(
-  config: ModelConfig,
-  more: (layer: string) => readonly WeightSpec[] = () => [],
-): WeightSpec[] {
+/** Every weight, in the order of the forward pass. */
+export function decoderWeights(config: ModelConfig, more: MoreWeights): WeightSpec[] {
   const table = (name: string): WeightSpec => ({
     name,
     shape: [config.vocabSize, config.hiddenSize],
@@ -66,10 +77,7 @@ export function decoderWeights(
     quantizable: false,
     loraTarget: undefined,
   });
-  const blocks = Array.from({ length: config.layers }, (_, i) => {
-    const layer = layerName(i);
-    return [...blockWeights(config, layer), ...more(layer)];
-  });
+  const blocks = Array.from({ length: config.layers }, (_, i) => blockWeights(config, more, layerName(i)));
   const head = config.tiedHead ? [] : [table(HEAD)];
   return [table(EMBEDDING), ...blocks.flat(), vector(LAST_NORM, config.hiddenSize), ...head];
 }

@@ -122,7 +122,7 @@ export function separableProgram(parts: StepParts, batch: BatchTensors): Program
     const tokens = recordTokens(parts, tape, batch, true);
     const run = recorder.asPart('objective', () => {
       const made = runObjective(recorder, parts.objective, tokens, parts.state);
-      recordMetrics(recorder, parts.metrics, made, tokens);
+      recordMetrics(recorder, parts.metrics, parts.objective, made, tokens);
       addToState(recorder, parts.state, made);
       return made;
     });
@@ -155,7 +155,7 @@ export function evaluationProgram(
     recordFill(recorder, metrics.tensor, 0);
     const tokens = recordTokens(parts, tapeFor(recorder), batch, false);
     const run = runObjective(recorder, parts.objective, tokens, parts.state);
-    recordMetrics(recorder, metrics, run, tokens);
+    recordMetrics(recorder, metrics, parts.objective, run, tokens);
     recordKl(recorder, parts, metrics, batch, tokens);
     if (!pairs) return;
     const gap = recordMeanLogps(recorder, metrics, run, tokens);
@@ -193,7 +193,7 @@ export function wholeObjectiveProgram(parts: StepParts, step: WholeStep): Progra
       if (run.gradient === undefined) throw new RangeError('The objective gave no gradient.');
       parts.watch?.observe(recorder)('dL/dlogp', run.gradient);
       accumulate(recorder, run.gradient, { tensor: step.gradient, accumulate: false });
-      recordMetrics(recorder, parts.metrics, run, tokens);
+      recordMetrics(recorder, parts.metrics, parts.objective, run, tokens);
       addToState(recorder, parts.state, run);
     }),
   );
@@ -300,25 +300,27 @@ function knownInputs(
   };
 }
 
-/** TRL's metrics; `loss` is a sum over micro-batches, everything else a mean over pairs. */
+/**
+ * TRL's metrics; `loss` is a sum over micro-batches, everything else a mean over pairs. Rewards compare answers, so they
+ * are left out where only the chosen one is learned.
+ */
 function recordMetrics(
   recorder: Recorder,
   metrics: StepMetrics,
+  { needs }: ActiveObjective,
   run: ObjectiveRun,
   { pairWeights }: TokenInputs,
 ): void {
+  const comparesAnswers = needs.rows !== 'chosen';
+  const { rewards, logps } = run;
   metrics.addSum(recorder, 'loss', run.loss);
-  metrics.addMean(recorder, 'rewards/chosen', run.rewards.chosen, pairWeights);
-  metrics.addMean(recorder, 'rewards/rejected', run.rewards.rejected, pairWeights);
-  metrics.addShareGreater(
-    recorder,
-    'rewards/accuracies',
-    run.rewards.chosen,
-    run.rewards.rejected,
-    pairWeights,
-  );
-  metrics.addMean(recorder, 'logps/chosen', run.logps.chosen, pairWeights);
-  metrics.addMean(recorder, 'logps/rejected', run.logps.rejected, pairWeights);
+  if (comparesAnswers) {
+    metrics.addMean(recorder, 'rewards/chosen', rewards.chosen, pairWeights);
+    metrics.addMean(recorder, 'rewards/rejected', rewards.rejected, pairWeights);
+    metrics.addShareGreater(recorder, 'rewards/accuracies', rewards.chosen, rewards.rejected, pairWeights);
+  }
+  metrics.addMean(recorder, 'logps/chosen', logps.chosen, pairWeights);
+  if (comparesAnswers) metrics.addMean(recorder, 'logps/rejected', logps.rejected, pairWeights);
   for (const [name, values] of Object.entries(run.metrics ?? {}))
     metrics.addMean(recorder, name, values, pairWeights);
   for (const [name, value] of Object.entries(run.scalars ?? {})) metrics.set(recorder, name, value);
@@ -393,12 +395,11 @@ function addToState(recorder: Recorder, state: ObjectiveState, run: ObjectiveRun
 }
 
 function copyRows(recorder: Recorder, rows: Tensor, step: Tensor, batch: BatchTensors, out: boolean): void {
-  recorder.dispatch({
-    label: 'micro_batch_slice',
+  recorder.launch({
     kernel: 'micro_batch_slice',
     conditions: { OUT: out },
     constants: { WORKGROUP: workgroupSize(recorder) },
-    bindings: [rows, step, batch.get('place')].map(whole),
+    bindings: { rows: whole(rows), step: whole(step), place: whole(batch.get('place')) },
     grid: gridFor(recorder, rows.shape[0]),
   });
 }

@@ -1,8 +1,9 @@
 /** A training run from configuration to files. Reads straight down. */
 import { upload } from '../autograd/tensor.ts';
+import { loadRunData } from '../data/dataset.ts';
 import { carryWeights, type Example } from '../data/examples.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
-import { prepareDataset } from '../data/prepare.ts';
+import type { DroppedRow } from '../data/prepare.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { InputError, InputErrors, RunError } from '../errors.ts';
 import { latestCheckpoint, rotateCheckpoints, saveCheckpoint } from '../formats/checkpoint.ts';
@@ -13,9 +14,9 @@ import { generate } from '../generate/generator.ts';
 import { DeviceLostError, Gpu } from '../gpu/device.ts';
 import { type LoadedModel, type LoadOptions, loadModel } from '../models/loading/load.ts';
 import { type ActiveObjective, activate } from '../objectives/choice.ts';
-import type { Needs } from '../objectives/objective.ts';
 import type { FileSink, Runtime } from '../runtime/runtime.ts';
 import type { TrainConfig } from './config.ts';
+import { datasetSettings } from './dataset-settings.ts';
 import { checkFirstStep } from './first-step.ts';
 import type { Metrics, RunSummary, Sample, TrainHooks } from './hooks.ts';
 import { chooseKernels, type MeasuredChoices } from './kernel-choices.ts';
@@ -92,7 +93,7 @@ async function runOn(
 ): Promise<RunSummary> {
   const { files } = gpu.runtime;
   const started = Date.now();
-  const tokenizer = await loadTokenizer(files, config.model.path);
+  const tokenizer = await loadTokenizer(files, config.model.path, config.data.chat_template);
   const policy = await loadModel(gpu, config.model.path, policyOptions(config));
   const data = await loadData(gpu, config, asked, tokenizer, policy, hooks);
   const dataWeights = carryWeights(data.train) || carryWeights(data.eval);
@@ -162,8 +163,10 @@ async function runWith(
     hooks.evaluated(metrics, trainer.step);
     return metrics;
   };
+  /** Saved with the model, so that everybody who uses it renders conversations as it has seen them. */
+  const template = config.data.chat_template === undefined ? undefined : tokenizer.chatTemplate;
   const save = async (): Promise<string> => {
-    const path = await saveRun(gpu, config, trainer, log);
+    const path = await saveRun(gpu, config, trainer, log, template);
     hooks.checkpoint(path);
     return path;
   };
@@ -220,7 +223,7 @@ async function runWith(
   ];
   if (!interrupted) {
     const path = `${config.output_dir}/model`;
-    await writeDirectory(files, path, await trainedModelFiles(gpu, policy));
+    await writeDirectory(files, path, await trainedModelFiles(gpu, policy, template));
     outputs.unshift({ what: policy.lora === undefined ? 'model' : 'PEFT adapter', path });
   }
   await log.close();
@@ -270,37 +273,31 @@ async function loadData(
       `data.max_length: ${data.max_length} is more than the ${policy.config.maxPositions} positions of ${config.model.path}.`,
     );
   }
-  const expects: Record<Needs['rows'], 'paired' | 'either'> = {
-    pairs: 'paired',
-    chosen: 'paired',
-    labels: 'either',
-  };
-  const load = async (path: string): Promise<Example[]> => {
-    const { examples, report } = await prepareDataset({
-      files: gpu.runtime.files,
-      path,
-      tokenizer,
-      columns: data.columns,
-      format: data.format,
-      expects: expects[objective.needs.rows],
-      maxLength: data.max_length,
-      truncation: data.truncation,
-      diff: objective.needs.differences,
-      modelVocabSize: policy.config.vocabSize,
-      limit: data.max_rows,
-    });
-    const dropped =
-      report.identical + report.tooLong > 0
-        ? `, ${report.identical} dropped as identical, ${report.tooLong} as too long`
-        : '';
-    hooks.note(`${path}: ${report.kept} of ${report.rows} rows${dropped}, ${report.truncated} truncated.`);
-    if (examples.length === 0) throw new InputError(`${path}: no row is left to train on.`);
-    return examples;
-  };
-  const examples = await load(data.train);
-  const varied = variedLine(examples);
+  const { files } = gpu.runtime;
+  const dropped: DroppedRow[] = [];
+  const loaded = await loadRunData({
+    ...datasetSettings(config, objective.needs),
+    files,
+    tokenizer,
+    modelVocabSize: policy.config.vocabSize,
+    train: data.train,
+    eval: data.eval,
+    evalFraction: data.eval_fraction,
+    shuffle: data.shuffle,
+    seed: config.seed,
+    note: hooks.note,
+    onDropped: (row) => dropped.push(row),
+  });
+  if (dropped.length > 0) {
+    const path = `${config.output_dir}/dropped_rows.jsonl`;
+    const sink = await files.create(path);
+    await sink.write(dropped.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    await sink.close();
+    hooks.note(`${dropped.length} rows are left out; ${path} says which and why.`);
+  }
+  const varied = variedLine(loaded.train);
   if (varied !== undefined) hooks.note(varied);
-  return { train: examples, eval: data.eval === undefined ? [] : await load(data.eval) };
+  return loaded;
 }
 
 interface FoundCheckpoint {
@@ -378,7 +375,13 @@ async function openLog(
   };
 }
 
-async function saveRun(gpu: Gpu, config: TrainConfig, trainer: Trainer, log: RunLog): Promise<string> {
+async function saveRun(
+  gpu: Gpu,
+  config: TrainConfig,
+  trainer: Trainer,
+  log: RunLog,
+  template: string | undefined,
+): Promise<string> {
   const { files } = gpu.runtime;
   const state = {
     global_step: trainer.step,
@@ -389,7 +392,7 @@ async function saveRun(gpu: Gpu, config: TrainConfig, trainer: Trainer, log: Run
     config,
   };
   const contents = [
-    ...(await trainedModelFiles(gpu, trainer.policy)),
+    ...(await trainedModelFiles(gpu, trainer.policy, template)),
     optimizerFile(gpu, trainer.checkpointTensors()),
     trainerStateFile(state),
   ];

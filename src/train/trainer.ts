@@ -319,14 +319,16 @@ export class Trainer {
     const { finite, ...raw } = await pending.read();
     this.#parts.gpu.throwIfFailed();
     if (finite !== 1 || !Number.isFinite(raw.loss)) {
-      const lines = pending.examples.map((e) => e.line).join(', ');
+      const rows = pending.examples.map(({ file, line }) =>
+        file === undefined ? `line ${line}` : `${file}:${line}`,
+      );
       const where = this.#watch
         ? await this.#watch.report()
         : '"training.debug: underflow_overflow" finds the first tensor that is not finite.';
       throw new NonFiniteError(
         pending.step,
         `Step ${pending.step}: loss ${raw.loss}, gradient norm ${raw.grad_norm}; the step changed nothing. ` +
-          `Its rows are lines ${lines} of ${this.#parts.config.data.train}. Look at them, or lower training.learning_rate. ` +
+          `Its rows are ${rows.join(', ')}. Look at them, or lower training.learning_rate. ` +
           where,
       );
     }
@@ -422,10 +424,13 @@ export class Trainer {
       this.#optimizer.record(recorder);
       const next = objective.nextState?.(tapeFor(recorder), this.objectiveState) ?? {};
       for (const [name, value] of Object.entries(next)) {
-        recorder.dispatch({
-          label: 'state_commit',
+        recorder.launch({
           kernel: 'state_commit',
-          bindings: [value, this.#optimizer.norm, this.objectiveState[name]].map(whole),
+          bindings: {
+            next: whole(value),
+            norm: whole(this.#optimizer.norm),
+            state: whole(this.objectiveState[name]),
+          },
           grid: [1, 1],
         });
       }
@@ -440,12 +445,11 @@ export class Trainer {
       for (const [name, tensor] of this.liveReference) {
         const parameter = this.policy.trained?.parameters.get(name);
         parameter?.master.shards.forEach((shard, i) => {
-          recorder.dispatch({
-            label: 'reference_update',
+          recorder.launch({
             kernel: 'reference_update',
             constants: { WORKGROUP: workgroupSize(recorder) },
             overrides: { ALPHA: referenceUpdate?.share ?? 1 },
-            bindings: [shard, tensor.shards[i], whole(this.#optimizer.norm)],
+            bindings: { policy: shard, reference: tensor.shards[i], norm: whole(this.#optimizer.norm) },
             grid: gridFor(recorder, shard.byteLength / 4),
           });
         });

@@ -1,6 +1,12 @@
 /** A trainer on rows of token ids, without files of data: what tests of the training step start from. */
 
-import { type Answer, carryWeights, type Example, type PairExample } from '../../src/data/examples.ts';
+import {
+  type Answer,
+  carryWeights,
+  chosenOnly,
+  type Example,
+  type PairExample,
+} from '../../src/data/examples.ts';
 import { normalAt, randomWord } from '../../src/data/random.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { type LoadedModel, type LoadOptions, loadModel } from '../../src/models/loading/load.ts';
@@ -40,6 +46,8 @@ export async function openTrainer(gpu: Gpu, setup: TrainerSetup): Promise<Traine
   });
   const dataWeights = carryWeights(setup.train);
   const objective = activate({ ...config.objective, dataWeights });
+  const learned = (examples: readonly Example[]) =>
+    objective.needs.rows === 'chosen' ? examples.map(chosenOnly) : examples;
   const policy =
     setup.policy ?? (await loadModel(gpu, model, { train: lora ?? 'full', dtype, positions: 256 }));
   const needsReference =
@@ -54,8 +62,8 @@ export async function openTrainer(gpu: Gpu, setup: TrainerSetup): Promise<Traine
       objective,
       policy,
       reference: loaded && { loaded, adapter: false },
-      train: setup.train,
-      eval: setup.eval ?? [],
+      train: learned(setup.train),
+      eval: learned(setup.eval ?? []),
     },
     () => {},
   );

@@ -10,7 +10,8 @@ import type { HostArray } from '../../autograd/op.ts';
 import { type Tensor, temporary, whole } from '../../autograd/tensor.ts';
 import { gridOf, type Recorder } from '../../gpu/program.ts';
 import { gridFor, takesWorkgroups, workgroupSize } from '../launch.ts';
-import { type AttentionShape, rolled, scoreScale } from './attention.ts';
+import type { AttentionShape } from './attention.ts';
+import { rolled, scoreScale } from './attention-variants.ts';
 
 /** Tokens in a block of the cache. */
 export const BLOCK_TOKENS = 16;
@@ -38,12 +39,17 @@ export function recordCacheWrite(
   { keys, values }: LayerCache,
 ): void {
   const [tokens, width] = k.shape;
-  recorder.dispatch({
-    label: 'paged_cache_write',
+  recorder.launch({
     kernel: 'paged_cache_write',
     constants: { WORKGROUP: workgroupSize(recorder) },
     overrides: { WIDTH: width },
-    bindings: [k, v, cacheRows, keys, values].map(whole),
+    bindings: {
+      k: whole(k),
+      v: whole(v),
+      places: whole(cacheRows),
+      keys: whole(keys),
+      values: whole(values),
+    },
     grid: gridFor(recorder, tokens * width),
   });
 }
@@ -65,8 +71,7 @@ export function recordPagedAttention(
   const units = q.shape[0] * heads;
   // Few rows are all that a CPU adapter's cores can share.
   const workgroup = ROW_PER_WORKGROUP ? KEYS : 8;
-  recorder.dispatch({
-    label: 'attention_paged',
+  recorder.launch({
     kernel: 'attention_paged',
     conditions: {
       ROW_PER_WORKGROUP,
@@ -84,7 +89,14 @@ export function recordPagedAttention(
       ...(window === undefined ? {} : { WINDOW: window }),
       ...(softcap === undefined ? {} : { CAP: softcap }),
     },
-    bindings: [q, keys, values, places, tables, y].map(whole),
+    bindings: {
+      q: whole(q),
+      keys: whole(keys),
+      values: whole(values),
+      places: whole(places),
+      tables: whole(tables),
+      y: whole(y),
+    },
     grid: gridOf(ROW_PER_WORKGROUP ? units : Math.ceil(units / workgroup)),
   });
   return y;

@@ -7,6 +7,7 @@
  */
 import { rowRange, type Tensor, temporary, whole } from '../../autograd/tensor.ts';
 import { randomWord, wordAt } from '../../data/random.ts';
+import type { BindingsOf } from '../../gpu/launch.ts';
 import type { Slice } from '../../gpu/memory.ts';
 import { gridOf, type Recorder } from '../../gpu/program.ts';
 import { bitsOf } from '../constants.ts';
@@ -91,9 +92,7 @@ export function recordSample(
 ): Tensor {
   const results = temporary(recorder, 'drawn tokens', [logits.shape[0], RESULT_WORDS], 'u32');
   dispatchSample(recorder, whole(logits), whole(results), softcap, {
-    conditions: { TARGETS: false },
-    inputs: [rows, seen, last].map(whole),
-    overrides: {},
+    inputs: { rows: whole(rows), seen: whole(seen), last: whole(last) },
   });
   return results;
 }
@@ -122,20 +121,18 @@ export function recordScores(
     const scratch = whole(rowRange(logits, 0, count));
     launchLinear(recorder, part(hidden), scratch, { rows: count, weight, scale: 1, accumulate: false });
     dispatchSample(recorder, scratch, part(results), softcap, {
-      conditions: { TARGETS: true },
-      inputs: [part(targets)],
-      overrides: { LIKELIEST: likeliest },
+      inputs: { targets: part(targets) },
+      likeliest,
     });
   }
   return results;
 }
 
-/** What drawing and scoring differ in. */
+/** What drawing and scoring differ in: scoring knows its targets. */
 interface SampleVariant {
-  readonly conditions: { readonly TARGETS: boolean };
-  /** Bindings from 1 on. */
-  readonly inputs: readonly Slice[];
-  readonly overrides: Readonly<Record<string, number>>;
+  readonly inputs: Pick<BindingsOf<'sample'>, 'rows' | 'seen' | 'last' | 'targets'>;
+  /** How many of the likeliest tokens are kept. Scoring only. */
+  readonly likeliest?: number;
 }
 
 function dispatchSample(
@@ -143,19 +140,22 @@ function dispatchSample(
   logits: Slice,
   results: Slice,
   softcap: number | undefined,
-  { conditions, inputs, overrides }: SampleVariant,
+  { inputs, likeliest }: SampleVariant,
 ): void {
   const isWide = takesWorkgroups(recorder);
   const workgroup = isWide ? 256 : 8;
   const rows = results.byteLength / (4 * RESULT_WORDS);
-  const bindings = [logits, ...inputs, undefined, undefined].slice(0, 4);
-  recorder.dispatch({
-    label: conditions.TARGETS ? 'score' : 'sample',
+  const TARGETS = inputs.targets !== undefined;
+  recorder.launch({
+    label: TARGETS ? 'score' : 'sample',
     kernel: 'sample',
-    conditions: { ...conditions, ROW_PER_WORKGROUP: isWide, SOFTCAP: softcap !== undefined },
+    conditions: { TARGETS, ROW_PER_WORKGROUP: isWide, SOFTCAP: softcap !== undefined },
     constants: { WORKGROUP: workgroup, TOP: TOP_LOGPROBS },
-    overrides: { ...overrides, ...(softcap === undefined ? {} : { CAP: softcap }) },
-    bindings: [...bindings, results],
+    overrides: {
+      ...(likeliest === undefined ? {} : { LIKELIEST: likeliest }),
+      ...(softcap === undefined ? {} : { CAP: softcap }),
+    },
+    bindings: { logits, ...inputs, out: results },
     grid: gridOf(isWide ? rows : Math.ceil(rows / workgroup)),
   });
 }
@@ -166,11 +166,10 @@ export const NO_TOKEN = 0xffffffff;
 /** Token ids that rows feed to the model, u32 [R]: `forced`, or where that is NO_TOKEN, the last token of the row's slot. */
 export function recordNextTokens(recorder: Recorder, forced: Tensor, slots: Tensor, last: Tensor): Tensor {
   const ids = temporary(recorder, 'next tokens', forced.shape, 'u32');
-  recorder.dispatch({
-    label: 'next_tokens',
+  recorder.launch({
     kernel: 'next_tokens',
     constants: { WORKGROUP: workgroupSize(recorder) },
-    bindings: [forced, slots, last, ids].map(whole),
+    bindings: { forced: whole(forced), slots: whole(slots), last: whole(last), ids: whole(ids) },
     grid: gridFor(recorder, forced.shape[0]),
   });
   return ids;
