@@ -5,13 +5,15 @@ import { EXIT_CODES } from './failure.ts';
 import { numberFrom, wholeNumber } from './options.ts';
 import {
   addEndpointOptions,
+  addLocalModelOptions,
   addRowOptions,
   type EndpointOptions,
+  type LocalModelOptions,
   type RowOptions,
   seedList,
 } from './pipelines/options.ts';
 
-interface Options extends RowOptions, EndpointOptions {
+interface Options extends RowOptions, EndpointOptions, LocalModelOptions {
   readonly seeds?: readonly number[];
   readonly temperature: number;
   readonly topP: number;
@@ -27,7 +29,7 @@ export function addRollout(program: Command, cli: Cli): void {
       "Samples answers to every prompt, as MIPO and epsilon-DPO do with SimPO's settings: five of them, temperature 0.8, " +
         'top-p 0.95. Writes all_generated_responses; prompts whose answers are all equal are dropped. Then: prefgrad rate.',
     );
-  addEndpointOptions(addRowOptions(command))
+  addEndpointOptions(addLocalModelOptions(addRowOptions(command)))
     .option('--seeds <LIST>', 'one answer per seed (default: 13,21,42,79,100)', seedList)
     .option('--temperature <NUMBER>', '0 takes the most probable token', numberFrom(0), 0.8)
     .option(

@@ -24,6 +24,20 @@ export interface EndpointOptions {
   readonly dryRun?: boolean;
 }
 
+/** A model on this machine, instead of an endpoint. */
+export interface LocalModelOptions {
+  readonly model?: string;
+  readonly adapter?: string;
+  readonly batchSize: number;
+}
+
+export function addLocalModelOptions(command: Command): Command {
+  return command
+    .option('--model <DIR>', 'model directory, to answer on this machine instead of at an endpoint')
+    .option('--adapter <DIR>', 'directory of a PEFT LoRA adapter for that model')
+    .option('--batch-size <COUNT>', 'answers written at the same time by --model', wholeNumber(1), 16);
+}
+
 export function addRowOptions(command: Command): Command {
   return command
     .requiredOption('--rows <FILE>', 'rows to read: JSON Lines, JSON or Parquet, also compressed')
