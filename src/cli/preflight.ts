@@ -13,8 +13,8 @@ import { activate } from '../objectives/choice.ts';
 import type { Needs } from '../objectives/objective.ts';
 import type { FileSystem, Runtime } from '../runtime/runtime.ts';
 import type { TrainConfig } from '../train/config.ts';
+import { datasetSettings } from '../train/data.ts';
 import { loadConfig } from './config-file.ts';
-import { datasetSettings } from './dataset-settings.ts';
 
 /** Rows of each data file that are read before training. */
 export const FIRST_ROWS = 200;

@@ -7,8 +7,8 @@ import { streamExamples } from '../data/prepare.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { activate } from '../objectives/choice.ts';
 import type { FileSystem } from '../runtime/runtime.ts';
+import { datasetSettings } from '../train/data.ts';
 import { loadConfig } from './config-file.ts';
-import { datasetSettings } from './dataset-settings.ts';
 
 /** Yields one text per row, then a line on rows that were left out. */
 export async function* previewRows(
