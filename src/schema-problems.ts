@@ -26,6 +26,7 @@ export interface ValueSchema {
   readonly properties?: Readonly<Record<string, ValueSchema>>;
   readonly required?: readonly string[];
   readonly items?: ValueSchema;
+  readonly anyOf?: readonly ValueSchema[];
   readonly propertyNames?: ValueSchema;
   readonly additionalProperties?: ValueSchema | boolean;
 }
@@ -59,6 +60,7 @@ export function problemsOf(
 export function describeValue(schema: ValueSchema | undefined): string {
   if (schema === undefined) return 'another value';
   if (schema.enum !== undefined) return `one of ${schema.enum.join(', ')}`;
+  if (schema.anyOf !== undefined) return [...new Set(schema.anyOf.map(describeValue))].join(', or ');
   switch (schema.type) {
     case 'integer':
       return `a whole number${range(schema)}`;

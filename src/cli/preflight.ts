@@ -2,8 +2,11 @@
  * Everything about a run that can be known to be wrong before a GPU is opened: the configuration, the files it names,
  * the first rows of the data, and an output directory in use.
  */
+import { reportText } from '../data/data-report.ts';
+import { sourcesOf } from '../data/dataset.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
 import { prepareDataset } from '../data/prepare.ts';
+import { expandData } from '../data/sources/expand.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { InputError, InputErrors } from '../errors.ts';
 import { ModelDirectory } from '../formats/model-directory.ts';
@@ -13,7 +16,7 @@ import { activate } from '../objectives/choice.ts';
 import type { Needs } from '../objectives/objective.ts';
 import type { FileSystem, Runtime } from '../runtime/runtime.ts';
 import type { TrainConfig } from '../train/config.ts';
-import { datasetSettings } from '../train/data.ts';
+import { datasetSettings } from '../train/dataset-settings.ts';
 import { loadConfig } from './config-file.ts';
 
 /** Rows of each data file that are read before training. */
@@ -62,17 +65,23 @@ export async function preflight(
   const model = await check('model.path', () => readModel(files, config.model.path));
   if (model !== undefined) facts.push(`model: ${config.model.path}, ${modelText(model)}`);
   const tokenizer = await check('model.path', () => readTokenizer(files, config.model.path));
+  const template = config.data.chat_template;
+  /** With the template of the configuration, where it has one. */
+  const templated =
+    template === undefined || tokenizer === undefined
+      ? tokenizer
+      : await check('data.chat_template', () => loadTokenizer(files, config.model.path, template));
   await check('data.max_length', async () => checkLength(config.data.max_length, model));
   const { model: reference } = config.reference;
   if (reference !== undefined) await check('reference.model', () => readModel(files, reference));
 
   for (const key of ['train', 'eval'] as const) {
-    const path = config.data[key];
-    if (path === undefined) continue;
-    const fact = await check(`data.${key}`, () =>
-      readFirstRows(files, path, config, active.needs, tokenizer, model),
-    );
-    if (fact !== undefined) facts.push(`${key} data: ${fact}`);
+    for (const { path } of sourcesOf(config.data[key] ?? [])) {
+      const fact = await check(`data.${key}`, () =>
+        readFirstRows(files, path, config, active.needs, templated, model),
+      );
+      if (fact !== undefined) facts.push(`${key} data: ${fact}`);
+    }
   }
   if (!options.resume) await check('output_dir', () => checkFree(files, config.output_dir));
   if (problems.length > 0) throw new InputErrors(`${file}: the run cannot start`, problems);
@@ -110,9 +119,8 @@ async function readFirstRows(
   tokenizer: Tokenizer | undefined,
   model: ModelConfig | undefined,
 ): Promise<string | undefined> {
-  if (!(await files.exists(path)) || (await files.isDirectory(path))) {
-    throw new InputError(`${path}: there is no such file. Relative paths start at the current directory.`);
-  }
+  // Names that are wrong are worth reporting without a tokenizer too.
+  await expandData(files, path);
   if (tokenizer === undefined) return undefined;
   const { report } = await prepareDataset({
     ...datasetSettings(config, needs),
@@ -122,11 +130,7 @@ async function readFirstRows(
     modelVocabSize: model?.vocabSize,
     limit: Math.min(FIRST_ROWS, config.data.max_rows ?? FIRST_ROWS),
   });
-  const { rows, kept, truncated, identical, tooLong, longest } = report;
-  return (
-    `${path}, first ${rows} rows: ${kept} kept, longest ${longest} tokens, ${truncated} truncated, ` +
-    `${identical} dropped with identical answers, ${tooLong} dropped as too long`
-  );
+  return `${path}: ${reportText(report)}`;
 }
 
 /** An output directory with anything in it belongs to another run. */

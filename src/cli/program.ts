@@ -2,13 +2,19 @@
 import { Command } from 'commander';
 import { detectRuntime } from '../runtime/index.ts';
 import { VERSION } from '../version.ts';
+import { addBridge } from './command-bridge.ts';
+import { addContinue } from './command-continue.ts';
 import { addDoctor } from './command-doctor.ts';
 import { addGenerate } from './command-generate.ts';
 import { addObjectives } from './command-objectives.ts';
+import { addOwnOutput } from './command-own-output.ts';
 import { addPreview } from './command-preview.ts';
+import { addRate } from './command-rate.ts';
+import { addRollout } from './command-rollout.ts';
 import { addScore } from './command-score.ts';
 import { addTrain } from './command-train.ts';
 import { addValidate } from './command-validate.ts';
+import { addWeigh } from './command-weigh.ts';
 import type { Cli } from './context.ts';
 import { EXIT, EXIT_CODES, reportFailure } from './failure.ts';
 
@@ -30,7 +36,21 @@ export function buildProgram(cli: Cli): Command {
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('("--help" shows what there is)')
     .exitOverride();
-  for (const add of [addTrain, addValidate, addPreview, addScore, addGenerate, addObjectives, addDoctor]) {
+  for (const add of [
+    addTrain,
+    addValidate,
+    addPreview,
+    addScore,
+    addGenerate,
+    addRollout,
+    addRate,
+    addOwnOutput,
+    addContinue,
+    addBridge,
+    addWeigh,
+    addObjectives,
+    addDoctor,
+  ]) {
     add(program, cli);
   }
   return program;

@@ -5,16 +5,16 @@
  * (j >= branchStart) or in the prompt of i's document (docStart <= j < prefixEnd). Positions restart at the prompt's end
  * for every branch. The last token of an answer predicts nothing, so it is a target but never an input.
  *
- * The head runs on response tokens only: row r predicts `targets[r]` from the hidden state of token `headRows[r]`. The
+ * The head runs on response tokens only, and of these on what is in the loss: row r predicts `targets[r]` from the hidden state of token `headRows[r]`. The
  * last prompt token appears once per branch, since it predicts the first token of each.
  */
-import type { Answer, Example } from './examples.ts';
+import { type Answer, type Example, lossTokens } from './examples.ts';
 
 /** Sizes that a set of tensors has room for. */
 export interface BatchShape {
   /** Input tokens. */
   readonly tokens: number;
-  /** Response tokens (rows of the head). */
+  /** Response tokens that are in the loss (rows of the head). */
   readonly rows: number;
   /** Pairs, or unpaired answers. */
   readonly pairs: number;
@@ -64,9 +64,12 @@ export function shapeOf(
   { mismatched, sharePrompt = true }: ExampleLayout = {},
 ): BatchShape {
   const answers = mismatched === undefined ? answersOf(example) : [...answersOf(example), mismatched];
-  const rows = answers.reduce((n, a) => n + a.ids.length, 0);
   const prompts = sharePrompt ? 1 : answers.length;
-  return { tokens: prompts * example.promptIds.length + rows - answers.length, rows, pairs: 1 };
+  return {
+    tokens: answers.reduce((n, { ids }) => n + ids.length - 1, prompts * example.promptIds.length),
+    rows: answers.reduce((n, answer) => n + lossTokens(answer), 0),
+    pairs: 1,
+  };
 }
 
 export function addShapes(a: BatchShape, b: BatchShape): BatchShape {
@@ -131,11 +134,13 @@ export function packBatch(
       const branchEnd = branchStart + answer.ids.length - 1;
       side[2 * pair] = row;
       answer.ids.forEach((id, i) => {
-        batch.headRows[row] = i === 0 ? prefixEnd - 1 : branchStart + i - 1;
-        batch.targets[row] = id;
-        batch.diff[row] = answer.diff?.[i] ?? 0;
-        batch.weights[row] = answer.weights?.[i] ?? 1;
-        row++;
+        if (answer.lossMask?.[i] !== 0) {
+          batch.headRows[row] = i === 0 ? prefixEnd - 1 : branchStart + i - 1;
+          batch.targets[row] = id;
+          batch.diff[row] = answer.diff?.[i] ?? 0;
+          batch.weights[row] = answer.weights?.[i] ?? 1;
+          row++;
+        }
         if (branchStart + i < branchEnd) {
           const position = example.promptIds.length + i;
           setToken(batch, token++, { id, position, docStart, prefixEnd, branchStart, seenEnd: branchEnd });

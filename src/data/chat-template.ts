@@ -18,6 +18,14 @@ export interface EncodedChat {
   readonly answerIds: number[][];
 }
 
+/** A part of a conversation as the template writes it. */
+export interface EncodedPiece {
+  readonly text: string;
+  readonly ids: number[];
+  /** It is a message of the assistant. */
+  readonly inLoss: boolean;
+}
+
 /** The chat template of one tokenizer, compiled. */
 export class ChatTemplate {
   readonly #tokenizer: Tokenizer;
@@ -69,10 +77,7 @@ export class ChatTemplate {
    * the marks are removed before the text between them is encoded.
    */
   encode(prompt: readonly Turn[], answers: readonly (readonly Turn[])[], where: Where): EncodedChat {
-    for (const { role } of [...prompt, ...answers.flat()]) {
-      if (!this.#tokenizer.specials.occursIn(role)) continue;
-      throw rowError(where, `the role '${role}' contains a special token`, "use a role such as 'user'");
-    }
+    this.#checkRoles([...prompt, ...answers.flat()], where);
     const mark = this.#unusedCharacter(JSON.stringify([prompt, answers]));
     const head = this.render(prompt, true, where, mark);
     const tails = answers.map((answer) => {
@@ -88,6 +93,45 @@ export class ChatTemplate {
       texts: tails.map(text),
       answerIds: tails.map((tail) => this.#tokenizer.encodeTemplated(tail, { mark, continues })),
     };
+  }
+
+  /**
+   * Tokens of a prompt and of what follows it, cut where the assistant begins and ends to speak: its message is what the
+   * template adds to the conversation before it with a generation prompt.
+   * @param answer begins and ends with the assistant
+   */
+  encodeTurns(
+    prompt: readonly Turn[],
+    answer: readonly Turn[],
+    where: Where,
+  ): { readonly promptIds: number[]; readonly pieces: EncodedPiece[] } {
+    this.#checkRoles([...prompt, ...answer], where);
+    const turns = [...prompt, ...answer];
+    const mark = this.#unusedCharacter(JSON.stringify(turns));
+    const head = this.render(prompt, true, where, mark);
+    const pieces: EncodedPiece[] = [];
+    let written = head;
+    const append = (whole: string, inLoss: boolean) => {
+      if (!whole.startsWith(written)) throw this.#notPrefix(written, whole, mark, where);
+      const piece = whole.slice(written.length);
+      const continues = !this.#endsWithSpecial(written);
+      const ids = piece === '' ? [] : this.#tokenizer.encodeTemplated(piece, { mark, continues });
+      pieces.push({ text: piece.replaceAll(mark, ''), ids, inLoss });
+      written = whole;
+    };
+    for (let i = prompt.length; i < turns.length; i++) {
+      if (turns[i].role !== 'assistant') continue;
+      append(this.render(turns.slice(0, i), true, where, mark), false);
+      append(this.render(turns.slice(0, i + 1), false, where, mark), true);
+    }
+    return { promptIds: this.#tokenizer.encodeTemplated(head, { mark }), pieces };
+  }
+
+  #checkRoles(turns: readonly Turn[], where: Where): void {
+    for (const { role } of turns) {
+      if (!this.#tokenizer.specials.occursIn(role)) continue;
+      throw rowError(where, `the role '${role}' contains a special token`, "use a role such as 'user'");
+    }
   }
 
   /** Behind a special token a text begins anew, so a tokenizer that marks beginnings marks this one too. */

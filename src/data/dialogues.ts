@@ -9,14 +9,14 @@ const ROLES: Readonly<Record<string, string>> = { Human: 'user', Assistant: 'ass
 /** The messages that both dialogues begin with are the prompt, what follows the answers; the headers go. */
 export function dialogueBody(row: RowReader): ChatTexts {
   const fields: readonly Field[] = ['chosen', 'rejected'];
-  const [chosen, rejected] = fields.map((field) => turnsOf(String(row.get(field))));
+  const [chosen, rejected] = fields.map((field) => dialogueTurns(String(row.get(field))));
   const shared = sharedTurns(chosen, rejected);
   const answers = [chosen.slice(shared), rejected.slice(shared)];
   return checkedChat(row, 'chosen', fields, chosen.slice(0, shared), answers);
 }
 
 /** Two messages of one speaker in a row, as some dialogues have, are one. */
-function turnsOf(text: string): Turn[] {
+export function dialogueTurns(text: string): Turn[] {
   const pieces = `\n\n${text.trim()}`.split(/\n\n(Human|Assistant):/).slice(1);
   const turns: Turn[] = [];
   for (let i = 0; i < pieces.length; i += 2) {

@@ -5,6 +5,8 @@
 /** One tokenized answer. All arrays have one entry per response token. */
 export interface Answer {
   readonly ids: Int32Array;
+  /** 1 where the token is in the loss, 0 where it only is context (a user's turn between two answers). Absent: 1 everywhere. */
+  readonly lossMask?: Uint8Array;
   /** 1 where the token differs from the other answer of the pair (BMC, FIGA). Absent when nobody asked for it. */
   readonly diff?: Uint8Array;
   /** Per-token weights given in the data (DPO(EW)). */
@@ -16,6 +18,8 @@ interface Common {
   readonly index: number;
   /** 1-based line in the data file, for messages. */
   readonly line: number;
+  /** The data file; absent where rows come from elsewhere. */
+  readonly file?: string;
   readonly promptIds: Int32Array;
   /** True when `max_length` cut something off. */
   readonly truncated: boolean;
@@ -27,7 +31,7 @@ export interface PairExample extends Common {
   readonly rejected: Answer;
 }
 
-/** A KTO row: one answer and whether it is desirable. */
+/** One answer and whether it is desirable: rows of KTO, and (always desirable) of supervised fine-tuning. */
 export interface UnpairedExample extends Common {
   readonly kind: 'unpaired';
   readonly completion: Answer;
@@ -35,6 +39,18 @@ export interface UnpairedExample extends Common {
 }
 
 export type Example = PairExample | UnpairedExample;
+
+/** How many tokens of an answer are in the loss: its rows of the head. */
+export function lossTokens({ ids, lossMask }: Answer): number {
+  return lossMask === undefined ? ids.length : lossMask.reduce((sum, flag) => sum + flag, 0);
+}
+
+/** The chosen answer alone, as methods that compare nothing learn from it. */
+export function chosenOnly(example: Example): UnpairedExample {
+  if (example.kind === 'unpaired') return example;
+  const { chosen, rejected: _, ...common } = example;
+  return { ...common, kind: 'unpaired', completion: chosen, label: true };
+}
 
 /** Does any answer carry token weights of its own? */
 export function carryWeights(examples: readonly Example[]): boolean {

@@ -3,7 +3,7 @@ import type { RowReader } from './columns.ts';
 import { isObject } from './json.ts';
 
 /** What `data.format` may say; 'auto' recognises the form row by row. */
-export const DATA_FORMATS = ['auto', 'trl', 'kto', 'sharegpt', 'ultrafeedback', 'hh-rlhf'] as const;
+export const DATA_FORMATS = ['auto', 'trl', 'kto', 'sharegpt', 'ultrafeedback', 'hh-rlhf', 'sft'] as const;
 
 export type DataFormat = (typeof DATA_FORMATS)[number];
 
@@ -13,8 +13,12 @@ export type RowFormat = Exclude<DataFormat, 'auto'>;
 /** The headers of Anthropic/hh-rlhf's dialogues. */
 export const HH_HEADER = /(?:^|\n\n)(Human|Assistant):/;
 
-/** The form of a row, judged by its columns and by what the answers begin with. */
-export function detectFormat(row: RowReader): RowFormat {
+/**
+ * The form of a row, judged by its columns and by what the answers begin with.
+ * @param single one answer is learned: a row without a chosen one is a completion or a conversation
+ */
+export function detectFormat(row: RowReader, single = false): RowFormat {
+  if (single && !row.has('chosen')) return 'sft';
   const [prompt, chosen, rejected] = [row.get('prompt'), row.get('chosen'), row.get('rejected')];
   // Some TRL data sets carry a `messages` column beside a prompt or beside whole conversations.
   const isTrl = prompt !== undefined || row.has('completion') || Array.isArray(chosen);
@@ -26,14 +30,15 @@ export function detectFormat(row: RowReader): RowFormat {
 
 /** @throws InputError for a row that is not of the form that the configuration names */
 export function checkFormat(row: RowReader, format: RowFormat): void {
+  const answers = (['chosen', 'rejected'] as const).filter((field) => row.has(field));
   if (format === 'hh-rlhf') {
-    for (const field of ['chosen', 'rejected'] as const) {
+    for (const field of answers) {
       if (isDialogue(row.get(field))) continue;
       throw row.error(field, 'is no dialogue with Human: and Assistant: headers', 'use another data.format');
     }
   }
   if (format === 'ultrafeedback') {
-    for (const field of ['chosen', 'rejected'] as const) {
+    for (const field of answers) {
       if (repeatsPrompt(row.get('prompt'), row.get(field))) continue;
       throw row.error(field, 'is no list of messages that begins with the prompt', 'use data.format: trl');
     }
@@ -41,7 +46,7 @@ export function checkFormat(row: RowReader, format: RowFormat): void {
   if (format === 'kto' && !row.has('label')) throw row.missing('label');
 }
 
-function isDialogue(value: unknown): boolean {
+export function isDialogue(value: unknown): boolean {
   return typeof value === 'string' && /^\s*(Human|Assistant):/.test(value) && HH_HEADER.test(value.trim());
 }
 

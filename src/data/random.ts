@@ -8,6 +8,11 @@ export function randomWord(seed: number, stream: number, counter: number): numbe
   return permute(permute(permute(seed >>> 0) ^ (stream >>> 0)) ^ (counter >>> 0));
 }
 
+/** The words of a key, one for each counter: randomWord(seed, stream, n) = wordAt(key, n) where only the key knows the rest. */
+export function wordAt(key: number, counter: number): number {
+  return permute(key ^ (counter >>> 0));
+}
+
 /** A uniform number in (0, 1), never 0 or 1, with 32 random bits. */
 export function uniformAt(seed: number, stream: number, counter: number): number {
   return (randomWord(seed, stream, counter) + 0.5) / 2 ** 32;

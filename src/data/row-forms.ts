@@ -76,13 +76,13 @@ function chatBody(row: RowReader, fields: readonly Field[]): ChatTexts {
 }
 
 /** An answer of a conversational row: messages, one message, or its text. */
-function readAnswer(row: RowReader, field: Field): Turn[] {
+export function readAnswer(row: RowReader, field: Field): Turn[] {
   const value = row.get(field);
   return typeof value === 'string' ? [{ role: 'assistant', content: value }] : readTurns(row, field);
 }
 
 /** sharegpt data may hold the system message in a column of its own. */
-function withSystem(row: RowReader, turns: Turn[]): Turn[] {
+export function withSystem(row: RowReader, turns: Turn[]): Turn[] {
   const system = row.get('system');
   if (typeof system !== 'string' || !system || turns[0]?.role === 'system') return turns;
   return [{ role: 'system', content: system }, ...turns];
@@ -123,12 +123,12 @@ export function checkedChat(
   return { conversational: true, prompt, answers };
 }
 
-function readText(row: RowReader, field: Field): string {
+export function readText(row: RowReader, field: Field): string {
   const value = row.get(field);
   if (typeof value === 'string') return value;
   throw row.error(field, `is ${typeName(value)}, not a string`, 'write it as text, or as a list of messages');
 }
 
-function emptyAnswer(row: RowReader, field: Field) {
+export function emptyAnswer(row: RowReader, field: Field) {
   return row.error(field, 'is an empty answer', 'drop the row or give the answer some text');
 }

@@ -1,9 +1,10 @@
 /**
- * Rows of preference data in the forms people have (TRL's, standard or conversational, with or without a prompt, and
- * sharegpt's) brought into two: a pair of answers, or one answer with a label.
+ * Rows in the forms people have (TRL's, standard or conversational, with or without a prompt, sharegpt's, hh-rlhf's)
+ * brought into two: a pair of answers, or one answer with a label.
  */
 
 import { type Columns, type Field, RowReader } from './columns.ts';
+import { completionBody, type LossOn } from './completions.ts';
 import type { Turn } from './conversations.ts';
 import { dialogueBody } from './dialogues.ts';
 import { checkFormat, type DataFormat, detectFormat, type RowFormat } from './formats.ts';
@@ -41,8 +42,8 @@ export type DataRow =
   | (Common & { readonly kind: 'pair' })
   | (Common & { readonly kind: 'unpaired'; readonly label: boolean });
 
-/** What a method can learn from: pairs, labelled answers, or (KTO) both. */
-export type Expects = 'paired' | 'unpaired' | 'either';
+/** What a method can learn from: pairs, labelled answers, both (KTO), or one answer that is as it should be (SFT). */
+export type Expects = 'paired' | 'unpaired' | 'either' | 'chosen';
 
 /** How rows are to be read. */
 export interface RowSettings {
@@ -51,6 +52,8 @@ export interface RowSettings {
   readonly format?: DataFormat;
   /** Default 'either'. */
   readonly expects?: Expects;
+  /** Where rows are conversations and one answer is learned: the last turn of the assistant (default), or all of them. */
+  readonly lossOn?: LossOn;
   /** The method, where it cannot use token weights; a row that has some is then an error. */
   readonly refusesWeights?: string;
 }
@@ -59,6 +62,7 @@ export interface RowSettings {
 export function readRow(raw: RawRow, settings: RowSettings = {}): DataRow {
   const { columns = {}, format = 'auto', expects = 'either' } = settings;
   const row = new RowReader(raw, columns);
+  if (expects === 'chosen') return chosenRow(row, settings);
   const kind = kindOf(row, expects);
   const fields: readonly Field[] = kind === 'pair' ? ['chosen', 'rejected'] : ['label'];
   for (const field of fields) if (!row.has(field)) throw row.missing(field);
@@ -66,10 +70,29 @@ export function readRow(raw: RawRow, settings: RowSettings = {}): DataRow {
   const form = format === 'auto' ? detectFormat(row) : format;
   if (format !== 'auto') checkFormat(row, form);
   const texts = bodyOf(row, form, kind);
-  const weights = weightsOf(row, kind, settings.refusesWeights);
+  const weightFields: readonly Field[] =
+    kind === 'pair' ? ['chosen_weights', 'rejected_weights'] : ['completion_weights'];
+  const weights = weightFields.map((field) => weightsOf(row, field, settings.refusesWeights));
   const { file, line } = row.where;
   const common = { file, line, format: form, texts, weights };
   return kind === 'pair' ? { kind, ...common } : { kind, ...common, label: readLabel(row) };
+}
+
+/** The row's one answer: a completion, the end of a conversation, or the chosen one of a pair. */
+function chosenRow(row: RowReader, settings: RowSettings): DataRow {
+  const { format = 'auto', lossOn = 'completion' } = settings;
+  const form = format === 'auto' ? detectFormat(row, true) : format;
+  checkFormat(row, form);
+  if (row.has('label') && !readLabel(row))
+    throw row.error(
+      'label',
+      'is false: this answer is not one to learn',
+      'drop the row, or use a method with labels',
+    );
+  const texts = completionBody(row, form, lossOn);
+  const field = row.has('completion') ? 'completion_weights' : 'chosen_weights';
+  const weights = [weightsOf(row, field, settings.refusesWeights)];
+  return { kind: 'unpaired', ...row.where, format: form, texts, weights, label: true };
 }
 
 function bodyOf(row: RowReader, form: RowFormat, kind: DataRow['kind']): Body {
@@ -77,21 +100,17 @@ function bodyOf(row: RowReader, form: RowFormat, kind: DataRow['kind']): Body {
   return form === 'hh-rlhf' ? dialogueBody(row) : trlBody(row, kind);
 }
 
-function weightsOf(row: RowReader, kind: DataRow['kind'], refusedBy?: string): (Weights | undefined)[] {
-  const fields: readonly Field[] =
-    kind === 'pair' ? ['chosen_weights', 'rejected_weights'] : ['completion_weights'];
-  return fields.map((field) => {
-    if (refusedBy === undefined || !row.has(field)) return readWeights(row, field);
-    throw row.error(
-      field,
-      `gives token weights, which ${refusedBy} does not take`,
-      'remove the column, or use an objective that takes them, such as dpo',
-    );
-  });
+function weightsOf(row: RowReader, field: Field, refusedBy?: string): Weights | undefined {
+  if (refusedBy === undefined || !row.has(field)) return readWeights(row, field);
+  throw row.error(
+    field,
+    `gives token weights, which ${refusedBy} does not take`,
+    'remove the column, or use an objective that takes them, such as dpo',
+  );
 }
 
 /** Pair or labelled answer: what the row has, as far as the method can use it. */
-function kindOf(row: RowReader, expects: Expects): 'pair' | 'unpaired' {
+function kindOf(row: RowReader, expects: Exclude<Expects, 'chosen'>): 'pair' | 'unpaired' {
   const paired = row.has('chosen') || row.has('rejected');
   const labelled = row.has('label') || row.has('completion');
   if (expects === 'paired' && !paired && labelled) {

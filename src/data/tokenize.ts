@@ -5,9 +5,10 @@
 import { InputError } from '../errors.ts';
 import { ChatTemplate } from './chat-template.ts';
 import { rowError } from './columns.ts';
+import type { LossOn } from './completions.ts';
 import { type DifferenceMethod, tokenDifferences } from './differences.ts';
 import type { Answer, Example } from './examples.ts';
-import type { DataRow, PlainTexts } from './rows.ts';
+import type { ChatTexts, DataRow, PlainTexts } from './rows.ts';
 import type { SpecialText, Tokenizer } from './tokenizer.ts';
 import { cutPrompt, fitRow, type Truncation } from './truncation.ts';
 import { spreadWeights } from './weights.ts';
@@ -20,6 +21,8 @@ export interface TokenizeSettings {
   readonly maxPromptLength?: number;
   /** Default 'keep_start'. */
   readonly truncation?: Truncation;
+  /** 'assistant_turns': of a conversation's one answer, only the assistant's messages are in the loss. */
+  readonly lossOn?: LossOn;
   /** Mark the tokens in which the answers of a pair differ; found on the whole answers, before they are cut. */
   readonly diff?: DifferenceMethod;
   /** Rows of the model's embedding; a larger token id is an `InputError`. */
@@ -41,6 +44,7 @@ interface Encoded {
     readonly text: string;
     readonly start: number | undefined;
     readonly addedEos: boolean;
+    readonly lossMask?: readonly number[];
   }[];
 }
 
@@ -77,7 +81,8 @@ export class RowTokenizer {
       this.#tokenizer.bosId,
     );
     if (cut === null) return { dropped: 'too_long' };
-    const ids = answers.map((answer, i) => Int32Array.from(answer.ids.slice(0, cut.lengths[i])));
+    const lengths = cut.lengths.map((length, i) => lengthWithLoss(answers[i].lossMask, length));
+    const ids = answers.map((answer, i) => Int32Array.from(answer.ids.slice(0, lengths[i])));
     const [first, second] = ids;
     if (row.kind === 'pair' && sameIds(first, second)) return { dropped: 'identical' };
     if (modelVocabSize !== undefined) {
@@ -93,9 +98,10 @@ export class RowTokenizer {
         answerStart: answer.start,
         addedEos: answer.addedEos,
       };
-      const length = cut.lengths[i];
+      const length = lengths[i];
       return {
         ids: ids[i],
+        ...(answer.lossMask && { lossMask: Uint8Array.from(answer.lossMask.slice(0, length)) }),
         ...(masks && { diff: masks[i].slice(0, length) }),
         ...(weights && { weights: spreadWeights(weights, target, row).slice(0, length) }),
       };
@@ -103,6 +109,7 @@ export class RowTokenizer {
     const common = {
       index,
       line: row.line,
+      file: row.file,
       promptIds: Int32Array.from(cut.promptIds),
       truncated: cut.truncated || promptIds.length < wholePrompt.length,
     };
@@ -128,6 +135,8 @@ export class RowTokenizer {
     const { texts } = row;
     if (!texts.conversational) return this.#encodePlain(texts);
     this.#template ??= new ChatTemplate(this.#tokenizer);
+    if (row.kind === 'unpaired' && this.#settings.lossOn === 'assistant_turns')
+      return this.#encodeTurns(this.#template, row, texts);
     const chat = this.#template.encode(texts.prompt, texts.answers, row);
     const answers = chat.answerIds.map((ids, i) => {
       if (ids.length === 0) {
@@ -142,6 +151,15 @@ export class RowTokenizer {
       return { ids, text: chat.texts[i], start, addedEos: false };
     });
     return { promptIds: chat.promptIds, answers };
+  }
+
+  /** The assistant's messages are in the loss, what stands between them is not. */
+  #encodeTurns(template: ChatTemplate, row: DataRow, { prompt, answers }: ChatTexts): Encoded {
+    const { promptIds, pieces } = template.encodeTurns(prompt, answers[0], row);
+    const ids = pieces.flatMap((piece) => piece.ids);
+    const lossMask = pieces.flatMap((piece) => piece.ids.map(() => (piece.inLoss ? 1 : 0)));
+    const text = pieces.map((piece) => piece.text).join('');
+    return { promptIds, answers: [{ ids, text, start: undefined, addedEos: false, lossMask }] };
   }
 
   #encodePlain(texts: PlainTexts): Encoded {
@@ -165,6 +183,11 @@ export class RowTokenizer {
 function answerStart(text: string, content: string): number | undefined {
   const at = text.indexOf(content.trim());
   return at < 0 ? undefined : at - (content.length - content.trimStart().length);
+}
+
+/** Tokens behind the last one that is in the loss predict nothing. */
+function lengthWithLoss(mask: readonly number[] | undefined, length: number): number {
+  return mask === undefined ? length : mask.slice(0, length).lastIndexOf(1) + 1;
 }
 
 function sameIds(a: Int32Array, b: Int32Array): boolean {

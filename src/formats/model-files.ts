@@ -28,6 +28,8 @@ export interface ModelFilesOptions {
   readonly dtype: FloatDType;
   /** A shard grows to at most this, unless one tensor is larger. 5 GB by default. */
   readonly maxShardBytes?: number;
+  /** Replaces the chat template of the model it came from. */
+  readonly chatTemplate?: string;
 }
 
 /**
@@ -44,18 +46,32 @@ export async function modelFiles(
   const config = configWithDType(await files.readText(configPath), configPath, options.dtype);
   return [
     textFile('config.json', config),
-    ...(await tokenizerFiles(files, directory)),
+    ...(await tokenizerFiles(files, directory, options.chatTemplate)),
     ...weightFiles(tensors, options.maxShardBytes ?? DEFAULT_SHARD_BYTES),
   ];
 }
 
-/** Copies of the tokenizer and generation files that `directory` has. */
-export async function tokenizerFiles(files: FileSystem, directory: string): Promise<OutputFile[]> {
+/**
+ * Copies of the tokenizer and generation files that `directory` has.
+ * @param chatTemplate - replaces its chat template: in a file of its own, which transformers prefers, and where older
+ *   versions look, in tokenizer_config.json
+ */
+export async function tokenizerFiles(
+  files: FileSystem,
+  directory: string,
+  chatTemplate?: string,
+): Promise<OutputFile[]> {
   const result: OutputFile[] = [];
   for (const name of COPIED) {
     const path = `${directory}/${name}`;
-    if (await files.exists(path)) result.push(copiedFile(name, files, path));
+    if (chatTemplate !== undefined && name.startsWith('chat_template.')) continue;
+    if (!(await files.exists(path))) continue;
+    if (chatTemplate !== undefined && name === 'tokenizer_config.json') {
+      const config = parseJsonObject(await files.readText(path), path);
+      result.push(jsonFile(name, { ...config, chat_template: chatTemplate }));
+    } else result.push(copiedFile(name, files, path));
   }
+  if (chatTemplate !== undefined) result.push(textFile('chat_template.jinja', chatTemplate));
   return result;
 }
 

@@ -9,6 +9,7 @@ import { InputError } from '../errors.ts';
 import type { Gpu } from './device.ts';
 import { bufferOf } from './device.ts';
 import type { KernelVariant } from './kernels.ts';
+import { type Launch, orderedBindings } from './launch.ts';
 import { BINDING_ALIGNMENT, formatBytes, type Slice, type Storage } from './memory.ts';
 import { Arena, type Lifetime } from './planner.ts';
 
@@ -49,6 +50,7 @@ export class Recorder {
   /** Of every dispatch. */
   readonly parts: Part[] = [];
   #part: Part = 'forward';
+  #hasFewRows = false;
   readonly #temporaries = new Map<Storage, Lifetime>();
   readonly #kept = new Set<Storage>();
 
@@ -70,6 +72,14 @@ export class Recorder {
     return storage;
   }
 
+  /** Records one launch of a kernel of ours. */
+  launch(launch: Launch): void {
+    const { kernel, label = kernel, conditions, constants, overrides, grid, repeats } = launch;
+    const bindings = orderedBindings(launch);
+    this.dispatch({ kernel, label, conditions, constants, overrides, bindings, grid, repeats });
+  }
+
+  /** Records a dispatch of any kernel, by the numbers of its bindings: for kernels that are not in kernels/. */
   dispatch(dispatch: Dispatch): void {
     const index = this.dispatches.length;
     for (const slice of dispatch.bindings) {
@@ -97,6 +107,22 @@ export class Recorder {
       return record();
     } finally {
       this.#part = 'forward';
+    }
+  }
+
+  /** Whether what is being recorded has few rows, whose number must not change the bits of any: decoding. */
+  get hasFewRows(): boolean {
+    return this.#hasFewRows;
+  }
+
+  /** Records products of a decoding step, in which every sequence is one row. */
+  withFewRows<T>(record: () => T): T {
+    const before = this.#hasFewRows;
+    this.#hasFewRows = true;
+    try {
+      return record();
+    } finally {
+      this.#hasFewRows = before;
     }
   }
 

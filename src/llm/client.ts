@@ -69,11 +69,11 @@ export class LlmClient {
     const wire = wireRequest(this.settings.model, request);
     const promptTokens = estimatePromptTokens(request);
     const { raw, cached } = await this.#answer(wire, promptTokens, request.maxTokens, (text) => {
-      const parsed = parseCompletion(text);
+      const parsed = parseCompletion(text, request.mayBeEmpty);
       this.#estimated ||= !parsed.counted;
       return parsed.counted ? parsed : { ...parsed, promptTokens };
     });
-    const { counted, ...answer } = parseCompletion(raw);
+    const { counted, ...answer } = parseCompletion(raw, request.mayBeEmpty);
     return { ...answer, promptTokens: counted ? answer.promptTokens : promptTokens, cached };
   }
 
@@ -165,7 +165,7 @@ export class LlmClient {
     try {
       return await withRetries(url, limits, wait, async () => {
         const answer = await this.#http.postJson(url, body, headers);
-        checkStatus(url, api_key_env, answer);
+        checkStatus(url, `Set the key in the environment variable ${api_key_env}.`, answer);
         used = check(answer.text);
         this.#requests++;
         await this.#cache.put(key, url, body, answer.text);

@@ -13,6 +13,8 @@ export interface SamplingSettings {
   readonly topP?: number;
   readonly seed?: number;
   readonly stop?: readonly string[];
+  /** An empty text is an answer, too: a small model may stop at once. Not sent. */
+  readonly mayBeEmpty?: boolean;
 }
 
 /** A chat, or a text (or its token ids) to be continued as it is. */

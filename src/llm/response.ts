@@ -34,12 +34,15 @@ const embeddings = z.object({
 });
 
 /** @throws ResponseError saying what is wrong with the text */
-export function parseCompletion(raw: string): Omit<LlmAnswer, 'cached'> & { readonly counted: boolean } {
+export function parseCompletion(
+  raw: string,
+  mayBeEmpty = false,
+): Omit<LlmAnswer, 'cached'> & { readonly counted: boolean } {
   const value = readAs(completion, raw);
   const choice = value.choices[0];
   if (choice === undefined) throw new ResponseError('the answer has no choices');
-  const text = choice.message?.content ?? choice.text ?? '';
-  if (text.trim() === '') {
+  const text = choice.message?.content ?? choice.text ?? undefined;
+  if (text === undefined || (text.trim() === '' && !mayBeEmpty)) {
     throw new ResponseError(
       `the answer's text is empty (finish_reason ${JSON.stringify(choice.finish_reason ?? null)})`,
     );

@@ -29,13 +29,17 @@ export class TryAgain extends Error {
   }
 }
 
-/** Passes a good answer. @throws TryAgain, LlmError for a request that is refused, InputError where all would be */
-export function checkStatus(url: string, keyName: string, { status, text, retryAfter }: HttpAnswer): void {
+/**
+ * Passes a good answer.
+ * @param remedy what helps against a refused key
+ * @throws TryAgain, LlmError for a request that is refused, InputError where all would be
+ */
+export function checkStatus(url: string, remedy: string, { status, text, retryAfter }: HttpAnswer): void {
   if (status >= 200 && status < 300) return;
   const said = `HTTP ${status}: ${shortened(errorMessage(text))}`;
   if (LATER.has(status) || status >= 500) throw new TryAgain(said, retryAfter);
   if (status === 401 || status === 403) {
-    throw new InputError(`${url}: ${said}. Set the key in the environment variable ${keyName}.`);
+    throw new InputError(`${url}: ${said}. ${remedy}`);
   }
   if (status === 404 || status === 405) {
     throw new InputError(

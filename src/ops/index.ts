@@ -44,12 +44,11 @@ export const accumulate: Accumulate = (recorder, from, target) => {
     throw new RangeError(`${from.label} and ${target.tensor.label} are cut into different shards.`);
   }
   from.shards.forEach((shard, i) => {
-    recorder.dispatch({
-      label: 'accumulate',
+    recorder.launch({
       kernel: 'accumulate',
       conditions: { ACCUMULATE: target.accumulate },
       constants: { WORKGROUP: workgroupSize(recorder) },
-      bindings: [shard, target.tensor.shards[i]],
+      bindings: { x: shard, y: target.tensor.shards[i] },
       grid: gridFor(recorder, shard.byteLength / 4),
     });
   });

@@ -8,13 +8,17 @@ export function workgroupSize({ gpu }: Recorder): number {
 
 /** Of kernels that add up rows (rows.wgsl): a workgroup to each row, or an invocation. */
 export function rowLaunch(recorder: Recorder, rows: number) {
-  const { choices, profile } = recorder.gpu;
-  const ROW_PER_WORKGROUP = (choices.rows ?? profile.rows) === 'workgroup';
+  const ROW_PER_WORKGROUP = takesWorkgroups(recorder);
   return {
     conditions: { ROW_PER_WORKGROUP },
     constants: { WORKGROUP: workgroupSize(recorder) },
     grid: ROW_PER_WORKGROUP ? gridOf(rows) : gridFor(recorder, rows),
   };
+}
+
+/** Whether a row is added up by a workgroup. */
+export function takesWorkgroups({ gpu }: Recorder): boolean {
+  return (gpu.choices.rows ?? gpu.profile.rows) === 'workgroup';
 }
 
 /** Workgroups enough for `invocations`. */

@@ -5,7 +5,7 @@
  *   w = w - lr (decay w + (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps))
  */
 import { z } from 'zod';
-import { defineOptimizer, recordUpdate } from './update-rule.ts';
+import { defineOptimizer, updateLaunch } from './update-rule.ts';
 
 export const adamw = defineOptimizer({
   keys: {
@@ -36,6 +36,10 @@ export const adamw = defineOptimizer({
       1 - beta1,
       1 - beta2,
     ],
-    record: (recorder, range, inputs) => recordUpdate(recorder, { kernel: 'adamw' }, range, inputs),
+    record(recorder, range, inputs) {
+      const common = updateLaunch(recorder, range, inputs);
+      const [m, v] = range.moments;
+      recorder.launch({ kernel: 'adamw', ...common, bindings: { ...common.bindings, m, v } });
+    },
   }),
 });

@@ -31,32 +31,29 @@ export function recordGradientNorm(
   let row = 0;
   for (const slab of slabs) {
     const splits = partialRows(slab) * COLUMNS;
-    recorder.dispatch({
-      label: 'gradient_norm_partial',
+    recorder.launch({
       kernel: 'gradient_norm_partial',
       constants,
-      bindings: [
-        whole(slab.gradient),
-        { ...whole(partial), byteOffset: 4 * COLUMNS * row, byteLength: 4 * splits },
-      ],
+      bindings: {
+        gradient: whole(slab.gradient),
+        partial: { ...whole(partial), byteOffset: 4 * COLUMNS * row, byteLength: 4 * splits },
+      },
       grid: gridFor(recorder, splits),
     });
     row += partialRows(slab);
   }
-  recorder.dispatch({
-    label: 'column_sum',
+  recorder.launch({
     kernel: 'column_sum',
     conditions: { ACCUMULATE: false },
     constants,
     overrides: { H: COLUMNS },
-    bindings: [partial, sums].map(whole),
+    bindings: { x: whole(partial), y: whole(sums) },
     grid: gridFor(recorder, COLUMNS),
   });
-  recorder.dispatch({
-    label: 'gradient_norm',
+  recorder.launch({
     kernel: 'gradient_norm',
     overrides: { MAX_NORM: maxNorm },
-    bindings: [sums, norm].map(whole),
+    bindings: { partial: whole(sums), result: whole(norm) },
     grid: [1, 1],
   });
 }

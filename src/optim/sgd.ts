@@ -6,7 +6,7 @@
  * Without momentum it keeps nothing per weight. The weight decay goes through the momentum, unlike AdamW's.
  */
 import { z } from 'zod';
-import { defineOptimizer, recordUpdate } from './update-rule.ts';
+import { defineOptimizer, updateLaunch } from './update-rule.ts';
 
 export const sgd = defineOptimizer({
   keys: {
@@ -20,7 +20,15 @@ export const sgd = defineOptimizer({
   create: ({ sgd_momentum: momentum, weight_decay }) => ({
     moments: momentum === 0 ? [] : ['momentum_buffer'],
     values: (_step, learningRate) => [learningRate, momentum, weight_decay],
-    record: (recorder, range, inputs) =>
-      recordUpdate(recorder, { kernel: 'sgd', conditions: { MOMENTUM: momentum !== 0 } }, range, inputs),
+    record(recorder, range, inputs) {
+      const common = updateLaunch(recorder, range, inputs);
+      const [buffer] = range.moments;
+      recorder.launch({
+        kernel: 'sgd',
+        ...common,
+        conditions: { ...common.conditions, MOMENTUM: momentum !== 0 },
+        bindings: { ...common.bindings, buffer },
+      });
+    },
   }),
 });

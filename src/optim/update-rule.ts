@@ -46,35 +46,25 @@ export function defineOptimizer<Keys extends z.ZodRawShape>(
   return definition;
 }
 
-/**
- * Launches the kernel of a rule, an invocation to every four elements. Its bindings are 0: weights, 1: gradient, 2: norm,
- * 3: values, 4: the 16-bit copy of the weights where there is one, and the moments from 5 on.
- */
-export function recordUpdate(
-  recorder: Recorder,
-  { kernel, conditions = {} }: { readonly kernel: string; readonly conditions?: Record<string, boolean> },
-  { slab, start, length, moments }: SlabRange,
-  { norm, values }: UpdateInputs,
-): void {
+/** What the launch of every rule's kernel has in common: an invocation to every four elements of the range. */
+export function updateLaunch(recorder: Recorder, range: SlabRange, { norm, values }: UpdateInputs) {
+  const { slab, start, length } = range;
   const { master, gradient, copy, weightDecay } = slab;
   const rangeOf = (tensor: Tensor): Slice => {
     const size = bytesPerElement(tensor.dtype);
     return { ...whole(tensor), byteOffset: size * start, byteLength: size * length };
   };
-  recorder.dispatch({
-    label: kernel,
-    kernel,
-    conditions: { ...conditions, COPY: copy !== undefined, COPY_BF16: copy?.dtype === 'bf16' },
+  return {
+    conditions: { COPY: copy !== undefined, COPY_BF16: copy?.dtype === 'bf16' },
     constants: { WORKGROUP: workgroupSize(recorder) },
     overrides: { DECAYS: weightDecay ? 1 : 0 },
-    bindings: [
-      rangeOf(master),
-      rangeOf(gradient),
-      whole(norm),
-      whole(values),
-      copy && rangeOf(copy),
-      ...moments,
-    ],
+    bindings: {
+      w: rangeOf(master),
+      gradient: rangeOf(gradient),
+      norm: whole(norm),
+      settings: whole(values),
+      copy: copy && rangeOf(copy),
+    },
     grid: gridFor(recorder, length / 4),
-  });
+  };
 }

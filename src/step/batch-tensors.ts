@@ -5,7 +5,7 @@
 import { alignUp, elementCount, type Tensor, whole } from '../autograd/tensor.ts';
 import type { Workspace } from '../autograd/workspace.ts';
 import type { BatchShape, PackedBatch } from '../data/batches.ts';
-import type { Example } from '../data/examples.ts';
+import { type Example, lossTokens } from '../data/examples.ts';
 import { occurrences, picks } from '../data/occurrences.ts';
 import { mostBlocks, tokenBlocks } from '../data/token-blocks.ts';
 import type { Gpu } from '../gpu/device.ts';
@@ -24,7 +24,7 @@ export interface StepCounts {
 /** The counts of the examples of one step, in all of its micro-batches. */
 export function countsOf(examples: readonly Example[]): StepCounts {
   const chosen = (e: Example) =>
-    e.kind === 'pair' ? e.chosen.ids.length : e.label ? e.completion.ids.length : 0;
+    e.kind === 'pair' ? lossTokens(e.chosen) : e.label ? lossTokens(e.completion) : 0;
   return {
     pairs: examples.length,
     chosenTokens: Math.max(

@@ -5,6 +5,7 @@
 import { type Tensor, whole } from '../autograd/tensor.ts';
 import type { Workspace } from '../autograd/workspace.ts';
 import { bufferOf, type Gpu } from '../gpu/device.ts';
+import type { ConditionsOf } from '../gpu/launch.ts';
 import type { Storage } from '../gpu/memory.ts';
 import type { Recorder } from '../gpu/program.ts';
 
@@ -27,27 +28,27 @@ export class StepMetrics {
 
   /** Adds the mean over pairs: weights are 1 / pairs in the step, 0 in empty slots. */
   addMean(recorder: Recorder, name: string, values: Tensor, weights: Tensor): void {
-    this.#dispatch(recorder, name, {}, [values, weights]);
+    this.#launch(recorder, name, {}, { values, weights });
   }
 
   /** Adds the share of pairs in which `values` is greater than `others`. */
   addShareGreater(recorder: Recorder, name: string, values: Tensor, others: Tensor, weights: Tensor): void {
-    this.#dispatch(recorder, name, { GREATER: true }, [values, weights, others]);
+    this.#launch(recorder, name, { GREATER: true }, { values, weights, others });
   }
 
   /** Adds a value [1]: a part of a sum over micro-batches. */
   addSum(recorder: Recorder, name: string, value: Tensor): void {
-    this.#dispatch(recorder, name, { SUM: true }, [value]);
+    this.#launch(recorder, name, { SUM: true }, { values: value });
   }
 
   /** Sets a metric to a value [1] as it stands. */
   set(recorder: Recorder, name: string, value: Tensor): void {
-    this.#dispatch(recorder, name, { SET: true }, [value]);
+    this.#launch(recorder, name, { SET: true }, { values: value });
   }
 
   /** Sets a metric to one element of a vector. */
   setFrom(recorder: Recorder, name: string, values: Tensor, element: number): void {
-    this.#dispatch(recorder, name, { SET: true }, [values], element);
+    this.#launch(recorder, name, { SET: true }, { values }, element);
   }
 
   /**
@@ -76,19 +77,27 @@ export class StepMetrics {
     return values;
   }
 
-  #dispatch(
+  #launch(
     recorder: Recorder,
     name: string,
-    conditions: Record<string, boolean>,
-    tensors: readonly Tensor[],
+    conditions: ConditionsOf<'metric_add'>,
+    {
+      values,
+      weights,
+      others,
+    }: { readonly values: Tensor; readonly weights?: Tensor; readonly others?: Tensor },
     element = 0,
   ): void {
-    recorder.dispatch({
-      label: 'metric_add',
+    recorder.launch({
       kernel: 'metric_add',
-      conditions: { GREATER: false, SET: false, SUM: false, ...conditions },
+      conditions,
       overrides: { INDEX: this.#index(name), ...(conditions.SET ? { ELEMENT: element } : {}) },
-      bindings: [whole(this.tensor), ...tensors.map(whole)],
+      bindings: {
+        metrics: whole(this.tensor),
+        values: whole(values),
+        weights: weights && whole(weights),
+        others: others && whole(others),
+      },
       grid: [1, 1],
     });
   }

@@ -37,11 +37,10 @@ export class OverflowWatch {
       const record = this.#newRecord();
       this.#watched.push({ name, record });
       for (const shard of tensor.shards)
-        recorder.dispatch({
-          label: 'absmax',
+        recorder.launch({
           kernel: 'absmax',
           constants: { WORKGROUP: workgroupSize(recorder) },
-          bindings: [shard, record, whole(this.#norm)],
+          bindings: { x: shard, record, norm: whole(this.#norm) },
           grid: [1, 1],
         });
     };

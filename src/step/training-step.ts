@@ -166,10 +166,9 @@ export class TrainingStep {
     this.optimizer.record(recorder);
     const next = objective.nextState?.(tapeFor(recorder), state) ?? {};
     for (const [name, value] of Object.entries(next))
-      recorder.dispatch({
-        label: 'state_commit',
+      recorder.launch({
         kernel: 'state_commit',
-        bindings: [value, norm, state[name]].map(whole),
+        bindings: { next: whole(value), norm: whole(norm), state: whole(state[name]) },
         grid: [1, 1],
       });
     this.#metrics.setFrom(recorder, 'grad_norm', norm, 0);
@@ -182,12 +181,11 @@ export class TrainingStep {
     for (const [name, tensor] of this.#options.movingReference) {
       const master = this.#options.trained.parameters.get(name)?.master;
       for (const [i, shard] of (master?.shards ?? []).entries())
-        recorder.dispatch({
-          label: 'reference_update',
+        recorder.launch({
           kernel: 'reference_update',
           constants: { WORKGROUP: workgroupSize(recorder) },
           overrides: { ALPHA: referenceUpdate?.share ?? 1 },
-          bindings: [shard, tensor.shards[i], whole(this.optimizer.norm)],
+          bindings: { policy: shard, reference: tensor.shards[i], norm: whole(this.optimizer.norm) },
           grid: gridFor(recorder, shard.byteLength / 4),
         });
     }

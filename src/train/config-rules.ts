@@ -1,6 +1,6 @@
 /** What the schema of single keys cannot say: rules of the objective in use, and rules between keys. */
 import { choiceProblems } from '../objectives/choice.ts';
-import type { Needs, RegisteredObjective } from '../objectives/objective.ts';
+import type { Needs } from '../objectives/objective.ts';
 import { objectiveRegistry } from '../objectives/registry.ts';
 import type { Problem } from '../schema-problems.ts';
 
@@ -21,31 +21,36 @@ export function objectiveProblems(raw: unknown): Problem[] {
   }));
   const objective = objectiveRegistry.find(name);
   if (objective === undefined) return problems;
+  if (!objective.settings.safeParse(settings ?? {}).success) return problems;
+  const { needs } = objective.bind(settings ?? {});
   const reference = group(raw, 'reference') ?? {};
   const hasLora = group(raw, 'lora') !== undefined;
-  return [...problems, ...referenceProblems(objective, choice, reference, hasLora)];
+  return [
+    ...problems,
+    ...referenceProblems(name, needs, reference, hasLora),
+    ...lossProblems(name, needs, group(raw, 'data') ?? {}),
+  ];
 }
 
-function referenceProblems(
-  objective: RegisteredObjective,
-  choice: Group,
-  reference: Group,
-  hasLora: boolean,
-): Problem[] {
-  if (!objective.settings.safeParse(choice.settings ?? {}).success) return [];
-  const { needs } = objective.bind(choice.settings ?? {});
+function lossProblems(name: string, needs: Needs, data: Group): Problem[] {
+  if (data.loss_on !== 'assistant_turns' || needs.rows === 'chosen') return [];
+  const message = `${name} compares whole answers; only methods that learn one answer can take assistant_turns`;
+  return [{ path: ['data', 'loss_on'], message }];
+}
+
+function referenceProblems(name: string, needs: Needs, reference: Group, hasLora: boolean): Problem[] {
   const problems: Problem[] = [];
   if (needs.reference === 'none' && reference.model !== undefined) {
-    const message = `${objective.name} uses no reference model; remove this key, or choose an objective that does`;
+    const message = `${name} uses no reference model; remove this key, or choose an objective that does`;
     problems.push({ path: ['reference', 'model'], message });
   }
-  const uncached = whyNotCached(objective.name, needs);
+  const uncached = whyNotCached(name, needs);
   if (uncached !== undefined && reference.mode === 'precompute') {
     const message = `${uncached}, so it cannot be precomputed; expected auto or in_step`;
     problems.push({ path: ['reference', 'mode'], message });
   }
   if (needs.referenceUpdate && hasLora) {
-    const message = `the reference of ${objective.name} follows the policy, which needs full fine-tuning; remove this group`;
+    const message = `the reference of ${name} follows the policy, which needs full fine-tuning; remove this group`;
     problems.push({ path: ['lora'], message });
   }
   return problems;
@@ -72,11 +77,20 @@ export function crossProblems(raw: unknown): Problem[] {
     group(raw, 'model') ?? {},
     group(raw, 'lora') !== undefined,
   );
-  if (training.eval_steps !== undefined && data.eval === undefined) {
+  if (training.eval_steps !== undefined && data.eval === undefined && data.eval_fraction === undefined) {
     problems.push({
       path: ['training', 'eval_steps'],
-      message: 'there is nothing to evaluate on; give data.eval too',
+      message: 'there is nothing to evaluate on; give data.eval or data.eval_fraction too',
     });
+  }
+  if (data.eval !== undefined && data.eval_fraction !== undefined) {
+    const message = 'data.eval says already what is evaluated on; remove one of the two';
+    problems.push({ path: ['data', 'eval_fraction'], message });
+  }
+  if (data.shuffle === true && data.max_rows === undefined) {
+    const message =
+      'it says which rows max_rows takes, so it does nothing without it; epochs are shuffled anyway';
+    problems.push({ path: ['data', 'shuffle'], message });
   }
   if (training.save_total_limit !== undefined && training.save_steps === undefined) {
     const message = 'checkpoints are only written in between when training.save_steps is given too';

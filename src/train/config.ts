@@ -5,7 +5,8 @@
  */
 import { z } from 'zod';
 import { DEFAULT_COLUMNS, type Field } from '../data/columns.ts';
-import type { DataFormat } from '../data/formats.ts';
+import { LOSS_ON } from '../data/completions.ts';
+import { DATA_FORMATS } from '../data/formats.ts';
 import type { Truncation } from '../data/truncation.ts';
 import { InputErrors } from '../errors.ts';
 import { LORA_TARGETS } from '../models/weight-table.ts';
@@ -76,23 +77,69 @@ const reference = z.strictObject({
     .describe('where precomputed log-probs are kept; without it OUTPUT_DIR/reference-cache'),
 });
 
+const source = () =>
+  z.union([
+    path(),
+    z.strictObject({
+      path: path().describe('as above'),
+      weight: z
+        .number()
+        .gt(0)
+        .max(100)
+        .default(1)
+        .describe('how often each row is in an epoch; 0.5 takes half of the rows'),
+    }),
+  ]);
+const sources = () => z.union([source(), z.array(source()).min(1)]);
+
 const data = z.strictObject({
-  train: path().describe('preference rows to train on, JSON or JSON Lines'),
-  eval: path().optional().describe('preference rows held out for evaluation'),
+  train: sources().describe(
+    'rows to train on: a file (JSON, JSON Lines, also .gz or .zst, or Parquet), a pattern such as data/*.parquet, ' +
+      'hf:OWNER/NAME:SUBSET/SPLIT, or a list of these, each also as {path, weight}',
+  ),
+  eval: sources().optional().describe('rows held out for evaluation, named in the same ways'),
+  eval_fraction: z
+    .number()
+    .gt(0)
+    .lt(1)
+    .optional()
+    .describe('in place of eval: this share of the training rows is held out, by the seed and by prompt'),
   format: z
-    .enum(['auto', 'trl', 'sharegpt'] satisfies DataFormat[])
+    .enum(DATA_FORMATS)
     .default('auto')
-    .describe("form of the rows: TRL's (plain or conversational) or sharegpt's; auto decides row by row"),
+    .describe('form of the rows, see docs/data.md; auto recognises it row by row and says which it was'),
   columns: z
     .partialRecord(z.enum(fields), path())
     .default({})
     .describe('field: NAME for columns of another name'),
+  chat_template: path()
+    .optional()
+    .describe(
+      "Jinja file, or its text, in place of the tokenizer's own chat template; it is saved with the model",
+    ),
   max_length: z.number().int().min(2).default(1024).describe('most tokens of prompt and answer together'),
+  max_prompt_length: count().optional().describe('most tokens of the prompt; longer ones lose their start'),
   truncation: z
     .enum(['keep_start', 'keep_end'] satisfies Truncation[])
     .default('keep_start')
     .describe('keep_start cuts the end of answers that are too long, keep_end the start of the prompt'),
-  max_rows: count().optional().describe('read no more than this many rows of each file'),
+  loss_on: z
+    .enum(LOSS_ON)
+    .default('completion')
+    .describe('of conversations to learn from: the answer they end with, or all turns of the assistant'),
+  max_rows: count().optional().describe('read no more than this many rows of each source'),
+  shuffle: z
+    .boolean()
+    .default(false)
+    .describe(
+      'draw max_rows from the whole source by the seed, not its first rows; epochs are shuffled anyway',
+    ),
+  on_bad_row: z
+    .enum(['error', 'skip'])
+    .default('error')
+    .describe(
+      'skip leaves rows out that are wrong, counts them and lists them in OUTPUT_DIR/dropped_rows.jsonl',
+    ),
 });
 
 const training = z.strictObject({

@@ -128,7 +128,11 @@ export class ReferenceCache {
     const digest = new Digest();
     await digest.add(this.#model);
     for (const example of examples) {
-      const parts = [example.promptIds, ...answersOf(example).map(({ ids }) => ids)];
+      const answers = answersOf(example).flatMap(({ ids, lossMask }) => [
+        ids,
+        ...(lossMask ? [lossMask] : []),
+      ]);
+      const parts = [example.promptIds, ...answers];
       await digest.add(Int32Array.from([parts.length, ...parts.flatMap((ids) => [ids.length, ...ids])]));
     }
     return `${this.directory}/${kind}-${(await digest.hex()).slice(0, 32)}.safetensors`;

@@ -40,6 +40,15 @@ export function referenceForm(
   return reference === 'logps' ? 'logps' : 'hidden';
 }
 
+export interface ReferenceOptions {
+  /** Of a batch that it computes. */
+  readonly maxTokens: number;
+  /** in_step: live, also where log-probs would do. Default: auto. */
+  readonly mode?: 'auto' | 'in_step' | undefined;
+  /** Told what takes time. */
+  readonly note?: (line: string) => void;
+}
+
 /**
  * The reference in the form that the objective needs, from a model that is loaded already: live, or its log-probs of the
  * data, which are computed here.
@@ -49,13 +58,14 @@ export async function referenceFrom(
   needs: Needs,
   { loaded, adapter }: { readonly loaded: LoadedModel; readonly adapter: boolean },
   data: { readonly train: readonly Example[]; readonly eval?: readonly Example[] },
-  maxTokens: number,
-  mode: 'auto' | 'in_step' = 'auto',
+  { maxTokens, mode = 'auto', note = () => {} }: ReferenceOptions,
 ): Promise<TrainerReference | undefined> {
   const form = referenceForm(needs, mode);
   if (form === 'none') return undefined;
   if (form === 'live') return { form, loaded, adapter };
-  const logps = (examples: readonly Example[]) =>
-    referenceLogps(gpu, { model: loaded.model, adapter }, examples, maxTokens);
+  const logps = (examples: readonly Example[]) => {
+    if (examples.length > 0) note(`Computing the reference log-probs of ${examples.length} rows.`);
+    return referenceLogps(gpu, { model: loaded.model, adapter }, examples, maxTokens);
+  };
   return { form: 'logps', train: await logps(data.train), eval: await logps(data.eval ?? []) };
 }

@@ -52,12 +52,17 @@ export async function restore(gpu: Gpu, trainer: Trainer, { path, state }: Found
   await trainer.policy.roundMasters();
 }
 
-/** Writes a checkpoint and removes the oldest beyond `save_total_limit`. @returns its path */
+/**
+ * Writes a checkpoint and removes the oldest beyond `save_total_limit`.
+ * @param chatTemplate saved with the model, where it is not the tokenizer's
+ * @returns the path of the checkpoint
+ */
 export async function saveRun(
   gpu: Gpu,
   config: TrainConfig,
   trainer: Trainer,
   position: LogPosition,
+  chatTemplate?: string,
 ): Promise<string> {
   const { files } = gpu.runtime;
   const state: TrainerState = {
@@ -68,7 +73,7 @@ export async function saveRun(
     config,
   };
   const contents = [
-    ...(await trainedModelFiles(gpu, trainer.policy)),
+    ...(await trainedModelFiles(gpu, trainer.policy, chatTemplate)),
     optimizerFile(gpu, trainer.checkpointTensors()),
     trainerStateFile(state),
   ];

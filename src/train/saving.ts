@@ -24,8 +24,15 @@ export interface TrainerState {
   readonly config: unknown;
 }
 
-/** The trained model: a full one in its checkpoint's dtype, or a PEFT adapter. */
-export async function trainedModelFiles(gpu: Gpu, loaded: LoadedModel): Promise<OutputFile[]> {
+/**
+ * The trained model: a full one in its checkpoint's dtype, or a PEFT adapter.
+ * @param chatTemplate - in place of the one of the directory it came from
+ */
+export async function trainedModelFiles(
+  gpu: Gpu,
+  loaded: LoadedModel,
+  chatTemplate?: string,
+): Promise<OutputFile[]> {
   const { trained, lora, directory } = loaded;
   if (trained === undefined) throw new RangeError('The model was not trained.');
   const files = gpu.runtime.files;
@@ -37,12 +44,12 @@ export async function trainedModelFiles(gpu: Gpu, loaded: LoadedModel): Promise<
       targetModules: [...lora.targetModules],
       baseModel: directory.path,
     };
-    return [...adapterFiles(config, tensors), ...(await tokenizerFiles(files, directory.path))];
+    return [...adapterFiles(config, tensors), ...(await tokenizerFiles(files, directory.path, chatTemplate))];
   }
   const tensors = [...trained.parameters.values()].map((p) =>
     outputTensor(gpu, p.name, p.master, loaded.storedDType),
   );
-  return modelFiles(files, directory.path, tensors, { dtype: loaded.storedDType });
+  return modelFiles(files, directory.path, tensors, { dtype: loaded.storedDType, chatTemplate });
 }
 
 /** @param state f32 tensors by name: what `Trainer.checkpointTensors` gives */

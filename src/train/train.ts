@@ -84,6 +84,8 @@ interface Run {
   readonly trainer: Trainer;
   readonly samples: Samples;
   readonly log: RunLog;
+  /** Saved with the model, so that everybody who uses it renders conversations as it has seen them. */
+  readonly chatTemplate: string | undefined;
   readonly hooks: RunHooks;
   /** In milliseconds. */
   readonly started: number;
@@ -99,7 +101,7 @@ async function prepareAndRun(
   const { files } = gpu.runtime;
   const { training, seed } = config;
   const { needs } = activate(config.objective);
-  const tokenizer = await loadTokenizer(files, config.model.path);
+  const tokenizer = await loadTokenizer(files, config.model.path, config.data.chat_template);
   const policy = await loadModel(gpu, config.model.path, policyOptions(config));
   const data = await loadData(files, config, needs, tokenizer, policy.config, hooks.note);
   const dataWeights = carryWeights(data.train) || carryWeights(data.eval);
@@ -115,7 +117,8 @@ async function prepareAndRun(
     const log = await RunLog.open(files, config.output_dir, checkpoint?.state);
     const samples = new Samples(gpu, policy, tokenizer, data.eval, seed);
     try {
-      const summary = await run({ config, options, trainer, samples, log, hooks, started });
+      const chatTemplate = config.data.chat_template === undefined ? undefined : tokenizer.chatTemplate;
+      const summary = await run({ config, options, trainer, samples, log, chatTemplate, hooks, started });
       await log.close();
       hooks.finish(summary);
       return summary;
@@ -157,7 +160,7 @@ async function run(run: Run): Promise<RunSummary> {
   ];
   if (!isInterrupted) {
     const path = `${config.output_dir}/model`;
-    await writeDirectory(gpu.runtime.files, path, await trainedModelFiles(gpu, policy));
+    await writeDirectory(gpu.runtime.files, path, await trainedModelFiles(gpu, policy, run.chatTemplate));
     files.unshift({ what: policy.lora === undefined ? 'model' : 'PEFT adapter', path });
   }
   return {
@@ -210,8 +213,7 @@ async function report(run: Run, clock: Clock, queued: QueuedStep): Promise<void>
   const { step, metrics } = await queued.report.catch(async (error: unknown) => {
     if (!(error instanceof NonFiniteError)) throw error;
     trainer.step = error.step - 1;
-    const { message } = error.in(config.data.train);
-    throw new RunError(`${message} What was there before it: ${await save(run)}`);
+    throw new RunError(`${error.message} What was there before it: ${await save(run)}`);
   });
   const isReferencePolicy = options.reference?.form === 'live' && config.reference.model === undefined;
   if (step === 1) checkFirstStep(options.objective, isReferencePolicy, metrics);
@@ -230,8 +232,8 @@ async function evaluate({ options, trainer, log, hooks }: Run): Promise<Metrics 
   return metrics;
 }
 
-async function save({ config, options, trainer, log, hooks }: Run): Promise<string> {
-  const path = await saveRun(options.gpu, config, trainer, log.position);
+async function save({ config, options, trainer, log, chatTemplate, hooks }: Run): Promise<string> {
+  const path = await saveRun(options.gpu, config, trainer, log.position, chatTemplate);
   hooks.checkpoint(path);
   return path;
 }

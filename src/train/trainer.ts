@@ -159,8 +159,8 @@ export class Trainer {
       gumbels: objective.needs.gumbels ? gumbelNoise(seed, index, examples.length) : undefined,
     });
     this.step = index + 1;
-    const lines = examples.map((i) => train[i].line);
-    const report = this.#reportOf(this.step, lr, numbers, lines);
+    const places = examples.map((i) => placeOf(train[i]));
+    const report = this.#reportOf(this.step, lr, numbers, places);
     // Whoever waits for the report hears of its failure.
     report.catch(() => {});
     this.#queued.push(report);
@@ -194,14 +194,14 @@ export class Trainer {
     step: number,
     lr: number,
     numbers: Promise<Record<string, number>>,
-    lines: readonly number[],
+    rows: readonly string[],
   ): Promise<StepReport> {
     const { finite, ...raw } = await numbers;
     this.#options.gpu.throwIfFailed();
     if (finite !== 1 || !Number.isFinite(raw.loss))
       throw new NonFiniteError({
         step,
-        lines,
+        rows,
         loss: raw.loss,
         gradientNorm: raw.grad_norm,
         where: await this.#planned.step.whereNotFinite(),
@@ -292,6 +292,10 @@ function movingReferenceOf(
 ): ReadonlyMap<string, Tensor> {
   if (objective.needs.referenceUpdate === undefined || reference?.form !== 'live') return new Map();
   return new Map([...parameters.keys()].map((name) => [name, reference.loaded.weight(name)]));
+}
+
+function placeOf({ file, line }: Example): string {
+  return file === undefined ? `line ${line}` : `${file}:${line}`;
 }
 
 /** Standard Gumbel noise, one per example of a step. */

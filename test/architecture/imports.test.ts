@@ -23,8 +23,10 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   generate: ['step', ...STEP],
   train: ['generate', ...RUN],
   score: ['train', ...RUN],
+  evaluate: ['llm', 'generate', ...RUN],
   llm: ['runtime'],
-  cli: ['cases', 'llm', 'score', 'train', 'generate', ...RUN],
+  preferences: ['llm', 'generate', ...RUN],
+  cli: ['cases', 'preferences', 'evaluate', 'llm', 'score', 'train', 'generate', ...RUN],
 };
 /** Pure helpers that any folder may use. */
 const SHARED = new Set([

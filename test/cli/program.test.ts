@@ -58,7 +58,7 @@ describe('validate', () => {
     expect(await runCli(['validate', 'run.yaml'], cli)).toBe(0);
     expect(cli.stdout).toContain('run.yaml is valid.');
     expect(cli.stdout).toContain('vocabulary 512, 512 positions');
-    expect(cli.stdout).toContain('first 1 rows: 1 kept');
+    expect(cli.stdout).toContain('pairs.jsonl: 1 rows read as trl');
   });
 
   it('reports a missing model, missing data and a used directory together', async () => {
@@ -94,7 +94,9 @@ describe('preview', () => {
   it('shows tokens and marks those that differ', async () => {
     const cli = await machine();
     expect(await runCli(['preview', 'run.yaml'], cli)).toBe(0);
-    expect(cli.stdout).toContain('pairs.jsonl:1\n  prompt, 2 tokens, no loss\n    1:"<s>" 403:" Once"');
+    expect(cli.stdout).toContain(
+      'pairs.jsonl:1: trl, plain text\n  prompt, 2 tokens, no loss\n    1:"<s>" 403:" Once"',
+    );
     expect(cli.stdout).toMatch(
       /chosen, 5 tokens, all in the loss, \d marked \* differ\n.* \*\d+:.*2:"<\/s>"/,
     );

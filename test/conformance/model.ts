@@ -61,7 +61,9 @@ async function openTrainer(context: CaseContext, fixture: Fixture, bmc: boolean)
   const policy = await loadModel(gpu, `${FOLDER}/tiny-llama`, { train: 'full', ...options });
   const loaded = await loadModel(gpu, `${FOLDER}/tiny-llama-reference`, { train: 'none', ...options });
   const data = { train: examples, eval: examples };
-  const reference = await referenceFrom(gpu, objective.needs, { loaded, adapter: false }, data, 4096);
+  const reference = await referenceFrom(gpu, objective.needs, { loaded, adapter: false }, data, {
+    maxTokens: 4096,
+  });
   const trainer = Trainer.open({ gpu, objective, policy, reference, ...data, training, seed: 42 });
   await trainer.warmUp();
   return trainer;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Example, PairExample } from '../../src/data/examples.ts';
-import { readRow } from '../../src/data/rows.ts';
+import { type RowSettings, readRow } from '../../src/data/rows.ts';
 import { RowTokenizer, type TokenizeSettings } from '../../src/data/tokenize.ts';
 import { fitRow } from '../../src/data/truncation.ts';
 import { LLAMA3, STORIES, tokenizerFrom } from './tokenizers.ts';
@@ -197,6 +197,55 @@ describe('weights', () => {
   it('must lie inside the answer', () => {
     expect(() => tokenize({ ...ROW, chosen_weights: [{ start: 0, end: 99, weight: 2 }] })).toThrow(
       /span \[0, 99\) ends behind/,
+    );
+  });
+});
+
+describe('all turns of the assistant', () => {
+  const turns = [
+    { role: 'user', content: 'Hi' },
+    { role: 'assistant', content: 'Hello there' },
+    { role: 'user', content: 'Bye' },
+    { role: 'assistant', content: 'See you' },
+  ];
+  function completion(settings: TokenizeSettings & RowSettings) {
+    const row = readRow(
+      { file: 'd.jsonl', line: 2, value: { messages: turns } },
+      { expects: 'chosen', ...settings },
+    );
+    const tokenized = new RowTokenizer(llama3, settings).tokenize(row, 0);
+    if (!('example' in tokenized) || tokenized.example.kind !== 'unpaired') throw new Error('no example');
+    return tokenized.example;
+  }
+
+  it('are in the loss with their ends of turn, what stands between them is not', () => {
+    const { promptIds, completion: answer } = completion({ lossOn: 'assistant_turns' });
+    const inLoss = Array.from(answer.ids).filter((_, t) => answer.lossMask?.[t] === 1);
+    expect(llama3.decode(inLoss)).toBe('Hello there<|eot_id|>See you<|eot_id|>');
+    const last = completion({ lossOn: 'completion' });
+    expect([...promptIds, ...answer.ids]).toEqual([...last.promptIds, ...last.completion.ids]);
+    expect(last.completion.lossMask).toBeUndefined();
+    expect(llama3.decode(last.completion.ids)).toBe('See you<|eot_id|>');
+  });
+
+  it('are cut to max_length, and end with a token that is in the loss', () => {
+    const whole = completion({ lossOn: 'assistant_turns' });
+    const first = whole.completion.lossMask?.indexOf(0) ?? 0;
+    const cut = completion({ lossOn: 'assistant_turns', maxLength: whole.promptIds.length + first + 2 });
+    expect(cut.truncated).toBe(true);
+    expect([...cut.completion.ids]).toEqual([...whole.completion.ids.slice(0, first)]);
+  });
+
+  it('need a template that only adds to what it has written', async () => {
+    const rewriting = await tokenizerFrom(LLAMA3, (_, config) => {
+      config.chat_template = '{{ messages | length }}{% for m in messages %}{{ m.content }}{% endfor %}';
+    });
+    const row = readRow(
+      { file: 'd.jsonl', line: 2, value: { messages: turns } },
+      { expects: 'chosen', lossOn: 'assistant_turns' },
+    );
+    expect(() => new RowTokenizer(rewriting, { lossOn: 'assistant_turns' }).tokenize(row, 0)).toThrow(
+      /d\.jsonl:2: the chat template writes the prompt differently/,
     );
   });
 });

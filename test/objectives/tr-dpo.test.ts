@@ -26,12 +26,15 @@ it.each(soft.map((s) => [s.alpha, s.ref_after] as const))('alpha %f', async (alp
     bench.floats('weights', { shape: [data.length], data }),
   );
   const [after] = await record(gpu, (recorder) => {
-    recorder.dispatch({
-      label: 'reference_update',
+    recorder.launch({
       kernel: 'reference_update',
       constants: { WORKGROUP: workgroupSize(recorder) },
       overrides: { ALPHA: alpha },
-      bindings: [from, reference, bench.floats('norm', { shape: [4], data: [1, 1, 1, 0] })].map(whole),
+      bindings: {
+        policy: whole(from),
+        reference: whole(reference),
+        norm: whole(bench.floats('norm', { shape: [4], data: [1, 1, 1, 0] })),
+      },
       grid: gridFor(recorder, policy.length),
     });
     return [reference];

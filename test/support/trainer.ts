@@ -1,6 +1,12 @@
 /** A trainer on rows of token ids, without files of data: what tests of the training step start from. */
 
-import { type Answer, carryWeights, type Example, type PairExample } from '../../src/data/examples.ts';
+import {
+  type Answer,
+  carryWeights,
+  chosenOnly,
+  type Example,
+  type PairExample,
+} from '../../src/data/examples.ts';
 import { normalAt, randomWord } from '../../src/data/random.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { type LoadedModel, type LoadOptions, loadModel } from '../../src/models/loading/load.ts';
@@ -39,20 +45,18 @@ export async function openTrainer(gpu: Gpu, setup: TrainerSetup): Promise<Traine
   const isOwn = policy.lora !== undefined && setup.reference === undefined;
   const other = () => loadModel(gpu, setup.reference ?? model, { train: 'none', dtype, positions: 256 });
   const loaded = objective.needs.reference === 'none' || isOwn ? policy : await other();
+  const learned = (examples: readonly Example[]) =>
+    objective.needs.rows === 'chosen' ? examples.map(chosenOnly) : examples;
+  const data = { train: learned(setup.train), eval: learned(setup.eval ?? []) };
   const trainer = Trainer.open({
     gpu,
     objective,
     policy,
-    reference: await referenceFrom(
-      gpu,
-      objective.needs,
-      { loaded, adapter: false },
-      setup,
-      training.max_tokens_per_micro_batch,
-      setup.mode,
-    ),
-    train: setup.train,
-    eval: setup.eval,
+    reference: await referenceFrom(gpu, objective.needs, { loaded, adapter: false }, data, {
+      maxTokens: training.max_tokens_per_micro_batch,
+      mode: setup.mode,
+    }),
+    ...data,
     training,
     seed,
   });

@@ -129,7 +129,7 @@ describe('a run whose gradient becomes infinite', () => {
     expect(failure).toBeInstanceOf(RunError);
     const { message } = failure as RunError;
     const [, step, good] =
-      /^Step (\d): .* Its rows are lines \d+, \d+ of examples\/quickstart\/train\.jsonl\..*checkpoint-(\d)$/.exec(
+      /^Step (\d): .* Its rows are examples\/quickstart\/train\.jsonl:\d+, examples\/quickstart\/train\.jsonl:\d+\..*checkpoint-(\d)$/.exec(
         message,
       ) ?? [];
     expect(Number(step), message).toBe(Number(good) + 1);

@@ -80,7 +80,9 @@ async function open(
   const policy = await loadModel(gpu, `${folder}tiny-llama`, { train: 'full', ...options });
   const loaded = await loadModel(gpu, `${folder}tiny-llama-reference`, { train: 'none', ...options });
   const data = { train: examples };
-  const reference = await referenceFrom(gpu, chosen.needs, { loaded, adapter: false }, data, 4096);
+  const reference = await referenceFrom(gpu, chosen.needs, { loaded, adapter: false }, data, {
+    maxTokens: 4096,
+  });
   const trainer = Trainer.open({
     gpu,
     objective: chosen,

@@ -1,5 +1,5 @@
 /** A training run that the page drives step by step; the trainer is the command line's. */
-import type { Example } from '../../src/data/examples.ts';
+import { chosenOnly, type Example } from '../../src/data/examples.ts';
 import { tokenizePair } from '../../src/data/pair-text.ts';
 import { InputError } from '../../src/errors.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
@@ -25,7 +25,12 @@ export interface Training {
  * All weights of the start are trained, or the adapter where it has one; the start itself is the reference.
  * What the request does not say is as `prefgrad train` has it by default.
  */
-export async function openTraining(gpu: Gpu, start: Slot, request: TrainRequest): Promise<Training> {
+export async function openTraining(
+  gpu: Gpu,
+  start: Slot,
+  request: TrainRequest,
+  note: (line: string) => void,
+): Promise<Training> {
   const { vocabSize, maxPositions } = start.loaded.config;
   const { name, settings, bmc } = request.method;
   const objective = activate({ name, settings, bmc });
@@ -39,7 +44,7 @@ export async function openTraining(gpu: Gpu, start: Slot, request: TrainRequest)
     name,
   );
   const limits = { maxPositions, vocabSize, diff: objective.needs.differences ?? 'levenshtein' } as const;
-  const train = examplesOf(start, request, limits);
+  const train = examplesOf(start, request, limits, objective.needs.rows === 'chosen');
   const isAdapter = start.adapter !== undefined;
   const live = objective.needs.referenceUpdate !== undefined;
   if (live && isAdapter)
@@ -59,7 +64,7 @@ export async function openTraining(gpu: Gpu, start: Slot, request: TrainRequest)
     objective.needs,
     { loaded: moving ?? start.loaded, adapter: isAdapter },
     { train },
-    training.max_tokens_per_micro_batch,
+    { maxTokens: training.max_tokens_per_micro_batch, note },
   );
   const trainer = Trainer.open({ gpu, objective, policy, reference, train, training, seed: request.seed });
   await trainer.warmUp();
@@ -91,12 +96,14 @@ function examplesOf(
   start: Slot,
   { pairs }: TrainRequest,
   limits: Parameters<typeof tokenizePair>[2],
+  onlyChosen: boolean,
 ): Example[] {
   const examples: Example[] = [];
   for (const [i, pair] of pairs.entries()) {
     try {
       const { example } = tokenizePair(start.tokenizer, pair, limits, i + 1);
-      examples.push({ ...example, index: examples.length });
+      const made = { ...example, index: examples.length };
+      examples.push(onlyChosen ? chosenOnly(made) : made);
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
     }

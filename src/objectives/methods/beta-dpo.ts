@@ -72,11 +72,17 @@ function statistics(
 ): { mean: Tensor; deviation: Tensor } {
   const mean = temporary(tape.recorder, 'mean gap', [1]);
   const deviation = temporary(tape.recorder, 'deviation of the gap', [1]);
-  tape.recorder.dispatch({
-    label: 'beta_dpo_statistics',
+  tape.recorder.launch({
     kernel: 'beta_dpo_statistics',
     overrides: { MOMENTUM: momentum },
-    bindings: [gap, pairWeights, state.mean, state.deviation, mean, deviation].map(whole),
+    bindings: {
+      gaps: whole(gap),
+      pair_weights: whole(pairWeights),
+      mean_before: whole(state.mean),
+      deviation_before: whole(state.deviation),
+      mean: whole(mean),
+      deviation: whole(deviation),
+    },
     grid: [1, 1],
   });
   return { mean, deviation };
@@ -91,12 +97,18 @@ function selection(
   rho: number,
 ): Tensor {
   const keep = temporary(tape.recorder, 'kept pairs', pairWeights.shape);
-  tape.recorder.dispatch({
-    label: 'beta_dpo_select',
+  tape.recorder.launch({
     kernel: 'beta_dpo_select',
     constants: { WORKGROUP: workgroupSize(tape.recorder) },
     overrides: { RHO: rho },
-    bindings: [gap, pairWeights, given(gumbels, 'Gumbel noise'), mean, deviation, keep].map(whole),
+    bindings: {
+      gaps: whole(gap),
+      pair_weights: whole(pairWeights),
+      gumbels: whole(given(gumbels, 'Gumbel noise')),
+      mean: whole(mean),
+      deviation: whole(deviation),
+      keep: whole(keep),
+    },
     grid: gridFor(tape.recorder, pairWeights.shape[0]),
   });
   return keep;

@@ -52,12 +52,11 @@ export const bmc = defineTokenWeight({
 /** lambda [R] of token log-probs [R]. */
 function lambda(recorder: Recorder, logps: Tensor, diff: Tensor, delta: number): Tensor {
   const weights = temporary(recorder, 'lambda', logps.shape);
-  recorder.dispatch({
-    label: 'bmc_weights',
+  recorder.launch({
     kernel: 'bmc_weights',
     constants: { WORKGROUP: workgroupSize(recorder) },
     overrides: { DELTA: delta },
-    bindings: [detach(logps), diff, weights].map(whole),
+    bindings: { logps: whole(detach(logps)), diff: whole(diff), lambda: whole(weights) },
     grid: gridFor(recorder, logps.shape[0]),
   });
   return weights;

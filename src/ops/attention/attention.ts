@@ -8,9 +8,13 @@
  */
 import type { GradientContext, Op } from '../../autograd/op.ts';
 import { type Tensor, temporary, whole } from '../../autograd/tensor.ts';
-import type { AttentionVariant } from '../../gpu/choices.ts';
-import { type Dispatch, gridOf, type Recorder } from '../../gpu/program.ts';
 import { gridFor, workgroupSize } from '../launch.ts';
+import {
+  launchBackwardKeyValue,
+  launchBackwardQuery,
+  launchForward,
+  scoreScale,
+} from './attention-variants.ts';
 
 /** Who sees whom; index tensors, u32. */
 export interface AttentionLayout {
@@ -46,15 +50,13 @@ export const attention: Op<AttentionAttributes> = {
   launch(recorder, [q, k, v], attributes) {
     const y = temporary(recorder, 'attention', q.shape);
     const lse = temporary(recorder, 'attention log-sum-exp', [q.shape[0], attributes.heads]);
-    recorder.dispatch({
-      ...variant('attention_forward', recorder, attributes.heads, attributes, [
-        q,
-        k,
-        v,
-        attributes.layout.visibility,
-        y,
-        lse,
-      ]),
+    launchForward(recorder, attributes, {
+      q: whole(q),
+      k: whole(k),
+      v: whole(v),
+      visibility: whole(attributes.layout.visibility),
+      y: whole(y),
+      lse: whole(lse),
     });
     return { outputs: [y], saved: [lse] };
   },
@@ -67,37 +69,28 @@ export const attention: Op<AttentionAttributes> = {
     if (dy === undefined) return;
     const tokens = q.shape[0];
     const stats = temporary(recorder, 'attention stats', [tokens, attributes.heads, 2]);
-    recorder.dispatch({
-      label: 'attention_backward_stats',
+    recorder.launch({
       kernel: 'attention_backward_stats',
       constants: { HEAD4: attributes.headDim / 4, WORKGROUP: workgroupSize(recorder) },
-      bindings: [outputs[0], dy, saved[0], stats].map(whole),
+      bindings: { y: whole(outputs[0]), dy: whole(dy), lse: whole(saved[0]), stats: whole(stats) },
       grid: gridFor(recorder, tokens * attributes.heads),
     });
+    const operands = { q: whole(q), k: whole(k), v: whole(v), dy: whole(dy), stats: whole(stats) };
     if (needs(0)) {
       const { tensor, accumulate } = target(0);
-      const bindings = [q, k, v, attributes.layout.visibility, dy, stats, tensor];
-      const query = variant('attention_backward_query', recorder, attributes.heads, attributes, bindings);
-      recorder.dispatch({
-        ...query,
-        conditions: { ...query.conditions, ACCUMULATE: accumulate },
-      });
+      const bindings = { ...operands, visibility: whole(attributes.layout.visibility), dq: whole(tensor) };
+      launchBackwardQuery(recorder, attributes, bindings, accumulate);
     }
     if (needs(1) || needs(2)) {
       const dk = temporary(recorder, 'd k', k.shape);
       const dv = temporary(recorder, 'd v', v.shape);
-      recorder.dispatch({
-        ...variant('attention_backward_key_value', recorder, attributes.kvHeads, attributes, [
-          q,
-          k,
-          v,
-          attributes.layout.seen,
-          dy,
-          stats,
-          dk,
-          dv,
-        ]),
-      });
+      const bindings = {
+        ...operands,
+        seen: whole(attributes.layout.seen),
+        dk: whole(dk),
+        dv: whole(dv),
+      };
+      launchBackwardKeyValue(recorder, attributes, bindings);
       pass(1, dk);
       pass(2, dv);
     }
@@ -135,60 +128,3 @@ export const attention: Op<AttentionAttributes> = {
     return [{ shape: q.shape, data }];
   },
 };
-
-/** The factor on q . k. */
-export function scoreScale({ scale, headDim }: AttentionShape): number {
-  return scale ?? 1 / Math.sqrt(headDim);
-}
-
-/** Whether loops over a head stay loops; unrolled, the head is in registers. */
-export function rolled({ gpu }: Recorder, headDim: number): boolean {
-  return headDim > gpu.profile.unrolledHeadDim;
-}
-
-/** The form of the three big kernels. Sharing keys within a subgroup takes one binding more than some adapters allow. */
-function variantFor({ gpu }: Recorder, bindings: number): AttentionVariant {
-  const variant = gpu.choices.attention ?? gpu.profile.attention;
-  const canShare = gpu.profile.sharesLoads && bindings < gpu.device.limits.maxStorageBuffersPerShaderStage;
-  return variant === 'subgroup' && !canShare ? 'plain' : variant;
-}
-
-/** Queries or keys of a tile, and the lanes that work on it; attention_tiles.wgsl. */
-const TILE = { tokens: 32, lanes: 64 } as const;
-
-function variant(
-  kernel: string,
-  recorder: Recorder,
-  heads: number,
-  attributes: AttentionAttributes,
-  bindings: readonly Tensor[],
-): Dispatch {
-  const { window, softcap, headDim, layout } = attributes;
-  const form = variantFor(recorder, bindings.length);
-  const [tokens, blocks] = [layout.visibility.shape[0], layout.blocks.shape[0]];
-  const { workgroup, grid } = {
-    plain: { workgroup: workgroupSize(recorder), grid: gridFor(recorder, tokens * heads) },
-    subgroup: { workgroup: recorder.gpu.profile.subgroupSize, grid: gridOf(blocks * heads) },
-    tiled: { workgroup: TILE.lanes, grid: gridOf(Math.ceil(tokens / TILE.tokens) * heads) },
-  }[form];
-  return {
-    label: kernel,
-    kernel: form === 'plain' ? kernel : `${kernel}_${form}`,
-    conditions: {
-      WINDOWED: window !== undefined,
-      SOFTCAP: softcap !== undefined,
-      ROLLED: form === 'tiled' ? recorder.gpu.profile.rollsTiles : rolled(recorder, headDim),
-      ...(form === 'tiled' ? { BACKWARD: kernel !== 'attention_forward' } : {}),
-    },
-    constants: { HEAD4: headDim / 4, WORKGROUP: workgroup },
-    overrides: {
-      HEADS: attributes.heads,
-      KV_HEADS: attributes.kvHeads,
-      SCALE: scoreScale(attributes),
-      ...(window === undefined ? {} : { WINDOW: window }),
-      ...(softcap === undefined ? {} : { CAP: softcap }),
-    },
-    bindings: [...bindings, ...(form === 'subgroup' ? [layout.blocks] : [])].map(whole),
-    grid,
-  };
-}

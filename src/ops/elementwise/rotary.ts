@@ -61,13 +61,17 @@ function turn(
   accumulate: boolean,
 ): void {
   const [tokens, width] = x.shape;
-  recorder.dispatch({
-    label: 'rotary',
+  recorder.launch({
     kernel: 'rotary',
     conditions: { ACCUMULATE: accumulate },
     constants: { WORKGROUP: workgroupSize(recorder) },
     overrides: { HEADS: width / attributes.headDim, D: attributes.headDim / 2, DIRECTION: direction },
-    bindings: [x, attributes.positions, attributes.table, y].map(whole),
+    bindings: {
+      x: whole(x),
+      positions: whole(attributes.positions),
+      table: whole(attributes.table),
+      y: whole(y),
+    },
     grid: gridFor(recorder, (tokens * width) / 2),
   });
 }

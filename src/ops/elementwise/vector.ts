@@ -41,7 +41,7 @@ export const unary: Op<UnaryAttributes> = {
 
   launch(recorder, [x], attributes) {
     const y = temporary(recorder, attributes.function, x.shape);
-    launchUnary(recorder, attributes, [x, y], { BACKWARD: false });
+    launchUnary(recorder, attributes, { x, y });
     return { outputs: [y] };
   },
 
@@ -49,7 +49,7 @@ export const unary: Op<UnaryAttributes> = {
   gradient({ recorder, inputs: [x], attributes, outputGradients: [dy], needs, target }) {
     if (dy === undefined || !needs(0)) return;
     const { tensor, accumulate } = target(0);
-    launchUnary(recorder, attributes, [x, tensor, dy], { BACKWARD: true, ACCUMULATE: accumulate });
+    launchUnary(recorder, attributes, { x, y: tensor, dy }, accumulate);
   },
 
   reference([x], { function: name, scale = 1, shift = 0 }) {
@@ -88,10 +88,7 @@ export const binary: Op<{ readonly function: BinaryName }> = {
         if (name === 'add') pass(1, dy);
         else {
           const { tensor, accumulate } = target(1);
-          launchUnary(recorder, { function: 'affine', scale: -1 }, [b, tensor, dy], {
-            BACKWARD: true,
-            ACCUMULATE: accumulate,
-          });
+          launchUnary(recorder, { function: 'affine', scale: -1 }, { x: b, y: tensor, dy }, accumulate);
         }
       }
       if (needs(0)) pass(0, dy);
@@ -122,11 +119,10 @@ export const dot: Op<Readonly<Record<string, never>>> = {
 
   launch(recorder, [a, b]) {
     const y = temporary(recorder, 'dot', [1]);
-    recorder.dispatch({
-      label: 'vector_dot',
+    recorder.launch({
       kernel: 'vector_dot',
       conditions: { ACCUMULATE: false },
-      bindings: [a, b, y].map(whole),
+      bindings: { a: whole(a), b: whole(b), y: whole(y) },
       grid: [1, 1],
     });
     return { outputs: [y] };
@@ -199,20 +195,20 @@ export function vectorMath(tape: Tape): VectorMath {
   };
 }
 
+/** y = f(x), or with `dy` y (+)= dy f'(x). */
 function launchUnary(
   recorder: Recorder,
   { function: name, scale = 1, shift = 0 }: UnaryAttributes,
-  tensors: readonly Tensor[],
-  conditions: Record<string, boolean>,
+  { x, y, dy }: { readonly x: Tensor; readonly y: Tensor; readonly dy?: Tensor },
+  accumulate = false,
 ): void {
-  recorder.dispatch({
-    label: 'vector_unary',
+  recorder.launch({
     kernel: 'vector_unary',
-    conditions,
+    conditions: { BACKWARD: dy !== undefined, ACCUMULATE: accumulate },
     constants: { WORKGROUP: workgroupSize(recorder) },
     overrides: { OP: UNARY[name], SCALE: scale, SHIFT: shift },
-    bindings: tensors.map(whole),
-    grid: gridFor(recorder, elementCount(tensors[1].shape)),
+    bindings: { x: whole(x), y: whole(y), dy: dy && whole(dy) },
+    grid: gridFor(recorder, elementCount(y.shape)),
   });
 }
 
@@ -224,13 +220,12 @@ function launchBinary(
   y: Tensor,
   accumulate: boolean,
 ): void {
-  recorder.dispatch({
-    label: 'vector_binary',
+  recorder.launch({
     kernel: 'vector_binary',
     conditions: { ACCUMULATE: accumulate },
     constants: { WORKGROUP: workgroupSize(recorder) },
     overrides: { OP: BINARY[name] },
-    bindings: [a, b, y].map(whole),
+    bindings: { a: whole(a), b: whole(b), y: whole(y) },
     grid: gridFor(recorder, elementCount(y.shape)),
   });
 }

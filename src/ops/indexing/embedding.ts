@@ -25,8 +25,7 @@ export const embedding: Op<EmbeddingAttributes> = {
     const width = table.shape[1];
     const y = temporary(recorder, 'embedding', [tokens, width]);
     for (const shard of table.shards) {
-      recorder.dispatch({
-        label: 'embedding_forward',
+      recorder.launch({
         kernel: 'embedding_forward',
         conditions: {
           W_HALF: table.dtype === 'f16' || table.dtype === 'bf16',
@@ -34,7 +33,7 @@ export const embedding: Op<EmbeddingAttributes> = {
         },
         constants: { WORKGROUP: workgroupSize(recorder) },
         overrides: { H: width, FIRST_ROW: shard.rowStart, ROWS: shard.rows },
-        bindings: [whole(ids), shard, whole(y)],
+        bindings: { ids: whole(ids), table: shard, y: whole(y) },
         grid: gridFor(recorder, (tokens * width) / 2),
       });
     }
@@ -60,18 +59,17 @@ export const embedding: Op<EmbeddingAttributes> = {
         'An embedding gradient is accumulated into a trained leaf; it has no other place.',
       );
     for (const shard of tensor.shards) {
-      recorder.dispatch({
-        label: 'embedding_backward',
+      recorder.launch({
         kernel: 'embedding_backward',
         constants: { WORKGROUP: workgroupSize(recorder) },
         overrides: { H: width, FIRST_ROW: shard.rowStart, ROWS: shard.rows },
-        bindings: [
-          whole(occurrences.order),
-          whole(occurrences.starts),
-          whole(occurrences.uniqueIds),
-          whole(dy),
-          shard,
-        ],
+        bindings: {
+          order: whole(occurrences.order),
+          starts: whole(occurrences.starts),
+          unique_ids: whole(occurrences.uniqueIds),
+          dy: whole(dy),
+          dtable: shard,
+        },
         grid: gridFor(recorder, ids.shape[0] * width),
       });
     }

@@ -20,12 +20,11 @@ export const gatherRows: Op<GatherRowsAttributes> = {
   launch(recorder, [x], { rows }) {
     const width = x.shape[1];
     const y = temporary(recorder, 'gather_rows', [rows.shape[0], width]);
-    recorder.dispatch({
-      label: 'gather_rows_forward',
+    recorder.launch({
       kernel: 'gather_rows_forward',
       constants: { WORKGROUP: workgroupSize(recorder) },
       overrides: { H: width },
-      bindings: [x, rows, y].map(whole),
+      bindings: { x: whole(x), rows: whole(rows), y: whole(y) },
       grid: gridFor(recorder, elementCount(y.shape)),
     });
     return { outputs: [y] };
@@ -35,13 +34,12 @@ export const gatherRows: Op<GatherRowsAttributes> = {
   gradient({ recorder, inputs: [x], attributes: { starts, picks }, outputGradients: [dy], needs, target }) {
     if (dy === undefined || !needs(0)) return;
     const { tensor, accumulate } = target(0);
-    recorder.dispatch({
-      label: 'gather_rows_backward',
+    recorder.launch({
       kernel: 'gather_rows_backward',
       conditions: { ACCUMULATE: accumulate },
       constants: { WORKGROUP: workgroupSize(recorder) },
       overrides: { H: x.shape[1] },
-      bindings: [starts, picks, dy, tensor].map(whole),
+      bindings: { starts: whole(starts), picks: whole(picks), dy: whole(dy), dx: whole(tensor) },
       grid: gridFor(recorder, elementCount(x.shape)),
     });
   },

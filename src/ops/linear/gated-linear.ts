@@ -24,7 +24,7 @@ export const gatedLinear: Op<Readonly<Record<string, never>>> = {
     const rows = x.shape[0];
     const shape = [rows, upWeight.shape[0]];
     const y = temporary(recorder, 'swiglu', shape);
-    const isFused = [gateWeight, upWeight].every((weight) => takesEpilogue(recorder.gpu, weight, rows));
+    const isFused = [gateWeight, upWeight].every((weight) => takesEpilogue(recorder, weight, rows));
     const half = isFused && [gateWeight, upWeight].every(({ dtype }) => dtype === 'f16' || dtype === 'bf16');
     const gate = temporary(recorder, 'gate', shape, half ? 'f16' : 'f32');
     const up = temporary(recorder, 'up', shape, half ? 'f16' : 'f32');

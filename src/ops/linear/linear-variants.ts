@@ -2,12 +2,16 @@
 import { rowLength, type Shard, type Tensor } from '../../autograd/tensor.ts';
 import type { ProductVariant } from '../../gpu/choices.ts';
 import type { Gpu } from '../../gpu/device.ts';
+import type { Recorder } from '../../gpu/program.ts';
+
+/** What a product may be launched as; 'rows' (linear_rows.wgsl) is never a matter of measurement. */
+export type LaunchVariant = ProductVariant | 'rows';
 
 /**
- * Whether a variant goes through shared memory, where LoRA pairs and epilogues are fused. Kernels for CPU adapters would
+ * Whether LoRA pairs and epilogues are fused into a variant: those that go through shared memory, and rows. Kernels for CPU adapters would
  * choose operands at every load instead of once per tile, and take twice as long to compile.
  */
-export function isTiled(variant: ProductVariant): boolean {
+export function isTiled(variant: LaunchVariant): boolean {
   return variant !== 'plain' && variant !== 'subgroup';
 }
 
@@ -31,11 +35,8 @@ const FEW_ROWS = 16;
 /** Every variant that this adapter runs for this product, the best guess first. */
 export function variantsFor(gpu: Gpu, shape: ProductShape): ProductVariant[] {
   const { weight, shard, orientation, tokens } = shape;
-  const whole4 = [weight.shape[0], rowLength(weight.shape), shard.rowStart, shard.rows].every(
-    (n) => n % 4 === 0,
-  );
   const rows = orientation === 'WEIGHT' ? shard.rows : tokens;
-  if (!whole4 || rows === 1) return ['plain'];
+  if (!isWhole4(shape) || rows === 1) return ['plain'];
   // Frozen weights of 16 bits or fewer: f16 holds them nearly as they are.
   const is16Bit = weight.dtype !== 'f32';
   if (rows < FEW_ROWS) return gpu.profile.sharesLoads ? ['subgroup', 'plain'] : ['plain'];
@@ -64,6 +65,17 @@ export function variantOf(gpu: Gpu, shape: ProductShape): ProductVariant {
   const variants = variantsFor(gpu, shape);
   const chosen = gpu.choices.linear ?? gpu.choices.products.get(productKey(shape));
   return variants.find((variant) => variant === chosen) ?? (chosen === 'plain' ? 'plain' : variants[0]);
+}
+
+/** The variant that `recorder` takes: of a decoding step, one kernel whatever the number of rows. */
+export function variantIn(recorder: Recorder, shape: ProductShape): LaunchVariant {
+  const isOfFewRows = recorder.hasFewRows && shape.orientation === 'FORWARD' && isWhole4(shape);
+  return isOfFewRows ? 'rows' : variantOf(recorder.gpu, shape);
+}
+
+/** Whether a product can be read and written in vec4. */
+function isWhole4({ weight, shard }: ProductShape): boolean {
+  return [weight.shape[0], rowLength(weight.shape), shard.rowStart, shard.rows].every((n) => n % 4 === 0);
 }
 
 const asked = new WeakMap<Gpu, Map<string, ProductShape>>();

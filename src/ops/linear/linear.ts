@@ -6,13 +6,19 @@
  */
 import type { Op } from '../../autograd/op.ts';
 import { rowLength, rowRange, type Shard, type Tensor, temporary, whole } from '../../autograd/tensor.ts';
-import type { ProductVariant } from '../../gpu/choices.ts';
 import type { Gpu } from '../../gpu/device.ts';
 import type { Slice } from '../../gpu/memory.ts';
 import { type Dispatch, gridOf, type Recorder } from '../../gpu/program.ts';
 import { bitsOf, constantsOnGpu } from '../constants.ts';
-import { gridFor, workgroupSize } from '../launch.ts';
-import { isTiled, noteProduct, type Orientation, variantOf } from './linear-variants.ts';
+import { gridFor, takesWorkgroups, workgroupSize } from '../launch.ts';
+import {
+  isTiled,
+  type LaunchVariant,
+  noteProduct,
+  type Orientation,
+  variantIn,
+  variantOf,
+} from './linear-variants.ts';
 
 export interface LinearAttributes {
   /** Factor on the product (not on the residual): LoRA's alpha / r. Default 1. */
@@ -65,7 +71,7 @@ export function launchLinear(
   product: Product,
   { residual, lowRank, gated, half }: Extras = {},
 ): void {
-  const fused = fusesLowRank(recorder.gpu, 'FORWARD', product, lowRank) ? lowRank : undefined;
+  const fused = fusesLowRank(recorder, 'FORWARD', product, lowRank) ? lowRank : undefined;
   for (const shard of product.weight.shards)
     launchProduct(recorder, 'FORWARD', product, shard, {
       bindings: [x, shard, y],
@@ -87,7 +93,7 @@ export function launchLinearBackwardInput(
   product: Product,
   lowRank?: LowRank,
 ): void {
-  const fused = fusesLowRank(recorder.gpu, 'INPUT', product, lowRank) ? lowRank : undefined;
+  const fused = fusesLowRank(recorder, 'INPUT', product, lowRank) ? lowRank : undefined;
   product.weight.shards.forEach((shard, i) => {
     launchProduct(recorder, 'INPUT', product, shard, {
       bindings: [dy, shard, dx],
@@ -105,18 +111,23 @@ function lowRankProduct({ rows }: Product, { other }: LowRank): Product {
 }
 
 /** Whether one dispatch makes the base product and its LoRA pair. */
-function fusesLowRank(gpu: Gpu, orientation: Orientation, product: Product, lowRank?: LowRank): boolean {
+function fusesLowRank(
+  recorder: Recorder,
+  orientation: Orientation,
+  product: Product,
+  lowRank?: LowRank,
+): boolean {
   const { weight, rows: tokens, scale } = product;
   if (lowRank === undefined || scale !== 1 || lowRank.other.shards.length > 1) return false;
   const rank = lowRank.other.shape[orientation === 'FORWARD' ? 1 : 0];
-  const variants = weight.shards.map((shard) => variantOf(gpu, { orientation, tokens, weight, shard }));
+  const variants = weight.shards.map((shard) => variantIn(recorder, { orientation, tokens, weight, shard }));
   return rank % 4 === 0 && variants.every(isTiled);
 }
 
-/** Whether forward products with a weight are made through shared memory: only those take `gated` and `half`. */
-export function takesEpilogue(gpu: Gpu, weight: Tensor, tokens: number): boolean {
+/** Whether forward products with a weight are made by kernels that take `gated` and `half`. */
+export function takesEpilogue(recorder: Recorder, weight: Tensor, tokens: number): boolean {
   const isTiledShard = (shard: Shard) =>
-    isTiled(variantOf(gpu, { orientation: 'FORWARD', tokens, weight, shard }));
+    isTiled(variantIn(recorder, { orientation: 'FORWARD', tokens, weight, shard }));
   return weight.shards.length === 1 && weight.shards.every(isTiledShard);
 }
 
@@ -139,13 +150,12 @@ export function launchLinearBackwardWeight(recorder: Recorder, dy: Slice, x: Sli
       accumulate: false,
       splits,
     });
-    recorder.dispatch({
-      label: 'column_sum',
+    recorder.launch({
       kernel: 'column_sum',
       conditions: { ACCUMULATE: accumulate },
       constants: { WORKGROUP: workgroupSize(recorder) },
       overrides: { H: elements },
-      bindings: [whole(partial), shard],
+      bindings: { x: whole(partial), y: shard },
       grid: gridFor(recorder, elements),
     });
   }
@@ -193,8 +203,8 @@ function launchProduct(
   operands: Operands,
 ): void {
   const shape = { orientation, tokens: product.rows, weight: product.weight, shard };
-  noteProduct(recorder.gpu, shape);
-  const variant = variantOf(recorder.gpu, shape);
+  const variant = variantIn(recorder, shape);
+  if (variant !== 'rows') noteProduct(recorder.gpu, shape);
   recorder.dispatch({
     label: LABELS[orientation],
     repeats: operands.splits,
@@ -255,7 +265,8 @@ interface Tile {
   readonly columns: number;
 }
 
-function tileOf(gpu: Gpu, variant: Exclude<ProductVariant, 'plain'>): Tile {
+function tileOf(recorder: Recorder, variant: Exclude<LaunchVariant, 'plain'>): Tile {
+  const { gpu } = recorder;
   switch (variant) {
     case 'subgroup':
       return {
@@ -274,6 +285,10 @@ function tileOf(gpu: Gpu, variant: Exclude<ProductVariant, 'plain'>): Tile {
         rows: 128,
         columns: 128,
       };
+    case 'rows':
+      return takesWorkgroups(recorder)
+        ? { kernel: 'linear_rows', constants: { WORKGROUP: 64 }, rows: 8, columns: 4 }
+        : { kernel: 'linear_rows', constants: { WORKGROUP: 8 }, rows: 8, columns: 32 };
   }
 }
 
@@ -282,14 +297,14 @@ const GRADIENT_STAGING = 4096;
 
 function sharedProduct(
   recorder: Recorder,
-  variant: Exclude<ProductVariant, 'plain'>,
+  variant: Exclude<LaunchVariant, 'plain'>,
   orientation: Orientation,
   product: Product,
   shard: Shard,
   { bindings, residual, lowRank, gated, half = false, accumulate }: Operands,
 ): Omit<Dispatch, 'label'> {
   const { gpu } = recorder;
-  const tile = tileOf(gpu, variant);
+  const tile = tileOf(recorder, variant);
   const { rows, columns } = resultShape(orientation, product, shard);
   const { N, K, N_STRIDE, N_OFFSET, ALPHA } = sizesOf(product, shard);
   const isStaged = variant === 'tiled16' || variant === 'matrices';
@@ -313,6 +328,7 @@ function sharedProduct(
       LOW_HALF: lowRank !== undefined && lowRank.other.dtype !== 'f32',
       LOW_BF16: lowRank?.other.dtype === 'bf16',
       ...(tile.kernel === 'linear_tiled' ? { STAGED_F16: isStaged } : {}),
+      ...(variant === 'rows' ? { ROW_PER_WORKGROUP: takesWorkgroups(recorder) } : {}),
     },
     constants: tile.constants,
     bindings: [

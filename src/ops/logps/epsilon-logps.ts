@@ -40,8 +40,7 @@ export const epsilonLogps: Op<EpsilonLogpsAttributes> = {
       launchLogits(recorder, hidden, head, chunk, scratch);
       launchLogits(recorder, refHidden, refHead, chunk, refScratch);
       const { conditions, ...rowwise } = rowLaunch(recorder, chunk.rows);
-      recorder.dispatch({
-        label: 'epsilon_logps_chunk_forward',
+      recorder.launch({
         kernel: 'epsilon_logps_chunk_forward',
         conditions: {
           ...conditions,
@@ -51,25 +50,25 @@ export const epsilonLogps: Op<EpsilonLogpsAttributes> = {
         },
         ...rowwise,
         overrides: { E: epsilon, ...cap(softcap) },
-        bindings: [
-          logitsOf(scratch, chunk),
-          logitsOf(refScratch, chunk),
-          rowsOf(targets, chunk),
-          rowsOf(state, chunk),
-          chunk.startOnGpu,
-        ],
+        bindings: {
+          z: logitsOf(scratch, chunk),
+          r: logitsOf(refScratch, chunk),
+          targets: rowsOf(targets, chunk),
+          state: rowsOf(state, chunk),
+          chunk_start: chunk.startOnGpu,
+        },
       });
       direction?.add(chunk, logitsOf(scratch, chunk));
     }
     const make = (label: string): Tensor => temporary(recorder, label, [rows]);
     const outputs = [make('logps'), make('reference logps'), make('log p+ - log p'), make('log p - log p-')];
     const lse = make('log-sum-exp');
-    recorder.dispatch({
-      label: 'epsilon_logps_finish',
+    const [logps, refLogps, plus, minus] = outputs.map(whole);
+    recorder.launch({
       kernel: 'epsilon_logps_finish',
       constants,
       overrides: { E: epsilon },
-      bindings: [state, ...outputs, lse].map(whole),
+      bindings: { state: whole(state), logps, ref_logps: refLogps, plus, minus, lse: whole(lse) },
       grid: gridFor(recorder, rows),
     });
     direction?.finish(targets, lse, outputs[0]);

@@ -50,12 +50,11 @@ export class LogpDirection {
     const H4 = rowLength(head.shape) / 4;
     const sum = rowsOf(this.tensor, chunk);
     if (!chunk.first)
-      recorder.dispatch({
-        label: 'token_logps_direction_rescale',
+      recorder.launch({
         kernel: 'token_logps_direction_rescale',
         constants,
         overrides: { H4, STRIDE: stateStride },
-        bindings: [sum, rowsOf(state, chunk)],
+        bindings: { sum, state: rowsOf(state, chunk) },
         grid: gridFor(recorder, chunk.rows * H4),
       });
     launchLinearBackwardInput(recorder, weights, sum, {
@@ -72,8 +71,7 @@ export class LogpDirection {
     const recorder = this.#recorder;
     const H4 = rowLength(head.shape) / 4;
     for (const shard of head.shards)
-      recorder.dispatch({
-        label: 'token_logps_direction',
+      recorder.launch({
         kernel: 'token_logps_direction',
         conditions: {
           SOFTCAP: softcap !== undefined,
@@ -88,7 +86,14 @@ export class LogpDirection {
           SHARD_ROWS: shard.rows,
           ...(softcap === undefined ? {} : { CAP: softcap }),
         },
-        bindings: [...[this.tensor, state, lse, logps, targets].map(whole), shard],
+        bindings: {
+          direction: whole(this.tensor),
+          state: whole(state),
+          lse: whole(lse),
+          logps: whole(logps),
+          targets: whole(targets),
+          head: shard,
+        },
         grid: gridFor(recorder, this.tensor.shape[0] * H4),
       });
   }
@@ -102,13 +107,13 @@ export function launchAlongDirection(
   target: { readonly tensor: Tensor; readonly accumulate: boolean },
 ): void {
   const H4 = rowLength(direction.shape) / 4;
-  recorder.dispatch({
+  recorder.launch({
     label: 'token_logps_backward',
     kernel: 'rows_scale',
     conditions: { ACCUMULATE: target.accumulate },
     constants: { WORKGROUP: workgroupSize(recorder) },
     overrides: { H4 },
-    bindings: [direction, dlogps, target.tensor].map(whole),
+    bindings: { x: whole(direction), factors: whole(dlogps), y: whole(target.tensor) },
     grid: gridFor(recorder, direction.shape[0] * H4),
   });
 }

@@ -43,8 +43,7 @@ export const tokenLogps: Op<TokenLogpsAttributes> = {
     for (const chunk of logitChunks(recorder.gpu, rows, head)) {
       launchLogits(recorder, hidden, head, chunk, scratch);
       const { conditions, ...rowwise } = rowLaunch(recorder, chunk.rows);
-      recorder.dispatch({
-        label: 'token_logps_chunk_forward',
+      recorder.launch({
         kernel: 'token_logps_chunk_forward',
         conditions: {
           ...conditions,
@@ -54,17 +53,21 @@ export const tokenLogps: Op<TokenLogpsAttributes> = {
         },
         ...rowwise,
         overrides: cap(softcap),
-        bindings: [logitsOf(scratch, chunk), rowsOf(targets, chunk), rowsOf(state, chunk), chunk.startOnGpu],
+        bindings: {
+          z: logitsOf(scratch, chunk),
+          targets: rowsOf(targets, chunk),
+          state: rowsOf(state, chunk),
+          chunk_start: chunk.startOnGpu,
+        },
       });
       direction?.add(chunk, logitsOf(scratch, chunk));
     }
     const logps = temporary(recorder, 'logps', [rows]);
     const lse = temporary(recorder, 'log-sum-exp', [rows]);
-    recorder.dispatch({
-      label: 'token_logps_finish',
+    recorder.launch({
       kernel: 'token_logps_finish',
       constants: { WORKGROUP: workgroupSize(recorder) },
-      bindings: [whole(state), whole(logps), whole(lse)],
+      bindings: { state: whole(state), logps: whole(logps), lse: whole(lse) },
       grid: gridFor(recorder, rows),
     });
     direction?.finish(targets, lse, logps);
@@ -139,19 +142,18 @@ export function launchLogitGradient(
   dlogps: Tensor,
   { targets, softcap }: TokenLogpsAttributes,
 ): void {
-  recorder.dispatch({
-    label: 'token_logps_chunk_backward',
+  recorder.launch({
     kernel: 'token_logps_chunk_backward',
     conditions: chunkConditions(chunk, softcap),
     constants: { WORKGROUP: workgroupSize(recorder) },
     overrides: cap(softcap),
-    bindings: [
-      logitsOf(scratch, chunk),
-      rowsOf(targets, chunk),
-      rowsOf(lse, chunk),
-      rowsOf(dlogps, chunk),
-      chunk.startOnGpu,
-    ],
+    bindings: {
+      z: logitsOf(scratch, chunk),
+      targets: rowsOf(targets, chunk),
+      lse: rowsOf(lse, chunk),
+      dlogps: rowsOf(dlogps, chunk),
+      chunk_start: chunk.startOnGpu,
+    },
     grid: gridFor(recorder, (chunk.rows * chunk.columns) / (chunk.columns % 4 === 0 ? 4 : 1)),
   });
 }
@@ -161,6 +163,6 @@ export function chunkConditions({ columns }: LogitChunk, softcap: number | undef
   return { VEC4: columns % 4 === 0, SOFTCAP: softcap !== undefined };
 }
 
-export function cap(softcap: number | undefined): Record<string, number> {
+export function cap(softcap: number | undefined): { readonly CAP?: number } {
   return softcap === undefined ? {} : { CAP: softcap };
 }

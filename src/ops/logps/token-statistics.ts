@@ -54,25 +54,23 @@ export function recordTokenStatistics(
   const head = other === undefined ? weight : cutAlike(weight, other.head.weight);
   for (const chunk of logitChunks(recorder.gpu, rows, head)) {
     launchLogits(recorder, stream.hidden, weight, chunk, scratch);
-    const bindings = [
-      logitsOf(scratch, chunk),
-      rowsOf(own.lse, chunk),
-      rowsOf(own.logps, chunk),
-      rowsOf(targets, chunk),
-      rowsOf(statistics, chunk),
-      chunk.startOnGpu,
-    ];
-    if (other !== undefined && otherScratch !== undefined && others !== undefined) {
+    if (other !== undefined && otherScratch !== undefined)
       launchLogits(recorder, other.hidden, other.head.weight, chunk, otherScratch);
-      bindings.push(logitsOf(otherScratch, chunk), rowsOf(others.lse, chunk));
-    }
-    recorder.dispatch({
-      label: 'token_statistics_chunk',
+    recorder.launch({
       kernel: 'token_statistics_chunk',
       conditions: { FIRST: chunk.first, OTHER: other !== undefined, SOFTCAP: softcap !== undefined },
       constants: { WORKGROUP: workgroupSize(recorder), K: TOP },
       overrides: { C: chunk.columns, ...(softcap === undefined ? {} : { CAP: softcap }) },
-      bindings,
+      bindings: {
+        z: logitsOf(scratch, chunk),
+        lse: rowsOf(own.lse, chunk),
+        logps: rowsOf(own.logps, chunk),
+        targets: rowsOf(targets, chunk),
+        stats: rowsOf(statistics, chunk),
+        chunk_start: chunk.startOnGpu,
+        other: otherScratch && logitsOf(otherScratch, chunk),
+        other_lse: others && rowsOf(others.lse, chunk),
+      },
       grid: gridFor(recorder, chunk.rows),
     });
   }
@@ -82,12 +80,11 @@ export function recordTokenStatistics(
 /** One column of the statistics, f32 [R]. */
 export function statisticsColumn(recorder: Recorder, statistics: Tensor, name: keyof typeof COLUMNS): Tensor {
   const column = temporary(recorder, name, [statistics.shape[0]]);
-  recorder.dispatch({
-    label: 'column_select',
+  recorder.launch({
     kernel: 'column_select',
     constants: { WORKGROUP: workgroupSize(recorder) },
     overrides: { STRIDE, COLUMN: COLUMNS[name] },
-    bindings: [statistics, column].map(whole),
+    bindings: { rows: whole(statistics), column: whole(column) },
     grid: gridFor(recorder, statistics.shape[0]),
   });
   return column;

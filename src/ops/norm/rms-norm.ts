@@ -18,13 +18,12 @@ export const rmsNorm: Op<RmsNormAttributes> = {
     const y = temporary(recorder, 'rms_norm', x.shape);
     const r = temporary(recorder, 'rms_norm 1/rms', [rows]);
     const { conditions, ...rowwise } = rowLaunch(recorder, rows);
-    recorder.dispatch({
-      label: 'rms_norm_forward',
+    recorder.launch({
       kernel: 'rms_norm_forward',
       conditions: { ...conditions, VEC4: width % 4 === 0 },
       ...rowwise,
       overrides: { EPS: eps },
-      bindings: [x, w, y, r].map(whole),
+      bindings: { x: whole(x), w: whole(w), y: whole(y), r: whole(r) },
     });
     return { outputs: [y], saved: [r] };
   },
@@ -37,32 +36,29 @@ export const rmsNorm: Op<RmsNormAttributes> = {
     if (needs(0)) {
       const { tensor, accumulate } = target(0);
       const { conditions, ...rowwise } = rowLaunch(recorder, rows);
-      recorder.dispatch({
-        label: 'rms_norm_backward_input',
+      recorder.launch({
         kernel: 'rms_norm_backward_input',
         conditions: { ...conditions, VEC4: width % 4 === 0, ACCUMULATE: accumulate },
         ...rowwise,
-        bindings: [x, w, r, dy, tensor].map(whole),
+        bindings: { x: whole(x), w: whole(w), r: whole(r), dy: whole(dy), dx: whole(tensor) },
       });
     }
     if (needs(1)) {
       const { tensor, accumulate } = target(1);
       const partial = temporary(recorder, 'd rms_norm weight, in runs', [SPLITS, width]);
-      recorder.dispatch({
-        label: 'rms_norm_backward_weight',
+      recorder.launch({
         kernel: 'rms_norm_backward_weight',
         constants,
         overrides: { H: width, SPLITS },
-        bindings: [x, r, dy, partial].map(whole),
+        bindings: { x: whole(x), r: whole(r), dy: whole(dy), partial: whole(partial) },
         grid: gridFor(recorder, SPLITS * width),
       });
-      recorder.dispatch({
-        label: 'column_sum',
+      recorder.launch({
         kernel: 'column_sum',
         conditions: { ACCUMULATE: accumulate },
         constants,
         overrides: { H: width },
-        bindings: [partial, tensor].map(whole),
+        bindings: { x: whole(partial), y: whole(tensor) },
         grid: gridFor(recorder, width),
       });
     }

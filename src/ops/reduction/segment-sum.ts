@@ -19,12 +19,16 @@ export const segmentSum: Op<SegmentSumAttributes> = {
 
   launch(recorder, [x], { segments, weights }) {
     const y = temporary(recorder, 'segment_sum', [segments.shape[0]]);
-    recorder.dispatch({
-      label: 'segment_sum_forward',
+    recorder.launch({
       kernel: 'segment_sum_forward',
       conditions: { WEIGHTED: weights !== undefined },
       constants: { WORKGROUP: workgroupSize(recorder) },
-      bindings: [x, segments, y, ...(weights === undefined ? [] : [weights])].map(whole),
+      bindings: {
+        x: whole(x),
+        segments: whole(segments),
+        y: whole(y),
+        weights: weights && whole(weights),
+      },
       grid: gridFor(recorder, segments.shape[0]),
     });
     return { outputs: [y] };
@@ -56,12 +60,16 @@ export function addSegmentValues(
   into: Tensor,
   weights?: Tensor,
 ): void {
-  recorder.dispatch({
-    label: 'segment_sum_backward',
+  recorder.launch({
     kernel: 'segment_sum_backward',
     conditions: { WEIGHTED: weights !== undefined },
     constants: { WORKGROUP: workgroupSize(recorder) },
-    bindings: [values, segments, into, ...(weights === undefined ? [] : [weights])].map(whole),
+    bindings: {
+      dy: whole(values),
+      segments: whole(segments),
+      dx: whole(into),
+      weights: weights && whole(weights),
+    },
     grid: gridFor(recorder, segments.shape[0]),
   });
 }

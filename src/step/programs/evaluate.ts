@@ -36,7 +36,7 @@ export function evaluationProgram(
     recordFill(recorder, metrics.tensor, 0);
     const tokens = recordTokens(models, tapeFor(recorder), batch, { training: false });
     const run = runObjective(recorder, models.objective, tokens, models.state);
-    recordMetrics(recorder, metrics, run, tokens);
+    recordMetrics(recorder, metrics, models.objective, run, tokens);
     recordKl(recorder, models, metrics, batch, tokens);
     if (!pairs) return;
     const gap = recordMeanLogps(recorder, metrics, run, tokens);

@@ -124,25 +124,27 @@ export function knownInputs(
   };
 }
 
-/** TRL's metrics; `loss` is a sum over micro-batches, everything else a mean over pairs. */
+/**
+ * TRL's metrics; `loss` is a sum over micro-batches, everything else a mean over pairs. Rewards compare answers, so they
+ * are left out where only the chosen one is learned.
+ */
 export function recordMetrics(
   recorder: Recorder,
   metrics: StepMetrics,
+  { needs }: ActiveObjective,
   run: ObjectiveRun,
   { pairWeights }: TokenInputs,
 ): void {
+  const comparesAnswers = needs.rows !== 'chosen';
+  const { rewards, logps } = run;
   metrics.addSum(recorder, 'loss', run.loss);
-  metrics.addMean(recorder, 'rewards/chosen', run.rewards.chosen, pairWeights);
-  metrics.addMean(recorder, 'rewards/rejected', run.rewards.rejected, pairWeights);
-  metrics.addShareGreater(
-    recorder,
-    'rewards/accuracies',
-    run.rewards.chosen,
-    run.rewards.rejected,
-    pairWeights,
-  );
-  metrics.addMean(recorder, 'logps/chosen', run.logps.chosen, pairWeights);
-  metrics.addMean(recorder, 'logps/rejected', run.logps.rejected, pairWeights);
+  if (comparesAnswers) {
+    metrics.addMean(recorder, 'rewards/chosen', rewards.chosen, pairWeights);
+    metrics.addMean(recorder, 'rewards/rejected', rewards.rejected, pairWeights);
+    metrics.addShareGreater(recorder, 'rewards/accuracies', rewards.chosen, rewards.rejected, pairWeights);
+  }
+  metrics.addMean(recorder, 'logps/chosen', logps.chosen, pairWeights);
+  if (comparesAnswers) metrics.addMean(recorder, 'logps/rejected', logps.rejected, pairWeights);
   for (const [name, values] of Object.entries(run.metrics ?? {}))
     metrics.addMean(recorder, name, values, pairWeights);
   for (const [name, value] of Object.entries(run.scalars ?? {})) metrics.set(recorder, name, value);

@@ -78,7 +78,7 @@ export function separableProgram(models: TrainingModels, batch: BatchTensors): P
     });
     const run = recorder.asPart('objective', () => {
       const made = runObjective(recorder, models.objective, tokens, models.state);
-      recordMetrics(recorder, models.metrics, made, tokens);
+      recordMetrics(recorder, models.metrics, models.objective, made, tokens);
       addToState(recorder, models.state, made);
       return made;
     });
@@ -113,7 +113,7 @@ export function objectiveProgram(models: TrainingModels, step: StepExchange): Pr
       if (run.gradient === undefined) throw new RangeError('The objective gave no gradient.');
       models.watch?.observe(recorder)('dL/dlogp', run.gradient);
       accumulate(recorder, run.gradient, { tensor: step.gradient, accumulate: false });
-      recordMetrics(recorder, models.metrics, run, tokens);
+      recordMetrics(recorder, models.metrics, models.objective, run, tokens);
       addToState(recorder, models.state, run);
     }),
   );
@@ -141,12 +141,11 @@ function addToState(recorder: Recorder, state: ObjectiveState, run: ObjectiveRun
 }
 
 function copyRows(recorder: Recorder, rows: Tensor, step: Tensor, batch: BatchTensors, out: boolean): void {
-  recorder.dispatch({
-    label: 'micro_batch_slice',
+  recorder.launch({
     kernel: 'micro_batch_slice',
     conditions: { OUT: out },
     constants: { WORKGROUP: workgroupSize(recorder) },
-    bindings: [rows, step, batch.get('place')].map(whole),
+    bindings: { rows: whole(rows), step: whole(step), place: whole(batch.get('place')) },
     grid: gridFor(recorder, rows.shape[0]),
   });
 }

@@ -1,0 +1,78 @@
+/** Options that the commands share which make preference data. */
+import { type Command, InvalidArgumentError } from 'commander';
+import { type Columns, DEFAULT_COLUMNS, type Field } from '../../data/columns.ts';
+import type { GlobalOptions } from '../context.ts';
+import { numberFrom, wholeNumber } from '../options.ts';
+
+export interface RowOptions extends GlobalOptions {
+  readonly rows: string;
+  readonly out: string;
+  readonly resume?: boolean;
+  readonly maxRows?: number;
+  readonly onBadRow: 'error' | 'skip';
+  readonly column?: Columns;
+}
+
+export interface EndpointOptions {
+  readonly endpoint?: string;
+  readonly endpointModel?: string;
+  readonly apiKeyEnv?: string;
+  readonly concurrency?: number;
+  readonly maxCost?: number;
+  readonly maxTotalTokens?: number;
+  readonly cache?: string;
+  readonly dryRun?: boolean;
+}
+
+export function addRowOptions(command: Command): Command {
+  return command
+    .requiredOption('--rows <FILE>', 'rows to read: JSON Lines, JSON or Parquet, also compressed')
+    .requiredOption('--out <FILE.jsonl>', 'rows to write; dropped ones, settings and report lie beside it')
+    .option('--resume', 'go on with an output that is not complete, and try failed rows again')
+    .option('--max-rows <COUNT>', 'read this many rows', wholeNumber(0))
+    .option('--on-bad-row <error|skip>', 'what to do with a row that cannot be used', errorOrSkip, 'error')
+    .option('--column <FIELD=NAME>', 'column that holds a field, such as prompt=problem; repeatable', column);
+}
+
+export function addEndpointOptions(command: Command): Command {
+  return command
+    .option(
+      '--endpoint <URL|FILE.yaml>',
+      'OpenAI-compatible endpoint: its base URL, or a file with its settings',
+    )
+    .option('--endpoint-model <NAME>', "model's name at the endpoint")
+    .option('--api-key-env <NAME>', 'environment variable with the key (default: OPENAI_API_KEY)')
+    .option('--concurrency <COUNT>', 'requests under way at once (default: 8)', wholeNumber(1))
+    .option(
+      '--max-cost <NUMBER>',
+      "most that this run may cost, in the currency of the file's prices",
+      numberFrom(0),
+    )
+    .option(
+      '--max-total-tokens <COUNT>',
+      'most tokens that this run may use, prompts included',
+      wholeNumber(1),
+    )
+    .option('--cache <DIR>', "where raw answers are kept (default: llm/ in the user's cache)")
+    .option('--dry-run', 'say how many requests there would be and what they could cost; send none');
+}
+
+function errorOrSkip(text: string): 'error' | 'skip' {
+  if (text === 'error' || text === 'skip') return text;
+  throw new InvalidArgumentError('Expected error or skip.');
+}
+
+function column(text: string, before: Columns = {}): Columns {
+  const [field, name] = text.split(/=(.*)/s);
+  if (!Object.hasOwn(DEFAULT_COLUMNS, field) || !name) {
+    throw new InvalidArgumentError(
+      `Expected FIELD=NAME with FIELD one of ${Object.keys(DEFAULT_COLUMNS).join(', ')}.`,
+    );
+  }
+  return { ...before, [field as Field]: name };
+}
+
+/** '13,21,42'. */
+export function seedList(text: string): number[] {
+  return text.split(',').map(wholeNumber(0));
+}

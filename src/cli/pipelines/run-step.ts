@@ -1,0 +1,152 @@
+/** Runs a pipeline for a command: dry run, progress, report, exit code. */
+import type { JsonObject } from '../../data/json.ts';
+import { readRows } from '../../data/sources/read-rows.ts';
+import type { LlmClient } from '../../llm/client.ts';
+import { Estimate } from '../../llm/estimate.ts';
+import { droppedPath } from '../../preferences/output.ts';
+import type { RowStep } from '../../preferences/row-step.ts';
+import { type RowCounts, type RowReport, runRows, writeReport } from '../../preferences/run-rows.ts';
+import type { Runtime } from '../../runtime/runtime.ts';
+import { VERSION } from '../../version.ts';
+import type { Cli } from '../context.ts';
+import { EXIT } from '../failure.ts';
+import { listenForInterrupt } from '../interrupt.ts';
+import { metric } from '../units.ts';
+import type { EndpointOptions, RowOptions } from './options.ts';
+
+/** Rows between two lines of progress where no terminal is there to be redrawn. */
+const LINE_EVERY = 100;
+
+export async function runStep<T>(
+  cli: Cli,
+  runtime: Runtime,
+  step: RowStep<T>,
+  options: RowOptions & EndpointOptions,
+  client: LlmClient | undefined,
+): Promise<void> {
+  if (options.dryRun) {
+    cli.out(
+      client === undefined
+        ? 'No endpoint would be asked.\n'
+        : `${await dryRun(runtime, step, options, client)}\n`,
+    );
+    return;
+  }
+  const interrupt = listenForInterrupt(() =>
+    cli.err('Stopping after the rows under way; once more to stop at once.\n'),
+  );
+  const progress = new Progress(cli, client);
+  try {
+    const report = await runRows(
+      { ...step, settings: { ...step.settings, rows: options.rows, prefgrad: VERSION } },
+      {
+        files: runtime.files,
+        rows: options.rows,
+        out: options.out,
+        resume: options.resume ?? false,
+        window: 4 * (client?.settings.concurrency ?? 8),
+        limit: options.maxRows,
+        onBadRow: options.onBadRow,
+        progress: (counts) => progress.show(counts),
+        shouldStop: () => interrupt.requested,
+      },
+    );
+    progress.end();
+    await finish(cli, runtime, options.out, report, client);
+  } finally {
+    progress.end();
+    interrupt.release();
+  }
+}
+
+async function finish(
+  cli: Cli,
+  runtime: Runtime,
+  out: string,
+  report: RowReport,
+  client: LlmClient | undefined,
+): Promise<void> {
+  const usage = client === undefined ? {} : { usage_of_this_run: { ...client.usage } };
+  await writeReport(runtime.files, out, { ...report, ...usage });
+  cli.err(reportText(out, report, client));
+  if (report.interrupted) cli.exitCode = EXIT.interrupted;
+  else if (report.failed > 0) cli.exitCode = EXIT.failed;
+}
+
+async function dryRun<T>(
+  runtime: Runtime,
+  step: RowStep<T>,
+  { rows, maxRows = Number.POSITIVE_INFINITY }: RowOptions,
+  client: LlmClient,
+): Promise<string> {
+  const estimate = new Estimate(client);
+  let index = 0;
+  for await (const raw of readRows(runtime.files, rows)) {
+    if (index >= maxRows) break;
+    for (const request of step.requests(step.read(raw), index)) await estimate.add(request);
+    index++;
+  }
+  return `${index} rows. ${estimate.text}`;
+}
+
+/** 'pairs.jsonl: 90 rows; 8 dropped (5 tie, 3 good enough), 2 failed.', with summary and cost. */
+function reportText(out: string, report: RowReport, client: LlmClient | undefined): string {
+  const { written, dropped, failed, bad, reasons, summary } = report;
+  const listed = Object.entries(reasons).map(([reason, count]) => `${count} ${reason}`);
+  const others = [
+    [dropped, 'dropped'],
+    [failed, 'failed'],
+    [bad, 'bad'],
+  ].flatMap(([count, what]) => (count === 0 ? [] : [`${count} ${what}`]));
+  const left =
+    others.length === 0 ? '' : `; ${others.join(', ')} (${listed.join(', ')}): ${droppedPath(out)}`;
+  const lines = [`${out}: ${written} rows${left}`, ...summaryLines(summary)];
+  if (client !== undefined) lines.push(usageText(client));
+  if (failed > 0) lines.push('Failed rows are tried again by the same command with --resume.');
+  return `${lines.join('\n')}\n`;
+}
+
+function summaryLines(summary: JsonObject): string[] {
+  const shown = Object.entries(summary).map(
+    ([name, value]) => `${name.replaceAll('_', ' ')} ${typeof value === 'number' ? metric(value) : value}`,
+  );
+  return shown.length === 0 ? [] : [shown.join(', ')];
+}
+
+function usageText(client: LlmClient): string {
+  const { requests, cached, retries, promptTokens, completionTokens, cost, estimated } = client.usage;
+  const { prices } = client.settings;
+  const spent = cost === undefined ? '' : `, ${cost.toFixed(4)} ${prices?.currency}`;
+  const guessed = estimated ? ' (guessed: the endpoint does not count)' : '';
+  return (
+    `${requests} requests, ${cached} from the cache, ${retries} tries again; ` +
+    `${promptTokens} + ${completionTokens} tokens${guessed}${spent} in this run`
+  );
+}
+
+/** One line that is redrawn on a terminal, else a line now and then. */
+class Progress {
+  readonly #cli: Cli;
+  readonly #client: LlmClient | undefined;
+  #done = 0;
+
+  constructor(cli: Cli, client: LlmClient | undefined) {
+    this.#cli = cli;
+    this.#client = client;
+  }
+
+  show(counts: RowCounts): void {
+    this.#done++;
+    const cost = this.#client?.usage.cost;
+    const text =
+      `${this.#done} rows: ${counts.written} written, ${counts.dropped} dropped, ${counts.failed} failed` +
+      (cost === undefined ? '' : `, ${cost.toFixed(4)} ${this.#client?.settings.prices?.currency}`);
+    if (this.#cli.terminal !== undefined) this.#cli.terminal.write(`\r\u001b[K${text}`);
+    else if (this.#done % LINE_EVERY === 0) this.#cli.err(`${text}\n`);
+  }
+
+  end(): void {
+    if (this.#done > 0 && this.#cli.terminal !== undefined) this.#cli.terminal.write('\r\u001b[K');
+    this.#done = 0;
+  }
+}

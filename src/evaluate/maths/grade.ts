@@ -1,0 +1,55 @@
+/** Whether a written answer to a maths question is right. */
+import { sayTheSame } from './equality.ts';
+import type { Expression } from './expression.ts';
+import { plainText } from './expression.ts';
+import { boxedAnswer, extractAnswer } from './extract.ts';
+import { cleanNotation } from './notation.ts';
+import { parseExpression } from './parser.ts';
+
+/** Longer right answers are solutions in prose, and their answer is looked for as in a prediction. */
+const MAX_GOLD_LENGTH = 200;
+
+export interface MathsGrade {
+  /** The answers that were compared, as found in the texts. */
+  readonly gold: string;
+  readonly answer: string | undefined;
+  readonly correct: boolean;
+}
+
+/**
+ * Grades a solution against a right answer.
+ * @param gold - a bare answer in LaTeX or plain text, or a solution with \boxed
+ * @param prediction - the whole text of the answer
+ */
+export function gradeMaths(gold: string, prediction: string): MathsGrade {
+  const right = goldAnswer(gold);
+  const answer = extractAnswer(prediction);
+  return { gold: right, answer, correct: answer !== undefined && areEqualAnswers(right, answer) };
+}
+
+function goldAnswer(gold: string): string {
+  const boxed = boxedAnswer(gold);
+  if (boxed !== undefined) return boxed;
+  return (gold.length > MAX_GOLD_LENGTH ? extractAnswer(gold) : undefined) ?? gold;
+}
+
+/** Whether two answers, without any text around them, are equal as texts, as values or as statements. */
+export function areEqualAnswers(gold: string, answer: string): boolean {
+  const [a, b] = [gold, answer].map((text) => cleanNotation(withoutDelimiters(text)));
+  if (a !== '' && withoutSpaces(a) === withoutSpaces(b)) return true;
+  const [x, y] = [parsed(a), parsed(b)];
+  if (x !== undefined && y !== undefined) return sayTheSame(x, y);
+  return plainText(a) !== '' && !/\d|\\/.test(a) && plainText(a) === plainText(b);
+}
+
+const withoutDelimiters = (text: string): string => text.replaceAll(/(?<!\\)\$|\\[()[\]](?!\d)/g, ' ');
+const withoutSpaces = (text: string): string => text.replaceAll(/\s+/g, '');
+
+function parsed(text: string): Expression | undefined {
+  try {
+    return parseExpression(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,114 @@
+/**
+ * One way of writing for the many ways of writing the same: Unicode and plain-text maths as LaTeX, without what only
+ * changes the looks (sizes, thin spaces, delimiters), with thousands separators taken out.
+ */
+
+const UNICODE: Readonly<Record<string, string>> = {
+  '−': '-',
+  '–': '-',
+  '—': '-',
+  '×': '\\times ',
+  '·': '\\cdot ',
+  '⋅': '\\cdot ',
+  '÷': '/',
+  '⁄': '/',
+  π: '\\pi ',
+  '∞': '\\infty ',
+  '≤': '\\le ',
+  '≥': '\\ge ',
+  '≠': '\\ne ',
+  '≈': '\\approx ',
+  '±': '\\pm ',
+  '∓': '\\mp ',
+  '∪': '\\cup ',
+  '∩': '\\cap ',
+  '∈': '\\in ',
+  '∅': '\\emptyset ',
+  '√': '\\sqrt ',
+  '°': '^\\circ ',
+  '²': '^2',
+  '³': '^3',
+  '½': '\\frac{1}{2}',
+  '¼': '\\frac{1}{4}',
+  '¾': '\\frac{3}{4}',
+  θ: '\\theta ',
+  α: '\\alpha ',
+  β: '\\beta ',
+  λ: '\\lambda ',
+  '′': "'",
+  '’': "'",
+  '٪': '%',
+  '％': '%',
+  '，': ',',
+  '：': ':',
+  '（': '(',
+  '）': ')',
+};
+const UNICODE_CHARACTERS = new RegExp(`[${Object.keys(UNICODE).join('')}]`, 'g');
+
+/** Rewrites that do not depend on each other's order beyond the one given. */
+const REWRITES: readonly (readonly [RegExp, string])[] = [
+  // A JSON file escaped twice: \\frac is \frac, while a matrix keeps its row ends.
+  [
+    /(?<!\\)\\\\(?=(?:d?frac|sqrt|left|right|text|pi|le|ge|leq|geq|infty|cup|in|pm|boxed|circ)(?![a-z]))/g,
+    '\\',
+  ],
+  [/\\(?:left|right|bigl?|bigr|Bigl?|Bigr|biggl?|biggr|middle)(?![a-zA-Z])\s*\.?/g, ''],
+  [/\\(?:displaystyle|textstyle|limits|nolimits|hline|rm|bf|it)(?![a-zA-Z])/g, ' '],
+  // The spaces that may stand inside a number: 11,\!111 and 11{,}111.
+  [/(?<!\\)\\!\s*/g, ''],
+  [/(\d)\{,\}\s*(?=\d{3})/g, '$1'],
+  [/\\q?quad/g, '\\quad '],
+  [/(?<!\\)\\[,;:> ]|~|\\quad|&nbsp;/g, ' '],
+  [/\\[dtc]frac(?![a-zA-Z])/g, '\\frac'],
+  [/\\(?:textdollar|\$)|[$€£¥]/g, ' '],
+  [/\\?["“”]/g, ''],
+  [/\*\*/g, '^'],
+  [/<=/g, '\\le '],
+  [/>=/g, '\\ge '],
+  [/!=/g, '\\ne '],
+  [/(\d|\)|\})\s*(or|and)\s*(?=[A-Za-z(\\\d-])/g, '$1\\text{ $2 }'],
+  // 1 000 000, but not '1 000.5 2'.
+  [/(?<![\d.,])(\d{1,3})((?: \d{3})+)(?![\d,])/g, '$1$2'],
+];
+
+/** The text in the notation that the parser reads. */
+export function cleanNotation(text: string): string {
+  let clean = text.replaceAll(UNICODE_CHARACTERS, (character) => UNICODE[character] ?? character);
+  for (const [pattern, to] of REWRITES) clean = clean.replaceAll(pattern, to);
+  clean = clean.replaceAll(/(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d])/g, (digits) => digits.replaceAll(' ', ''));
+  return joinThousands(clean)
+    .trim()
+    .replace(/[.,;\s]+$/, '');
+}
+
+/**
+ * 7,425,000 is one number, but [-36,104] holds two: inside brackets a comma without a space separates thousands only
+ * where other commas there have a space behind them, as in (1,000, 2,500).
+ */
+function joinThousands(text: string): string {
+  const grouped = /(?<![\d.,])(?!0,)(\d{1,3})((?:,\d{3})+)(?![\d,])/g;
+  return text.replaceAll(grouped, (whole: string, ...rest: unknown[]) => {
+    const at = rest.find((value): value is number => typeof value === 'number') ?? 0;
+    const inside = innermostBracket(text, at);
+    const joins = inside === undefined || /,\s/.test(inside);
+    return joins ? whole.replaceAll(',', '') : whole;
+  });
+}
+
+/** What stands in the innermost brackets around `at`, if there are any. */
+function innermostBracket(text: string, at: number): string | undefined {
+  let depth = 0;
+  let begin = at - 1;
+  for (; begin >= 0; begin--) {
+    if (')]}'.includes(text[begin])) depth++;
+    else if ('([{'.includes(text[begin]) && depth-- === 0) break;
+  }
+  if (begin < 0) return undefined;
+  depth = 0;
+  for (let end = at; end < text.length; end++) {
+    if ('([{'.includes(text[end])) depth++;
+    else if (')]}'.includes(text[end]) && depth-- === 0) return text.slice(begin + 1, end);
+  }
+  return text.slice(begin + 1);
+}

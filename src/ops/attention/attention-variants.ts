@@ -1,0 +1,161 @@
+/**
+ * The three large kernels of attention, each in the form that the device profile prefers (src/gpu/choices.ts):
+ * `plain` is the oracle, `subgroup` is for CPU adapters, `tiled` for GPUs. All take the same bindings; `subgroup` takes the
+ * blocks of tokens that see alike as well.
+ */
+import { whole } from '../../autograd/tensor.ts';
+import type { AttentionVariant } from '../../gpu/choices.ts';
+import type { BindingsOf } from '../../gpu/launch.ts';
+import { gridOf, type Recorder } from '../../gpu/program.ts';
+import { gridFor, workgroupSize } from '../launch.ts';
+import type { AttentionAttributes, AttentionShape } from './attention.ts';
+
+/** The factor on q . k. */
+export function scoreScale({ scale, headDim }: AttentionShape): number {
+  return scale ?? 1 / Math.sqrt(headDim);
+}
+
+/** Whether loops over a head stay loops; unrolled, the head is in registers. */
+export function rolled({ gpu }: Recorder, headDim: number): boolean {
+  return headDim > gpu.profile.unrolledHeadDim;
+}
+
+export function launchForward(
+  recorder: Recorder,
+  attributes: AttentionAttributes,
+  bindings: BindingsOf<'attention_forward'>,
+): void {
+  const variant = variantFor(recorder, Object.keys(bindings).length);
+  const common = {
+    label: 'attention_forward',
+    ...commonOf(recorder, variant, attributes, attributes.heads),
+    conditions: conditionsOf(recorder, variant, attributes),
+  };
+  switch (variant) {
+    case 'plain':
+      recorder.launch({ kernel: 'attention_forward', ...common, bindings });
+      return;
+    case 'subgroup': {
+      const blocks = whole(attributes.layout.blocks);
+      const all = { ...bindings, blocks };
+      recorder.launch({ kernel: 'attention_forward_subgroup', ...common, bindings: all });
+      return;
+    }
+    case 'tiled':
+      recorder.launch({ kernel: 'attention_forward_tiled', ...common, bindings });
+  }
+}
+
+export function launchBackwardQuery(
+  recorder: Recorder,
+  attributes: AttentionAttributes,
+  bindings: BindingsOf<'attention_backward_query'>,
+  accumulate: boolean,
+): void {
+  const variant = variantFor(recorder, Object.keys(bindings).length);
+  const conditions = { ...conditionsOf(recorder, variant, attributes), ACCUMULATE: accumulate };
+  const common = {
+    label: 'attention_backward_query',
+    ...commonOf(recorder, variant, attributes, attributes.heads),
+    conditions,
+  };
+  switch (variant) {
+    case 'plain':
+      recorder.launch({ kernel: 'attention_backward_query', ...common, bindings });
+      return;
+    case 'subgroup': {
+      const blocks = whole(attributes.layout.blocks);
+      const all = { ...bindings, blocks };
+      recorder.launch({ kernel: 'attention_backward_query_subgroup', ...common, bindings: all });
+      return;
+    }
+    case 'tiled':
+      recorder.launch({
+        kernel: 'attention_backward_query_tiled',
+        ...common,
+        conditions: { ...conditions, BACKWARD: true },
+        bindings,
+      });
+  }
+}
+
+export function launchBackwardKeyValue(
+  recorder: Recorder,
+  attributes: AttentionAttributes,
+  bindings: BindingsOf<'attention_backward_key_value'>,
+): void {
+  const variant = variantFor(recorder, Object.keys(bindings).length);
+  const conditions = conditionsOf(recorder, variant, attributes);
+  const common = {
+    label: 'attention_backward_key_value',
+    ...commonOf(recorder, variant, attributes, attributes.kvHeads),
+    conditions,
+  };
+  switch (variant) {
+    case 'plain':
+      recorder.launch({ kernel: 'attention_backward_key_value', ...common, bindings });
+      return;
+    case 'subgroup': {
+      const blocks = whole(attributes.layout.blocks);
+      const all = { ...bindings, blocks };
+      recorder.launch({ kernel: 'attention_backward_key_value_subgroup', ...common, bindings: all });
+      return;
+    }
+    case 'tiled':
+      recorder.launch({
+        kernel: 'attention_backward_key_value_tiled',
+        ...common,
+        conditions: { ...conditions, BACKWARD: true },
+        bindings,
+      });
+  }
+}
+
+/** Sharing keys within a subgroup takes one binding more than some adapters allow. */
+function variantFor({ gpu }: Recorder, bindings: number): AttentionVariant {
+  const variant = gpu.choices.attention ?? gpu.profile.attention;
+  const canShare = gpu.profile.sharesLoads && bindings < gpu.device.limits.maxStorageBuffersPerShaderStage;
+  return variant === 'subgroup' && !canShare ? 'plain' : variant;
+}
+
+function conditionsOf(
+  recorder: Recorder,
+  variant: AttentionVariant,
+  { window, softcap, headDim }: AttentionAttributes,
+) {
+  return {
+    WINDOWED: window !== undefined,
+    SOFTCAP: softcap !== undefined,
+    ROLLED: variant === 'tiled' ? recorder.gpu.profile.rollsTiles : rolled(recorder, headDim),
+  };
+}
+
+/** Queries or keys of a tile, and the invocations that work on it; attention_tile.wgsl. */
+const TILE = { tokens: 32, workgroup: 64 } as const;
+
+/** Sizes; `heads` are those that the result has. */
+function commonOf(
+  recorder: Recorder,
+  variant: AttentionVariant,
+  attributes: AttentionAttributes,
+  heads: number,
+) {
+  const { window, softcap, headDim, layout } = attributes;
+  const [tokens, blocks] = [layout.visibility.shape[0], layout.blocks.shape[0]];
+  const { workgroup, grid } = {
+    plain: { workgroup: workgroupSize(recorder), grid: gridFor(recorder, tokens * heads) },
+    subgroup: { workgroup: recorder.gpu.profile.subgroupSize, grid: gridOf(blocks * heads) },
+    tiled: { workgroup: TILE.workgroup, grid: gridOf(Math.ceil(tokens / TILE.tokens) * heads) },
+  }[variant];
+  return {
+    constants: { HEAD4: headDim / 4, WORKGROUP: workgroup },
+    overrides: {
+      HEADS: attributes.heads,
+      KV_HEADS: attributes.kvHeads,
+      SCALE: scoreScale(attributes),
+      ...(window === undefined ? {} : { WINDOW: window }),
+      ...(softcap === undefined ? {} : { CAP: softcap }),
+    },
+    grid,
+  };
+}

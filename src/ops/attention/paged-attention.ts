@@ -1,0 +1,148 @@
+/**
+ * Decoding attention over a paged cache: one query per row against the keys and values of its sequence, which lie in blocks
+ * of BLOCK_TOKENS cache rows that the sequence's table lists (vLLM's PagedAttention). Carries no gradient.
+ *
+ *   y_r = sum_j softmax_j(q_r . key_j · scale) value_j   over tokens j <= position of row r, within a window if there is one
+ *
+ * Sequences that share a prefix list the same blocks for it; their own tokens begin a new block, `gap` cache rows further on.
+ */
+import type { HostArray } from '../../autograd/op.ts';
+import { type Tensor, temporary, whole } from '../../autograd/tensor.ts';
+import { gridOf, type Recorder } from '../../gpu/program.ts';
+import { gridFor, takesWorkgroups, workgroupSize } from '../launch.ts';
+import type { AttentionShape } from './attention.ts';
+import { rolled, scoreScale } from './attention-variants.ts';
+
+/** Tokens in a block of the cache. */
+export const BLOCK_TOKENS = 16;
+
+/** Keys and values of one layer, f32 [blocks * BLOCK_TOKENS, kvHeads * headDim]. */
+export interface LayerCache {
+  readonly keys: Tensor;
+  readonly values: Tensor;
+}
+
+/** Where the tokens of each row's sequence lie; index tensors, u32. */
+export interface PagedLayout {
+  /** [R, 4]: position of the query, tokens of the shared prefix, cache rows left free behind it, unused. */
+  readonly places: Tensor;
+  /** [R, blocks]: the blocks of a sequence in order. */
+  readonly tables: Tensor;
+}
+
+/** Stores keys and values [T, kvHeads * headDim] of new tokens in rows `cacheRows` (u32 [T]) of the cache. */
+export function recordCacheWrite(
+  recorder: Recorder,
+  k: Tensor,
+  v: Tensor,
+  cacheRows: Tensor,
+  { keys, values }: LayerCache,
+): void {
+  const [tokens, width] = k.shape;
+  recorder.launch({
+    kernel: 'paged_cache_write',
+    constants: { WORKGROUP: workgroupSize(recorder) },
+    overrides: { WIDTH: width },
+    bindings: {
+      k: whole(k),
+      v: whole(v),
+      places: whole(cacheRows),
+      keys: whole(keys),
+      values: whole(values),
+    },
+    grid: gridFor(recorder, tokens * width),
+  });
+}
+
+/** Keys that a workgroup looks at together on a GPU. */
+const KEYS = 64;
+
+/** Attends q [R, heads * headDim]. @returns [R, heads * headDim] */
+export function recordPagedAttention(
+  recorder: Recorder,
+  q: Tensor,
+  { keys, values }: LayerCache,
+  { places, tables }: PagedLayout,
+  shape: AttentionShape,
+): Tensor {
+  const { heads, kvHeads, headDim, window, softcap } = shape;
+  const y = temporary(recorder, 'attended', q.shape);
+  const ROW_PER_WORKGROUP = takesWorkgroups(recorder);
+  const units = q.shape[0] * heads;
+  // Few rows are all that a CPU adapter's cores can share.
+  const workgroup = ROW_PER_WORKGROUP ? KEYS : 8;
+  recorder.launch({
+    kernel: 'attention_paged',
+    conditions: {
+      ROW_PER_WORKGROUP,
+      WINDOWED: window !== undefined,
+      SOFTCAP: softcap !== undefined,
+      ROLLED: rolled(recorder, headDim),
+    },
+    constants: { WORKGROUP: workgroup, HEAD4: headDim / 4 },
+    overrides: {
+      HEADS: heads,
+      KV_HEADS: kvHeads,
+      SCALE: scoreScale(shape),
+      BLOCK: BLOCK_TOKENS,
+      TABLE: tables.shape[1],
+      ...(window === undefined ? {} : { WINDOW: window }),
+      ...(softcap === undefined ? {} : { CAP: softcap }),
+    },
+    bindings: {
+      q: whole(q),
+      keys: whole(keys),
+      values: whole(values),
+      places: whole(places),
+      tables: whole(tables),
+      y: whole(y),
+    },
+    grid: gridOf(ROW_PER_WORKGROUP ? units : Math.ceil(units / workgroup)),
+  });
+  return y;
+}
+
+/** The cache row of token `j` of a sequence. */
+export function cacheRowOf(table: ArrayLike<number>, j: number, shared: number, gap: number): number {
+  const u = j < shared ? j : j + gap;
+  return table[Math.floor(u / BLOCK_TOKENS)] * BLOCK_TOKENS + (u % BLOCK_TOKENS);
+}
+
+/** `recordPagedAttention` in f64. `places` and `tables` as in `PagedLayout`, by value. */
+export function pagedAttentionReference(
+  q: HostArray,
+  keys: HostArray,
+  values: HostArray,
+  places: ArrayLike<number>,
+  tables: ArrayLike<number>,
+  shape: AttentionShape,
+): HostArray {
+  const { heads, kvHeads, headDim, window, softcap } = shape;
+  const scale = scoreScale(shape);
+  const rows = q.shape[0];
+  const data = new Float64Array(q.data.length);
+  for (let r = 0; r < rows; r++) {
+    const [position, shared, gap] = [0, 1, 2].map((i) => places[4 * r + i]);
+    const table = Array.from(tables).slice((r * tables.length) / rows, ((r + 1) * tables.length) / rows);
+    const oldest = window === undefined ? 0 : Math.max(0, position + 1 - window);
+    for (let h = 0; h < heads; h++) {
+      const own = (r * heads + h) * headDim;
+      const places = Array.from({ length: position + 1 - oldest }, (_, i) => {
+        const row = cacheRowOf(table, oldest + i, shared, gap);
+        return (row * kvHeads + Math.floor((h * kvHeads) / heads)) * headDim;
+      });
+      const scores = places.map((place) => {
+        let score = 0;
+        for (let d = 0; d < headDim; d++) score += scale * q.data[own + d] * keys.data[place + d];
+        return softcap === undefined ? score : softcap * Math.tanh(score / softcap);
+      });
+      const largest = Math.max(...scores);
+      const total = scores.reduce((sum, score) => sum + Math.exp(score - largest), 0);
+      places.forEach((place, i) => {
+        const p = Math.exp(scores[i] - largest) / total;
+        for (let d = 0; d < headDim; d++) data[own + d] += p * values.data[place + d];
+      });
+    }
+  }
+  return { shape: q.shape, data };
+}

@@ -1,0 +1,170 @@
+/** Rows through a pipeline: in parallel, written in order, resumable. */
+import type { JsonObject } from '../data/json.ts';
+import type { RawRow } from '../data/sources/raw-row.ts';
+import { readRows } from '../data/sources/read-rows.ts';
+import { InputError, RunError } from '../errors.ts';
+import { LlmError } from '../llm/retry.ts';
+import type { FileSystem } from '../runtime/runtime.ts';
+import { type Dropped, droppedPath, type Entry, RowOutput, writeJson, writtenRows } from './output.ts';
+import type { RowStep } from './row-step.ts';
+
+export interface RunRowsOptions {
+  readonly files: FileSystem;
+  /** The file of the rows. */
+  readonly rows: string;
+  readonly out: string;
+  readonly resume: boolean;
+  /** Rows under way at once. */
+  readonly window: number;
+  /** Rows to read; undefined: all. */
+  readonly limit?: number;
+  readonly onBadRow: 'error' | 'skip';
+  /** Told after every row that is written, dropped or failed. */
+  readonly progress?: (counts: RowCounts) => void;
+  /** Asked before every row; true ends the run as if the input ended here. */
+  readonly shouldStop?: () => boolean;
+}
+
+/** Of the whole output, rows of earlier runs included. */
+export interface RowCounts {
+  readonly written: number;
+  readonly dropped: number;
+  readonly failed: number;
+  readonly bad: number;
+}
+
+export interface RowReport extends RowCounts {
+  readonly interrupted: boolean;
+  /** How often rows were dropped or failed, by reason. */
+  readonly reasons: Readonly<Record<string, number>>;
+  readonly summary: JsonObject;
+}
+
+/** So many failures one after the other, and the endpoint is taken for broken rather than the rows. */
+const MOST_FAILURES = 8;
+
+/** An error that ends the run, in the place of the row where it came up. */
+interface Fatal {
+  readonly kind: 'fatal';
+  readonly error: unknown;
+}
+
+/**
+ * Runs `step` over every row. Whatever ends it, the files hold every row that was finished before the first unfinished
+ * one; answers behind that are in the cache of the client.
+ * @throws InputError, and RunError where the budget is used up or the endpoint is broken
+ */
+export async function runRows<T>(step: RowStep<T>, options: RunRowsOptions): Promise<RowReport> {
+  const { files, out, window } = options;
+  const output = await RowOutput.open(files, out, step.settings, options.resume);
+  const tally = new Tally();
+  const pending: Promise<Entry | Fatal>[] = [];
+  let interrupted = false;
+  const commit = async () => {
+    const entry = await pending.shift();
+    if (entry === undefined) return;
+    if (entry.kind === 'fatal') throw entry.error;
+    await output.write(entry);
+    const counts = tally.add(entry);
+    options.progress?.(counts);
+  };
+  try {
+    for await (const { raw, index } of numbered(readRows(files, options.rows), options.limit)) {
+      if (index < output.next && !output.failed.has(index)) continue;
+      if (options.shouldStop?.()) {
+        interrupted = true;
+        break;
+      }
+      pending.push(handle(step, raw, index, options.onBadRow));
+      if (pending.length >= window) await commit();
+    }
+    while (pending.length > 0) await commit();
+  } finally {
+    await Promise.allSettled(pending);
+    await output.close();
+  }
+  const report = { ...(await reportOf(files, out)), interrupted, summary: {} };
+  return { ...report, summary: (await step.summary?.(writtenRows(files, out))) ?? {} };
+}
+
+/** Counts of everything in the files, and how often each reason is there. */
+async function reportOf(files: FileSystem, out: string): Promise<Omit<RowReport, 'summary' | 'interrupted'>> {
+  const reasons: Record<string, number> = {};
+  const counts = { written: 0, dropped: 0, failed: 0, bad: 0 };
+  for await (const _ of writtenRows(files, out)) counts.written++;
+  for await (const value of writtenRows(files, droppedPath(out))) {
+    const { kind, reason } = value as Dropped;
+    counts[kind]++;
+    reasons[reason] = (reasons[reason] ?? 0) + 1;
+  }
+  return { ...counts, reasons };
+}
+
+export async function writeReport(files: FileSystem, out: string, report: JsonObject): Promise<void> {
+  await writeJson(files, `${out}.report.json`, report);
+}
+
+async function* numbered(
+  rows: AsyncIterable<RawRow>,
+  limit = Number.POSITIVE_INFINITY,
+): AsyncGenerator<{ raw: RawRow; index: number }> {
+  let index = 0;
+  if (limit === 0) return;
+  for await (const raw of rows) {
+    yield { raw, index };
+    if (++index >= limit) return;
+  }
+}
+
+/** Never rejects: what cannot go on is an entry as well, so that the rows before it are written first. */
+async function handle<T>(
+  step: RowStep<T>,
+  raw: RawRow,
+  index: number,
+  onBadRow: 'error' | 'skip',
+): Promise<Entry | Fatal> {
+  const other = (kind: Dropped['kind'], reason: string, detail: JsonObject = {}): Entry => ({
+    kind: 'other',
+    index,
+    value: { index, line: raw.line, kind, reason, ...detail },
+  });
+  let item: T;
+  try {
+    item = step.read(raw);
+  } catch (error) {
+    if (error instanceof InputError && onBadRow === 'skip')
+      return other('bad', 'a bad row', { message: error.message });
+    return { kind: 'fatal', error };
+  }
+  try {
+    const outcome = await step.run(item, index, raw);
+    if (outcome.kind === 'row') return { kind: 'row', index, value: outcome.value };
+    return other('dropped', outcome.reason, outcome.detail);
+  } catch (error) {
+    if (error instanceof LlmError) {
+      return other('failed', 'the endpoint failed', { message: error.message, attempts: error.attempts });
+    }
+    return { kind: 'fatal', error };
+  }
+}
+
+/** Counts of this run, for progress and to notice a broken endpoint. */
+class Tally {
+  readonly #counts = { written: 0, dropped: 0, failed: 0, bad: 0 };
+  #failures = 0;
+
+  /** @throws RunError at the last of many failures in a row */
+  add(entry: Entry): RowCounts {
+    if (entry.kind === 'row') this.#counts.written++;
+    else this.#counts[entry.value.kind]++;
+    const failed = entry.kind === 'other' && entry.value.kind === 'failed';
+    this.#failures = failed ? this.#failures + 1 : 0;
+    if (entry.kind === 'other' && this.#failures >= MOST_FAILURES) {
+      throw new RunError(
+        `${MOST_FAILURES} rows failed one after the other; the last: ${entry.value.message}. ` +
+          'What was written is kept; go on with --resume when the endpoint works.',
+      );
+    }
+    return { ...this.#counts };
+  }
+}

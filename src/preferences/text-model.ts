@@ -1,0 +1,8 @@
+/** Whatever answers requests for text: an endpoint, or a model on this machine's GPU. */
+import type { LlmRequest } from '../llm/request.ts';
+import type { LlmAnswer } from '../llm/response.ts';
+
+export interface TextModel {
+  /** @throws LlmError where this request failed for now */
+  complete(request: LlmRequest): Promise<LlmAnswer>;
+}

@@ -1,0 +1,83 @@
+/** Products of a decoding step: those of the plain kernel, with the same bits whatever the number of rows. */
+import { describe, expect, it } from 'vitest';
+import { type Tensor, whole } from '../../src/autograd/tensor.ts';
+import { tapeFor } from '../../src/ops/index.ts';
+import { gatedLinear } from '../../src/ops/linear/gated-linear.ts';
+import { linear } from '../../src/ops/linear/linear.ts';
+import { loraLinear } from '../../src/ops/linear/lora-linear.ts';
+import { expectClose, expectSameBits } from '../support/close.ts';
+import { testGpu } from '../support/gpu.ts';
+import { record } from '../support/record.ts';
+import { gridValues, type HostTensor, Workbench } from '../support/workbench.ts';
+
+const gpu = await testGpu();
+const [WIDTH, COLUMNS] = [36, 44];
+
+interface Inputs {
+  readonly x: Tensor;
+  readonly w: Tensor;
+  readonly other: Tensor;
+  readonly residual: Tensor;
+  readonly a: Tensor;
+  readonly b: Tensor;
+}
+
+const products: Record<string, (inputs: Inputs, recorder: Parameters<typeof tapeFor>[0]) => Tensor> = {
+  'a product': ({ x, w }, recorder) => tapeFor(recorder).apply(linear, [x, w], {})[0],
+  'a product with a residual': ({ x, w, residual }, recorder) =>
+    tapeFor(recorder).apply(linear, [x, w, residual], {})[0],
+  'a gated product': ({ x, w, other }, recorder) =>
+    tapeFor(recorder).apply(gatedLinear, [x, w, other], {})[0],
+  'a product with LoRA': ({ x, w, a, b }, recorder) =>
+    tapeFor(recorder).apply(loraLinear, [x, w, a, b], { scale: 2 })[0],
+};
+
+async function run(product: string, rows: number, isFew: boolean, dtype: HostTensor['dtype']) {
+  const bench = new Workbench(gpu);
+  const floats = (seed: number, shape: readonly number[], of: HostTensor['dtype'] = 'f32') =>
+    bench.floats(`input ${seed}`, { ...gridValues(seed, shape, 0.5), dtype: of });
+  const inputs: Inputs = {
+    x: floats(1, [rows, WIDTH]),
+    w: floats(2, [COLUMNS, WIDTH], dtype),
+    other: floats(3, [COLUMNS, WIDTH], dtype),
+    residual: floats(4, [rows, COLUMNS]),
+    a: floats(5, [4, WIDTH]),
+    b: floats(6, [COLUMNS, 4]),
+  };
+  let kernels: string[] = [];
+  const [y] = await record(gpu, (recorder) => {
+    const made = isFew
+      ? recorder.withFewRows(() => products[product](inputs, recorder))
+      : products[product](inputs, recorder);
+    kernels = recorder.dispatches.map(({ kernel }) => kernel);
+    return [made];
+  });
+  expect(whole(inputs.x).byteLength).toBe(4 * rows * WIDTH);
+  bench.free();
+  return { y, kernels };
+}
+
+describe('few rows', () => {
+  it.each(Object.keys(products))(
+    '%s is that of the other kernels, whatever the number of rows',
+    async (product) => {
+      const many = await run(product, 19, true, 'f32');
+      expect(many.kernels.filter((kernel) => kernel.startsWith('linear_'))).toEqual(
+        many.kernels.filter((kernel) => kernel === 'linear_rows'),
+      );
+      expectClose(many.y, (await run(product, 19, false, 'f32')).y, 1e-5, product);
+      for (const rows of [1, 8]) {
+        const few = await run(product, rows, true, 'f32');
+        expectSameBits(few.y, many.y.slice(0, rows * COLUMNS), `${product} of ${rows} rows`);
+      }
+    },
+  );
+
+  it.each(['f16', 'bf16'] as const)('take %s weights', async (dtype) => {
+    const [few, many] = await Promise.all([
+      run('a product', 3, true, dtype),
+      run('a product', 3, false, dtype),
+    ]);
+    expectClose(few.y, many.y, 1e-5, dtype);
+  });
+});
