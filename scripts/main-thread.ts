@@ -56,7 +56,7 @@ const activities: readonly [string, string, (page: Page) => Promise<void>][] = [
   ],
   [
     'typing into an answer',
-    '#tab=edit',
+    '#tool=edit',
     async (page) => {
       await live(page);
       await page.getByTestId('edit-chosen').click();
@@ -66,7 +66,7 @@ const activities: readonly [string, string, (page: Page) => Promise<void>][] = [
   ],
   [
     'training for 20 steps',
-    '#tab=train',
+    '#tool=train',
     async (page) => {
       await live(page);
       await page.getByTestId('train-steps').fill('20');
@@ -74,7 +74,7 @@ const activities: readonly [string, string, (page: Page) => Promise<void>][] = [
       await page.getByTestId('train-status').filter({ hasText: 'finished' }).waitFor({ timeout: 240_000 });
     },
   ],
-  ['the playground', '#tab=playground', async (page) => page.getByTestId('playground').waitFor()],
+  ['the playground', '#tool=playground', async (page) => page.getByTestId('playground').waitFor()],
 ];
 
 const live = (page: Page) =>

@@ -30,7 +30,7 @@ interface Shot {
 const shots: readonly Shot[] = [
   {
     name: 'tokens',
-    hash: '#models=dpo-bmc,dpo&view=contribution',
+    hash: '#panes=dpo-bmc|dpo',
     size: [1500, 720],
     ready: async (page) => {
       await page.locator('[data-testid=token][data-side=chosen]').nth(28).hover();
@@ -48,7 +48,7 @@ const shots: readonly Shot[] = [
   },
   {
     name: 'training',
-    hash: '#tab=train&pair=1',
+    hash: '#tool=train&pair=1',
     size: [1400, 1250],
     ready: async (page) => {
       await page.getByTestId('train-steps').fill('12');
@@ -58,13 +58,13 @@ const shots: readonly Shot[] = [
   },
   {
     name: 'playground',
-    hash: '#tab=playground',
+    hash: '#tool=playground',
     size: [1400, 1300],
     ready: (page) => page.getByTestId('playground-lambda').locator('canvas').waitFor(),
   },
   {
     name: 'charts',
-    hash: '#tab=charts&models=dpo-bmc,dpo&view=contribution',
+    hash: '#tool=charts&models=dpo-bmc,dpo&view=contribution',
     size: [1400, 1250],
     ready: (page) => page.getByTestId('spans').locator('canvas').waitFor({ timeout: 120_000 }),
   },

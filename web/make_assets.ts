@@ -19,8 +19,8 @@ import type { NamedFile, PairText, ScoredPair } from './worker/protocol.ts';
 const PUBLIC = 'web/public';
 const BASE = 'examples/stories260K';
 const PAIRS = 24;
-/** Pairs that are shipped with the likeliest words of every token. */
-const WITH_WORDS = 2;
+/** Pairs that are shipped with all that is known of their tokens; of the others what the engine needs longest for is left out. */
+const COMPLETE = 1;
 const FILES = [
   'config.json',
   'generation_config.json',
@@ -28,7 +28,6 @@ const FILES = [
   'tokenizer.json',
   'tokenizer_config.json',
 ];
-
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-assets-'));
 const runtime = nodeRuntime();
 
@@ -91,18 +90,25 @@ for (const [slot, method] of Object.entries(SHIPPED_METHODS)) {
       method,
       details: true,
     });
-    if (scored !== undefined)
-      scores[slot].push(scores[slot].length < WITH_WORDS ? scored : withoutWords(scored));
+    if (scored !== undefined) scores[slot].push(scores[slot].length < COMPLETE ? scored : brief(scored));
   }
 }
-/** The likeliest words are most of the bytes; the engine has them soon enough. */
-function withoutWords({ chosen, rejected, ...rest }: ScoredPair): ScoredPair {
-  const strip = ({ top: _, ref_top: __, ...side }: ScoredPair['chosen']) => side;
+/** Without candidates, entropies and ranks; rewards and contributions follow from the rest (expandScores). */
+function brief({ chosen, rejected, ...rest }: ScoredPair): ScoredPair {
+  const strip = ({ token_ids, tokens, logps, ref_logps, diff, weights, cut }: ScoredPair['chosen']) => ({
+    token_ids,
+    tokens,
+    logps,
+    ref_logps,
+    diff,
+    weights,
+    cut,
+  });
   return { ...rest, chosen: strip(chosen), rejected: strip(rejected) };
 }
 
 const shipped: ShippedScores = { pairs, methods: SHIPPED_METHODS, scores };
-/** Five significant digits are more than a colour or a label shows. */
+/** Four significant digits are more than a colour or a label shows. */
 const short = (_: string, value: unknown) =>
-  typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value;
+  typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value;
 writeFileSync(`${PUBLIC}/scores.json`, JSON.stringify(shipped, short));

@@ -26,6 +26,9 @@ export class KernelLibrary {
   readonly #paths: ReadonlyMap<string, string>;
   readonly #modules = new Map<string, Promise<GPUShaderModule>>();
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
+  /** Told after every compiled pipeline how many there are, and how many were asked for. */
+  onCompiled: ((compiled: number, asked: number) => void) | undefined;
+  #compiled = 0;
 
   constructor(device: GPUDevice, sources: Record<string, string>) {
     this.#device = device;
@@ -45,6 +48,10 @@ export class KernelLibrary {
     if (pipeline === undefined) {
       pipeline = this.#compile(variant);
       this.#pipelines.set(key, pipeline);
+      void pipeline.then(
+        () => this.onCompiled?.(++this.#compiled, this.#pipelines.size),
+        () => {},
+      );
     }
     return pipeline;
   }

@@ -59,7 +59,7 @@ describe('a run in the page', () => {
     });
     await train(nodeRuntime(), config, hooks);
 
-    await engine.prepareTraining(request);
+    await engine.prepareTraining(request, () => {});
     const reports: StepReport[] = [await engine.step()];
     expect(await engine.train((report) => reports.push(report))).toBe('finished');
     expect(reports.map((report) => report.step)).toEqual([1, 2, 3]);
@@ -92,7 +92,7 @@ describe('a run in the page', () => {
 
   it('pauses between steps, and starts from the beginning after a reset', async () => {
     const before = await engine.gpuBytes();
-    await engine.prepareTraining({ ...request, steps: 50, watch: undefined });
+    await engine.prepareTraining({ ...request, steps: 50, watch: undefined }, () => {});
     const steps: number[] = [];
     const state = await engine.train(({ step }) => {
       steps.push(step);
@@ -107,7 +107,9 @@ describe('a run in the page', () => {
 
   it('needs pairs', async () => {
     const same = pairs.map((pair) => ({ ...pair, rejected: pair.chosen }));
-    await expect(engine.prepareTraining({ ...request, pairs: same })).rejects.toThrow(/None of the pairs/);
+    await expect(engine.prepareTraining({ ...request, pairs: same }, () => {})).rejects.toThrow(
+      /None of the pairs/,
+    );
   });
 });
 

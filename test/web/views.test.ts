@@ -1,15 +1,20 @@
 /** The page's pure parts: alignment, scale, what a view shows, and the state in the URL. */
 import { describe, expect, it } from 'vitest';
 import { latestOnly } from '../../web/app/latest.ts';
+import { open } from '../../web/app/opened.ts';
 import { fromHash, Store, toHash } from '../../web/app/state.ts';
 import {
   align,
   colourClass,
-  histogram,
+  creditsOf,
+  differenceOf,
   meanByPosition,
   number,
   placeOf,
   scaleOf,
+  sharedBeginning,
+  shareForHalf,
+  unweightedMargin,
   valuesOf,
   visible,
 } from '../../web/app/views.ts';
@@ -66,7 +71,39 @@ describe('the scale', () => {
     expect(scaleOf([pair([...many, 50], [])], 'reward')).toBeLessThan(1);
     expect(scaleOf([pair([0, 0], [0])], 'reward')).toBe(1);
     expect([placeOf(5, 1), placeOf(-5, 1), placeOf(0, 1)]).toEqual([1, -1, 0]);
-    expect([colourClass(1), colourClass(-1), colourClass(0.01)]).toEqual(['p8', 'n8', 'z0']);
+    const class_ = (value: number) => colourClass('reward', value, 1);
+    expect([class_(1), class_(-1), class_(0.01)]).toEqual(['p8', 'n8', 'z0']);
+  });
+
+  it('is sequential for quantities without a sign, and a weight of 1 is no weight', () => {
+    expect([colourClass('logp', -2, 4), colourClass('entropy', 4, 4)]).toEqual(['s4', 's8']);
+    expect([colourClass('lambda', 1, 2), colourClass('lambda', 3, 2)]).toEqual(['s0', 's8']);
+  });
+});
+
+describe('credit', () => {
+  it('counts a rejected token with the opposite sign, and adds up to the margin', () => {
+    const credits = creditsOf(pair([3, 0.5], [-2, 1]));
+    expect(credits.map(({ side, credit }) => [side, credit])).toEqual([
+      ['chosen', 3],
+      ['rejected', 2],
+      ['rejected', -1],
+      ['chosen', 0.5],
+    ]);
+    expect(shareForHalf(credits)).toBe(0.5);
+    expect(unweightedMargin(pair([3, 0.5], [-2, 1]))).toBe(4.5);
+  });
+
+  it('finds the beginning that both answers share', () => {
+    const both = pair([1, 2, 3], [1, 2]);
+    expect(sharedBeginning(both)).toBe(2);
+    const differ = { ...both, chosen: { ...both.chosen, token_ids: [7, 1, 2] } };
+    expect(sharedBeginning(differ)).toBe(0);
+  });
+
+  it('is subtracted token by token where both models cut the text alike', () => {
+    expect(differenceOf(side([3, 2]), side([1, 5]), 'contribution')).toEqual([2, -3]);
+    expect(differenceOf(side([3, 2]), side([1]), 'contribution')).toBeUndefined();
   });
 });
 
@@ -95,30 +132,82 @@ describe('the state in the URL', () => {
     expect(toHash(store.state)).toBe('');
     store.set({
       pair: 3,
-      models: ['dpo', 'dpo-bmc'],
+      panes: [
+        { source: 'dpo', reference: 'reference', method: undefined },
+        { source: 'dpo-bmc', reference: 'dpo', method: { name: 'mipo', settings: { beta: 25 } } },
+      ],
       view: 'kl',
-      method: 'mipo',
-      bmc: true,
-      tab: 'edit',
+      tool: 'edit',
+      difference: true,
+      marks: true,
       edited: { prompt: 'a & b', chosen: '#1', rejected: ' ü' },
     });
     expect(fromHash(toHash(store.state))).toEqual(store.state);
   });
 
   it('ignores what makes no sense', () => {
-    expect(fromHash('#pair=-3&view=nothing&tab=7&models=')).toEqual(fromHash(''));
+    expect(fromHash('#pair=-3&view=nothing&tool=7&panes=')).toEqual(fromHash(''));
   });
 });
 
 describe('what charts are made of', () => {
-  it('counts every value once, the largest in the last bin', () => {
-    const { x, counts } = histogram([-1, 0, 0.4, 1], 4);
-    expect(x).toEqual([-0.75, -0.25, 0.25, 0.75]);
-    expect(counts).toEqual([1, 0, 2, 1]);
-  });
-
   it('takes means by place in a span, as far as spans reach', () => {
     expect(meanByPosition([[4, 1], [2], [3, 2]], 3)).toEqual([3, 1.5, null]);
+  });
+});
+
+describe('what was opened', () => {
+  const item = (path: string, text: string) => ({ path, blob: async () => new Blob([text]) });
+  const scored = {
+    prompt: { token_ids: [1, 5] },
+    chosen: { token_ids: [3], tokens: [' a'], logps: [-1], diff: [1], rewards: [0.5] },
+    rejected: { token_ids: [4], tokens: [' b'], logps: [-2], diff: [1], rewards: [-0.25] },
+  };
+
+  it('is a run with its checkpoints in order, its method and its metrics', async () => {
+    const model = (at: string) => [item(`r/${at}/config.json`, '{}'), item(`r/${at}/model.safetensors`, '')];
+    const config = { objective: { name: 'mipo', settings: { beta: 25 } } };
+    const [run, ...others] = await open([
+      item('r/metrics.jsonl', '{"step": 1, "loss": 0.7}\n'),
+      ...model('model'),
+      ...model('checkpoint-10'),
+      ...model('checkpoint-5'),
+      item('r/checkpoint-5/trainer_state.json', JSON.stringify({ config })),
+    ]);
+    expect(others).toEqual([]);
+    expect(run).toMatchObject({ kind: 'run', name: 'r', method: { name: 'mipo', settings: { beta: 25 } } });
+    expect(run.kind === 'run' && run.models.map(({ name }) => name)).toEqual([
+      'r, step 5',
+      'r, step 10',
+      'r, final',
+    ]);
+    expect(run.kind === 'run' && run.metrics).toEqual([{ step: 1, loss: 0.7 }]);
+  });
+
+  it('is a score file, whose sums are of its own terms', async () => {
+    const [found] = await open([item('scores.jsonl', `${JSON.stringify(scored)}\n`)]);
+    expect(found).toMatchObject({
+      kind: 'scores',
+      pairs: [{ prompt: '', chosen: ' a', rejected: ' b' }],
+      scored: [{ sums: { chosen: 0.5, rejected: -0.25 }, margin: 0.75 }],
+    });
+  });
+
+  it('is told apart: several models, rows, and what nobody knows', async () => {
+    const files = [
+      item('a/config.json', ''),
+      item('b/adapter_config.json', ''),
+      item('rows.jsonl', '{"prompt": "x", "chosen": "y", "rejected": "z"}'),
+    ];
+    expect((await open(files)).map(({ kind, name }) => [kind, name])).toEqual([
+      ['model', 'a'],
+      ['model', 'b'],
+      ['rows', 'rows.jsonl'],
+    ]);
+    await expect(open([item('notes.txt', '')])).rejects.toThrow(/notes\.txt: this is neither a model folder/);
+    await expect(open([item('x.jsonl', '{"step": 1}\n{')])).rejects.toThrow(
+      'x.jsonl:2: this line is not JSON.',
+    );
   });
 });
 

@@ -1,4 +1,4 @@
-/** Charts, drawn by uPlot on a canvas. */
+/** Live curves, drawn by uPlot on a canvas. */
 import type uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { h } from './dom.ts';
@@ -17,12 +17,12 @@ export interface Chart {
   update(x: readonly number[], series: readonly Series[]): void;
 }
 
-/** A chart with one line per series; `bars` draws the first as columns. */
+/** A chart with one line per series, labelled below. */
 export function chart(
   title: string,
   x: { readonly name: string; readonly values: readonly number[] },
   series: readonly Series[],
-  { bars = false, testid }: { bars?: boolean; testid?: string } = {},
+  { testid, width = 340 }: { testid?: string; width?: number } = {},
 ): Chart {
   const element = h('figure', { class: 'chart', 'data-testid': testid, role: 'img', 'aria-label': title });
   element.append(h('figcaption', {}, title));
@@ -36,7 +36,7 @@ export function chart(
   // Every chart is drawn in a task of its own, so that many of them never hold up the page.
   void import('uplot').then(({ default: Plot }) =>
     setTimeout(() => {
-      if (!isRemoved) plot = new Plot(optionsOf(Plot, x, series, bars), data, element);
+      if (!isRemoved) plot = new Plot(optionsOf(x, series, width), data, element);
     }, 0),
   );
   return {
@@ -55,27 +55,27 @@ function dataOf(x: readonly number[], series: readonly Series[]): uPlot.AlignedD
 }
 
 function optionsOf(
-  Plot: typeof uPlot,
   x: { readonly name: string; readonly values: readonly number[] },
   series: readonly Series[],
-  bars: boolean,
+  width: number,
 ): uPlot.Options {
   const ink = getComputedStyle(document.documentElement).getPropertyValue('--ink').trim() || '#222';
   const axis = { stroke: ink, grid: { stroke: `${ink}22` }, ticks: { stroke: `${ink}44` } };
-  const paths = bars && Plot.paths.bars ? Plot.paths.bars({ size: [0.9, 40] }) : undefined;
   return {
-    width: Math.max(280, Math.min(560, window.innerWidth - 48)),
-    height: 200,
+    width: Math.min(width, window.innerWidth - 48),
+    height: 170,
     scales: { x: { time: false } },
-    axes: [{ ...axis, label: x.name, labelSize: 18 }, axis],
+    axes: [
+      { ...axis, label: x.name, labelSize: 18, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000] },
+      axis,
+    ],
     series: [
       { label: x.name },
       ...series.map(({ name }, i) => ({
         label: name,
         stroke: STROKES[i % STROKES.length],
         width: 1.5,
-        points: { show: x.values.length < 40 && !bars },
-        ...(paths === undefined ? {} : { paths, fill: `${STROKES[0]}88` }),
+        points: { show: x.values.length < 40 },
       })),
     ],
   };

@@ -1,6 +1,6 @@
 /** The view as a file: JSON with every number, SVG and PNG as pictures. */
 import type { ScoredPair } from '../worker/protocol.ts';
-import { placeOf, type View, valuesOf, visible } from './views.ts';
+import { isSequential, placeOf, type View, valuesOf, visible } from './views.ts';
 
 export interface ExportedView {
   readonly view: View;
@@ -48,7 +48,7 @@ export function asSvg({ view, scale, models }: ExportedView): string {
           x = 10;
           y += LINE;
         }
-        const fill = fillOf(placeOf(values?.[i] ?? 0, scale));
+        const fill = fillOf(placeOf(values?.[i] ?? 0, scale), isSequential(view));
         const mark = scored[side].diff[i] === 1 ? ' text-decoration="underline"' : '';
         parts.push(
           `<rect x="${x}" y="${y - 15}" width="${width}" height="19" rx="3" fill="${fill}"/>` +
@@ -81,9 +81,9 @@ export async function asPng(svg: string): Promise<Blob> {
   );
 }
 
-/** Blue below 0, orange above, white at 0: the page's scale. */
-export function fillOf(place: number): string {
-  const [r, g, b] = place < 0 ? [47, 111, 181] : [217, 113, 28];
+/** Blue below 0, orange above, white at 0; green where the sign means nothing: the page's scales. */
+export function fillOf(place: number, sequential = false): string {
+  const [r, g, b] = sequential ? [46, 125, 90] : place < 0 ? [47, 111, 181] : [217, 113, 28];
   const mix = (channel: number) => Math.round(255 + (channel - 255) * 0.75 * Math.abs(place));
   return `rgb(${mix(r)},${mix(g)},${mix(b)})`;
 }

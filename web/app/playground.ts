@@ -1,6 +1,7 @@
 /**
- * Loss and gradient weight of a method against the policy's margin, one curve per reference margin (MIPO, Figures 5 and 6);
- * the beta that epsilon-DPO gives every pair; BMC's weight against a token's probability. All by the production kernels.
+ * Loss and gradient weight of a method over the policy's gap, one curve per K of the reference (MIPO, Figure 6); the loss
+ * where the policy still is the reference, over K (Figure 5); the beta that epsilon-DPO gives every pair; BMC's weight over a
+ * token's probability. All by the production kernels.
  */
 import type { Remote } from 'comlink';
 import type { EngineApi, MethodSummary, PlaygroundCurve } from '../worker/protocol.ts';
@@ -10,10 +11,15 @@ import { choice, fill, h } from './dom.ts';
 import { latestOnly } from './latest.ts';
 import { settingSlider, slider } from './settings.ts';
 
+/** Tokens per answer. */
 const LENGTH = 10;
-/** Policy margins, per answer of LENGTH tokens. */
-const MARGINS = Array.from({ length: 41 }, (_, i) => (i - 20) * 0.75);
-const REFERENCE_MARGINS = [-10, 0, 10];
+/** Gaps of mean log-probs, chosen minus rejected, under the policy. */
+const GAPS = Array.from({ length: 41 }, (_, i) => (i - 20) * 0.075);
+/** The same under the reference: MIPO's K, low, none and high. */
+const REFERENCE_GAPS = [-1, 0, 1];
+/** K of Figure 5. */
+const STARTS = GAPS.filter((_, i) => i % 4 === 0);
+const sums = (gaps: readonly number[]) => gaps.map((gap) => gap * LENGTH);
 const PROBABILITIES = Array.from({ length: 50 }, (_, i) => (i + 0.5) / 50);
 
 export function playground(
@@ -31,19 +37,20 @@ export function playground(
   const draw = latestOnly(async (drawn: MethodSummary) => {
     const curves = await engine.playground({
       method: { name: drawn.name, settings: { ...values } },
-      margins: MARGINS,
-      referenceMargins: drawn.needsReference ? REFERENCE_MARGINS : [0],
+      margins: sums(GAPS),
+      referenceMargins: sums(drawn.needsReference ? REFERENCE_GAPS : [0]),
       length: LENGTH,
     });
+    const atStart = drawn.needsReference ? await lossAtStart(engine, drawn, values) : undefined;
     // Settings of one method mean nothing to another; its own curves are on their way.
     if (drawn !== method) return;
-    const x = { name: `policy margin (sum over ${LENGTH} tokens)`, values: MARGINS };
+    const x = { name: 'gap of mean log-probs under the policy, nats', values: GAPS };
     const line = (title: string, of: (curve: PlaygroundCurve) => readonly number[], testid: string) =>
       chart(
         title,
         x,
         curves.map((curve) => ({
-          name: drawn.needsReference ? `reference margin ${curve.referenceMargin}` : drawn.name,
+          name: drawn.needsReference ? `K = ${curve.referenceMargin / LENGTH}` : drawn.name,
           values: of(curve),
         })),
         { testid },
@@ -53,6 +60,16 @@ export function playground(
       charts,
       line('loss', (curve) => curve.loss, 'playground'),
       line('gradient weight', (curve) => curve.gradientWeight, 'playground-gradient'),
+      ...(atStart === undefined
+        ? []
+        : [
+            chart(
+              'loss before training, where the policy is the reference',
+              { name: 'K of the reference, nats', values: STARTS },
+              [{ name: 'loss', values: atStart }],
+              { testid: 'playground-start' },
+            ).element,
+          ]),
       ...(curves.every(({ betas }) => betas !== undefined)
         ? [line('beta of the pair', ({ betas = [] }) => betas, 'playground-beta')]
         : []),
@@ -85,6 +102,18 @@ export function playground(
     charts,
     weightOfTokens(engine, fail),
   );
+}
+
+/** The loss at policy = reference for every K (MIPO, Figure 5). */
+async function lossAtStart(
+  engine: Remote<EngineApi>,
+  { name }: MethodSummary,
+  settings: Readonly<Record<string, unknown>>,
+): Promise<number[]> {
+  const margins = sums(STARTS);
+  const method = { name, settings: { ...settings } };
+  const curves = await engine.playground({ method, margins, referenceMargins: margins, length: LENGTH });
+  return curves.map(({ loss }, i) => loss[i]);
 }
 
 /** BMC's lambda of a varied token against its probability under the policy, for a delta. */

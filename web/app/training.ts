@@ -4,6 +4,7 @@ import type {
   EngineApi,
   MethodChoice,
   MethodSummary,
+  NamedFile,
   PairText,
   ScoredPair,
   StepReport,
@@ -17,12 +18,22 @@ import { number } from './views.ts';
 
 export interface TrainingOptions {
   readonly methods: readonly MethodSummary[];
-  readonly pairs: readonly PairText[];
-  readonly watch: PairText;
+  pairs(): readonly PairText[];
+  /** The pair whose colours move. */
+  watch(): PairText;
+  /** Loads what training starts from. */
+  prepare(): Promise<void>;
   fail(error: unknown): void;
-  onWatched(scored: ScoredPair): void;
-  /** The model in training has come, or is gone. */
-  onModel(isThere: boolean): void;
+  onWatched(text: PairText, method: MethodChoice, scored: ScoredPair): void;
+  /** The model in training has come, with its method, or is gone. */
+  onModel(method: MethodChoice | undefined): void;
+  /** A run has done all of its steps. */
+  onFinished(
+    name: string,
+    method: MethodChoice,
+    files: readonly NamedFile[],
+    metrics: readonly Readonly<Record<string, number>>[],
+  ): void;
 }
 
 /** What is drawn, one chart a line. */
@@ -40,151 +51,199 @@ function curveValues({ metrics, tokensPerSecond, gpuBytes }: StepReport): Readon
   return { ...metrics, 'tokens/s': tokensPerSecond, 'MiB on the GPU': gpuBytes / 2 ** 20 };
 }
 
-export function trainingPanel(engine: Remote<EngineApi>, options: TrainingOptions): HTMLElement {
-  const { methods, pairs, watch, fail, onWatched, onModel } = options;
-  if (methods.length === 0) return h('p', { class: 'quiet' }, 'The engine is not ready yet.');
-  const reports: StepReport[] = [];
-  const curves = h('div', { class: 'charts' });
-  const status = h('p', { 'data-testid': 'train-status', 'aria-live': 'polite' }, 'not started');
-  const settings = h('div', { class: 'settings' });
-  const bmc = h('input', { type: 'checkbox', 'data-testid': 'train-bmc', checked: true });
-  let method = methods.find(({ name }) => name === FIRST_METHOD.name) ?? methods[0];
-  let values: Record<string, unknown> = {};
-  let isPrepared = false;
-  /** Pressed Train and has not ended: a hidden tab only interrupts it. */
-  let isRunning = false;
-  const showSettings = () => {
-    values = { ...(method.name === FIRST_METHOD.name ? FIRST_METHOD.settings : {}) };
-    fill(settings, ...method.settings.map((setting) => settingField(setting, values)));
-    bmc.disabled = !method.takesBmc;
-  };
-  showSettings();
-  const rate = numberField('learning rate', 'train-lr', 1e-4);
-  const batch = numberField('batch size', 'train-batch', 4);
-  const steps = numberField('steps', 'train-steps', 30);
+/** Curves wide enough for the panel. */
+const CURVE_WIDTH = 340;
 
-  const charts = new Map<readonly string[], Chart>();
-  const draw = () => {
-    const x = reports.map(({ step }) => step);
-    const rows = reports.map(curveValues);
+export class TrainingPanel {
+  readonly element: HTMLElement;
+  readonly #engine: Remote<EngineApi>;
+  readonly #options: TrainingOptions;
+  readonly #curves = h('div', { class: 'charts' });
+  readonly #status = h('p', { 'data-testid': 'train-status', 'aria-live': 'polite' }, 'not started');
+  readonly #settings = h('div', { class: 'settings' });
+  readonly #bmc = h('input', { type: 'checkbox', 'data-testid': 'train-bmc', checked: true });
+  readonly #rate = numberField('learning rate', 'train-lr', 1e-4);
+  readonly #batch = numberField('batch size', 'train-batch', 4);
+  readonly #steps = numberField('steps', 'train-steps', 30);
+  readonly #charts = new Map<readonly string[], Chart>();
+  #method: MethodSummary;
+  #values: Record<string, unknown> = {};
+  #reports: StepReport[] = [];
+  /** The run that is prepared; undefined before and after. */
+  #run: { readonly method: MethodChoice; readonly watch: PairText; readonly steps: number } | undefined;
+  /** Pressed Train and has not ended: a hidden tab only interrupts it. */
+  #isRunning = false;
+  #finished = 0;
+
+  constructor(engine: Remote<EngineApi>, options: TrainingOptions) {
+    this.#engine = engine;
+    this.#options = options;
+    const { methods } = options;
+    this.#method = methods.find(({ name }) => name === FIRST_METHOD.name) ?? methods[0];
+    this.#showSettings();
+    this.element = this.#form(methods);
+    // A hidden tab is slowed down by the browser, and its GPU work by the driver: the run waits until one looks again.
+    document.addEventListener('visibilitychange', () => {
+      if (document.hidden) void engine.pause();
+      else if (this.#isRunning) this.#guarded(() => this.#train());
+    });
+  }
+
+  #form(methods: readonly MethodSummary[]): HTMLElement {
+    const names = methods
+      .filter(({ rows }) => rows !== 'labels')
+      .map(({ name }): [string, string] => [name, name]);
+    const action = (text: string, testid: string, run: () => Promise<unknown>, kind?: string) =>
+      button(text, { 'data-testid': testid, class: kind }, () => this.#guarded(run));
+    return h(
+      'div',
+      { class: 'form' },
+      h(
+        'div',
+        { class: 'stepper' },
+        action('Train', 'train', () => this.#train(), 'primary'),
+        action('Pause', 'pause', () => this.#pause()),
+        action('Step', 'step', () => this.#step()),
+        action('Reset', 'reset', () => this.#reset()),
+        action('Download', 'download', () => this.#download()),
+      ),
+      this.#status,
+      choice('method', 'train-method', names, this.#method.name, (name) => {
+        this.#method = methods.find((m) => m.name === name) ?? this.#method;
+        this.#showSettings();
+      }),
+      h('label', { class: 'toggle' }, this.#bmc, 'BMC token weights'),
+      this.#settings,
+      h('div', { class: 'settings' }, this.#rate.field, this.#batch.field, this.#steps.field),
+      this.#curves,
+    );
+  }
+
+  #guarded(run: () => Promise<unknown>): void {
+    void run().catch((error: unknown) => {
+      fill(this.#status, 'failed');
+      this.#options.fail(error);
+    });
+  }
+
+  #showSettings(): void {
+    this.#values = this.#method.name === FIRST_METHOD.name ? { ...FIRST_METHOD.settings } : {};
+    fill(this.#settings, ...this.#method.settings.map((setting) => settingField(setting, this.#values)));
+    this.#bmc.disabled = !this.#method.takesBmc;
+  }
+
+  async #prepare(): Promise<void> {
+    if (this.#run !== undefined) return;
+    this.#clear();
+    fill(this.#status, 'preparing: loading the model that training starts from');
+    await this.#options.prepare();
+    const takesBmc = this.#bmc.checked && this.#method.takesBmc;
+    const method: MethodChoice = {
+      name: this.#method.name,
+      settings: { ...this.#values },
+      ...(takesBmc ? { bmc: {} } : {}),
+    };
+    const run = { method, watch: this.#options.watch(), steps: this.#steps.value() };
+    const onProgress = (text: string) => fill(this.#status, text === '' ? 'kernels are compiled' : text);
+    await this.#engine.prepareTraining(
+      {
+        method,
+        learningRate: this.#rate.value(),
+        batchSize: this.#batch.value(),
+        steps: run.steps,
+        seed: 42,
+        start: 'reference',
+        pairs: [...this.#options.pairs()],
+        watch: run.watch,
+      },
+      proxy(onProgress),
+    );
+    this.#run = run;
+    this.#options.onModel(method);
+  }
+
+  async #train(): Promise<void> {
+    await this.#prepare();
+    this.#isRunning = true;
+    const outcome = await this.#engine.train(proxy((report: StepReport) => this.#onStep(report)));
+    this.#isRunning = document.hidden && outcome === 'paused' && this.#isRunning;
+    this.#status.append(this.#isRunning ? ' (waiting: the tab is hidden)' : ` (${outcome})`);
+    if (outcome === 'finished') await this.#keep();
+  }
+
+  async #step(): Promise<void> {
+    await this.#prepare();
+    this.#onStep(await this.#engine.step());
+  }
+
+  #pause(): Promise<void> {
+    this.#isRunning = false;
+    return this.#engine.pause();
+  }
+
+  async #reset(): Promise<void> {
+    await this.#pause();
+    await this.#engine.resetTraining();
+    this.#run = undefined;
+    this.#clear();
+    fill(this.#status, 'not started');
+    this.#options.onModel(undefined);
+  }
+
+  /** The finished model stays to be compared with, also when another run begins. */
+  async #keep(): Promise<void> {
+    if (this.#run === undefined) return;
+    const { method } = this.#run;
+    const files = await this.#engine.exportPolicy();
+    const metrics = this.#reports.map(({ step, metrics }) => ({ step, ...metrics }));
+    const name = `run ${++this.#finished}: ${method.name}${method.bmc === undefined ? '' : ' with BMC'}`;
+    this.#options.onFinished(name, method, files, metrics);
+  }
+
+  async #download(): Promise<void> {
+    const metrics = this.#reports.map(({ step, metrics }) => JSON.stringify({ step, ...metrics }));
+    for (const { path, file } of await this.#engine.exportPolicy()) download(path, file);
+    download('metrics.jsonl', new Blob([`${metrics.join('\n')}\n`], { type: 'application/x-ndjson' }));
+  }
+
+  #onStep(report: StepReport): void {
+    this.#reports.push(report);
+    const { step, metrics, tokensPerSecond, gpuBytes } = report;
+    fill(
+      this.#status,
+      `step ${step} of ${this.#run?.steps}, loss ${number(metrics.loss)}, ${tokensPerSecond.toFixed(0)} tokens/s, ` +
+        `${(gpuBytes / 2 ** 20).toFixed(0)} MiB on the GPU`,
+    );
+    if (report.watched !== undefined && this.#run !== undefined)
+      this.#options.onWatched(this.#run.watch, this.#run.method, report.watched);
+    this.#draw();
+  }
+
+  #draw(): void {
+    const x = this.#reports.map(({ step }) => step);
+    const rows = this.#reports.map(curveValues);
     for (const names of CURVES) {
       const known = names.filter((name) => rows.some((row) => name in row));
       const series = known.map((name) => ({ name, values: rows.map((row) => row[name] ?? null) }));
-      const drawn = charts.get(names);
+      const drawn = this.#charts.get(names);
       if (drawn !== undefined) drawn.update(x, series);
       else if (known.length > 0) {
-        const made = chart(known.join(', '), { name: 'step', values: x }, series, { testid: 'curve' });
-        charts.set(names, made);
-        curves.append(made.element);
+        const made = chart(known.join(', '), { name: 'optimizer step', values: x }, series, {
+          testid: 'curve',
+          width: CURVE_WIDTH,
+        });
+        this.#charts.set(names, made);
+        this.#curves.append(made.element);
       }
     }
-  };
-  const clear = () => {
-    reports.length = 0;
-    charts.clear();
-    removeCharts(curves);
-    fill(curves);
-  };
-  const onStep = (report: StepReport) => {
-    reports.push(report);
-    fill(
-      status,
-      `step ${report.step} of ${steps.value()}, loss ${number(report.metrics.loss)}, ${report.tokensPerSecond.toFixed(0)} tokens/s, ` +
-        `${(report.gpuBytes / 2 ** 20).toFixed(0)} MiB on the GPU`,
-    );
-    if (report.watched !== undefined) onWatched(report.watched);
-    draw();
-  };
-  const prepare = async () => {
-    if (isPrepared) return;
-    fill(status, 'preparing: the reference’s log-probs');
-    const choiceOf: MethodChoice = {
-      name: method.name,
-      settings: values,
-      ...(bmc.checked && method.takesBmc ? { bmc: {} } : {}),
-    };
-    clear();
-    await engine.prepareTraining({
-      method: choiceOf,
-      learningRate: rate.value(),
-      batchSize: batch.value(),
-      steps: steps.value(),
-      seed: 42,
-      start: 'reference',
-      pairs: [...pairs],
-      watch,
-    });
-    isPrepared = true;
-    onModel(true);
-  };
-  const guarded = (action: () => Promise<unknown>) => () => void action().catch(fail);
-  const train = guarded(async () => {
-    await prepare();
-    isRunning = true;
-    const outcome = await engine.train(proxy(onStep));
-    isRunning = document.hidden && outcome === 'paused' && isRunning;
-    status.append(isRunning ? ' (waiting: the tab is hidden)' : ` (${outcome})`);
-  });
-  const step = guarded(async () => {
-    await prepare();
-    onStep(await engine.step());
-  });
-  const reset = guarded(async () => {
-    isRunning = false;
-    await engine.pause();
-    await engine.resetTraining();
-    isPrepared = false;
-    clear();
-    fill(status, 'not started');
-    onModel(false);
-  });
-  const save = guarded(async () => {
-    for (const { path, file } of await engine.exportPolicy()) download(path, file);
-  });
-  // A hidden tab is slowed down by the browser, and its GPU work by the driver: the run waits until one looks again.
-  const onVisibility = () => {
-    if (!curves.isConnected) document.removeEventListener('visibilitychange', onVisibility);
-    else if (document.hidden) void engine.pause();
-    else if (isRunning) train();
-  };
-  document.addEventListener('visibilitychange', onVisibility);
-  return h(
-    'div',
-    { class: 'form' },
-    choice(
-      'method',
-      'train-method',
-      methods.filter(({ rows }) => rows !== 'labels').map(({ name }) => [name, name]),
-      method.name,
-      (name) => {
-        method = methods.find((m) => m.name === name) ?? method;
-        showSettings();
-      },
-    ),
-    h('label', { class: 'toggle' }, bmc, 'BMC weights'),
-    settings,
-    rate.field,
-    batch.field,
-    steps.field,
-    h(
-      'div',
-      { class: 'stepper' },
-      button('Train', { 'data-testid': 'train', class: 'primary' }, train),
-      button(
-        'Pause',
-        { 'data-testid': 'pause' },
-        guarded(() => {
-          isRunning = false;
-          return engine.pause();
-        }),
-      ),
-      button('Step', { 'data-testid': 'step' }, step),
-      button('Reset', { 'data-testid': 'reset' }, reset),
-      button('Download', { 'data-testid': 'download' }, save),
-    ),
-    status,
-    curves,
-  );
+  }
+
+  #clear(): void {
+    this.#reports = [];
+    this.#charts.clear();
+    removeCharts(this.#curves);
+    fill(this.#curves);
+  }
 }
 
 function numberField(label: string, testid: string, start: number) {

@@ -1,18 +1,26 @@
 /** What can be shown per token, and on which scale. Pure functions. */
 import type { ScoredPair, ScoredSide } from '../worker/protocol.ts';
 
-export type View = 'reward' | 'logp' | 'ref_logp' | 'running' | 'lambda' | 'contribution' | 'entropy' | 'kl';
+export type View = 'contribution' | 'reward' | 'running' | 'lambda' | 'logp' | 'ref_logp' | 'entropy' | 'kl';
 
+/** Name, what the menu says, and what it is. */
 export const VIEWS: readonly (readonly [View, string, string])[] = [
-  ['reward', 'reward', 'beta (log p - log p_ref), unweighted'],
-  ['contribution', 'lambda x reward', "the token's part of the method's own reward"],
+  ['contribution', 'contribution to the reward', "the token's term in the method's own reward"],
+  ['reward', 'β (log p − log p_ref)', 'the implicit reward of the token, without token weights'],
   ['running', 'running sum', 'the reward of the answer up to here'],
-  ['lambda', 'lambda', "BMC's weight; 1 where tokens are alike"],
+  ['lambda', 'BMC weight λ', "the token's weight; 1 where both answers agree"],
   ['logp', 'policy log-prob', 'log p, nats'],
   ['ref_logp', 'reference log-prob', 'log p_ref, nats'],
   ['entropy', 'entropy', 'of the next-token distribution, nats'],
-  ['kl', 'KL', 'KL(policy || reference) of the next-token distribution, nats'],
+  ['kl', 'KL', 'KL(policy ‖ reference) of the next-token distribution, nats'],
 ];
+
+/** Quantities without a sign that means anything: from pale to strong in one hue. */
+const SEQUENTIAL: ReadonlySet<View> = new Set<View>(['lambda', 'logp', 'ref_logp', 'entropy', 'kl']);
+
+export function isSequential(view: View): boolean {
+  return SEQUENTIAL.has(view);
+}
 
 /** One number per response token; undefined where this pair was scored without it. */
 export function valuesOf(side: ScoredSide, view: View): readonly number[] | undefined {
@@ -52,7 +60,7 @@ export function scaleOf(pairs: readonly ScoredPair[], view: View): number {
   const sizes = pairs
     .flatMap(({ chosen, rejected }) => [valuesOf(chosen, view) ?? [], valuesOf(rejected, view) ?? []])
     .flat()
-    .map(Math.abs)
+    .map((value) => Math.abs(view === 'lambda' ? value - 1 : value))
     .sort((a, b) => a - b);
   const percentile = sizes[Math.floor(0.95 * (sizes.length - 1))] ?? 0;
   return percentile > 0 ? percentile : (sizes.at(-1) ?? 0) || 1;
@@ -66,9 +74,12 @@ export function placeOf(value: number, scale: number): number {
 /** Steps of colour on either side of 0; each is a class, since the page's policy allows no inline styles. */
 export const STEPS = 8;
 
-/** 'n8' ... 'z0' ... 'p8': the class of a place on the scale. */
-export function colourClass(place: number): string {
+/** Class of a value's colour: 'n8' ... 'z0' ... 'p8' around 0, 's0' ... 's8' for quantities without a sign. */
+export function colourClass(view: View, value: number, scale: number): string {
+  // A weight of 1 is no weight.
+  const place = placeOf(view === 'lambda' ? value - 1 : value, scale);
   const step = Math.round(Math.abs(place) * STEPS);
+  if (isSequential(view)) return `s${step}`;
   return step === 0 ? 'z0' : `${place < 0 ? 'n' : 'p'}${step}`;
 }
 
@@ -130,19 +141,71 @@ export function align(chosen: readonly (0 | 1)[], rejected: readonly (0 | 1)[]):
   return stretches;
 }
 
-/** Counts of values in equal bins. */
-export function histogram(values: readonly number[], bins: number): { x: number[]; counts: number[] } {
-  const [low, high] = [Math.min(...values), Math.max(...values)];
-  const width = (high - low) / bins || 1;
-  const counts = new Array<number>(bins).fill(0);
-  for (const value of values) counts[Math.min(bins - 1, Math.floor((value - low) / width))]++;
-  return { x: counts.map((_, i) => low + (i + 0.5) * width), counts };
-}
-
 /** Means over all lists of their first, second, ... value; null where no list is so long. */
 export function meanByPosition(lists: readonly (readonly number[])[], positions: number): (number | null)[] {
   return Array.from({ length: positions }, (_, i) => {
     const values = lists.filter((list) => list.length > i).map((list) => list[i]);
     return values.length === 0 ? null : values.reduce((a, b) => a + b, 0) / values.length;
   });
+}
+
+/** Length of the beginning that both answers share. */
+export function sharedBeginning({ chosen, rejected }: ScoredPair): number {
+  let length = 0;
+  while (
+    length < chosen.token_ids.length &&
+    chosen.token_ids[length] === rejected.token_ids[length] &&
+    chosen.diff[length] === 0
+  )
+    length++;
+  return length;
+}
+
+export function sum(values: readonly number[] = []): number {
+  return values.reduce((a, b) => a + b, 0);
+}
+
+/** The margin by β (log p − log p_ref) alone; undefined where there is no reference. */
+export function unweightedMargin({ chosen, rejected }: ScoredPair): number | undefined {
+  return chosen.rewards && rejected.rewards && sum(chosen.rewards) - sum(rejected.rewards);
+}
+
+/** A token that makes part of the margin. */
+export interface Credit {
+  readonly side: 'chosen' | 'rejected';
+  readonly index: number;
+  readonly text: string;
+  /** Its contribution to the margin: that of a rejected token counts with the opposite sign. */
+  readonly credit: number;
+}
+
+/** Every token by what it adds to the margin, the largest first. */
+export function creditsOf(pair: ScoredPair): Credit[] {
+  const of = (side: 'chosen' | 'rejected', sign: 1 | -1): Credit[] =>
+    (pair[side].contributions ?? []).map((value, index) => ({
+      side,
+      index,
+      text: pair[side].tokens[index],
+      credit: sign * value,
+    }));
+  return [...of('chosen', 1), ...of('rejected', -1)].sort((a, b) => Math.abs(b.credit) - Math.abs(a.credit));
+}
+
+/** Share of all tokens that is enough for half of the sum of |credit|, the most decisive first. */
+export function shareForHalf(credits: readonly Credit[]): number {
+  const total = sum(credits.map(({ credit }) => Math.abs(credit)));
+  let reached = 0;
+  const needed = credits.findIndex(({ credit }) => {
+    reached += Math.abs(credit);
+    return reached >= total / 2;
+  });
+  return credits.length === 0 ? 0 : (needed + 1) / credits.length;
+}
+
+/** Policy minus reference or pane A minus pane B, per token, where both scored the same tokens. */
+export function differenceOf(a: ScoredSide, b: ScoredSide, view: View): number[] | undefined {
+  const [first, second] = [valuesOf(a, view), valuesOf(b, view)];
+  if (first === undefined || second === undefined || a.token_ids.join() !== b.token_ids.join())
+    return undefined;
+  return first.map((value, i) => value - second[i]);
 }

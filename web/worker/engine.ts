@@ -53,6 +53,7 @@ export class Engine implements api.EngineApi {
   #loads = 0;
   #turn: Promise<unknown> = Promise.resolve();
   #onLost: (reason: string) => void = () => {};
+  #onProgress: (text: string) => void = () => {};
 
   constructor(runtime: EngineRuntime) {
     this.#runtime = runtime;
@@ -63,6 +64,8 @@ export class Engine implements api.EngineApi {
       this.#close();
       const gpu = await Gpu.open(this.#runtime);
       this.#gpu = gpu;
+      gpu.kernels.onCompiled = (compiled, asked) =>
+        this.#onProgress(compiled === asked ? '' : `compiled ${compiled} of ${asked} kernels`);
       this.#scorers = new PairScorers(gpu);
       void gpu.device.lost.then((lost) => {
         if (lost.reason === 'destroyed' || this.#gpu !== gpu) return;
@@ -188,13 +191,17 @@ export class Engine implements api.EngineApi {
     return this.#inTurn(() => lambdaCurve(this.#opened(), request));
   }
 
-  prepareTraining(request: api.TrainRequest): Promise<void> {
+  prepareTraining(request: api.TrainRequest, onProgress: (text: string) => void): Promise<void> {
     this.#isPaused = true;
     return this.#inTurn(async () => {
       const gpu = this.#opened();
       const start = this.#slot(request.start);
       this.#endTraining();
-      const training = await openTraining(gpu, start, request);
+      const before = this.#onProgress;
+      this.#onProgress = onProgress;
+      const training = await openTraining(gpu, start, request, onProgress).finally(() => {
+        this.#onProgress = before;
+      });
       this.#training = training;
       this.#slots.set(POLICY, { ...start, loaded: training.policy });
     });
@@ -244,6 +251,10 @@ export class Engine implements api.EngineApi {
   /** Ends the device; `open` may be called again. */
   close(): Promise<void> {
     return this.#inTurn(async () => this.#close());
+  }
+
+  async onProgress(callback: (text: string) => void): Promise<void> {
+    this.#onProgress = callback;
   }
 
   async onDeviceLost(callback: (reason: string) => void): Promise<void> {

@@ -1,6 +1,7 @@
 /** Scorers of the page's models, kept while they are in use, and what they give as records of the page. */
 import type { PairExample } from '../../src/data/examples.ts';
 import { tokenizePair } from '../../src/data/pair-text.ts';
+import type { Tokenizer } from '../../src/data/tokenizer.ts';
 import { InputError } from '../../src/errors.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import type { ActiveObjective } from '../../src/objectives/choice.ts';
@@ -33,7 +34,11 @@ export class PairScorers {
   async score(request: ScoreRequest, models: Models, objective: ActiveObjective): Promise<ScoredPair> {
     const { policy, reference, method, details } = request;
     const { tokenizer } = models.policy;
-    const { example, cut } = tokenizePair(tokenizer, request.pair, limitsOf(models, objective));
+    const { example, cut } = tokenizePair(
+      tokenizer,
+      withPrompt(request.pair, tokenizer),
+      limitsOf(models, objective),
+    );
     const key = JSON.stringify([policy, reference, method, details]);
     const scorer = this.#scorer(key, [policy, reference], models, objective, details);
     const vectors = await scorer.score([example]);
@@ -66,7 +71,10 @@ export class PairScorers {
     const examples: PairExample[] = [];
     for (const [i, pair] of group.entries()) {
       try {
-        examples.push(tokenizePair(tokenizer, pair, limitsOf(models, objective), start + i + 1).example);
+        examples.push(
+          tokenizePair(tokenizer, withPrompt(pair, tokenizer), limitsOf(models, objective), start + i + 1)
+            .example,
+        );
       } catch (error) {
         if (!(error instanceof InputError)) throw error;
       }
@@ -127,6 +135,16 @@ export class PairScorers {
     }
     return entry.scorer;
   }
+}
+
+/** The pair with its prompt as text. A prompt that is known by its ids is decoded; the BOS comes back when it is encoded. */
+function withPrompt(pair: PairText, tokenizer: Tokenizer): PairText {
+  if (pair.promptIds === undefined) return pair;
+  const ids = Array.from(pair.promptIds);
+  return {
+    ...pair,
+    prompt: tokenizer.decode(ids[0] === tokenizer.bosId ? ids.slice(1) : ids, { atStart: true }),
+  };
 }
 
 /** -log p of an answer's varied tokens, span by span. */

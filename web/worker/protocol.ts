@@ -41,6 +41,8 @@ export interface ModelSummary {
 /** One row as the page edits it. Conversational rows arrive with their template applied. */
 export interface PairText {
   readonly prompt: string;
+  /** The prompt where only its ids are known, as in score files of earlier versions. */
+  readonly promptIds?: readonly number[];
   readonly chosen: string;
   readonly rejected: string;
 }
@@ -116,8 +118,8 @@ export interface PairStatistics {
   readonly margin: number;
   /** MIPO's K: difference of the reference's mean log-probs. */
   readonly K: number;
-  /** epsilon-DPO's step: -1, 0 or 1. */
-  readonly step: -1 | 0 | 1;
+  /** epsilon-DPO's step: -1, 0 or 1; undefined where only a score file is known. */
+  readonly step: -1 | 0 | 1 | undefined;
   /** The policy prefers the other answer than the reference does. */
   readonly flipped: boolean;
   /** The policy's -log p of varied tokens, one list per span of them. */
@@ -229,7 +231,7 @@ export interface EngineApi {
   /** lambda of each probability. */
   lambda(request: LambdaRequest): Promise<readonly number[]>;
   /** Prepares a run and leaves it paused before step 0. */
-  prepareTraining(request: TrainRequest): Promise<void>;
+  prepareTraining(request: TrainRequest, onProgress: (text: string) => void): Promise<void>;
   /** Runs until `pause` or the last step; `onStep` is called once a step. */
   train(onStep: (report: StepReport) => void): Promise<TrainState>;
   step(): Promise<StepReport>;
@@ -238,6 +240,8 @@ export interface EngineApi {
   resetTraining(): Promise<void>;
   /** The trained weights as files of a Hugging Face directory. */
   exportPolicy(): Promise<readonly NamedFile[]>;
+  /** Told how far the compilation of kernels is: 'compiled 14 of 31 kernels'; '' when all are there. */
+  onProgress(callback: (text: string) => void): Promise<void>;
   /** Called once if the device is lost; the engine is closed then and `open` may be called again. */
   onDeviceLost(callback: (reason: string) => void): Promise<void>;
   gpuBytes(): Promise<number>;

@@ -24,7 +24,12 @@ export interface Training {
  * All weights of the start are trained, or the adapter where it has one; the start itself is the reference.
  * What the request does not say is as `prefgrad train` has it by default.
  */
-export async function openTraining(gpu: Gpu, start: Slot, request: TrainRequest): Promise<Training> {
+export async function openTraining(
+  gpu: Gpu,
+  start: Slot,
+  request: TrainRequest,
+  note: (line: string) => void,
+): Promise<Training> {
   const { vocabSize, maxPositions } = start.loaded.config;
   const { name, settings, bmc } = request.method;
   const config = trainConfigFrom({
@@ -59,10 +64,7 @@ export async function openTraining(gpu: Gpu, start: Slot, request: TrainRequest)
   const moving = live ? await load('none') : undefined;
   const needsReference = objective.needs.reference !== 'none';
   const reference = needsReference ? { loaded: moving ?? start.loaded, adapter: isAdapter } : undefined;
-  const trainer = await Trainer.open(
-    { gpu, config, objective, policy, reference, train, eval: [] },
-    () => {},
-  );
+  const trainer = await Trainer.open({ gpu, config, objective, policy, reference, train, eval: [] }, note);
   await trainer.warmUp();
   return {
     request,

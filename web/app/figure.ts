@@ -1,0 +1,41 @@
+/** Still charts by Observable Plot, loaded when the first one is drawn. */
+import type * as Plot from '@observablehq/plot';
+import { fill, h } from './dom.ts';
+
+export type PlotMarks = typeof Plot;
+
+/**
+ * A figure under a title that says what one sees.
+ * @param describe the plot's options, from Plot's marks
+ * @param onDot told which dot was clicked, by its number in the data
+ */
+export function figure(
+  title: string,
+  testid: string,
+  describe: (plot: PlotMarks) => Plot.PlotOptions,
+  onDot?: (dot: Element, index: number) => void,
+): HTMLElement {
+  const body = h('div', { class: 'plot-body' });
+  const element = h('figure', { class: 'chart', 'data-testid': testid }, h('figcaption', {}, title), body);
+  void import('@observablehq/plot').then((plot) => {
+    const width = Math.max(280, Math.min(520, body.clientWidth || 340));
+    const drawn = plot.plot({
+      width,
+      height: 210,
+      style: { background: 'none', color: 'currentColor' },
+      ...describe(plot),
+    });
+    // Plot's own style sheet is inline, which the page's policy refuses; style.css has the same rules.
+    for (const style of drawn.querySelectorAll('style')) style.remove();
+    for (const part of drawn.querySelectorAll('[aria-label]')) part.removeAttribute('aria-label');
+    drawn.setAttribute('role', 'img');
+    drawn.setAttribute('aria-label', title);
+    if (onDot !== undefined)
+      drawn.querySelectorAll('circle').forEach((dot, i) => {
+        dot.classList.add('clickable');
+        dot.addEventListener('click', () => onDot(dot, i));
+      });
+    fill(body, drawn);
+  });
+  return element;
+}
