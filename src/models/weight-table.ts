@@ -21,9 +21,12 @@ export function layerName(index: number): string {
   return `model.layers.${index}`;
 }
 
-/** A norm's weight or a bias. */
-export function vector(name: string, length: number): WeightSpec {
-  return { name, shape: [length], decays: false, quantizable: false, loraTarget: undefined };
+/**
+ * A norm's weight or a bias.
+ * @param initial 'ones' for a norm that scales by w, 'zeros' for one that scales by 1 + w, and for a bias
+ */
+export function vector(name: string, length: number, initial: 'ones' | 'zeros'): WeightSpec {
+  return { name, shape: [length], initial, decays: false, quantizable: false, loraTarget: undefined };
 }
 
 /** The weights of a block that has a norm before attention and one before the feed-forward part, in their order. */
@@ -37,17 +40,18 @@ export function blockWeights(config: ModelConfig, layer: string): WeightSpec[] {
   ): WeightSpec => ({
     name: `${layer}.${part}.${target}.weight`,
     shape,
+    initial: 'normal',
     decays: true,
     quantizable: true,
     loraTarget: target,
   });
   return [
-    vector(`${layer}.input_layernorm.weight`, hidden),
+    vector(`${layer}.input_layernorm.weight`, hidden, 'ones'),
     linear('self_attn', 'q_proj', [queries, hidden]),
     linear('self_attn', 'k_proj', [keys, hidden]),
     linear('self_attn', 'v_proj', [keys, hidden]),
     linear('self_attn', 'o_proj', [hidden, queries]),
-    vector(`${layer}.post_attention_layernorm.weight`, hidden),
+    vector(`${layer}.post_attention_layernorm.weight`, hidden, 'ones'),
     linear('mlp', 'gate_proj', [inner, hidden]),
     linear('mlp', 'up_proj', [inner, hidden]),
     linear('mlp', 'down_proj', [hidden, inner]),
@@ -62,6 +66,7 @@ export function decoderWeights(
   const table = (name: string): WeightSpec => ({
     name,
     shape: [config.vocabSize, config.hiddenSize],
+    initial: 'normal',
     decays: true,
     quantizable: false,
     loraTarget: undefined,
@@ -71,7 +76,7 @@ export function decoderWeights(
     return [...blockWeights(config, layer), ...more(layer)];
   });
   const head = config.tiedHead ? [] : [table(HEAD)];
-  return [table(EMBEDDING), ...blocks.flat(), vector(LAST_NORM, config.hiddenSize), ...head];
+  return [table(EMBEDDING), ...blocks.flat(), vector(LAST_NORM, config.hiddenSize, 'ones'), ...head];
 }
 
 /** The weight that makes logits. */
