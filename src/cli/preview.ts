@@ -2,8 +2,8 @@
 import { sourcesOf } from '../data/dataset.ts';
 import { type Answer, type Example, lossTokens } from '../data/examples.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
-import { droppedRow, streamOutcomes } from '../data/prepare.ts';
-import { RowTokenizer } from '../data/tokenize.ts';
+import { streamOutcomes } from '../data/prepare.ts';
+import { type DropReason, RowTokenizer } from '../data/tokenize.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { InputError } from '../errors.ts';
 import { activate } from '../objectives/choice.ts';
@@ -32,8 +32,10 @@ export async function* previewRows(
         yield exampleText(outcome.example, tokenizer, form, 'example' in full ? full.example : undefined);
       } else {
         if (outcome.kind === 'bad' && config.data.on_bad_row === 'error') throw outcome.error;
-        const { reason } = droppedRow(outcome);
-        yield `${outcome.file}:${outcome.line}: left out: ${DROPPED[reason] ?? reason}\n`;
+        // The message of a wrong row says where it stands.
+        yield outcome.kind === 'bad'
+          ? `left out: ${outcome.error.message}\n`
+          : `left out: ${outcome.file}:${outcome.line}: ${DROPPED[outcome.reason]}\n`;
       }
       if (++shown === options.rows) break;
     }
@@ -41,7 +43,7 @@ export async function* previewRows(
   }
 }
 
-const DROPPED: Readonly<Record<string, string>> = {
+const DROPPED: Readonly<Record<DropReason, string>> = {
   identical: 'both answers are the same tokens',
   too_long: 'data.max_length leaves no place for an answer',
 };

@@ -5,6 +5,7 @@ import { VERSION } from '../version.ts';
 import { addBridge } from './command-bridge.ts';
 import { addContinue } from './command-continue.ts';
 import { addDoctor } from './command-doctor.ts';
+import { addEvaluate } from './command-evaluate.ts';
 import { addGenerate } from './command-generate.ts';
 import { addObjectives } from './command-objectives.ts';
 import { addOwnOutput } from './command-own-output.ts';
@@ -12,6 +13,7 @@ import { addPreview } from './command-preview.ts';
 import { addRate } from './command-rate.ts';
 import { addRollout } from './command-rollout.ts';
 import { addScore } from './command-score.ts';
+import { addServe } from './command-serve.ts';
 import { addTrain } from './command-train.ts';
 import { addValidate } from './command-validate.ts';
 import { addWeigh } from './command-weigh.ts';
@@ -42,12 +44,14 @@ export function buildProgram(cli: Cli): Command {
     addPreview,
     addScore,
     addGenerate,
+    addServe,
     addRollout,
     addRate,
     addOwnOutput,
     addContinue,
     addBridge,
     addWeigh,
+    addEvaluate,
     addObjectives,
     addDoctor,
   ]) {
