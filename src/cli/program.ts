@@ -16,6 +16,7 @@ import { addScore } from './command-score.ts';
 import { addServe } from './command-serve.ts';
 import { addTrain } from './command-train.ts';
 import { addValidate } from './command-validate.ts';
+import { addView } from './command-view.ts';
 import { addWeigh } from './command-weigh.ts';
 import type { Cli } from './context.ts';
 import { EXIT, EXIT_CODES, reportFailure } from './failure.ts';
@@ -41,6 +42,7 @@ export function buildProgram(cli: Cli): Command {
   for (const add of [
     addTrain,
     addValidate,
+    addView,
     addPreview,
     addScore,
     addGenerate,
