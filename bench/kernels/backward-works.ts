@@ -6,7 +6,7 @@ import { Workspace } from '../../src/autograd/workspace.ts';
 import type { Recorder } from '../../src/gpu/program.ts';
 import { ParameterSlabs } from '../../src/nn/parameters.ts';
 import { attention } from '../../src/ops/attention/attention.ts';
-import { swiglu } from '../../src/ops/elementwise/swiglu.ts';
+import { glu } from '../../src/ops/elementwise/glu.ts';
 import { tapeFor } from '../../src/ops/index.ts';
 import { tokenLogps } from '../../src/ops/logps/token-logps.ts';
 import { rmsNorm } from '../../src/ops/norm/rms-norm.ts';
@@ -118,7 +118,7 @@ function swigluBackward(bench: Operands, { name, tokens: T, inner: I }: Size): W
     name: 'swiglu forward and backward',
     shape: `${name}: ${T} x ${I}`,
     cost: { bytes: 32 * T * I },
-    record: gradient(swiglu, [gate, up], {}, dy, [0, 1]),
+    record: gradient(glu, [gate, up], {}, dy, [0, 1]),
     expected: () =>
       samples(T * I, (i) => {
         const s = 1 / (1 + Math.exp(-G[i]));

@@ -7,8 +7,8 @@ import type { Gpu } from '../../src/gpu/device.ts';
 import type { Recorder } from '../../src/gpu/program.ts';
 import { makeRotaryTable } from '../../src/nn/rotary-table.ts';
 import { type AttentionLayout, attention } from '../../src/ops/attention/attention.ts';
+import { glu } from '../../src/ops/elementwise/glu.ts';
 import { rotary } from '../../src/ops/elementwise/rotary.ts';
-import { swiglu } from '../../src/ops/elementwise/swiglu.ts';
 import { tapeFor } from '../../src/ops/index.ts';
 import {
   launchLinear,
@@ -216,7 +216,7 @@ export function forwardWorks(bench: Operands, size: Size): Work[] {
       name: 'swiglu forward',
       shape: at(`${T} x ${I}`),
       cost: { bytes: 12 * T * I },
-      record: (recorder) => tapeFor(recorder).apply(swiglu, [wide, wide], {})[0],
+      record: (recorder) => tapeFor(recorder).apply(glu, [wide, wide], {})[0],
       expected: () => samples(T * I, (i) => (Y[i] / (1 + Math.exp(-Y[i]))) * Y[i]),
     },
     {

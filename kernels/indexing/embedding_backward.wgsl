@@ -1,4 +1,4 @@
-// embedding_backward: dtable[id] (+)= sum of dy[t] over the tokens t with that id, in order
+// embedding_backward: dtable[id] (+)= SCALE * sum of dy[t] over the tokens t with that id, in order
 //
 //   order: [T] u32, tokens sorted by id    starts: [U + 1] u32, where each id's run in `order` begins    unique_ids: [U] u32
 //   dy: [T, H] f32    dtable: [ROWS, H] f32, the rows FIRST_ROW .. FIRST_ROW + ROWS of the table; always accumulates.
@@ -11,6 +11,7 @@ import constants::WORKGROUP;
 override H: u32;
 override FIRST_ROW: u32;
 override ROWS: u32;
+override SCALE: f32 = 1.0;
 
 @group(0) @binding(0) var<storage, read> order: array<u32>;
 @group(0) @binding(1) var<storage, read> starts: array<u32>;
@@ -27,5 +28,5 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
   if (starts[u] == starts[u + 1u] || row >= ROWS) { return; }
   var sum = 0.0;
   for (var n = starts[u]; n < starts[u + 1u]; n++) { sum += dy[order[n] * H + i % H]; }
-  dtable[row * H + i % H] += sum;
+  dtable[row * H + i % H] += SCALE * sum;
 }

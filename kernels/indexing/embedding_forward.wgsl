@@ -1,4 +1,4 @@
-// embedding_forward: y[t] = table[ids[t] - FIRST_ROW] for the ids in this shard, FIRST_ROW .. FIRST_ROW + ROWS
+// embedding_forward: y[t] = SCALE * table[ids[t] - FIRST_ROW] for the ids in this shard, FIRST_ROW .. FIRST_ROW + ROWS
 //
 //   ids: [T] u32    table: [ROWS, H] f32, or f16/bf16 packed in pairs    y: [T, H] f32; rows of other shards are untouched.
 //
@@ -11,6 +11,7 @@ import constants::WORKGROUP;
 override H: u32;
 override FIRST_ROW: u32;
 override ROWS: u32;
+override SCALE: f32 = 1.0;
 
 @group(0) @binding(0) var<storage, read> ids: array<u32>;
 @if(W_HALF) @group(0) @binding(1) var<storage, read> table: array<u32>;
@@ -30,5 +31,5 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
   let pairs = H / 2u;
   let row = ids[i / pairs] - FIRST_ROW;
   // An id before FIRST_ROW wraps around to a large number and falls out as well.
-  if (row < ROWS) { y[i] = load(row * pairs + i % pairs); }
+  if (row < ROWS) { y[i] = SCALE * load(row * pairs + i % pairs); }
 }

@@ -1,8 +1,8 @@
-// linear_forward: Y[t, n] (+)= ALPHA * sum_k X[t, k] * W[n, k]  (+ R[t, n])
+// linear_forward: Y[t, n] (+)= ALPHA * sum_k X[t, k] * W[n, k]  (+ R[t, n], or with BIAS R[n])
 //
 //   x: [T, K] f32    w: [N, K] f32, f16/bf16 packed in pairs, or i8/nf4 with scales [N, K / 64]
 //   y: [T, N_STRIDE] f32, columns N_OFFSET .. N_OFFSET + N
-//   residual: [T, N_STRIDE] f32, read when RESIDUAL
+//   residual: [T, N_STRIDE] f32, read when RESIDUAL, or [N_STRIDE], read when BIAS
 //   ACCUMULATE adds to y, otherwise y is overwritten.
 //
 // One invocation makes ROWS x COLUMNS outputs in registers, reading vec4 along K; no barriers and no shared memory.
@@ -32,7 +32,7 @@ override ALPHA: f32 = 1.0;
 @if(!W_HALF && !VEC4) @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @if(W_I8 || W_NF4) @group(0) @binding(3) var<storage, read> scales: array<f32>;
-@if(RESIDUAL) @group(0) @binding(4) var<storage, read> residual: array<f32>;
+@if(RESIDUAL || BIAS) @group(0) @binding(4) var<storage, read> residual: array<f32>;
 
 @if(VEC4) fn load_x(row: u32, k4: u32) -> vec4f { return x[row * (K / 4u) + k4]; }
 @if(!VEC4) fn load_x(row: u32, k4: u32) -> vec4f {
@@ -94,6 +94,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
       let i = (row0 + r) * N_STRIDE + N_OFFSET + column0 + c;
       var value = ALPHA * sums[r * COLUMNS + c];
       @if(RESIDUAL) value += residual[i];
+      @if(BIAS) value += residual[N_OFFSET + column0 + c];
       @if(ACCUMULATE) value += y[i];
       y[i] = value;
     }

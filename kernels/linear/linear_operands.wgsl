@@ -1,6 +1,6 @@
 // What the variants of a linear layer's three products share: operands, sizes, and how a result is stored
 //
-//   FORWARD   y[t, n]  (+)= ALPHA * sum_k X[t, k] * W[n, k]  (+ R[t, n])    own = x,   other = w,  out = y
+//   FORWARD   y[t, n]  (+)= ALPHA * sum_k X[t, k] * W[n, k]  (+ R[t, n], or with BIAS R[n])    own = x,   other = w,  out = y
 //   INPUT     dx[t, k] (+)= ALPHA * sum_n dY[t, n] * W[n, k]                own = dy,  other = w,  out = dx
 //   WEIGHT    dw[n, k] (+)= ALPHA * sum_t dY[t, n] * X[t, k]                own = dy,  other = x,  out = dw
 //
@@ -16,8 +16,8 @@
 //   INPUT     dx = dY W + dL A        low_own = dL [T, R],  low_other = A [R, K]
 //     low_other is f32, or f16/bf16 packed in pairs (LOW_HALF, LOW_BF16).
 //
-// GATED is the epilogue of a feed-forward block, FORWARD only: out = up (kept for the gradient), activation = silu(gate) up.
-// OUT_HALF stores out, and reads gate, as f16 packed in pairs; FORWARD only, without ACCUMULATE.
+// GATED is the epilogue of a feed-forward block, FORWARD only: out = up (kept for the gradient), activation = f(gate) up, f silu or GELU.
+// OUT_HALF stores out, and reads gate, as f16 in pairs (activation.wgsl); FORWARD only, without ACCUMULATE.
 //
 // Sizes are data, so that all shapes share one pipeline: large bodies take a CPU adapter half a second to compile. In
 // terms of the product, out is [rows, columns] and the sum runs over its depth.
@@ -25,7 +25,9 @@ import package::shared::half::widen_bf16;
 import package::shared::half::widen_f16;
 import package::linear::quantized::widen_i8;
 import package::linear::quantized::widen_nf4;
-import package::elementwise::silu::silu;
+import package::elementwise::activation::activated;
+import package::elementwise::activation::kept;
+import package::elementwise::activation::of_kept;
 
 struct Sizes { N: u32, K: u32, N_STRIDE: u32, N_OFFSET: u32, R: u32, ALPHA: f32, STAGING: f32 }
 
@@ -37,7 +39,7 @@ struct Sizes { N: u32, K: u32, N_STRIDE: u32, N_OFFSET: u32, R: u32, ALPHA: f32,
 @if(!OUT_HALF) @group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
 @group(0) @binding(3) var<storage, read> sizes: Sizes;
 @if(W_I8 || W_NF4) @group(0) @binding(4) var<storage, read> scales: array<f32>;
-@if(RESIDUAL) @group(0) @binding(5) var<storage, read> residual: array<vec4f>;
+@if(RESIDUAL || BIAS) @group(0) @binding(5) var<storage, read> residual: array<vec4f>;
 @if(LOW_RANK) @group(0) @binding(6) var<storage, read> low_own: array<vec4f>;
 @if(LOW_RANK && LOW_HALF) @group(0) @binding(7) var<storage, read> low_other: array<vec2u>;
 @if(LOW_RANK && !LOW_HALF) @group(0) @binding(7) var<storage, read> low_other: array<vec4f>;
@@ -129,11 +131,12 @@ fn store(row: u32, column4: u32, sum: vec4f, run: u32) {
   @if(WEIGHT) let i = (run * sizes.N + row) * (sizes.K / 4u) + column4;
   var value = sizes.ALPHA * sum;
   @if(RESIDUAL) value += residual[i];
+  @if(BIAS) value += residual[sizes.N_OFFSET / 4u + column4];
   @if(ACCUMULATE) value += out[i];
-  @if(OUT_HALF) out[i] = vec2u(pack2x16float(value.xy), pack2x16float(value.zw));
+  @if(OUT_HALF) out[i] = kept(value);
   @if(!OUT_HALF) out[i] = value;
-  @if(GATED && OUT_HALF) activation[i] = silu(vec4f(widen_f16(gate[i].x), widen_f16(gate[i].y))) * value;
-  @if(GATED && !OUT_HALF) activation[i] = silu(gate[i]) * value;
+  @if(GATED && OUT_HALF) activation[i] = activated(of_kept(gate[i])) * value;
+  @if(GATED && !OUT_HALF) activation[i] = activated(gate[i]) * value;
 }
 
 /// `v` where this depth counts, zero past the end of the sum.

@@ -1,8 +1,10 @@
 // rms_norm_backward_input: dx[t] (+)= r (dy w - n mean(dy w n)),   n = x[t] r[t]
 //
 //   x, dy, dx: [T, H] f32    w: [H] f32    r: [T] f32.   ACCUMULATE adds to dx, otherwise dx is overwritten.
+//   UNIT_OFFSET: 1 + w in the place of w.
 //
 // Rows as in rms_norm_forward.
+import package::norm::norm_weight::norm_weight;
 import package::shared::elements::Elements;
 import package::shared::elements::WIDTH;
 import package::shared::elements::sum_of;
@@ -26,12 +28,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
   let base = t * columns;
   let scale = r[t];
   var products = Elements();
-  for (var h = first_element(lane); h < columns; h += STEP) { products += dy[base + h] * w[h] * x[base + h]; }
+  for (var h = first_element(lane); h < columns; h += STEP) { products += dy[base + h] * norm_weight(w[h]) * x[base + h]; }
   let sum = row_sum(vec4f(sum_of(products)), lane).x;
   // n mean(dy w n) = x r^2 mean(dy w x)
   let pull = scale * scale * sum / f32(columns * WIDTH);
   for (var h = first_element(lane); h < columns; h += STEP) {
-    let gradient = scale * (dy[base + h] * w[h] - x[base + h] * pull);
+    let gradient = scale * (dy[base + h] * norm_weight(w[h]) - x[base + h] * pull);
     @if(ACCUMULATE) dx[base + h] += gradient;
     @else dx[base + h] = gradient;
   }

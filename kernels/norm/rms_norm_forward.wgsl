@@ -1,9 +1,11 @@
-// rms_norm_forward: y[t] = x[t] * r[t] * w,   r[t] = 1 / sqrt(mean(x[t]^2) + EPS)
+// rms_norm_forward: y[t] = x[t] * r[t] * w (+ residual[t]),   r[t] = 1 / sqrt(mean(x[t]^2) + EPS)
 //
-//   x, y: [T, H] f32    w: [H] f32    r: [T] f32; y and r are overwritten.
+//   x, y: [T, H] f32    w: [H] f32    r: [T] f32; y and r are overwritten.   UNIT_OFFSET: 1 + w in the place of w.
+//   residual: [T, H] f32, read when RESIDUAL
 //
 // Rows as in rows.wgsl, read twice; limited by bandwidth. H is the length of a binding: loops of a baked length are unrolled
 // by CPU adapters, which then compile for seconds.
+import package::norm::norm_weight::norm_weight;
 import package::shared::elements::Elements;
 import package::shared::elements::WIDTH;
 import package::shared::elements::sum_of;
@@ -20,6 +22,7 @@ override EPS: f32;
 @group(0) @binding(1) var<storage, read> w: array<Elements>;
 @group(0) @binding(2) var<storage, read_write> y: array<Elements>;
 @group(0) @binding(3) var<storage, read_write> r: array<f32>;
+@if(RESIDUAL) @group(0) @binding(4) var<storage, read> residual: array<Elements>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -31,6 +34,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
   for (var h = first_element(lane); h < columns; h += STEP) { squares += x[base + h] * x[base + h]; }
   let sum = row_sum(vec4f(sum_of(squares)), lane).x;
   let scale = 1.0 / sqrt(sum / f32(columns * WIDTH) + EPS);
-  for (var h = first_element(lane); h < columns; h += STEP) { y[base + h] = x[base + h] * scale * w[h]; }
+  for (var h = first_element(lane); h < columns; h += STEP) {
+    var value = x[base + h] * scale * norm_weight(w[h]);
+    @if(RESIDUAL) value += residual[base + h];
+    y[base + h] = value;
+  }
   if (writes_row(lane)) { r[t] = scale; }
 }

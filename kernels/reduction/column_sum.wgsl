@@ -1,20 +1,24 @@
-// column_sum: y[h] (+)= sum_s x[s, h], in the order of s
+// column_sum: y[s, h] (+)= sum over the s-th of RUNS runs of rows t of x[t, h], in the order of t
 //
-//   x: [S, H] f32    y: [H] f32.   ACCUMULATE adds to y, otherwise y is overwritten. One invocation per column.
+//   x: [T, H] f32    y: [RUNS, H] f32.   ACCUMULATE adds to y, otherwise y is overwritten. One invocation per run and column.
 import package::shared::grid::invocation_index;
 import constants::WORKGROUP;
 
 override H: u32;
+override RUNS: u32 = 1u;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
-  let h = invocation_index(id, workgroups, WORKGROUP);
-  if (h >= H) { return; }
+  let i = invocation_index(id, workgroups, WORKGROUP);
+  if (i >= RUNS * H) { return; }
+  let rows = arrayLength(&x) / H;
+  let run = (rows + RUNS - 1u) / RUNS;
+  let first = (i / H) * run;
   var sum = 0.0;
-  for (var i = h; i < arrayLength(&x); i += H) { sum += x[i]; }
-  @if(ACCUMULATE) y[h] += sum;
-  @else y[h] = sum;
+  for (var t = first; t < min(first + run, rows); t++) { sum += x[t * H + i % H]; }
+  @if(ACCUMULATE) y[i] += sum;
+  @else y[i] = sum;
 }

@@ -1,5 +1,5 @@
 // Functions that WGSL lacks or promises too little about: its log is off by up to 2^-21 near 1, which would be all of a
-// small log1p, and it has no expm1. Series cover the neighbourhood of zero.
+// small log1p, it has no expm1, and its tanh is good to an absolute 1e-5 only. Series cover the neighbourhood of zero.
 
 /// log(1 + x), accurate near 0. x > -1.
 fn log1p(x: f32) -> f32 {
@@ -14,6 +14,15 @@ fn log1p(x: f32) -> f32 {
 fn expm1(x: f32) -> f32 {
   if (abs(x) > 0.5) { return exp(x) - 1.0; }
   return x * (1.0 + x * (1.0 / 2.0 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
+}
+
+/// tanh, to a few units in the last place everywhere: an odd polynomial near 0 (Cephes' tanhf), else 1 - 2 / (e^2x + 1).
+fn tanh4(x: vec4f) -> vec4f {
+  let z = x * x;
+  let near = x + x * z * (-3.33332819422e-1 + z * (1.33314422036e-1 + z * (-5.37397155531e-2 + z * (2.06390887954e-2 + z * -5.70498872745e-3))));
+  // In f32 tanh is 1 from 9.02 on; e^2x stays finite.
+  let far = sign(x) * (1.0 - 2.0 / (exp(2.0 * min(abs(x), vec4f(10.0))) + 1.0));
+  return select(far, near, abs(x) < vec4f(0.625));
 }
 
 /// log(1 + e^x) without overflow.

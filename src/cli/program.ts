@@ -5,6 +5,7 @@ import { VERSION } from '../version.ts';
 import { addBridge } from './command-bridge.ts';
 import { addContinue } from './command-continue.ts';
 import { addDoctor } from './command-doctor.ts';
+import { addEvaluate } from './command-evaluate.ts';
 import { addGenerate } from './command-generate.ts';
 import { addObjectives } from './command-objectives.ts';
 import { addOwnOutput } from './command-own-output.ts';
@@ -12,8 +13,10 @@ import { addPreview } from './command-preview.ts';
 import { addRate } from './command-rate.ts';
 import { addRollout } from './command-rollout.ts';
 import { addScore } from './command-score.ts';
+import { addServe } from './command-serve.ts';
 import { addTrain } from './command-train.ts';
 import { addValidate } from './command-validate.ts';
+import { addView } from './command-view.ts';
 import { addWeigh } from './command-weigh.ts';
 import type { Cli } from './context.ts';
 import { EXIT, EXIT_CODES, reportFailure } from './failure.ts';
@@ -39,15 +42,18 @@ export function buildProgram(cli: Cli): Command {
   for (const add of [
     addTrain,
     addValidate,
+    addView,
     addPreview,
     addScore,
     addGenerate,
+    addServe,
     addRollout,
     addRate,
     addOwnOutput,
     addContinue,
     addBridge,
     addWeigh,
+    addEvaluate,
     addObjectives,
     addDoctor,
   ]) {

@@ -120,6 +120,22 @@ export const KERNELS = {
     bindings: { x: 0 },
     optionalBindings: {},
   },
+  glu_backward: {
+    conditions: ['GELU', 'HALF', 'VEC4'],
+    constants: ['WORKGROUP'],
+    overrides: [],
+    optionalOverrides: [],
+    bindings: { gate: 0, up: 1, dy: 2, dgate: 3, dup: 4 },
+    optionalBindings: {},
+  },
+  glu_forward: {
+    conditions: ['GELU', 'VEC4'],
+    constants: ['WORKGROUP'],
+    overrides: [],
+    optionalOverrides: [],
+    bindings: { gate: 0, up: 1, y: 2 },
+    optionalBindings: {},
+  },
   rotary: {
     conditions: ['ACCUMULATE'],
     constants: ['WORKGROUP'],
@@ -134,22 +150,6 @@ export const KERNELS = {
     overrides: ['H4'],
     optionalOverrides: [],
     bindings: { x: 0, factors: 1, y: 2 },
-    optionalBindings: {},
-  },
-  swiglu_backward: {
-    conditions: ['HALF', 'VEC4'],
-    constants: ['WORKGROUP'],
-    overrides: [],
-    optionalOverrides: [],
-    bindings: { gate: 0, up: 1, dy: 2, dgate: 3, dup: 4 },
-    optionalBindings: {},
-  },
-  swiglu_forward: {
-    conditions: ['VEC4'],
-    constants: ['WORKGROUP'],
-    overrides: [],
-    optionalOverrides: [],
-    bindings: { gate: 0, up: 1, y: 2 },
     optionalBindings: {},
   },
   vector_binary: {
@@ -180,7 +180,7 @@ export const KERNELS = {
     conditions: [],
     constants: ['WORKGROUP'],
     overrides: ['FIRST_ROW', 'H', 'ROWS'],
-    optionalOverrides: [],
+    optionalOverrides: ['SCALE'],
     bindings: { order: 0, starts: 1, unique_ids: 2, dy: 3, dtable: 4 },
     optionalBindings: {},
   },
@@ -188,7 +188,7 @@ export const KERNELS = {
     conditions: ['W_BF16', 'W_HALF'],
     constants: ['WORKGROUP'],
     overrides: ['FIRST_ROW', 'H', 'ROWS'],
-    optionalOverrides: [],
+    optionalOverrides: ['SCALE'],
     bindings: { ids: 0, table: 1, y: 2 },
     optionalBindings: {},
   },
@@ -233,7 +233,7 @@ export const KERNELS = {
     optionalBindings: {},
   },
   linear_forward: {
-    conditions: ['ACCUMULATE', 'RESIDUAL', 'VEC4', 'W_BF16', 'W_HALF', 'W_I8', 'W_NF4'],
+    conditions: ['ACCUMULATE', 'BIAS', 'RESIDUAL', 'VEC4', 'W_BF16', 'W_HALF', 'W_I8', 'W_NF4'],
     constants: ['COLUMNS', 'ROWS', 'WORKGROUP'],
     overrides: ['K', 'N', 'N_OFFSET', 'N_STRIDE'],
     optionalOverrides: ['ALPHA'],
@@ -243,8 +243,10 @@ export const KERNELS = {
   linear_matrices: {
     conditions: [
       'ACCUMULATE',
+      'BIAS',
       'FORWARD',
       'GATED',
+      'GELU',
       'INPUT',
       'LOW_BF16',
       'LOW_HALF',
@@ -275,8 +277,10 @@ export const KERNELS = {
   linear_rows: {
     conditions: [
       'ACCUMULATE',
+      'BIAS',
       'FORWARD',
       'GATED',
+      'GELU',
       'INPUT',
       'LOW_BF16',
       'LOW_HALF',
@@ -308,8 +312,10 @@ export const KERNELS = {
   linear_subgroup: {
     conditions: [
       'ACCUMULATE',
+      'BIAS',
       'FORWARD',
       'GATED',
+      'GELU',
       'INPUT',
       'LOW_BF16',
       'LOW_HALF',
@@ -340,8 +346,10 @@ export const KERNELS = {
   linear_tiled: {
     conditions: [
       'ACCUMULATE',
+      'BIAS',
       'FORWARD',
       'GATED',
+      'GELU',
       'INPUT',
       'LOW_BF16',
       'LOW_HALF',
@@ -435,7 +443,7 @@ export const KERNELS = {
     optionalBindings: { other: 6, other_lse: 7 },
   },
   rms_norm_backward_input: {
-    conditions: ['ACCUMULATE', 'ROW_PER_WORKGROUP', 'VEC4'],
+    conditions: ['ACCUMULATE', 'ROW_PER_WORKGROUP', 'UNIT_OFFSET', 'VEC4'],
     constants: ['WORKGROUP'],
     overrides: [],
     optionalOverrides: [],
@@ -451,12 +459,12 @@ export const KERNELS = {
     optionalBindings: {},
   },
   rms_norm_forward: {
-    conditions: ['ROW_PER_WORKGROUP', 'VEC4'],
+    conditions: ['RESIDUAL', 'ROW_PER_WORKGROUP', 'UNIT_OFFSET', 'VEC4'],
     constants: ['WORKGROUP'],
     overrides: ['EPS'],
     optionalOverrides: [],
     bindings: { x: 0, w: 1, y: 2, r: 3 },
-    optionalBindings: {},
+    optionalBindings: { residual: 4 },
   },
   beta_dpo_select: {
     conditions: [],
@@ -542,7 +550,7 @@ export const KERNELS = {
     conditions: ['ACCUMULATE'],
     constants: ['WORKGROUP'],
     overrides: ['H'],
-    optionalOverrides: [],
+    optionalOverrides: ['RUNS'],
     bindings: { x: 0, y: 1 },
     optionalBindings: {},
   },

@@ -84,6 +84,23 @@ export class ConfigReader {
     };
   }
 
+  /**
+   * Which layers have a sliding window, as configurations say it since transformers 4.53.
+   * @returns undefined where the field is absent
+   */
+  slidingLayers(layers: number): boolean[] | undefined {
+    const types = this.raw('layer_types');
+    if (types === undefined) return undefined;
+    const isKnown = (type: unknown) => type === 'sliding_attention' || type === 'full_attention';
+    if (Array.isArray(types) && types.length === layers && types.every(isKnown))
+      return types.map((type) => type === 'sliding_attention');
+    this.problem(
+      'layer_types',
+      `expected "sliding_attention" or "full_attention" for each of ${layers} layers, found ${JSON.stringify(types)}`,
+    );
+    return undefined;
+  }
+
   /** A field that is fine at some values only; absent is one of them. */
   only(field: string, ...allowed: readonly unknown[]): void {
     this.#asked.add(field);

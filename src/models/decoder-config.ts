@@ -1,9 +1,8 @@
 /** The fields of config.json that every family has. */
-
 import type { ModelConfig } from './causal-lm.ts';
 import type { ConfigReader } from './config-reader.ts';
 
-/** Where families differ when config.json says nothing. */
+/** What a family says where config.json says nothing. */
 export interface DecoderDefaults {
   readonly architecture: string;
   readonly tiedHead: boolean;
@@ -39,5 +38,16 @@ export function readDecoderConfig(reader: ConfigReader, defaults: DecoderDefault
   }
   if (config.headDim % 4 !== 0 || config.headDim < 8 || config.headDim > 256)
     reader.problem('head_dim', `${config.headDim} is not supported, only multiples of 4 from 8 to 256`);
+  reader.only('attention_dropout', 0, null);
+  reader.only('quantization_config', null);
   return config;
+}
+
+/** Qwen's windows, which its checkpoints have switched off: the other fields then say nothing. */
+export function refuseWindows(reader: ConfigReader, layers: number): void {
+  reader.only('use_sliding_window', false);
+  reader.raw('sliding_window');
+  reader.raw('max_window_layers');
+  if (reader.slidingLayers(layers)?.includes(true))
+    reader.problem('layer_types', '"sliding_attention" is not supported for this architecture');
 }

@@ -1,20 +1,37 @@
 /**
  * What the families share: a stack of blocks between an embedding and a last norm.
  *
- *   x = s embed(ids);   x = block_i(x) for each layer;   hidden = rmsnorm(x);   logits = head(hidden)
+ *   x = s embed(ids);   x = block(x) for each layer;   hidden = rmsnorm(x);   logits = head(hidden)
  *
- * A family says what a block is, mostly out of `selfAttention` and `feedForward`.
+ * A family says what a block is, mostly out of `selfAttention` and `feedForward`, and how it differs from Llama's parts.
  */
 import type { Tape } from '../autograd/tape.ts';
-import type { Tensor } from '../autograd/tensor.ts';
+import type { DType, Tensor } from '../autograd/tensor.ts';
+import { narrow, widen } from '../formats/half.ts';
 import { type Projection, project, projectGated } from '../nn/projection.ts';
+import type { RotaryTable } from '../nn/rotary-table.ts';
 import type { AttentionShape } from '../ops/attention/attention.ts';
+import type { Activation } from '../ops/elementwise/glu.ts';
 import { rotary } from '../ops/elementwise/rotary.ts';
 import { embedding } from '../ops/indexing/embedding.ts';
 import type { LmHead } from '../ops/logps/logit-chunks.ts';
 import { rmsNorm } from '../ops/norm/rms-norm.ts';
-import type { CausalLM, ForwardOptions, ModelConfig, ModelParts, TokenLayout } from './causal-lm.ts';
-import { EMBEDDING, headName, LAST_NORM, layerName } from './weight-table.ts';
+import type {
+  CausalLM,
+  ForwardOptions,
+  ModelConfig,
+  ModelDescription,
+  ModelParts,
+  TokenLayout,
+} from './causal-lm.ts';
+import {
+  decoderWeights,
+  EMBEDDING,
+  headName,
+  LAST_NORM,
+  layerName,
+  type MoreWeights,
+} from './weight-table.ts';
 
 /** One run of the forward pass. */
 export interface Pass {
@@ -23,85 +40,137 @@ export interface Pass {
   readonly adapter: boolean;
 }
 
-/** The block of one layer: [tokens, hidden] to [tokens, hidden]. */
+/** A part of the model: [tokens, hidden] to [tokens, hidden]. What is given as a residual is added by its last kernel. */
+export type Layer = (pass: Pass, x: Tensor, residual?: Tensor) => Tensor;
+
+/** The block of one layer. */
 export type Block = (pass: Pass, x: Tensor) => Tensor;
 
 /** What a block is made of. */
 export interface BlockParts {
-  readonly index: number;
   /** The norm of a name such as 'input_layernorm'. */
-  norm(name: string): (pass: Pass, x: Tensor) => Tensor;
-  /** n -> o(attention(rope(q(n)), rope(k(n)), v(n))) (+ residual). */
-  readonly selfAttention: Sublayer;
-  /** n -> down(silu(gate(n)) * up(n)) (+ residual). */
-  readonly feedForward: Sublayer;
+  norm(name: string): Layer;
+  /** n -> o(attention(rope(q(n)), rope(k(n)), v(n))). */
+  readonly selfAttention: Layer;
+  /** n -> down(f(gate(n)) * up(n)). */
+  readonly feedForward: Layer;
 }
 
-/** @param residual is added to the result, in the same kernel */
-export type Sublayer = (pass: Pass, n: Tensor, residual?: Tensor) => Tensor;
-
-export interface DecoderOptions {
+/** A family's forward pass, as it differs from Llama's. */
+export interface DecoderOptions extends MoreWeights {
   readonly config: ModelConfig;
-  /** By layer. */
-  readonly attention: readonly AttentionShape[];
+  /** Scale, window and cap of a layer's attention. Default: none of them. */
+  attention?(layer: number): Omit<AttentionShape, 'heads' | 'kvHeads' | 'headDim'>;
   block(parts: BlockParts): Block;
+  /** Default: 'silu'. */
+  readonly activation?: Activation;
+  /** Embeddings are multiplied by this number, rounded to the dtype of the computation as transformers does. Default 1. */
+  readonly embeddingScale?: number;
 }
 
-export class Decoder implements CausalLM {
+/** The weights and the forward pass of a decoder. */
+export function describeDecoder(options: DecoderOptions): ModelDescription {
+  return {
+    config: options.config,
+    weights: decoderWeights(options.config, options),
+    build: (parts) => new Decoder(options, parts),
+  };
+}
+
+class Decoder implements CausalLM {
   readonly config: ModelConfig;
   readonly attention: readonly AttentionShape[];
   readonly head: LmHead;
   readonly #embedding: Tensor;
+  readonly #embeddingScale: number;
   readonly #blocks: readonly Block[];
-  readonly #norm: (pass: Pass, x: Tensor) => Tensor;
+  readonly #norm: Layer;
 
   constructor(options: DecoderOptions, parts: ModelParts) {
     const { config } = options;
+    const { heads, kvHeads, headDim } = config;
     this.config = config;
-    this.attention = options.attention;
+    this.attention = Array.from({ length: config.layers }, (_, layer) => ({
+      heads,
+      kvHeads,
+      headDim,
+      ...options.attention?.(layer),
+    }));
     this.head = { weight: parts.weight(headName(config)), softcap: config.logitSoftcap };
     this.#embedding = parts.weight(EMBEDDING);
-    this.#norm = normOf(config, parts.weight(LAST_NORM));
-    this.#blocks = Array.from({ length: config.layers }, (_, i) =>
-      options.block(blockParts(config, parts, i)),
-    );
+    this.#embeddingScale = roundedTo(parts.dtype, options.embeddingScale ?? 1);
+    this.#blocks = this.attention.map((_, layer) => options.block(blockParts(options, parts, layer)));
+    this.#norm = normLayer(options, parts.weight(LAST_NORM));
   }
 
   hidden(tape: Tape, layout: TokenLayout, { adapter, recomputedBlocks }: ForwardOptions): Tensor {
-    let [x] = tape.apply(embedding, [this.#embedding], layout.tokens);
+    let [x] = tape.apply(embedding, [this.#embedding], { ...layout.tokens, scale: this.#embeddingScale });
     this.#blocks.forEach((block, layer) => {
       const run = (inner: Tape, input: Tensor) => block({ tape: inner, layout, adapter }, input);
-      x =
-        layer < recomputedBlocks ? tape.recompute([x], (inner, [input]) => run(inner, input)) : run(tape, x);
+      const isRecomputed = layer < recomputedBlocks;
+      x = isRecomputed ? tape.recompute([x], (inner, [input]) => run(inner, input)) : run(tape, x);
     });
     return this.#norm({ tape, layout, adapter }, x);
   }
 }
 
-function blockParts(config: ModelConfig, parts: ModelParts, index: number): BlockParts {
+function blockParts(options: DecoderOptions, parts: ModelParts, index: number): BlockParts {
   const layer = layerName(index);
-  const projection = (module: string): Projection => ({
-    weight: parts.weight(`${layer}.${module}.weight`),
-    lora: parts.lora(`${layer}.${module}`),
-  });
-  const [q, k, v, o] = ['q', 'k', 'v', 'o'].map((name) => projection(`self_attn.${name}_proj`));
-  const [gate, up, down] = ['gate', 'up', 'down'].map((name) => projection(`mlp.${name}_proj`));
   return {
-    index,
-    norm: (name) => normOf(config, parts.weight(`${layer}.${name}.weight`)),
-    selfAttention({ tape, layout, adapter }, n, residual) {
-      const rope = { ...parts.rope, positions: layout.positions, headDim: config.headDim };
-      const [queries] = tape.apply(rotary, [project(tape, n, q, adapter)], rope);
-      const [keys] = tape.apply(rotary, [project(tape, n, k, adapter)], rope);
-      const values = project(tape, n, v, adapter);
-      return project(tape, layout.attend(tape, index, queries, keys, values), o, adapter, residual);
-    },
-    feedForward({ tape, adapter }, n, residual) {
-      return project(tape, projectGated(tape, n, gate, up, adapter), down, adapter, residual);
-    },
+    norm: (name) => normLayer(options, parts.weight(`${layer}.${name}.weight`)),
+    selfAttention: attentionLayer(options, parts, index),
+    feedForward: feedForwardLayer(options, parts, `${layer}.mlp`),
   };
 }
 
-function normOf({ rmsNormEps: eps }: ModelConfig, weight: Tensor): (pass: Pass, x: Tensor) => Tensor {
-  return ({ tape }, x) => tape.apply(rmsNorm, [x, weight], { eps })[0];
+function attentionLayer(options: DecoderOptions, parts: ModelParts, index: number): Layer {
+  const module = `${layerName(index)}.self_attn`;
+  const { queryKeyValueBias = false, headNorms = false } = options;
+  const [q, k, v] = ['q_proj', 'k_proj', 'v_proj'].map((name) => ({
+    ...projection(parts, `${module}.${name}`),
+    bias: queryKeyValueBias ? parts.weight(`${module}.${name}.bias`) : undefined,
+  }));
+  const o = projection(parts, `${module}.o_proj`);
+  const headNorm = (name: string) =>
+    headNorms ? normLayer(options, parts.weight(`${module}.${name}.weight`)) : undefined;
+  const [qNorm, kNorm] = [headNorm('q_norm'), headNorm('k_norm')];
+  const turned = (pass: Pass, n: Tensor, of: Projection, norm: Layer | undefined): Tensor => {
+    const x = project(pass.tape, n, of, pass.adapter);
+    return rotated(pass, norm === undefined ? x : norm(pass, x), parts.rope, options.config.headDim);
+  };
+  return (pass, n, residual) => {
+    const { tape, layout, adapter } = pass;
+    const queries = turned(pass, n, q, qNorm);
+    const keys = turned(pass, n, k, kNorm);
+    const values = project(tape, n, v, adapter);
+    return project(tape, layout.attend(tape, index, queries, keys, values), o, adapter, residual);
+  };
+}
+
+function feedForwardLayer({ activation = 'silu' }: DecoderOptions, parts: ModelParts, module: string): Layer {
+  const [gate, up, down] = ['gate_proj', 'up_proj', 'down_proj'].map((name) =>
+    projection(parts, `${module}.${name}`),
+  );
+  return ({ tape, adapter }, n, residual) =>
+    project(tape, projectGated(tape, n, { gate, up, activation }, adapter), down, adapter, residual);
+}
+
+function projection(parts: ModelParts, module: string): Projection {
+  return { weight: parts.weight(`${module}.weight`), lora: parts.lora(module) };
+}
+
+function rotated({ tape, layout }: Pass, x: Tensor, rope: RotaryTable, headDim: number): Tensor {
+  return tape.apply(rotary, [x], { ...rope, positions: layout.positions, headDim })[0];
+}
+
+/** Over rows of the weight's length: of hidden states, or of heads. */
+function normLayer({ config, unitOffsetNorms = false }: DecoderOptions, weight: Tensor): Layer {
+  const attributes = { eps: config.rmsNormEps, unitOffset: unitOffsetNorms };
+  return ({ tape }, x, residual) =>
+    tape.apply(rmsNorm, residual === undefined ? [x, weight] : [x, weight, residual], attributes)[0];
+}
+
+function roundedTo(dtype: DType, value: number): number {
+  const stored = dtype === 'bf16' ? 'BF16' : dtype === 'f16' ? 'F16' : 'F32';
+  return widen(narrow(Float32Array.of(value), stored), stored)[0];
 }

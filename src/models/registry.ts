@@ -1,9 +1,12 @@
 /** The families that prefgrad runs. A new one is a file of its own and a line here. */
 import { InputError } from '../errors.ts';
 import type { Family, ModelDescription } from './causal-lm.ts';
+import { gemma2 } from './gemma2.ts';
 import { llama, mistral } from './llama.ts';
+import { qwen2 } from './qwen2.ts';
+import { qwen3 } from './qwen3.ts';
 
-export const FAMILIES: readonly Family[] = [llama, mistral];
+export const FAMILIES: readonly Family[] = [llama, mistral, qwen2, qwen3, gemma2];
 
 /**
  * @param raw the parsed config.json

@@ -1,4 +1,4 @@
-/** The weights of a decoder by their Hugging Face names, which all families share; blocks may have more vectors. */
+/** The weights of a decoder by their Hugging Face names: Llama's, and what other families have besides. */
 import type { ModelConfig, WeightSpec } from './causal-lm.ts';
 
 /** The linear modules that LoRA can sit on, by the names PEFT uses. */
@@ -21,13 +21,29 @@ export function layerName(index: number): string {
   return `model.layers.${index}`;
 }
 
-/** A norm's weight or a bias. */
-export function vector(name: string, length: number): WeightSpec {
-  return { name, shape: [length], decays: false, quantizable: false, loraTarget: undefined };
+/** A vector, which no decay pulls at: a norm's weight or a bias. */
+function vector(name: string, length: number, initial: 'ones' | 'zeros'): WeightSpec {
+  return { name, shape: [length], initial, decays: false, quantizable: false, loraTarget: undefined };
 }
 
-/** The weights of a block that has a norm before attention and one before the feed-forward part, in their order. */
-export function blockWeights(config: ModelConfig, layer: string): WeightSpec[] {
+/** A norm starts as one that only scales to length 1. */
+function normStart({ unitOffsetNorms }: MoreWeights): 'ones' | 'zeros' {
+  return unitOffsetNorms ? 'zeros' : 'ones';
+}
+
+/** What the blocks of a family have besides Llama's weights. */
+export interface MoreWeights {
+  /** q, k and v have biases. */
+  readonly queryKeyValueBias?: boolean;
+  /** Norms of q and k, over each head: q_norm and k_norm. */
+  readonly headNorms?: boolean;
+  /** Norms of hidden states besides input_layernorm and post_attention_layernorm. */
+  readonly moreNorms?: readonly string[];
+  /** Norms multiply by 1 + w, so that w starts at 0. */
+  readonly unitOffsetNorms?: boolean;
+}
+
+function blockWeights(config: ModelConfig, more: MoreWeights, layer: string): WeightSpec[] {
   const { hiddenSize: hidden, intermediateSize: inner, headDim } = config;
   const [queries, keys] = [config.heads * headDim, config.kvHeads * headDim];
   const linear = (
@@ -37,41 +53,43 @@ export function blockWeights(config: ModelConfig, layer: string): WeightSpec[] {
   ): WeightSpec => ({
     name: `${layer}.${part}.${target}.weight`,
     shape,
+    initial: 'normal',
     decays: true,
     quantizable: true,
     loraTarget: target,
   });
+  const bias = (target: string, length: number) =>
+    vector(`${layer}.self_attn.${target}.bias`, length, 'zeros');
+  const norm = (name: string, length: number) => vector(`${layer}.${name}.weight`, length, normStart(more));
   return [
-    vector(`${layer}.input_layernorm.weight`, hidden),
+    norm('input_layernorm', hidden),
     linear('self_attn', 'q_proj', [queries, hidden]),
     linear('self_attn', 'k_proj', [keys, hidden]),
     linear('self_attn', 'v_proj', [keys, hidden]),
     linear('self_attn', 'o_proj', [hidden, queries]),
-    vector(`${layer}.post_attention_layernorm.weight`, hidden),
+    ...(more.queryKeyValueBias ? [bias('q_proj', queries), bias('k_proj', keys), bias('v_proj', keys)] : []),
+    ...(more.headNorms ? [norm('self_attn.q_norm', headDim), norm('self_attn.k_norm', headDim)] : []),
+    norm('post_attention_layernorm', hidden),
     linear('mlp', 'gate_proj', [inner, hidden]),
     linear('mlp', 'up_proj', [inner, hidden]),
     linear('mlp', 'down_proj', [hidden, inner]),
+    ...(more.moreNorms ?? []).map((name) => norm(name, hidden)),
   ];
 }
 
-/** @param more what a block has besides `blockWeights` */
-export function decoderWeights(
-  config: ModelConfig,
-  more: (layer: string) => readonly WeightSpec[] = () => [],
-): WeightSpec[] {
+/** Every weight, in the order of the forward pass. */
+export function decoderWeights(config: ModelConfig, more: MoreWeights): WeightSpec[] {
   const table = (name: string): WeightSpec => ({
     name,
     shape: [config.vocabSize, config.hiddenSize],
+    initial: 'normal',
     decays: true,
     quantizable: false,
     loraTarget: undefined,
   });
-  const blocks = Array.from({ length: config.layers }, (_, i) => {
-    const layer = layerName(i);
-    return [...blockWeights(config, layer), ...more(layer)];
-  });
+  const blocks = Array.from({ length: config.layers }, (_, i) => blockWeights(config, more, layerName(i)));
   const head = config.tiedHead ? [] : [table(HEAD)];
-  return [table(EMBEDDING), ...blocks.flat(), vector(LAST_NORM, config.hiddenSize), ...head];
+  return [table(EMBEDDING), ...blocks.flat(), vector(LAST_NORM, config.hiddenSize, normStart(more)), ...head];
 }
 
 /** The weight that makes logits. */

@@ -1,10 +1,10 @@
 /**
- * A linear layer, with or without LoRA:  y = x Wᵀ + (alpha / r) (x Aᵀ) Bᵀ (+ residual).
- * W [out, in], A [r, in], B [out, r], as PEFT stores them.
+ * A linear layer, with or without LoRA:  y = x Wᵀ + (alpha / r) (x Aᵀ) Bᵀ (+ b) (+ residual).
+ * W [out, in], b [out], A [r, in], B [out, r], as PEFT stores them.
  */
 import type { Tape } from '../autograd/tape.ts';
 import type { Tensor } from '../autograd/tensor.ts';
-import { swiglu } from '../ops/elementwise/swiglu.ts';
+import { type Activation, glu } from '../ops/elementwise/glu.ts';
 import { gatedLinear } from '../ops/linear/gated-linear.ts';
 import { linear } from '../ops/linear/linear.ts';
 import { loraLinear } from '../ops/linear/lora-linear.ts';
@@ -18,6 +18,8 @@ export interface LoraPair {
 
 export interface Projection {
   readonly weight: Tensor;
+  /** Instead of a residual. */
+  readonly bias?: Tensor | undefined;
   readonly lora: LoraPair | undefined;
 }
 
@@ -29,21 +31,30 @@ export function project(
   adapter: boolean,
   residual?: Tensor,
 ): Tensor {
-  const { weight, lora } = projection;
-  const added = residual === undefined ? [] : [residual];
+  const { weight, bias, lora } = projection;
+  if (bias !== undefined && residual !== undefined)
+    throw new RangeError(`${bias.label}: a projection takes a bias or a residual, not both.`);
+  const added = [bias, residual].filter((tensor) => tensor !== undefined);
   if (lora === undefined || !adapter) return tape.apply(linear, [x, weight, ...added], {})[0];
   return tape.apply(loraLinear, [x, weight, lora.a, lora.b, ...added], { scale: lora.scale })[0];
 }
 
-/** silu(gate(x)) · up(x): the activation of a feed-forward block. */
+export interface GatedProjection {
+  readonly gate: Projection;
+  readonly up: Projection;
+  readonly activation: Activation;
+}
+
+/** f(gate(x)) · up(x): the upper half of a feed-forward block. */
 export function projectGated(
   tape: Tape,
   x: Tensor,
-  gate: Projection,
-  up: Projection,
+  { gate, up, activation }: GatedProjection,
   adapter: boolean,
 ): Tensor {
-  if (adapter && (gate.lora ?? up.lora) !== undefined)
-    return tape.apply(swiglu, [project(tape, x, gate, adapter), project(tape, x, up, adapter)], {})[0];
-  return tape.apply(gatedLinear, [x, gate.weight, up.weight], {})[0];
+  if (adapter && (gate.lora ?? up.lora) !== undefined) {
+    const products = [gate, up].map((projection) => project(tape, x, projection, adapter));
+    return tape.apply(glu, products, { activation })[0];
+  }
+  return tape.apply(gatedLinear, [x, gate.weight, up.weight], { activation })[0];
 }

@@ -6,8 +6,8 @@ import type { Op } from '../autograd/op.ts';
 import { type Accumulate, type Observe, Tape } from '../autograd/tape.ts';
 import type { Recorder } from '../gpu/program.ts';
 import { attention } from './attention/attention.ts';
+import { glu } from './elementwise/glu.ts';
 import { rotary } from './elementwise/rotary.ts';
-import { swiglu } from './elementwise/swiglu.ts';
 import { binary, dot, unary } from './elementwise/vector.ts';
 import { embedding } from './indexing/embedding.ts';
 import { gatherRows } from './indexing/gather-rows.ts';
@@ -28,12 +28,12 @@ export const ops = {
   epsilonLogps,
   gatedLinear,
   gatherRows,
+  glu,
   linear,
   loraLinear,
   rmsNorm,
   rotary,
   segmentSum,
-  swiglu,
   tokenLogps,
   unary,
 } satisfies Record<string, Op<never>>;

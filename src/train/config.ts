@@ -39,6 +39,12 @@ const model = z.strictObject({
   path: path().describe(
     'model directory in the Hugging Face layout: config.json, safetensors, tokenizer.json',
   ),
+  init: z
+    .enum(['pretrained', 'random'])
+    .default('pretrained')
+    .describe(
+      'random trains a model from scratch: config.json and tokenizer are read, weights come from the seed',
+    ),
   dtype: z
     .enum(['auto', 'f32', 'f16', 'bf16'])
     .default('auto')

@@ -8,5 +8,5 @@ export function policyOptions({ model, lora, data, seed }: TrainConfig): LoadOpt
       ? ('full' as const)
       : { r: lora.r, alpha: lora.lora_alpha, targetModules: lora.target_modules };
   const quantize = model.load_in_4bit ? 'nf4' : model.load_in_8bit ? 'i8' : undefined;
-  return { train, dtype: model.dtype, quantize, positions: data.max_length, seed };
+  return { train, init: model.init, dtype: model.dtype, quantize, positions: data.max_length, seed };
 }

@@ -2,8 +2,8 @@
 import { occurrences, picks } from '../../src/data/occurrences.ts';
 import { makeRotaryTable } from '../../src/nn/rotary-table.ts';
 import { attention } from '../../src/ops/attention/attention.ts';
+import { glu } from '../../src/ops/elementwise/glu.ts';
 import { rotary } from '../../src/ops/elementwise/rotary.ts';
-import { swiglu } from '../../src/ops/elementwise/swiglu.ts';
 import { dot } from '../../src/ops/elementwise/vector.ts';
 import { embedding } from '../../src/ops/indexing/embedding.ts';
 import { gatherRows } from '../../src/ops/indexing/gather-rows.ts';
@@ -197,7 +197,7 @@ export const opCases: readonly ConformanceCase[] = [
     tolerance: 1e-6,
   })),
   exact('swiglu, gates of +-100', () => ({
-    op: swiglu,
+    op: glu,
     inputs: [gridValues(7, [3, 11], 40), gridValues(8, [3, 11])],
     attributes: () => ({}),
   })),

@@ -15,10 +15,11 @@ beforeAll(async () => {
 
 /** What the training loop gives: ids and their occurrence lists, with room for `capacity` distinct ids. */
 const attributes =
-  (ids: readonly number[], capacity = ids.length) =>
+  (ids: readonly number[], capacity = ids.length, scale = 1) =>
   (bench: Workbench) => {
     const lists = occurrences(Uint32Array.from(ids), capacity);
     return {
+      scale,
       ids: bench.indices('ids', [ids.length], ids),
       occurrences: {
         order: bench.indices('order', [ids.length], lists.order),
@@ -48,6 +49,12 @@ describe('embedding against finite differences', () => {
   ])('%s', async (_name, ids, capacity) => {
     const inputs = [gridValues(1, [7, 10])];
     await checkOp(gpu, { op: embedding, inputs, attributes: attributes(ids, capacity), leavesOnly: true });
+  });
+
+  it('multiplied by a scale', async () => {
+    const inputs = [gridValues(1, [7, 10])];
+    const scaled = attributes([4, 0, 4], 3, Math.sqrt(10));
+    await checkOp(gpu, { op: embedding, inputs, attributes: scaled, leavesOnly: true });
   });
 
   it.each(['f16', 'bf16'] as const)('%s tables are widened exactly', async (dtype) => {

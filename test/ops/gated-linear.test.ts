@@ -65,16 +65,33 @@ describe('by tiles', () => {
   );
 });
 
-async function launched(variant: ProductVariant, dtype: 'f32' | 'f16' | 'bf16') {
+describe('activations that f16 cannot hold', () => {
+  it.each(['tiled', 'tiled16'] as const)(
+    'are staged and kept at a fraction of their size, by %s',
+    async (variant) => {
+      // Inputs of 1e5, gates of 1e6, products of 1e11: f16 ends at 65504.
+      const [plain, fused] = [await launched('plain', 'bf16', 1e5), await launched(variant, 'bf16', 1e5)];
+      expect(plain.values.some((value) => Math.abs(value) > 1e9)).toBe(true);
+      expectClose(fused.values, plain.values, 2e-3, 'activation');
+      expectClose(fused.gradient, plain.gradient, 2e-3, 'gradient of x');
+    },
+  );
+});
+
+async function launched(variant: ProductVariant, dtype: 'f32' | 'f16' | 'bf16', size = 1) {
   gpu.choices.linear = variant;
   const bench = new Workbench(gpu);
-  const x = { ...bench.floats('x', gridValues(1, [33, 36], 1 / 3)), requiresGrad: true };
+  const { shape, data } = gridValues(1, [33, 36], 1 / 3);
+  const values = Float64Array.from(data, (value) => size * value);
+  const x = { ...bench.floats('x', { shape, data: values }), requiresGrad: true };
   const gate = bench.floats('gate', { ...gridValues(2, [68, 36]), dtype });
   const up = bench.floats('up', { ...gridValues(3, [68, 36]), dtype });
-  const dy = bench.floats('dy', gridValues(4, [33, 68]));
+  // What comes back from a loss is as small as activations are large.
+  const from = gridValues(4, [33, 68]);
+  const dy = bench.floats('dy', { ...from, data: Float64Array.from(from.data, (value) => value / size) });
   let dispatches = 0;
   let saved: string | undefined;
-  const [values, gradient] = await record(gpu, (recorder) => {
+  const [activation, gradient] = await record(gpu, (recorder) => {
     const launched = gatedLinear.launch(recorder, [x, gate, up], {});
     dispatches = recorder.dispatches.length;
     saved = launched.saved?.[0].dtype;
@@ -84,5 +101,5 @@ async function launched(variant: ProductVariant, dtype: 'f32' | 'f16' | 'bf16') 
     return [...launched.outputs, tape.gradientOf(x) ?? expect.unreachable()];
   });
   bench.free();
-  return { values, gradient, dispatches, saved };
+  return { values: activation, gradient, dispatches, saved };
 }

@@ -41,6 +41,28 @@ describe('linear against finite differences', () => {
     await checkOp(gpu, { op: linear, inputs, attributes: () => ({ scale: 2.5 }) });
   });
 
+  it.each([
+    ['plain', [9, 17, 6]],
+    ['subgroup', [18, 20, 8]],
+    ['tiled', [18, 20, 8]],
+  ] as const)(
+    'with a bias, which is the same for every row, by the %s kernel',
+    async (variant, [t, n, k]) => {
+      gpu.choices.linear = variant;
+      await checkOp(gpu, {
+        op: linear,
+        inputs: [gridValues(1, [t, k]), gridValues(2, [n, k]), gridValues(3, [n])],
+        attributes,
+      });
+      gpu.choices.clear();
+    },
+  );
+
+  it('of a bias over more rows than its gradient has runs', async () => {
+    const inputs = [gridValues(1, [71, 4]), gridValues(2, [4, 4]), gridValues(3, [4])];
+    await checkOp(gpu, { op: linear, inputs, attributes, differentiate: [2] });
+  });
+
   it('of a frozen weight: only x and the residual get a gradient', async () => {
     await checkOp(gpu, { op: linear, inputs, attributes: () => ({ scale: 2.5 }), differentiate: [0, 2] });
   });

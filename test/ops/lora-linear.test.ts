@@ -47,6 +47,11 @@ describe('loraLinear against finite differences', () => {
     gpu.choices.linear = 'tiled';
     await checkOp(gpu, { op: loraLinear, inputs, attributes, differentiate: [0, 2, 3, 4] });
   });
+
+  it('of a frozen weight, with a bias', async () => {
+    const inputs = [...inputsOf(18, 12, 8, 4), gridValues(5, [12])];
+    await checkOp(gpu, { op: loraLinear, inputs, attributes, differentiate: [0, 2, 3, 4] });
+  });
 });
 
 describe('fused, by tiles', () => {

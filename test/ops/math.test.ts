@@ -1,4 +1,4 @@
-import { beforeAll, describe, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { KernelLibrary } from '../../src/gpu/kernels.ts';
 import { fixturesOf } from '../support/fixtures.ts';
@@ -11,13 +11,17 @@ beforeAll(async () => {
 });
 
 /** y = f(x) by a kernel of its own, for functions of kernels/shared/math.wgsl that no op offers. */
-async function evaluate(name: string, x: readonly number[]): Promise<Float32Array> {
+async function evaluate(
+  name: string,
+  x: readonly number[],
+  call = `${name}(x[id.x])`,
+): Promise<Float32Array> {
   const sources = {
     ...(await gpu.runtime.kernelSources()),
     'probe.wgsl': `import package::shared::math::${name};
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
-@compute @workgroup_size(1) fn main(@builtin(global_invocation_id) id: vec3u) { y[id.x] = ${name}(x[id.x]); }`,
+@compute @workgroup_size(1) fn main(@builtin(global_invocation_id) id: vec3u) { y[id.x] = ${call}; }`,
   };
   const pipeline = await new KernelLibrary(gpu.device, sources).pipeline({ kernel: 'probe' });
   const bench = new Workbench(gpu);
@@ -61,6 +65,20 @@ describe('functions that WGSL lacks, near 0 and at +-100, to a relative error', 
       const error = Math.abs(actual[i] - expected);
       if (!(error <= limit))
         throw new Error(`${name}(${x}) is ${actual[i]}, expected ${expected} to ${limit}.`);
+    });
+  });
+});
+
+describe('tanh', () => {
+  it('to four units in the last place, from 1e-30 to where it is 1', async () => {
+    const magnitudes = [1e-30, 1e-8, 1e-3, 0.1, 0.3, 0.6, 0.624, 0.626, 0.9, 1.5, 3, 6, 9, 10, 11, 1e4, 3e38];
+    const points = [0, ...magnitudes, ...magnitudes.map((x) => -x)].map(Math.fround);
+    const actual = await evaluate('tanh4', points, 'tanh4(vec4f(x[id.x])).x');
+    points.forEach((x, i) => {
+      const expected = Math.tanh(x);
+      expect(Math.abs(actual[i] - expected), `tanh(${x}) is ${actual[i]}`).toBeLessThanOrEqual(
+        4 * 2 ** -23 * Math.abs(expected),
+      );
     });
   });
 });

@@ -71,7 +71,7 @@ async function products(on: Gpu, dtype: QuantizedDType, variant: ProductVariant)
   const product = { rows: TOKENS, weight, scale: 1, accumulate: false };
   const [y, dx] = await record(on, (recorder) => {
     launchLinear(recorder, whole(tensors.x), whole(tensors.y), product, {
-      residual: whole(tensors.residual),
+      added: { slice: whole(tensors.residual), isBias: false },
     });
     launchLinearBackwardInput(recorder, whole(tensors.dy), whole(tensors.dx), product);
     return [tensors.y, tensors.dx];

@@ -35,6 +35,15 @@ inBothFormsOfRows(
         await checkOp(gpu, { op: rmsNorm, inputs, attributes: () => ({ eps: 1e-5 }) });
       });
 
+      it.each([
+        ['1 + w', { eps: 1e-5, unitOffset: true }, [[9, 8], [8]]],
+        ['with a residual', { eps: 1e-5 }, [[9, 8], [8], [9, 8]]],
+        ['over each of three heads of a row', { eps: 1e-5 }, [[5, 24], [8]]],
+      ])('%s', async (_name, settings, shapes) => {
+        const inputs = shapes.map((shape, i) => gridValues(4 + i, shape));
+        await checkOp(gpu, { op: rmsNorm, inputs, attributes: () => settings });
+      });
+
       it('of a frozen weight', async () => {
         const inputs = [gridValues(4, [5, 8]), gridValues(5, [8])];
         await checkOp(gpu, { op: rmsNorm, inputs, attributes: () => ({ eps: 1e-2 }), differentiate: [0] });

@@ -1,4 +1,4 @@
-/** embedding: y[t] = table[ids[t]]. table [V, H] in any float dtype, possibly sharded by rows; H is even. */
+/** embedding: y[t] = scale · table[ids[t]]. table [V, H] in any float dtype, possibly sharded by rows; H is even. */
 import type { Op } from '../../autograd/op.ts';
 import { type Tensor, temporary, whole } from '../../autograd/tensor.ts';
 import { gridFor, workgroupSize } from '../launch.ts';
@@ -13,6 +13,8 @@ export interface Occurrences {
 export interface EmbeddingAttributes {
   /** u32 [T]. */
   readonly ids: Tensor;
+  /** Gemma's sqrt(hidden). Default 1. */
+  readonly scale?: number;
   /** Needed only where the table is trained. */
   readonly occurrences?: Occurrences;
 }
@@ -20,7 +22,7 @@ export interface EmbeddingAttributes {
 export const embedding: Op<EmbeddingAttributes> = {
   name: 'embedding',
 
-  launch(recorder, [table], { ids }) {
+  launch(recorder, [table], { ids, scale = 1 }) {
     const [tokens] = ids.shape;
     const width = table.shape[1];
     const y = temporary(recorder, 'embedding', [tokens, width]);
@@ -32,7 +34,7 @@ export const embedding: Op<EmbeddingAttributes> = {
           W_BF16: table.dtype === 'bf16',
         },
         constants: { WORKGROUP: workgroupSize(recorder) },
-        overrides: { H: width, FIRST_ROW: shard.rowStart, ROWS: shard.rows },
+        overrides: { H: width, FIRST_ROW: shard.rowStart, ROWS: shard.rows, SCALE: scale },
         bindings: { ids: whole(ids), table: shard, y: whole(y) },
         grid: gridFor(recorder, (tokens * width) / 2),
       });
@@ -40,11 +42,11 @@ export const embedding: Op<EmbeddingAttributes> = {
     return { outputs: [y] };
   },
 
-  // dtable[v] = sum over the tokens t with id v of dy[t]
+  // dtable[v] = scale · sum over the tokens t with id v of dy[t]
   gradient({
     recorder,
     inputs: [table],
-    attributes: { ids, occurrences },
+    attributes: { ids, occurrences, scale = 1 },
     outputGradients: [dy],
     needs,
     target,
@@ -62,7 +64,7 @@ export const embedding: Op<EmbeddingAttributes> = {
       recorder.launch({
         kernel: 'embedding_backward',
         constants: { WORKGROUP: workgroupSize(recorder) },
-        overrides: { H: width, FIRST_ROW: shard.rowStart, ROWS: shard.rows },
+        overrides: { H: width, FIRST_ROW: shard.rowStart, ROWS: shard.rows, SCALE: scale },
         bindings: {
           order: whole(occurrences.order),
           starts: whole(occurrences.starts),
@@ -75,12 +77,12 @@ export const embedding: Op<EmbeddingAttributes> = {
     }
   },
 
-  reference([table], { ids }, index) {
+  reference([table], { ids, scale = 1 }, index) {
     const width = table.shape[1];
     const rows = index(ids);
     const data = new Float64Array(rows.length * width);
     rows.forEach((id, t) => {
-      data.set(table.data.subarray(id * width, (id + 1) * width), t * width);
+      for (let h = 0; h < width; h++) data[t * width + h] = scale * table.data[id * width + h];
     });
     return [{ shape: [rows.length, width], data }];
   },

@@ -1,16 +1,18 @@
 /**
- * linear: y = x wᵀ (+ residual), the product every layer is made of. x [T, K], w [N, K], y [T, N].
+ * linear: y = x wᵀ (+ residual or bias), the product every layer is made of. x [T, K], w [N, K], y [T, N].
  *
  * The three products (forward, gradient of x, gradient of w) read w as it lies in the checkpoint. Shards of w are
  * ranges of output columns.
  */
-import type { Op } from '../../autograd/op.ts';
+import type { GradientContext, Op } from '../../autograd/op.ts';
 import { rowLength, rowRange, type Shard, type Tensor, temporary, whole } from '../../autograd/tensor.ts';
 import type { Gpu } from '../../gpu/device.ts';
 import type { Slice } from '../../gpu/memory.ts';
 import { type Dispatch, gridOf, type Recorder } from '../../gpu/program.ts';
 import { bitsOf, constantsOnGpu } from '../constants.ts';
-import { gridFor, takesWorkgroups, workgroupSize } from '../launch.ts';
+import { activationConditions, type GluAttributes } from '../elementwise/glu.ts';
+import { takesWorkgroups, workgroupSize } from '../launch.ts';
+import { launchColumnSum, recordColumnSum } from '../reduction/column-sum.ts';
 import {
   isTiled,
   type LaunchVariant,
@@ -21,7 +23,7 @@ import {
 } from './linear-variants.ts';
 
 export interface LinearAttributes {
-  /** Factor on the product (not on the residual): LoRA's alpha / r. Default 1. */
+  /** Factor on the product alone, not on what is added: LoRA's alpha / r. Default 1. */
   readonly scale?: number;
 }
 
@@ -38,19 +40,25 @@ export interface LowRank {
   readonly other: Tensor;
 }
 
+/** A residual [T, N], or a bias [N] for every row. */
+export interface Added {
+  readonly slice: Slice;
+  readonly isBias: boolean;
+}
+
 /** What a product may carry besides itself. */
 interface Extras {
-  readonly residual?: Slice;
+  readonly added?: Added;
   readonly lowRank?: LowRank;
   readonly gated?: Gated;
   /** Stores the result, and finds the gate, as packed f16. */
   readonly half?: boolean;
 }
 
-/** The epilogue of a feed-forward block: `activation` = silu(gate) · result. */
-interface Gated {
+/** The epilogue of a feed-forward block: y = f(gate) · result. */
+interface Gated extends GluAttributes {
   readonly gate: Slice;
-  readonly activation: Slice;
+  readonly y: Slice;
 }
 
 /**
@@ -61,7 +69,7 @@ const RAGGED = { ROWS: 2, COLUMNS: 2 };
 const RAGGED4 = { ROWS: 2, COLUMNS4: 1 };
 
 /**
- * y (+)= scale · x wᵀ (+ own otherᵀ) (+ residual), one dispatch per shard of w. `y` may be a slice of scratch memory;
+ * y (+)= scale · x wᵀ (+ own otherᵀ) (+ residual or bias), one dispatch per shard of w. `y` may be a slice of scratch memory;
  * kernels take the number of rows from the length of their bindings, so slices must be exact.
  */
 export function launchLinear(
@@ -69,13 +77,13 @@ export function launchLinear(
   x: Slice,
   y: Slice,
   product: Product,
-  { residual, lowRank, gated, half }: Extras = {},
+  { added, lowRank, gated, half }: Extras = {},
 ): void {
   const fused = fusesLowRank(recorder, 'FORWARD', product, lowRank) ? lowRank : undefined;
   for (const shard of product.weight.shards)
     launchProduct(recorder, 'FORWARD', product, shard, {
       bindings: [x, shard, y],
-      residual,
+      added,
       lowRank: fused,
       gated,
       half,
@@ -150,14 +158,7 @@ export function launchLinearBackwardWeight(recorder: Recorder, dy: Slice, x: Sli
       accumulate: false,
       splits,
     });
-    recorder.launch({
-      kernel: 'column_sum',
-      conditions: { ACCUMULATE: accumulate },
-      constants: { WORKGROUP: workgroupSize(recorder) },
-      overrides: { H: elements },
-      bindings: { x: whole(partial), y: shard },
-      grid: gridFor(recorder, elements),
-    });
+    launchColumnSum(recorder, whole(partial), shard, { width: elements, runs: 1, accumulate });
   }
 }
 
@@ -226,7 +227,7 @@ function plainProduct(
   orientation: Orientation,
   product: Product,
   shard: Shard,
-  { bindings, residual, accumulate }: Operands,
+  { bindings, added, accumulate }: Operands,
 ): Omit<Dispatch, 'label'> {
   const { weight } = product;
   const inner = rowLength(weight.shape);
@@ -248,11 +249,11 @@ function plainProduct(
       VEC4: inner % 4 === 0,
       ACCUMULATE: accumulate,
       ...(orientation === 'WEIGHT' ? {} : dtypeOf(weight)),
-      ...(isForward ? { RESIDUAL: residual !== undefined } : {}),
+      ...(isForward ? addedConditions(added) : {}),
     },
     constants: { ...tile, WORKGROUP },
     overrides: { N, K, N_STRIDE, N_OFFSET, ALPHA },
-    bindings: [...bindings, scalesOf(weight, shard), residual],
+    bindings: [...bindings, scalesOf(weight, shard), added?.slice],
     grid: gridOf(Math.ceil((Math.ceil(rows / tile.ROWS) * Math.ceil(columns / tileColumns)) / WORKGROUP)),
   };
 }
@@ -292,8 +293,11 @@ function tileOf(recorder: Recorder, variant: Exclude<LaunchVariant, 'plain'>): T
   }
 }
 
-/** Gradients are small: staged in 16 bits they would vanish, so they are scaled up for it and the result down again. */
-const GRADIENT_STAGING = 4096;
+/**
+ * What an operand is multiplied by before it is staged in 16 bits, and the result divided by again. Gradients are small and
+ * would vanish; activations of models that were trained in bf16 may exceed f16's 65504 (Gemma 2, Qwen 2.5).
+ */
+const STAGING = { FORWARD: 1 / 64, INPUT: 4096, WEIGHT: 4096 } as const;
 
 function sharedProduct(
   recorder: Recorder,
@@ -301,14 +305,14 @@ function sharedProduct(
   orientation: Orientation,
   product: Product,
   shard: Shard,
-  { bindings, residual, lowRank, gated, half = false, accumulate }: Operands,
+  { bindings, added, lowRank, gated, half = false, accumulate }: Operands,
 ): Omit<Dispatch, 'label'> {
   const { gpu } = recorder;
   const tile = tileOf(recorder, variant);
   const { rows, columns } = resultShape(orientation, product, shard);
   const { N, K, N_STRIDE, N_OFFSET, ALPHA } = sizesOf(product, shard);
   const isStaged = variant === 'tiled16' || variant === 'matrices';
-  const staging = isStaged && orientation !== 'FORWARD' ? GRADIENT_STAGING : 1;
+  const staging = isStaged ? STAGING[orientation] : 1;
   const rank = lowRank === undefined ? 0 : lowRank.other.shape[orientation === 'FORWARD' ? 1 : 0];
   const words = [N, K, N_STRIDE, N_OFFSET, rank, bitsOf(ALPHA / staging), bitsOf(staging)];
   const sizes = constantsOnGpu(gpu, Uint32Array.from(words));
@@ -320,9 +324,10 @@ function sharedProduct(
       WEIGHT: false,
       [orientation]: true,
       ...dtypeOf(product.weight),
-      RESIDUAL: residual !== undefined,
+      ...addedConditions(added),
       ACCUMULATE: accumulate,
       GATED: gated !== undefined,
+      ...activationConditions(gated ?? {}),
       OUT_HALF: half,
       LOW_RANK: lowRank !== undefined,
       LOW_HALF: lowRank !== undefined && lowRank.other.dtype !== 'f32',
@@ -335,58 +340,53 @@ function sharedProduct(
       ...bindings,
       sizes,
       scalesOf(product.weight, shard),
-      residual,
+      added?.slice,
       lowRank?.own,
       lowRank && whole(lowRank.other),
       gated?.gate,
-      gated?.activation,
+      gated?.y,
     ],
     grid: gridOf(Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns)),
   };
 }
 
-/** Inputs: x [T, K], w [N, K], and optionally residual [T, N]. */
+/** Inputs: x [T, K], w [N, K], and optionally a residual [T, N] or a bias [N]. */
 export const linear: Op<LinearAttributes> = {
   name: 'linear',
 
-  launch(recorder, [x, w, residual], { scale = 1 }) {
+  launch(recorder, [x, w, added], { scale = 1 }) {
     const rows = x.shape[0];
     const y = temporary(recorder, 'linear', [rows, w.shape[0]]);
     const product = { rows, weight: w, scale, accumulate: false };
-    launchLinear(recorder, whole(x), whole(y), product, { residual: residual && whole(residual) });
+    launchLinear(recorder, whole(x), whole(y), product, { added: addedOf(added) });
     return { outputs: [y] };
   },
 
-  // y = s x wᵀ + r:   dx = s dy w,   dw = s dyᵀ x,   dr = dy
-  gradient({
-    recorder,
-    inputs: [x, , residual],
-    inputs,
-    outputGradients: [dy],
-    attributes: { scale = 1 },
-    needs,
-    target,
-    pass,
-  }) {
+  // y = s x wᵀ + r:   dx = s dy w,   dw = s dyᵀ x,   dr = dy, summed over the rows for a bias
+  gradient(context) {
+    const {
+      recorder,
+      inputs: [x, w],
+      outputGradients: [dy],
+      attributes: { scale = 1 },
+      needs,
+      target,
+    } = context;
     if (dy === undefined) return;
     const rows = x.shape[0];
     if (needs(0)) {
       const { tensor, accumulate } = target(0);
-      launchLinearBackwardInput(recorder, whole(dy), whole(tensor), {
-        rows,
-        weight: inputs[1],
-        scale,
-        accumulate,
-      });
+      const product = { rows, weight: w, scale, accumulate };
+      launchLinearBackwardInput(recorder, whole(dy), whole(tensor), product);
     }
     if (needs(1)) {
       const { tensor, accumulate } = target(1);
       launchLinearBackwardWeight(recorder, whole(dy), whole(x), { rows, weight: tensor, scale, accumulate });
     }
-    if (residual !== undefined && needs(2)) pass(2, dy);
+    passToAdded(context, 2, dy);
   },
 
-  reference([x, w, residual], { scale = 1 }) {
+  reference([x, w, added], { scale = 1 }) {
     const [rows, inner] = x.shape;
     const columns = w.shape[0];
     const data = new Float64Array(rows * columns);
@@ -394,12 +394,33 @@ export const linear: Op<LinearAttributes> = {
       for (let n = 0; n < columns; n++) {
         let sum = 0;
         for (let k = 0; k < inner; k++) sum += x.data[t * inner + k] * w.data[n * inner + k];
-        data[t * columns + n] = scale * sum + (residual?.data[t * columns + n] ?? 0);
+        data[t * columns + n] =
+          scale * sum + (added?.data[added.shape.length === 1 ? n : t * columns + n] ?? 0);
       }
     }
     return [{ shape: [rows, columns], data }];
   },
 };
+
+/** What is added to a product: one row of numbers is a bias. */
+export function addedOf(tensor: Tensor | undefined): Added | undefined {
+  return tensor && { slice: whole(tensor), isBias: tensor.shape.length === 1 };
+}
+
+/** The gradient of what was added to a product, given the product's own. */
+export function passToAdded(
+  { recorder, inputs, target, pass, needs }: GradientContext<LinearAttributes>,
+  input: number,
+  dy: Tensor,
+): void {
+  if (inputs[input] === undefined || !needs(input)) return;
+  if (inputs[input].shape.length === 1) recordColumnSum(recorder, dy, target(input));
+  else pass(input, dy);
+}
+
+function addedConditions(added: Added | undefined) {
+  return { RESIDUAL: added?.isBias === false, BIAS: added?.isBias === true };
+}
 
 function dtypeOf({ dtype }: Tensor): Record<string, boolean> {
   return {

@@ -1,37 +1,47 @@
 /**
- * loraLinear: y = x wᵀ + scale (x aᵀ) bᵀ (+ residual). x [T, K], w [N, K], a [R, K], b [N, R], y [T, N].
+ * loraLinear: y = x wᵀ + scale (x aᵀ) bᵀ (+ residual or bias). x [T, K], w [N, K], a [R, K], b [N, R], y [T, N].
  *
  * The pair's narrow product comes first; the wide one then takes it into its own sum, so that y and dx are written once.
  */
 import type { Op } from '../../autograd/op.ts';
 import { temporary, whole } from '../../autograd/tensor.ts';
 import {
+  addedOf,
   type LinearAttributes,
   launchLinear,
   launchLinearBackwardInput,
   launchLinearBackwardWeight,
   linear,
+  passToAdded,
 } from './linear.ts';
 
-/** Inputs: x, w, a, b, and optionally residual [T, N]. */
+/** Inputs: x, w, a, b, and optionally a residual [T, N] or a bias [N]. */
 export const loraLinear: Op<LinearAttributes> = {
   name: 'lora_linear',
 
-  launch(recorder, [x, w, a, b, residual], { scale = 1 }) {
+  launch(recorder, [x, w, a, b, added], { scale = 1 }) {
     const rows = x.shape[0];
     const low = temporary(recorder, 'lora', [rows, a.shape[0]]);
     const y = temporary(recorder, 'linear', [rows, w.shape[0]]);
     launchLinear(recorder, whole(x), whole(low), { rows, weight: a, scale, accumulate: false });
     const product = { rows, weight: w, scale: 1, accumulate: false };
     const lowRank = { own: whole(low), other: b };
-    launchLinear(recorder, whole(x), whole(y), product, { residual: residual && whole(residual), lowRank });
+    launchLinear(recorder, whole(x), whole(y), product, { added: addedOf(added), lowRank });
     return { outputs: [y], saved: [low] };
   },
 
   // l = s x aᵀ,  dl = s dy b:   dx = dy w + dl a,   dw = dyᵀ x,   da = dlᵀ x,   db = dyᵀ l,   dr = dy
-  gradient({ recorder, inputs, saved: [low], outputGradients: [dy], attributes, needs, target, pass }) {
+  gradient(context) {
+    const {
+      recorder,
+      inputs: [x, w, a, b],
+      saved: [low],
+      outputGradients: [dy],
+      attributes,
+      needs,
+      target,
+    } = context;
     if (dy === undefined) return;
-    const [x, w, a, b, residual] = inputs;
     const { scale = 1 } = attributes;
     const rows = x.shape[0];
     const weightGradient = (i: number, own: typeof dy, other: typeof dy) => {
@@ -52,12 +62,12 @@ export const loraLinear: Op<LinearAttributes> = {
       const lowRank = { own: whole(dLow), other: a };
       launchLinearBackwardInput(recorder, whole(dy), whole(tensor), product, lowRank);
     }
-    if (residual !== undefined && needs(4)) pass(4, dy);
+    passToAdded(context, 4, dy);
   },
 
-  reference([x, w, a, b, residual], { scale = 1 }, index) {
+  reference([x, w, a, b, added], { scale = 1 }, index) {
     const [low] = linear.reference([x, a], { scale }, index);
-    const base = linear.reference(residual === undefined ? [x, w] : [x, w, residual], {}, index);
+    const base = linear.reference(added === undefined ? [x, w] : [x, w, added], {}, index);
     return linear.reference([low, b, base[0]], {}, index);
   },
 };

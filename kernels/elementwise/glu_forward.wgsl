@@ -1,7 +1,8 @@
-// swiglu_forward: y = gate * sigmoid(gate) * up, element by element
+// glu_forward: y = f(gate) * up, element by element; f is silu, or GELU (activation.wgsl)
 //
 //   gate, up, y: equal length, f32; y is overwritten. One invocation per four elements (VEC4: the length is a multiple of
 //   4) or per element; limited by bandwidth.
+import package::elementwise::activation::activated;
 import package::shared::elements::Elements;
 import package::shared::grid::invocation_index;
 import constants::WORKGROUP;
@@ -14,7 +15,6 @@ import constants::WORKGROUP;
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
   let i = invocation_index(id, workgroups, WORKGROUP);
   if (i >= arrayLength(&y)) { return; }
-  let g = gate[i];
-  // exp of a large argument may be infinite: beyond 80 the sigmoid is 0 in f32 anyway.
-  y[i] = g / (1.0 + exp(min(-g, Elements(80.0)))) * up[i];
+  @if(VEC4) y[i] = activated(gate[i]) * up[i];
+  @else y[i] = activated(vec4f(gate[i])).x * up[i];
 }

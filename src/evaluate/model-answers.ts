@@ -1,0 +1,69 @@
+/** Answers of a model of ours: the one place where evaluation meets the generation engine. */
+import { loadTokenizer } from '../data/load-tokenizer.ts';
+import { InputError } from '../errors.ts';
+import { ModelDirectory } from '../formats/model-directory.ts';
+import { generate } from '../generate/generator.ts';
+import { Gpu } from '../gpu/device.ts';
+import { loadWithAdapter } from '../models/loading/load-with-adapter.ts';
+import { describeModel } from '../models/registry.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+
+export interface ModelAnswerOptions {
+  readonly model: string;
+  /** Directory of a PEFT adapter. */
+  readonly adapter?: string;
+  readonly device?: string;
+  readonly maxNewTokens: number;
+  /** 0 takes the most probable token. */
+  readonly temperature: number;
+  readonly seed: number;
+  readonly batchSize: number;
+}
+
+export interface ModelAnswer {
+  readonly text: string;
+  /** With the token that ended the answer. */
+  readonly tokens: number;
+}
+
+/**
+ * Continues every prompt.
+ * @throws InputError for a prompt that fills the model's positions, before the device is opened
+ */
+export async function answerWithModel(
+  runtime: Runtime,
+  prompts: readonly string[],
+  options: ModelAnswerOptions,
+): Promise<ModelAnswer[]> {
+  const { files } = runtime;
+  const directory = await ModelDirectory.open(files, options.model);
+  await directory.close();
+  const { maxPositions } = describeModel(directory.config, `${options.model}/config.json`).config;
+  const tokenizer = await loadTokenizer(files, options.model);
+  const ids = prompts.map((prompt) => tokenizer.encodePrompt(prompt));
+  const tooLong = ids.findIndex(({ length }) => length >= maxPositions);
+  if (tooLong >= 0) {
+    throw new InputError(
+      `Question ${tooLong + 1} has ${ids[tooLong].length} tokens with its prompt, but the model has ` +
+        `${maxPositions} positions; leave it out or take a model with more.`,
+    );
+  }
+  const gpu = await Gpu.open(runtime, { device: options.device });
+  try {
+    const { model } = await loadWithAdapter(gpu, options.model, options.adapter, maxPositions);
+    const answers = await generate(gpu, model, ids, {
+      maxNewTokens: options.maxNewTokens,
+      temperature: options.temperature,
+      seed: options.seed,
+      batchSize: options.batchSize,
+      eosIds: tokenizer.eosIds,
+      adapter: options.adapter !== undefined,
+    });
+    return answers.map((answer) => ({
+      text: tokenizer.decode(answer, { skipSpecial: true }),
+      tokens: answer.length,
+    }));
+  } finally {
+    gpu.close();
+  }
+}

@@ -1,0 +1,170 @@
+/** Every family gives PyTorch's numbers: test/fixtures/families says how they were made. */
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { download } from '../../src/autograd/tensor.ts';
+import { widen } from '../../src/formats/half.ts';
+import { SafetensorsFile } from '../../src/formats/safetensors.ts';
+import { generate } from '../../src/generate/generator.ts';
+import type { Gpu } from '../../src/gpu/device.ts';
+import { type LoadedModel, loadModel } from '../../src/models/loading/load.ts';
+import { loadWithAdapter } from '../../src/models/loading/load-with-adapter.ts';
+import { nodeRuntime } from '../../src/runtime/node.ts';
+import { referenceLogps } from '../../src/step/reference-rows.ts';
+import type { Trainer } from '../../src/train/trainer.ts';
+import { expectClose } from '../support/close.ts';
+import { testGpu } from '../support/gpu.ts';
+import { openTrainer, pairOf, runSteps } from '../support/trainer.ts';
+
+const FOLDER = 'test/fixtures/families';
+const FAMILIES = ['qwen2', 'qwen3', 'gemma2', 'mistral'] as const;
+
+interface Answers {
+  readonly chosen: readonly number[];
+  readonly rejected: readonly number[];
+}
+
+interface Step {
+  readonly loss: number;
+  readonly grad_norm: number;
+}
+
+interface Steps {
+  readonly losses: readonly number[];
+  readonly grad_norms: readonly number[];
+}
+
+interface Fixture {
+  readonly settings: {
+    readonly beta: number;
+    readonly max_grad_norm: number;
+    readonly adamw: { readonly lr: number; readonly weight_decay: number };
+  };
+  readonly pairs: readonly (Answers & { readonly prompt: readonly number[] })[];
+  readonly logps: Readonly<Record<'policy' | 'reference' | 'lora', readonly Answers[]>> & {
+    readonly large?: readonly Answers[];
+  };
+  readonly dpo: Step;
+  readonly adamw: Steps;
+  readonly lora: Step & { readonly adamw: Steps };
+  readonly greedy: readonly { readonly prompt: readonly number[]; readonly ids: readonly number[] }[];
+}
+
+let gpu: Gpu;
+beforeAll(async () => {
+  gpu = await testGpu();
+});
+
+async function logpsOf(path: string, adapter?: string): Promise<readonly Float32Array[]> {
+  const loaded =
+    adapter === undefined
+      ? await loadModel(gpu, path, { train: 'none', dtype: 'f32', positions: 256 })
+      : await loadWithAdapter(gpu, path, adapter, 256);
+  const model = { model: loaded.model, adapter: true };
+  const rows = await referenceLogps(gpu, model, examplesOf(fixtureOf(path)), 4096);
+  loaded.free();
+  return rows;
+}
+
+const nameOf = (path: string) => path.slice(FOLDER.length + 1).split('-')[0];
+const fixtureOf = (path: string) =>
+  JSON.parse(readFileSync(`${FOLDER}/${nameOf(path)}.json`, 'utf8')) as Fixture;
+const examplesOf = ({ pairs }: Fixture) => pairs.map((p, i) => pairOf(p.prompt, p.chosen, p.rejected, i));
+
+function expectLogps(found: readonly Float32Array[], expected: readonly Answers[] | undefined): void {
+  expect(found.length).toBe(expected?.length);
+  found.forEach((logps, i) => {
+    const answers = expected?.[i];
+    [...(answers?.chosen ?? []), ...(answers?.rejected ?? [])].forEach((value, t) => {
+      expect(Math.abs(logps[t] - value), `pair ${i}, token ${t}`).toBeLessThan(2e-5);
+    });
+  });
+}
+
+describe.each(FAMILIES)('%s', (family) => {
+  const path = `${FOLDER}/${family}`;
+  const fixture = fixtureOf(path);
+  const examples = examplesOf(fixture);
+  const { beta, max_grad_norm, adamw } = fixture.settings;
+  const setup = {
+    objective: { name: 'dpo', settings: { beta } },
+    train: examples,
+    training: {
+      per_device_train_batch_size: examples.length,
+      max_steps: 10,
+      learning_rate: adamw.lr,
+      weight_decay: adamw.weight_decay,
+      max_grad_norm,
+    },
+  };
+  let tensors: SafetensorsFile;
+  beforeAll(async () => {
+    tensors = await SafetensorsFile.open(await nodeRuntime().files.open(`${path}.safetensors`));
+  });
+  afterAll(() => tensors.close());
+  const expected = async (name: string) => widen(await tensors.readTensor(name), 'F32');
+
+  it('log-probs of policy, reference and LoRA agree to 2e-5', async () => {
+    expectLogps(await logpsOf(path), fixture.logps.policy);
+    expectLogps(await logpsOf(`${path}-reference`), fixture.logps.reference);
+    expectLogps(await logpsOf(path, `${path}-lora`), fixture.logps.lora);
+  });
+
+  /** The first gradients, ten losses, ten gradient norms and the weights at the end. */
+  async function expectTraining(trainer: Trainer, { loss, grad_norm }: Step, steps: Steps, prefix: string) {
+    const { parameters } = trainer.policy.trained ?? expect.unreachable();
+    const [first] = await runSteps(trainer, 1);
+    expectClose([first.loss, first.grad_norm], [loss, grad_norm], 1e-4, 'loss and gradient norm');
+    const storedAs = (name: string) => (prefix === '' ? name : `base_model.model.${name}`);
+    for (const { name, tensor, shape } of parameters.values()) {
+      const gradient = await download(gpu, tensor.gradient ?? expect.unreachable());
+      const stored = `${prefix || 'dpo.'}gradients/${storedAs(name)}`;
+      expectClose(gradient, await expected(stored), 1e-4, stored, shape);
+    }
+    const rest = await runSteps(trainer, 9);
+    const losses = [first, ...rest].map((metrics) => metrics.loss);
+    const norms = [first, ...rest].map((metrics) => metrics.grad_norm);
+    expectClose(losses, steps.losses, 1e-4, 'losses');
+    expectClose(norms, steps.grad_norms, 1e-4, 'gradient norms');
+    for (const { name, master, shape } of parameters.values()) {
+      const stored = `${prefix}adamw.after/${storedAs(name)}`;
+      expectClose(await download(gpu, master), await expected(stored), 1e-4, stored, shape);
+    }
+    trainer.free();
+    trainer.policy.free();
+  }
+
+  it('every gradient of full fine-tuning and ten AdamW steps agree to 1e-4', async () => {
+    const trainer = await openTrainer(gpu, { ...setup, model: path, reference: `${path}-reference` });
+    await expectTraining(trainer, fixture.dpo, fixture.adamw, '');
+  });
+
+  it('every gradient of LoRA and ten AdamW steps agree to 1e-4', async () => {
+    const policy = await loadWithAdapter(gpu, path, `${path}-lora`, 256);
+    const trainer = await openTrainer(gpu, { ...setup, policy });
+    await expectTraining(trainer, fixture.lora, fixture.lora.adamw, 'lora.');
+  });
+
+  it('greedy text with a KV cache is the argmax', async () => {
+    const loaded: LoadedModel = await loadModel(gpu, path, { train: 'none', dtype: 'f32', positions: 256 });
+    const prompts = fixture.greedy.map(({ prompt }) => prompt);
+    const texts = await generate(gpu, loaded.model, prompts, {
+      temperature: 0,
+      topK: 0,
+      topP: 1,
+      seed: 0,
+      maxNewTokens: 12,
+      eosIds: [],
+      adapter: true,
+      batchSize: 3,
+    });
+    expect(texts).toEqual(fixture.greedy.map(({ ids }) => ids));
+    loaded.free();
+  });
+});
+
+describe('gemma2 with activations that f16 cannot hold', () => {
+  it('log-probs agree to 2e-5', async () => {
+    const { large } = fixtureOf(`${FOLDER}/gemma2`).logps;
+    expectLogps(await logpsOf(`${FOLDER}/gemma2-large`), large);
+  });
+});
