@@ -45,7 +45,11 @@ export function addRowOptions(command: Command): Command {
     .option('--resume', 'go on with an output that is not complete, and try failed rows again')
     .option('--max-rows <COUNT>', 'read this many rows', wholeNumber(0))
     .option('--on-bad-row <error|skip>', 'what to do with a row that cannot be used', errorOrSkip, 'error')
-    .option('--column <FIELD=NAME>', 'column that holds a field, such as prompt=problem; repeatable', column);
+    .option(
+      '--column <FIELD=NAME>',
+      'column that holds a field, such as prompt=problem; repeatable',
+      columnOf,
+    );
 }
 
 export function addEndpointOptions(command: Command): Command {
@@ -71,12 +75,12 @@ export function addEndpointOptions(command: Command): Command {
     .option('--dry-run', 'say how many requests there would be and what they could cost; send none');
 }
 
-function errorOrSkip(text: string): 'error' | 'skip' {
+export function errorOrSkip(text: string): 'error' | 'skip' {
   if (text === 'error' || text === 'skip') return text;
   throw new InvalidArgumentError('Expected error or skip.');
 }
 
-function column(text: string, before: Columns = {}): Columns {
+export function columnOf(text: string, before: Columns = {}): Columns {
   const [field, name] = text.split(/=(.*)/s);
   if (!Object.hasOwn(DEFAULT_COLUMNS, field) || !name) {
     throw new InvalidArgumentError(
