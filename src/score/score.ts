@@ -15,6 +15,7 @@ import { loadModel } from '../models/loading/load.ts';
 import { loadWithAdapter } from '../models/loading/load-with-adapter.ts';
 import { type ActiveObjective, activate } from '../objectives/choice.ts';
 import { simplestObjective } from '../objectives/probes.ts';
+import { findObjective } from '../objectives/registry.ts';
 import type { BmcSettings } from '../objectives/token-weights/bmc.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { PAIRS_TOGETHER, Scorer, scoreRecords } from './scorer.ts';
@@ -66,6 +67,7 @@ export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promis
         columns: options.columns,
         format: options.format,
         expects: 'paired',
+        refusesWeights: weightsRefusedBy(options, objective),
         maxLength: options.maxLength ?? policy.config.maxPositions,
         truncation: options.truncation,
         diff: objective.needs.differences ?? 'levenshtein',
@@ -94,13 +96,21 @@ export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promis
   }
 }
 
+/** Weights that rows carry count in the contributions of a method that takes them; without any they are 1. */
 function chosenObjective({ objective, reference, bmc }: ScoreOptions): ActiveObjective {
-  const asked = { reference: reference !== undefined, tokenWeights: bmc !== undefined };
-  return activate({
-    name: objective?.name ?? simplestObjective(asked),
-    settings: objective?.settings,
-    bmc,
-  });
+  if (objective === undefined) {
+    const asked = { reference: reference !== undefined, tokenWeights: bmc !== undefined };
+    return activate({ name: simplestObjective(asked), bmc });
+  }
+  const { takesTokenWeights } = findObjective(objective.name);
+  const dataWeights = takesTokenWeights && bmc === undefined ? true : undefined;
+  return activate({ ...objective, bmc, dataWeights });
+}
+
+/** What to call a method that would pass over the weights of a row; undefined where none does. */
+function weightsRefusedBy({ objective, bmc }: ScoreOptions, { needs }: ActiveObjective): string | undefined {
+  if (objective === undefined || needs.dataWeights) return undefined;
+  return bmc === undefined ? objective.name : `${objective.name} with BMC's weights`;
 }
 
 /** Groups of at most `size`, in order. */

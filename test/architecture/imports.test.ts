@@ -19,7 +19,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   objectives: ['ops', 'autograd', 'gpu'],
   cases: ['objectives', 'ops', 'autograd', 'gpu', 'formats', 'data', 'runtime'],
   optim: ['nn', 'ops', 'autograd', 'gpu', 'formats', 'runtime'],
-  step: [...STEP, 'optim', 'train'],
+  step: [...STEP, 'optim'],
   generate: ['step', ...STEP],
   train: ['generate', ...RUN],
   score: ['train', ...RUN],
