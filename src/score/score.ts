@@ -11,6 +11,7 @@ import { streamExamples } from '../data/prepare.ts';
 import type { Truncation } from '../data/truncation.ts';
 import { InputError } from '../errors.ts';
 import { Gpu } from '../gpu/device.ts';
+import { checkComparable } from '../models/loading/comparable.ts';
 import { loadModel } from '../models/loading/load.ts';
 import { loadWithAdapter } from '../models/loading/load-with-adapter.ts';
 import { type ActiveObjective, activate } from '../objectives/choice.ts';
@@ -55,6 +56,7 @@ export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promis
       options.reference === undefined
         ? undefined
         : await loadModel(gpu, options.reference, { train: 'none', dtype: 'auto', positions });
+    if (against !== undefined) checkComparable(policy.model, against.model, '--reference');
     const reference = against && { model: against.model, adapter: false };
     const scorer = new Scorer({ gpu, policy: policy.model, reference, objective, details: false });
     const shown = { weights: options.bmc !== undefined, contributions: options.objective !== undefined };

@@ -122,7 +122,12 @@ export async function loadModel(gpu: Gpu, path: string, options: LoadOptions): P
     directory,
     config,
     weights,
-    model: description.build({ weight, lora: (module) => loraPair(trained, lora, module), rope, dtype }),
+    model: description.build({
+      weight,
+      lora: (module) => loraPair(trained, lora, module),
+      rope,
+      precision: FILE_DTYPE[dtype as ComputeDType],
+    }),
     trained,
     lora,
     dtype,
@@ -236,7 +241,9 @@ function automaticDType(gpu: Gpu, stored: FloatDType): DType {
   return stored === 'F16' ? 'f16' : 'bf16';
 }
 
-const FILE_DTYPE: Readonly<Record<'f32' | 'f16' | 'bf16', FloatDType>> = {
+type ComputeDType = 'f32' | 'f16' | 'bf16';
+
+const FILE_DTYPE: Readonly<Record<ComputeDType, FloatDType>> = {
   f32: 'F32',
   f16: 'F16',
   bf16: 'BF16',
@@ -310,7 +317,7 @@ async function copyWeight(
         await ring.write(whole(ofRows), quantized.scales, (4 * row * length) / GROUP);
         continue;
       }
-      const to = FILE_DTYPE[dtype as 'f32' | 'f16' | 'bf16'];
+      const to = FILE_DTYPE[dtype as ComputeDType];
       const converted = from === to ? bytes : narrow(widen(bytes, from), to);
       const padded = converted.byteLength % 4 === 0 ? converted : new Uint8Array([...converted, 0, 0]);
       await ring.write(shard, padded, place);
