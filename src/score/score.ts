@@ -25,18 +25,26 @@ export interface ScoreOptions {
   readonly model: string;
   /** Directory of a PEFT adapter on top of the model. */
   readonly adapter?: string | undefined;
-  readonly reference: string | undefined;
   readonly data: string;
   readonly out: string;
-  readonly objective:
-    | { readonly name: string; readonly settings: Readonly<Record<string, unknown>> }
+  /** Directory of a reference model. */
+  readonly reference?: string | undefined;
+  /** Whose contributions are wanted; without it they are left out. */
+  readonly objective?:
+    | { readonly name: string; readonly settings?: Readonly<Record<string, unknown>> }
     | undefined;
-  readonly bmc: BmcSettings | undefined;
-  readonly maxLength: number | undefined;
-  readonly truncation: Truncation;
-  readonly columns: Columns;
-  readonly format: DataFormat;
-  readonly device: string | undefined;
+  /** BMC's token weights; without it there are none. */
+  readonly bmc?: BmcSettings | undefined;
+  /** Rows are cut to this many tokens; without it nothing is cut. */
+  readonly maxLength?: number | undefined;
+  /** What a cut row keeps; keep_start unless given. */
+  readonly truncation?: Truncation;
+  /** Fields that have columns of another name. */
+  readonly columns?: Columns;
+  /** Form of the rows; auto unless given. */
+  readonly format?: DataFormat;
+  /** The GPU; the best one unless given. */
+  readonly device?: string | undefined;
 }
 
 /** @returns what became of the rows. The output file appears only when it is complete. */
@@ -66,12 +74,12 @@ export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promis
         files: runtime.files,
         path: options.data,
         tokenizer,
-        columns: options.columns,
-        format: options.format,
+        columns: options.columns ?? {},
+        format: options.format ?? 'auto',
         expects: 'paired',
         refusesWeights: weightsRefusedBy(options, objective),
         maxLength: options.maxLength ?? policy.config.maxPositions,
-        truncation: options.truncation,
+        truncation: options.truncation ?? 'keep_start',
         diff: objective.needs.differences ?? 'levenshtein',
         modelVocabSize: policy.config.vocabSize,
       },
