@@ -1,10 +1,10 @@
 /** A language model that judges, and how it is asked: until a verdict can be read from what it wrote. */
 import type { ChatMessage, SamplingSettings } from '../../llm/request.ts';
+import type { CompletionModel } from '../../preferences/completion-model.ts';
 import type { PromptFile } from '../../preferences/prompt-file.ts';
-import type { TextModel } from '../../preferences/text-model.ts';
 
 export interface JudgeModel {
-  readonly model: TextModel;
+  readonly model: CompletionModel;
   /** Our own prompts, or the user's; no published judge's words are ours. */
   readonly prompts: PromptFile;
   readonly sampling: Pick<SamplingSettings, 'maxTokens' | 'temperature'>;

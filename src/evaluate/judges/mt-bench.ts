@@ -1,7 +1,7 @@
 /** MT-Bench: eighty questions of two turns, each answer rated from 1 to 10, with a reference where there is one. */
 import { readRows } from '../../data/sources/read-rows.ts';
 import { InputError } from '../../errors.ts';
-import type { TextModel } from '../../preferences/text-model.ts';
+import type { CompletionModel } from '../../preferences/completion-model.ts';
 import type { FileSystem } from '../../runtime/runtime.ts';
 import { mean, standardError } from '../statistics.ts';
 import { textColumn } from '../tasks/task.ts';
@@ -57,7 +57,7 @@ export async function readMtAnswers(files: FileSystem, path: string): Promise<Ma
 
 /** Lets a model answer every turn, having seen the turns before. */
 export async function answerMtQuestions(
-  model: TextModel,
+  model: CompletionModel,
   questions: readonly MtQuestion[],
   maxTokens: number,
 ): Promise<Map<string, string[]>> {

@@ -13,8 +13,8 @@ import {
 } from '../../../src/evaluate/judges/mt-bench.ts';
 import { judgePairs } from '../../../src/evaluate/judges/pairwise.ts';
 import type { LlmRequest } from '../../../src/llm/request.ts';
+import type { CompletionModel } from '../../../src/preferences/completion-model.ts';
 import { PromptFile } from '../../../src/preferences/prompt-file.ts';
-import type { TextModel } from '../../../src/preferences/text-model.ts';
 import { MemoryFiles } from '../../../src/runtime/memory-files.ts';
 
 const files = new MemoryFiles();
@@ -30,9 +30,9 @@ const asked = (request: LlmRequest): string =>
   'messages' in request ? (request.messages.at(-1)?.content ?? '') : '';
 
 /** A model that writes what `rule` says, and the requests that it was sent. */
-function ruled(rule: (text: string) => string): { model: TextModel; requests: LlmRequest[] } {
+function ruled(rule: (text: string) => string): { model: CompletionModel; requests: LlmRequest[] } {
   const requests: LlmRequest[] = [];
-  const model: TextModel = {
+  const model: CompletionModel = {
     complete: async (request) => {
       requests.push(request);
       return {
@@ -47,7 +47,7 @@ function ruled(rule: (text: string) => string): { model: TextModel; requests: Ll
   return { model, requests };
 }
 
-const judgeOf = (model: TextModel): JudgeModel => ({
+const judgeOf = (model: CompletionModel): JudgeModel => ({
   model,
   prompts,
   sampling: { maxTokens: 100, temperature: 0 },
