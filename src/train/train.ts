@@ -1,27 +1,20 @@
 /** A training run from configuration to files. */
-import { carryWeights } from '../data/examples.ts';
-import { loadTokenizer } from '../data/load-tokenizer.ts';
 import { InputError, RunError } from '../errors.ts';
 import { latestCheckpoint } from '../formats/checkpoint.ts';
 import { writeDirectory } from '../formats/directory-writer.ts';
 import { DeviceLostError, Gpu } from '../gpu/device.ts';
-import { loadModel } from '../models/loading/load.ts';
-import { activate } from '../objectives/choice.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { Clock } from './clock.ts';
 import type { TrainConfig } from './config.ts';
-import { loadData } from './data.ts';
 import { checkFirstStep } from './first-step.ts';
 import { allHooks, type Metrics, type RunHooks, type RunSummary, type TrainHooks } from './hooks.ts';
-import { chooseKernels } from './kernel-choices.ts';
 import { NonFiniteError } from './non-finite-error.ts';
-import { policyOptions } from './policy-options.ts';
-import { prepareReference } from './reference.ts';
-import { findCheckpoint, restore, saveRun } from './run-checkpoint.ts';
+import { prepareRun } from './prepare-run.ts';
+import { saveRun } from './run-checkpoint.ts';
 import { RunLog } from './run-log.ts';
 import { Samples } from './samples.ts';
 import { trainedModelFiles } from './saving.ts';
-import { type QueuedStep, Trainer, type TrainerOptions } from './trainer.ts';
+import type { QueuedStep, Trainer, TrainerOptions } from './trainer.ts';
 import { emptyBatchesLine } from './varied-tokens.ts';
 
 export interface TrainOptions {
@@ -98,26 +91,12 @@ async function prepareAndRun(
   { resume }: TrainOptions,
 ): Promise<RunSummary> {
   const started = Date.now();
-  const { files } = gpu.runtime;
-  const { training, seed } = config;
-  const { needs } = activate(config.objective);
-  const tokenizer = await loadTokenizer(files, config.model.path, config.data.chat_template);
-  const policy = await loadModel(gpu, config.model.path, policyOptions(config));
-  const data = await loadData(files, config, needs, tokenizer, policy.config, hooks.note);
-  const dataWeights = carryWeights(data.train) || carryWeights(data.eval);
-  const objective = activate({ ...config.objective, dataWeights });
-  const prepared = await prepareReference(gpu, config, objective, policy, data, hooks.note);
+  const prepared = await prepareRun(gpu, config, hooks.note, resume);
+  const { options, trainer, tokenizer, chatTemplate, checkpoint } = prepared;
   try {
-    const { reference } = prepared;
-    const options: TrainerOptions = { gpu, objective, policy, reference, ...data, training, seed };
-    const checkpoint = await findCheckpoint(files, config, resume);
-    await chooseKernels(options, checkpoint?.state.kernel_choices, hooks.note);
-    const trainer = Trainer.open(options);
-    if (checkpoint !== undefined) await restore(gpu, trainer, checkpoint);
-    const log = await RunLog.open(files, config.output_dir, checkpoint?.state);
-    const samples = new Samples(gpu, policy, tokenizer, data.eval, seed);
+    const log = await RunLog.open(gpu.runtime.files, config.output_dir, checkpoint?.state);
+    const samples = new Samples(gpu, options.policy, tokenizer, options.eval ?? [], config.seed);
     try {
-      const chatTemplate = config.data.chat_template === undefined ? undefined : tokenizer.chatTemplate;
       const summary = await run({ config, options, trainer, samples, log, chatTemplate, hooks, started });
       await log.close();
       hooks.finish(summary);

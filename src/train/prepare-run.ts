@@ -1,0 +1,61 @@
+/** Everything that a run has before its first step: model, data, reference, chosen kernels, and the trainer on them. */
+import { carryWeights } from '../data/examples.ts';
+import { loadTokenizer } from '../data/load-tokenizer.ts';
+import type { Tokenizer } from '../data/tokenizer.ts';
+import type { Gpu } from '../gpu/device.ts';
+import { loadModel } from '../models/loading/load.ts';
+import { activate } from '../objectives/choice.ts';
+import type { TrainConfig } from './config.ts';
+import { loadData } from './data.ts';
+import { chooseKernels } from './kernel-choices.ts';
+import { policyOptions } from './policy-options.ts';
+import { prepareReference } from './reference.ts';
+import { findCheckpoint, restore } from './run-checkpoint.ts';
+import { Trainer, type TrainerOptions } from './trainer.ts';
+
+export interface PreparedRun {
+  readonly options: TrainerOptions;
+  /** Opened, and where a checkpoint is continued, at its step. */
+  readonly trainer: Trainer;
+  readonly tokenizer: Tokenizer;
+  /** Saved with the model, so that everybody who uses it renders conversations as it has seen them. */
+  readonly chatTemplate: string | undefined;
+  readonly checkpoint: Awaited<ReturnType<typeof findCheckpoint>>;
+  /** Lets go of the reference. */
+  close(): Promise<void>;
+}
+
+/**
+ * @param note told what is worth a line
+ * @param resume as in `TrainOptions`
+ * @throws InputError for whatever is wrong with model, data or checkpoint
+ */
+export async function prepareRun(
+  gpu: Gpu,
+  config: TrainConfig,
+  note: (line: string) => void,
+  resume?: string | boolean,
+): Promise<PreparedRun> {
+  const { files } = gpu.runtime;
+  const { training, seed } = config;
+  const { needs } = activate(config.objective);
+  const tokenizer = await loadTokenizer(files, config.model.path, config.data.chat_template);
+  const policy = await loadModel(gpu, config.model.path, policyOptions(config));
+  const data = await loadData(files, config, needs, tokenizer, policy.config, note);
+  const dataWeights = carryWeights(data.train) || carryWeights(data.eval);
+  const objective = activate({ ...config.objective, dataWeights });
+  const prepared = await prepareReference(gpu, config, objective, policy, data, note);
+  try {
+    const { reference } = prepared;
+    const options: TrainerOptions = { gpu, objective, policy, reference, ...data, training, seed };
+    const checkpoint = await findCheckpoint(files, config, resume);
+    await chooseKernels(options, checkpoint?.state.kernel_choices, note);
+    const trainer = Trainer.open(options);
+    if (checkpoint !== undefined) await restore(gpu, trainer, checkpoint);
+    const chatTemplate = config.data.chat_template === undefined ? undefined : tokenizer.chatTemplate;
+    return { options, trainer, tokenizer, chatTemplate, checkpoint, close: () => prepared.close() };
+  } catch (error) {
+    await prepared.close();
+    throw error;
+  }
+}
