@@ -40,6 +40,23 @@ export function backportsSource(sources, codename) {
 }
 
 /**
+ * One line for a suite of Debian, from the mirror that serves this machine, whatever release that is.
+ * @returns {string | null} null when no source names a Debian mirror
+ */
+export function suiteSource(sources, suite) {
+  const codename = [...new Set(sources.flatMap((s) => s.suites))].find(
+    (name) => distributionSource(sources, name)?.uris[0].match(/\/debian\/?$/) !== undefined,
+  );
+  const source = codename === undefined ? null : distributionSource(sources, codename);
+  if (source === null || !/\/debian\/?$/.test(source.uris[0])) return null;
+  const key = source.rest
+    .map((line) => /^Signed-By:\s*(\/\S+)/.exec(line)?.[1])
+    .find((path) => path !== undefined);
+  const options = source.format === 'line' ? source.rest : key === undefined ? [] : [`[signed-by=${key}]`];
+  return `${['deb', ...options, source.uris[0], suite, 'main'].join(' ')}\n`;
+}
+
+/**
  * The source that serves the distribution itself. Others may name the same suite (a vendor's repository for bookworm),
  * but only the distribution's has `-updates` beside it or lies in a folder of that name.
  */

@@ -104,7 +104,8 @@ function setupCommand() {
   return `${isSystemNode ? 'node' : process.execPath} ${near.startsWith('..') ? script : near}`;
 }
 
-function aptSourceFiles() {
+/** The files from which this machine's apt takes its sources. */
+export function aptSourceFiles() {
   let names = [];
   try {
     names = fs.readdirSync(APT_SOURCES).filter((name) => /\.(list|sources)$/.test(name));

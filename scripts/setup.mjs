@@ -8,7 +8,14 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { installDependencies } from './dependencies.mjs';
-import { installAdapter, LAVAPIPE_ICD, probeAdapter, SWIFTSHADER_ICD } from './install-adapter.mjs';
+import {
+  aptSourceFiles,
+  installAdapter,
+  LAVAPIPE_ICD,
+  probeAdapter,
+  SWIFTSHADER_ICD,
+} from './install-adapter.mjs';
+import { installMatrices } from './matrices.mjs';
 import { withLock } from './setup-lock.mjs';
 
 const USAGE = `Usage: node scripts/setup.mjs [options]
@@ -19,12 +26,20 @@ none, installs Mesa lavapipe (an adapter that runs on the CPU) when it may, else
   --install-adapter  only install lavapipe, even where a GPU is found, and no npm packages: the part that needs root
   --with-lavapipe    install lavapipe even where a GPU is found
   --with-browser     also install Chromium: its tests, and SwiftShader, a second CPU adapter
+  --with-matrices    also fetch lavapipe of Mesa 26 into the user cache: a CPU adapter with tensor-core instructions
   --with-deno        also check that Deno (an npm package here) runs
   --runtime-only     leave out the npm packages that only tests and checks need
   -h, --help         this text
 `;
 
-const OPTIONS = ['install-adapter', 'with-lavapipe', 'with-browser', 'with-deno', 'runtime-only'];
+const OPTIONS = [
+  'install-adapter',
+  'with-lavapipe',
+  'with-browser',
+  'with-deno',
+  'with-matrices',
+  'runtime-only',
+];
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /** What the user has to mend; printed without a stack. */
@@ -57,6 +72,7 @@ function run(options) {
   if (!options['install-adapter'])
     installDependencies({ root: ROOT, runtimeOnly: options['runtime-only'], say });
   if (options['with-deno']) checkDeno();
+  if (options['with-matrices']) fetchMatrices();
   const needsLavapipe = options['install-adapter'] || options['with-lavapipe'];
   const wanted = [];
   if (!probeAdapter(needsLavapipe ? LAVAPIPE_ICD : undefined).found) wanted.push('lavapipe');
@@ -65,6 +81,12 @@ function run(options) {
   const todo = installAdapter(wanted, say);
   if (todo.length > 0) throw new SetupError(todo.join('\n'));
   confirm(wanted, options['with-browser']);
+}
+
+/** A plus for tests: where it cannot be had, everything else runs without it. */
+function fetchMatrices() {
+  const obstacle = installMatrices(aptSourceFiles(), say);
+  if (obstacle !== undefined) say(`No adapter lavapipe-matrices: ${obstacle}. Tests run without it.`);
 }
 
 /** Installed is not yet working: an adapter counts once WebGPU has opened it. */

@@ -37,7 +37,13 @@ export { NoAdapterError } from './runtime/no-adapter.ts';
 export type { FileSink, FileSource, FileSystem, Runtime } from './runtime/runtime.ts';
 export { blobSource, fetchSource } from './runtime/web-sources.ts';
 export { type ScoreOptions, scoreFile as score } from './score/score.ts';
-export { type TrainConfig, type TrainConfigInput, trainConfigFrom } from './train/config.ts';
+export {
+  type TrainConfig,
+  type TrainConfigInput,
+  trainConfigFrom,
+  trainingSettings,
+} from './train/config.ts';
 export type { Metrics, RunSummary, StepInfo, TrainHooks } from './train/hooks.ts';
+export { referenceFrom, type TrainerReference } from './train/reference-form.ts';
 export { type TrainOptions, train } from './train/train.ts';
-export { type StepReport, Trainer, type TrainerParts } from './train/trainer.ts';
+export { type QueuedStep, type StepReport, Trainer, type TrainerOptions } from './train/trainer.ts';

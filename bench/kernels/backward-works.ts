@@ -2,6 +2,7 @@
 
 import type { Op } from '../../src/autograd/op.ts';
 import { type Tensor, upload } from '../../src/autograd/tensor.ts';
+import { Workspace } from '../../src/autograd/workspace.ts';
 import type { Recorder } from '../../src/gpu/program.ts';
 import { ParameterSlabs } from '../../src/nn/parameters.ts';
 import { attention } from '../../src/ops/attention/attention.ts';
@@ -131,6 +132,7 @@ function optimizer(bench: Operands, { name, hidden: H, inner: I }: Size): Work {
   const { gpu } = bench;
   const count = 4 * H * I;
   const slabs = new ParameterSlabs(gpu, [{ name: 'w', shape: [4 * I, H], decays: true }], 'f32');
+  const workspace = new Workspace(gpu);
   const settings = {
     adam_beta1: 0.9,
     adam_beta2: 0.999,
@@ -138,11 +140,14 @@ function optimizer(bench: Operands, { name, hidden: H, inner: I }: Size): Work {
     sgd_momentum: 0,
     weight_decay: 0,
   };
-  const adamw = new Optimizer(gpu, slabs, updateRule('adamw', settings), { maxGradNorm: 0, moments: 'gpu' });
-  adamw.place();
+  const adamw = new Optimizer(workspace, slabs, updateRule('adamw', settings), {
+    maxGradNorm: 0,
+    moments: 'gpu',
+  });
+  workspace.allocate();
   adamw.configure(1, 0.5);
   bench.onFree(() => {
-    adamw.free();
+    workspace.free();
     slabs.free();
   });
   const G = bench.values(bench.make([4 * I, H]));

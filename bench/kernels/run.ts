@@ -133,7 +133,13 @@ async function halfMatmuls(gpu: Gpu, edge: number, gemm: number, rounds: number)
   const rows: Row[] = [];
   // On a CPU adapter, tiles in workgroup memory take half a minute.
   const isRun = (variant: ProductVariant) => !gpu.isCpu || ['subgroup', 'plain'].includes(variant);
-  const shape = { orientation: 'FORWARD', tokens: edge, weight: w, shard: w.shards[0] } as const;
+  const shape = {
+    orientation: 'FORWARD',
+    tokens: edge,
+    weight: w,
+    shard: w.shards[0],
+    stored: w.dtype,
+  } as const;
   for (const variant of variantsFor(gpu, shape).filter(isRun)) {
     gpu.choices.linear = variant;
     const work: Work = {

@@ -10,8 +10,8 @@ import { activate } from '../../src/objectives/choice.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import { type TrainConfigInput, trainConfigFrom } from '../../src/train/config.ts';
 import { chooseKernels } from '../../src/train/kernel-choices.ts';
+import { policyOptions } from '../../src/train/policy-options.ts';
 import { prepareReference } from '../../src/train/reference.ts';
-import { policyOptions } from '../../src/train/train.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 import { type LlamaSize, writeRandomLlama } from '../../test/support/random-llama.ts';
 
@@ -86,31 +86,31 @@ export class StepBench {
     const policy = await loadModel(gpu, this.#model, policyOptions(config));
     const data = { train: setup.pairs, eval: [] };
     const prepared = await prepareReference(gpu, config, objective, policy, data, () => {});
-    const parts = {
+    const options = {
       gpu,
-      // Planning a million steps would take longer than timing some of them.
-      config: { ...config, training: { ...config.training, max_steps: 64 } },
       objective,
       policy,
-      ...prepared,
+      reference: prepared.reference,
       ...data,
+      // Planning a million steps would take longer than timing some of them.
+      training: { ...config.training, max_steps: 64 },
+      seed: config.seed,
     };
-    await chooseKernels(parts, undefined, () => {});
-    const trainer = await Trainer.open(parts, () => {});
+    await chooseKernels(options, undefined, () => {});
+    const trainer = Trainer.open(options);
     await trainer.warmUp();
-    await trainer.runStep();
-    const first = await trainer.flush();
+    const first = await trainer.runStep();
     return {
-      firstLoss: first?.metrics.loss ?? Number.NaN,
+      firstLoss: first.metrics.loss,
       async step() {
         trainer.step %= 64;
         await trainer.runStep();
-        await trainer.flush();
       },
       free() {
         trainer.free();
         policy.free();
-        if (prepared.reference?.loaded !== policy) prepared.reference?.loaded.free();
+        // With a live reference that is all there is to close.
+        void prepared.close();
       },
     };
   }

@@ -10,7 +10,7 @@
 //
 // One invocation per four elements; limited by bandwidth.
 import package::shared::grid::invocation_index;
-import package::shared::half::narrow_bf16;
+import package::shared::half::pack_bf16;
 import constants::WORKGROUP;
 
 // 1, or 0 for slabs that weight decay leaves alone (norms).
@@ -35,6 +35,6 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
   }
   let updated = w[i] - lr * b;
   w[i] = updated;
-  @if(COPY && COPY_BF16) copy[i] = vec2u(narrow_bf16(updated.xy), narrow_bf16(updated.zw));
+  @if(COPY && COPY_BF16) copy[i] = vec2u(pack_bf16(updated.xy), pack_bf16(updated.zw));
   @if(COPY && !COPY_BF16) copy[i] = vec2u(pack2x16float(updated.xy), pack2x16float(updated.zw));
 }

@@ -105,13 +105,26 @@ export function allocateTensor(
   dtype: DType,
   kind: MemoryKind,
 ): Tensor {
+  const tensor = reserveTensor(gpu, label, shape, dtype, kind);
+  for (const { storage } of tensor.shards) gpu.memory.place(storage, 'gpu');
+  return tensor;
+}
+
+/** The same without memory: whoever reserves it places its storages. */
+export function reserveTensor(
+  gpu: Gpu,
+  label: string,
+  shape: readonly number[],
+  dtype: DType,
+  kind: MemoryKind,
+): Tensor {
   const rowBytes = rowLength(shape) * bytesPerElement(dtype);
   const rowCount = shape[0] ?? 1;
   const step = Math.min(rowCount, rowsPerShard(label, shape, dtype, gpu.maxBindingBytes));
   const shards: Shard[] = [];
   for (let rowStart = 0; rowStart < rowCount; rowStart += step) {
     const rows = Math.min(step, rowCount - rowStart);
-    const storage = gpu.memory.allocate(label, rows * rowBytes, kind);
+    const storage = gpu.memory.reserve(label, rows * rowBytes, kind);
     shards.push({ storage, byteOffset: 0, byteLength: storage.byteLength, rowStart, rows });
   }
   return { label, shape, dtype, shards, requiresGrad: false };

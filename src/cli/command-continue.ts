@@ -1,17 +1,20 @@
 /** `prefgrad continue`. */
 import type { Command } from 'commander';
+import { InputError } from '../errors.ts';
 import type { Cli } from './context.ts';
 import { EXIT_CODES } from './failure.ts';
 import { numberFrom, wholeNumber } from './options.ts';
 import {
   addEndpointOptions,
+  addLocalModelOptions,
   addRowOptions,
   type EndpointOptions,
+  type LocalModelOptions,
   type RowOptions,
 } from './pipelines/options.ts';
 
-interface Options extends RowOptions, EndpointOptions {
-  readonly tokenizer: string;
+interface Options extends RowOptions, EndpointOptions, LocalModelOptions {
+  readonly tokenizer?: string;
   readonly share: number;
   readonly temperature: number;
   readonly topP: number;
@@ -28,8 +31,8 @@ export function addContinue(program: Command, cli: Cli): void {
       'DPO (CW) of BMC: the model continues the first tokens of the chosen answer; beginning and continuation are the rejected ' +
         "answer. The tokenizer must be the endpoint's, since prompts go there as token ids.",
     );
-  addEndpointOptions(addRowOptions(command))
-    .requiredOption('--tokenizer <DIR>', "model directory with the endpoint's tokenizer")
+  addEndpointOptions(addLocalModelOptions(addRowOptions(command)))
+    .option('--tokenizer <DIR>', "model directory with the endpoint's tokenizer")
     .option('--share <SHARE>', "part of the chosen answer's tokens that is kept", numberFrom(0.01, 0.99), 0.5)
     .option('--temperature <NUMBER>', '0 takes the most probable token', numberFrom(0), 0)
     .option('--top-p <SHARE>', 'sample among the most probable tokens of this share', numberFrom(1e-6, 1), 1)
@@ -54,18 +57,19 @@ ${EXIT_CODES}`,
       const { continueStep } = await import('../preferences/continue.ts');
       const { parsePromptShape } = await import('../preferences/prompt-shape.ts');
       const { loadTokenizer } = await import('../data/load-tokenizer.ts');
-      const { openTextModel } = await import('./pipelines/open-text-model.ts');
+      const { openCompletionModel } = await import('./pipelines/open-completion-model.ts');
       const { runStep } = await import('./pipelines/run-step.ts');
       const shape = parsePromptShape(options.prompts);
       const runtime = await cli.runtime();
-      const tokenizer = await loadTokenizer(runtime.files, options.tokenizer);
-      const { model, name, client, close } = await openTextModel(runtime, options);
+      if (options.model === undefined && options.tokenizer === undefined)
+        throw new InputError("Give --tokenizer DIR, the directory of the endpoint's model.");
+      const { model, name, client, close, tokenizer } = await openCompletionModel(runtime, options);
       try {
         const { temperature, topP, seed, maxTokens } = options;
         const step = continueStep({
           model,
           modelName: name,
-          tokenizer,
+          tokenizer: tokenizer ?? (await loadTokenizer(runtime.files, options.tokenizer ?? '')),
           share: options.share,
           sampling: { temperature, topP, seed, maxTokens },
           shape,

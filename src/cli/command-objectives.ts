@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { InputError } from '../errors.ts';
 import type { Cli, GlobalOptions } from './context.ts';
 import { EXIT_CODES } from './failure.ts';
-import { objectiveFacts, objectiveText } from './objective-list.ts';
+import { objectiveFacts, objectiveText, tokenWeightText } from './objective-list.ts';
 import { adapterIsNoDevice } from './options.ts';
 
 interface Options extends GlobalOptions {
@@ -18,7 +18,7 @@ export function addObjectives(program: Command, cli: Cli): void {
     .summary('list every method, or compute cases with them')
     .description(
       'Lists every objective that a configuration can name: its loss, settings with ranges and defaults, what it ' +
-        'needs (a reference, pairs or labels) and the paper it is from. With --evaluate it computes the cases of a ' +
+        'needs (a reference, pairs or labels) and the paper it is from; then the token weights that go on top of some. With --evaluate it computes the cases of a ' +
         'file with the production kernels instead, to compare them with another implementation: one JSON line per ' +
         'case with the loss, the loss of each pair, rewards, and gradients per token.',
     )
@@ -43,9 +43,10 @@ ${EXIT_CODES}`,
       const { evaluate, out, json, device } = command.optsWithGlobals<Options>();
       if (evaluate === undefined) {
         if (out !== undefined) throw new InputError('--out is for --evaluate; the list goes to stdout.');
-        const { objectives } = await import('../objectives/registry.ts');
+        const { objectives, tokenWeights } = await import('../objectives/registry.ts');
         const facts = objectives.map(objectiveFacts);
-        cli.out(json ? `${JSON.stringify(facts, null, 2)}\n` : facts.map(objectiveText).join('\n'));
+        const texts = [...facts.map(objectiveText), ...tokenWeights.map(tokenWeightText)];
+        cli.out(json ? `${JSON.stringify(facts, null, 2)}\n` : texts.join('\n'));
         return;
       }
       if (out === undefined) throw new InputError('--evaluate needs --out OUT.jsonl.');

@@ -6,12 +6,14 @@ import { EXIT_CODES } from './failure.ts';
 import { wholeNumber } from './options.ts';
 import {
   addEndpointOptions,
+  addLocalModelOptions,
   addRowOptions,
   type EndpointOptions,
+  type LocalModelOptions,
   type RowOptions,
 } from './pipelines/options.ts';
 
-interface Options extends RowOptions, EndpointOptions {
+interface Options extends RowOptions, EndpointOptions, LocalModelOptions {
   readonly maxTokens: number;
   readonly prompts: string;
   readonly grader?: string;
@@ -25,7 +27,7 @@ export function addOwnOutput(program: Command, cli: Cli): void {
       "BMC's pairs for questions and maths: the ground truth is chosen, the model's own greedy answer is rejected. Rows have " +
         'a prompt and a completion (or chosen); other names are mapped by --column.',
     );
-  addEndpointOptions(addRowOptions(command))
+  addEndpointOptions(addLocalModelOptions(addRowOptions(command)))
     .option('--max-tokens <COUNT>', 'most tokens per answer', wholeNumber(1), 512)
     .option(
       '--prompts <SHAPE>',
@@ -50,14 +52,14 @@ ${EXIT_CODES}`,
       const { ownOutputStep } = await import('../preferences/own-output.ts');
       const { parsePromptShape } = await import('../preferences/prompt-shape.ts');
       const { loadFunction } = await import('./pipelines/user-module.ts');
-      const { openTextModel } = await import('./pipelines/open-text-model.ts');
+      const { openCompletionModel } = await import('./pipelines/open-completion-model.ts');
       const { runStep } = await import('./pipelines/run-step.ts');
       const shape = parsePromptShape(options.prompts);
       const { grader: file } = options;
       const grade =
         file === undefined ? undefined : await loadFunction<Grade>(file, '(answer, truth, row) => boolean');
       const runtime = await cli.runtime();
-      const { model, name, client, close } = await openTextModel(runtime, options);
+      const { model, name, client, close } = await openCompletionModel(runtime, options);
       try {
         const step = ownOutputStep({
           model,

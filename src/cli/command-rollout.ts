@@ -5,13 +5,15 @@ import { EXIT_CODES } from './failure.ts';
 import { numberFrom, wholeNumber } from './options.ts';
 import {
   addEndpointOptions,
+  addLocalModelOptions,
   addRowOptions,
   type EndpointOptions,
+  type LocalModelOptions,
   type RowOptions,
   seedList,
 } from './pipelines/options.ts';
 
-interface Options extends RowOptions, EndpointOptions {
+interface Options extends RowOptions, EndpointOptions, LocalModelOptions {
   readonly seeds?: readonly number[];
   readonly temperature: number;
   readonly topP: number;
@@ -27,7 +29,7 @@ export function addRollout(program: Command, cli: Cli): void {
       "Samples answers to every prompt, as MIPO and epsilon-DPO do with SimPO's settings: five of them, temperature 0.8, " +
         'top-p 0.95. Writes all_generated_responses; prompts whose answers are all equal are dropped. Then: prefgrad rate.',
     );
-  addEndpointOptions(addRowOptions(command))
+  addEndpointOptions(addLocalModelOptions(addRowOptions(command)))
     .option('--seeds <LIST>', 'one answer per seed (default: 13,21,42,79,100)', seedList)
     .option('--temperature <NUMBER>', '0 takes the most probable token', numberFrom(0), 0.8)
     .option(
@@ -54,11 +56,11 @@ ${EXIT_CODES}`,
       const options = made.optsWithGlobals<Options>();
       const { ROLLOUT_SEEDS, rolloutStep } = await import('../preferences/rollout.ts');
       const { parsePromptShape } = await import('../preferences/prompt-shape.ts');
-      const { openTextModel } = await import('./pipelines/open-text-model.ts');
+      const { openCompletionModel } = await import('./pipelines/open-completion-model.ts');
       const { runStep } = await import('./pipelines/run-step.ts');
       const shape = parsePromptShape(options.prompts);
       const runtime = await cli.runtime();
-      const { model, name, client, close } = await openTextModel(runtime, options);
+      const { model, name, client, close } = await openCompletionModel(runtime, options);
       try {
         const step = rolloutStep({
           model,

@@ -1,17 +1,21 @@
 /** What `prefgrad objectives` prints: every method with its formula, settings, needs and paper. */
+import type { z } from 'zod';
 import type { Needs, ObjectiveDefaults, RegisteredObjective } from '../objectives/objective.ts';
+import type { RegisteredTokenWeight } from '../objectives/token-weights/token-weight.ts';
 import { describeValue, inputSchema } from '../schema-problems.ts';
+
+interface SettingFacts {
+  readonly name: string;
+  readonly value: string;
+  readonly default: unknown;
+  readonly description: string;
+}
 
 export interface ObjectiveFacts {
   readonly name: string;
   readonly formula: string;
   readonly paper: string;
-  readonly settings: readonly {
-    readonly name: string;
-    readonly value: string;
-    readonly default: unknown;
-    readonly description: string;
-  }[];
+  readonly settings: readonly SettingFacts[];
   /** With default settings. */
   readonly needs: Needs;
   readonly takesTokenWeights: boolean;
@@ -20,35 +24,55 @@ export interface ObjectiveFacts {
 
 export function objectiveFacts(objective: RegisteredObjective): ObjectiveFacts {
   const { name, formula, paper, takesTokenWeights, defaults = {} } = objective;
-  const settings = Object.entries(inputSchema(objective.settings).properties ?? {}).map(([key, schema]) => ({
-    name: key,
-    value: describeValue(schema),
-    default: schema.default,
-    description: schema.description ?? '',
-  }));
+  const settings = settingFacts(objective.settings);
   return { name, formula, paper, settings, needs: objective.bind({}).needs, takesTokenWeights, defaults };
 }
 
+function settingFacts(schema: z.ZodType): SettingFacts[] {
+  return Object.entries(inputSchema(schema).properties ?? {}).map(([name, setting]) => ({
+    name,
+    value: describeValue(setting),
+    default: setting.default,
+    description: setting.description ?? '',
+  }));
+}
+
 export function objectiveText(facts: ObjectiveFacts): string {
-  const settings = facts.settings.map(({ name, value, default: fallback, description }) => {
-    const shown = fallback === undefined ? '' : `, default ${JSON.stringify(fallback)}`;
-    return `    ${name}: ${value}${shown}${description === '' ? '' : `; ${description}`}`;
-  });
   return [
     facts.name,
     `  loss      ${facts.formula}`,
     `  paper     ${facts.paper}`,
     `  needs     ${needsText(facts.needs)}`,
     `  takes     ${facts.takesTokenWeights ? 'token weights' : 'no token weights'}`,
-    settings.length === 0 ? '  settings  none' : `  settings\n${settings.join('\n')}`,
+    settingsText(facts.settings),
     '',
   ].join('\n');
+}
+
+/** A token weight, as `objective.token_weights` names it. */
+export function tokenWeightText({ name, formula, paper, settings }: RegisteredTokenWeight): string {
+  return [
+    `token_weights: ${name}`,
+    `  weight    ${formula}`,
+    `  paper     ${paper}`,
+    settingsText(settingFacts(settings)),
+    '',
+  ].join('\n');
+}
+
+function settingsText(settings: readonly SettingFacts[]): string {
+  if (settings.length === 0) return '  settings  none';
+  const lines = settings.map(({ name, value, default: fallback, description }) => {
+    const shown = fallback === undefined ? '' : `, default ${JSON.stringify(fallback)}`;
+    return `    ${name}: ${value}${shown}${description === '' ? '' : `; ${description}`}`;
+  });
+  return `  settings\n${lines.join('\n')}`;
 }
 
 const ROWS: Readonly<Record<Needs['rows'], string>> = {
   pairs: 'pairs of answers',
   labels: 'pairs, or single answers with a label',
-  chosen: 'chosen answers',
+  chosen: 'one answer per row',
 };
 
 const REFERENCE: Readonly<Record<Needs['reference'], string | undefined>> = {

@@ -9,7 +9,7 @@ import { prepareDataset } from '../data/prepare.ts';
 import { expandData } from '../data/sources/expand.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { InputError, InputErrors } from '../errors.ts';
-import { ModelDirectory } from '../formats/model-directory.ts';
+import { ModelDirectory, readJson } from '../formats/model-directory.ts';
 import type { ModelConfig } from '../models/causal-lm.ts';
 import { describeModel } from '../models/registry.ts';
 import { activate } from '../objectives/choice.ts';
@@ -62,7 +62,7 @@ export async function preflight(
     `objective: ${active.name}${active.tokenWeights === undefined ? '' : ` with ${active.tokenWeights.name} token weights`}`,
   );
 
-  const model = await check('model.path', () => readModel(files, config.model.path));
+  const model = await check('model.path', () => readModel(files, config.model.path, config.model.init));
   if (model !== undefined) facts.push(`model: ${config.model.path}, ${modelText(model)}`);
   const tokenizer = await check('model.path', () => readTokenizer(files, config.model.path));
   const template = config.data.chat_template;
@@ -88,10 +88,16 @@ export async function preflight(
   return { config, facts };
 }
 
-async function readModel(files: FileSystem, path: string): Promise<ModelConfig> {
+async function readModel(
+  files: FileSystem,
+  path: string,
+  init: TrainConfig['model']['init'] = 'pretrained',
+): Promise<ModelConfig> {
+  const file = `${path}/config.json`;
+  if (init === 'random') return describeModel(await readJson(files, file), file).config;
   const directory = await ModelDirectory.open(files, path);
   try {
-    return describeModel(directory.config, `${path}/config.json`).config;
+    return describeModel(directory.config, file).config;
   } finally {
     await directory.close();
   }

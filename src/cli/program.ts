@@ -13,8 +13,10 @@ import { addPreview } from './command-preview.ts';
 import { addRate } from './command-rate.ts';
 import { addRollout } from './command-rollout.ts';
 import { addScore } from './command-score.ts';
+import { addServe } from './command-serve.ts';
 import { addTrain } from './command-train.ts';
 import { addValidate } from './command-validate.ts';
+import { addView } from './command-view.ts';
 import { addWeigh } from './command-weigh.ts';
 import type { Cli } from './context.ts';
 import { EXIT, EXIT_CODES, reportFailure } from './failure.ts';
@@ -40,9 +42,11 @@ export function buildProgram(cli: Cli): Command {
   for (const add of [
     addTrain,
     addValidate,
+    addView,
     addPreview,
     addScore,
     addGenerate,
+    addServe,
     addRollout,
     addRate,
     addOwnOutput,

@@ -1,7 +1,7 @@
 /** Shows a training run: a bar on a terminal, a line per `logging_steps` anywhere else, and a summary at the end. */
 import { MultiBar, type SingleBar } from 'cli-progress';
 import { formatBytes } from '../gpu/memory.ts';
-import type { Metrics, RunStart, RunSummary, StepInfo, TrainHooks } from '../train/hooks.ts';
+import type { Metrics, RunHooks, RunStart, RunSummary, StepInfo } from '../train/hooks.ts';
 import { duration, metric } from './units.ts';
 
 /** Where progress goes. */
@@ -24,7 +24,7 @@ const SHOWN = [
 const WIDE = 120;
 
 /** Hooks that must be closed, also after an error: the bar is redrawn by a timer. */
-export interface ProgressHooks extends TrainHooks {
+export interface ProgressHooks extends RunHooks {
   close(): void;
 }
 

@@ -51,7 +51,7 @@ export function answersOf(example: Example): readonly Answer[] {
 }
 
 /** How one example is laid out. */
-export interface Layout {
+export interface ExampleLayout {
   /** KTO's further completion. */
   readonly mismatched?: Answer;
   /** False repeats the prompt before every answer; the numbers are the same, the tokens more. Default true. */
@@ -59,7 +59,10 @@ export interface Layout {
 }
 
 /** The room one example takes. */
-export function shapeOf(example: Example, { mismatched, sharePrompt = true }: Layout = {}): BatchShape {
+export function shapeOf(
+  example: Example,
+  { mismatched, sharePrompt = true }: ExampleLayout = {},
+): BatchShape {
   const answers = mismatched === undefined ? answersOf(example) : [...answersOf(example), mismatched];
   const prompts = sharePrompt ? 1 : answers.length;
   return {
@@ -82,7 +85,7 @@ export function addShapes(a: BatchShape, b: BatchShape): BatchShape {
 export function packBatch(
   examples: readonly Example[],
   capacity: BatchShape,
-  layoutOf: (index: number) => Layout = () => ({}),
+  layoutOf: (index: number) => ExampleLayout = () => ({}),
 ): PackedBatch {
   const used = examples.reduce((sum, e, i) => addShapes(sum, shapeOf(e, layoutOf(i))), {
     tokens: 0,

@@ -95,6 +95,11 @@ export class Engine {
     this.#cacheBytes = this.#mostBlocks * bytes;
   }
 
+  /** Closed, or failed: it takes no requests. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** Sequences waiting and decoding, tokens so far, and blocks of the cache in use. */
   get statistics() {
     return {
@@ -111,10 +116,11 @@ export class Engine {
 
   /**
    * Queues a request.
-   * @throws InputError for a prompt that is empty, too long or outside of the vocabulary, and for options out of range
+   * @throws InputError for a prompt that is empty, too long or outside of the vocabulary, and for options out of range;
+   * RunError once the engine is closed
    */
   submit(request: GenerationRequest): Generation {
-    if (this.#isClosed) throw new InputError('The engine is closed.');
+    if (this.#isClosed) throw new RunError('The engine is closed.');
     this.#check(request);
     const { prompt, n = 1 } = request;
     const generation: Generation = new Generation(() => this.#cancel(generation));

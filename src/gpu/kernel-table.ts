@@ -259,7 +259,7 @@ export const KERNELS = {
       'W_I8',
       'W_NF4',
     ],
-    constants: ['DEPTH'],
+    constants: ['BLOCK_SIDE', 'DEPTH', 'MATRIX_K', 'MATRIX_M', 'MATRIX_N', 'SUBGROUP'],
     overrides: [],
     optionalOverrides: [],
     bindings: { own: 0, sizes: 3 },

@@ -87,10 +87,13 @@ export class MemoryPool {
     return { label, byteLength: Math.max(4, Math.ceil(byteLength / 4) * 4), kind, buffer: undefined };
   }
 
-  /** Gives a reserved storage its memory, filled with zeros. On the host it counts for nothing here. @throws as `allocate` */
-  place(storage: Storage, where: 'gpu' | 'host'): void {
+  /**
+   * Gives a reserved storage its memory, filled with zeros: where kernels bind it, where the host can map it to read, or
+   * on the host, where it counts for nothing here. @throws as `allocate`
+   */
+  place(storage: Storage, where: 'gpu' | 'readback' | 'host'): void {
     if (where === 'host') storage.host = new Uint8Array(storage.byteLength);
-    else this.#create(storage, STORAGE_USAGE);
+    else this.#create(storage, where === 'gpu' ? STORAGE_USAGE : READBACK_USAGE);
   }
 
   /** Makes a buffer that the host can map to read; kernels cannot bind it. */

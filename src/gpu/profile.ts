@@ -14,6 +14,13 @@ export interface MatrixShape {
   readonly K: number;
 }
 
+/** How kernels use such products. */
+export interface MatrixProfile extends MatrixShape {
+  readonly subgroupSize: number;
+  /** Matrices of the result along each side of what one subgroup keeps; CPU adapters take minutes to compile 4 x 4. */
+  readonly block: 2 | 4;
+}
+
 export interface DeviceProfile {
   /** Software adapters (lavapipe, SwiftShader) are CPUs: barriers are expensive there, and there is no device memory. */
   readonly kind: 'cpu' | 'gpu';
@@ -39,8 +46,8 @@ export interface DeviceProfile {
   readonly rollsTiles: boolean;
   /** Most logits that exist at once. */
   readonly logitChunk: { readonly rows: number; readonly columns: number };
-  /** Shape of the matrices that subgroups multiply, and the size of those subgroups; undefined where they cannot. */
-  readonly matrices: (MatrixShape & { readonly subgroupSize: number }) | undefined;
+  /** Undefined where subgroups cannot multiply matrices. */
+  readonly matrices: MatrixProfile | undefined;
 }
 
 /** What of an adapter the profile is made of. */
@@ -85,15 +92,27 @@ interface MatrixConfig extends MatrixShape {
 
 function matricesOf(info: GPUAdapterInfo, features: AdapterFacts['features']): DeviceProfile['matrices'] {
   const { subgroupMatrixConfigs } = info as { subgroupMatrixConfigs?: Iterable<MatrixConfig> };
+  const { subgroupMinSize: size, subgroupMaxSize } = info;
+  // Kernels are written for subgroups whose size is known.
   const isUsable =
     features.has('chromium-experimental-subgroup-matrix') &&
     features.has('shader-f16') &&
-    info.subgroupMinSize === 32 &&
-    info.subgroupMaxSize === 32;
-  if (!isUsable) return undefined;
-  const found = [...(subgroupMatrixConfigs ?? [])].find(
+    size === subgroupMaxSize;
+  if (!isUsable || size === undefined) return undefined;
+  const shapes = [...(subgroupMatrixConfigs ?? [])].filter(
     ({ componentType, resultComponentType, M, N, K }) =>
-      componentType === 'f16' && resultComponentType === 'f32' && M === 16 && N === 16 && K === 16,
+      componentType === 'f16' &&
+      resultComponentType === 'f32' &&
+      [M, N, K].every((edge) => edge <= 16 && edge % 8 === 0),
   );
-  return found && { M: found.M, N: found.N, K: found.K, subgroupSize: info.subgroupMinSize };
+  const [largest] = shapes.sort((a, b) => b.M * b.N * b.K - a.M * a.N * a.K);
+  return (
+    largest && {
+      M: largest.M,
+      N: largest.N,
+      K: largest.K,
+      subgroupSize: size,
+      block: isSoftware(info) ? 2 : 4,
+    }
+  );
 }

@@ -36,6 +36,8 @@ export interface WeightSpec {
   /** Its Hugging Face name. */
   readonly name: string;
   readonly shape: readonly number[];
+  /** How it starts in a model from scratch: drawn from normal(0, initializer_range), or so that it changes nothing. */
+  readonly initial: 'normal' | 'ones' | 'zeros';
   /** Whether weight decay pulls at it: matrices, but neither norms nor biases. */
   readonly decays: boolean;
   /** Whether it may be held in 8 or 4 bits where it is frozen. */

@@ -64,8 +64,6 @@ export interface DecoderOptions extends MoreWeights {
   block(parts: BlockParts): Block;
   /** Default: 'silu'. */
   readonly activation?: Activation;
-  /** Norms multiply by 1 + w. */
-  readonly unitOffsetNorms?: boolean;
   /** Embeddings are multiplied by this number, rounded to the dtype of the computation as transformers does. Default 1. */
   readonly embeddingScale?: number;
 }

@@ -21,9 +21,14 @@ export function layerName(index: number): string {
   return `model.layers.${index}`;
 }
 
-/** A norm's weight or a bias. */
-function vector(name: string, length: number): WeightSpec {
-  return { name, shape: [length], decays: false, quantizable: false, loraTarget: undefined };
+/** A vector, which no decay pulls at: a norm's weight or a bias. */
+function vector(name: string, length: number, initial: 'ones' | 'zeros'): WeightSpec {
+  return { name, shape: [length], initial, decays: false, quantizable: false, loraTarget: undefined };
+}
+
+/** A norm starts as one that only scales to length 1. */
+function normStart({ unitOffsetNorms }: MoreWeights): 'ones' | 'zeros' {
+  return unitOffsetNorms ? 'zeros' : 'ones';
 }
 
 /** What the blocks of a family have besides Llama's weights. */
@@ -34,6 +39,8 @@ export interface MoreWeights {
   readonly headNorms?: boolean;
   /** Norms of hidden states besides input_layernorm and post_attention_layernorm. */
   readonly moreNorms?: readonly string[];
+  /** Norms multiply by 1 + w, so that w starts at 0. */
+  readonly unitOffsetNorms?: boolean;
 }
 
 function blockWeights(config: ModelConfig, more: MoreWeights, layer: string): WeightSpec[] {
@@ -46,25 +53,27 @@ function blockWeights(config: ModelConfig, more: MoreWeights, layer: string): We
   ): WeightSpec => ({
     name: `${layer}.${part}.${target}.weight`,
     shape,
+    initial: 'normal',
     decays: true,
     quantizable: true,
     loraTarget: target,
   });
-  const bias = (target: string, length: number) => vector(`${layer}.self_attn.${target}.bias`, length);
-  const headNorm = (name: string) => vector(`${layer}.self_attn.${name}.weight`, headDim);
+  const bias = (target: string, length: number) =>
+    vector(`${layer}.self_attn.${target}.bias`, length, 'zeros');
+  const norm = (name: string, length: number) => vector(`${layer}.${name}.weight`, length, normStart(more));
   return [
-    vector(`${layer}.input_layernorm.weight`, hidden),
+    norm('input_layernorm', hidden),
     linear('self_attn', 'q_proj', [queries, hidden]),
     linear('self_attn', 'k_proj', [keys, hidden]),
     linear('self_attn', 'v_proj', [keys, hidden]),
     linear('self_attn', 'o_proj', [hidden, queries]),
     ...(more.queryKeyValueBias ? [bias('q_proj', queries), bias('k_proj', keys), bias('v_proj', keys)] : []),
-    ...(more.headNorms ? [headNorm('q_norm'), headNorm('k_norm')] : []),
-    vector(`${layer}.post_attention_layernorm.weight`, hidden),
+    ...(more.headNorms ? [norm('self_attn.q_norm', headDim), norm('self_attn.k_norm', headDim)] : []),
+    norm('post_attention_layernorm', hidden),
     linear('mlp', 'gate_proj', [inner, hidden]),
     linear('mlp', 'up_proj', [inner, hidden]),
     linear('mlp', 'down_proj', [hidden, inner]),
-    ...(more.moreNorms ?? []).map((name) => vector(`${layer}.${name}.weight`, hidden)),
+    ...(more.moreNorms ?? []).map((name) => norm(name, hidden)),
   ];
 }
 
@@ -73,13 +82,14 @@ export function decoderWeights(config: ModelConfig, more: MoreWeights): WeightSp
   const table = (name: string): WeightSpec => ({
     name,
     shape: [config.vocabSize, config.hiddenSize],
+    initial: 'normal',
     decays: true,
     quantizable: false,
     loraTarget: undefined,
   });
   const blocks = Array.from({ length: config.layers }, (_, i) => blockWeights(config, more, layerName(i)));
   const head = config.tiedHead ? [] : [table(HEAD)];
-  return [table(EMBEDDING), ...blocks.flat(), vector(LAST_NORM, config.hiddenSize), ...head];
+  return [table(EMBEDDING), ...blocks.flat(), vector(LAST_NORM, config.hiddenSize, normStart(more)), ...head];
 }
 
 /** The weight that makes logits. */

@@ -45,14 +45,17 @@ export interface GatedProjection {
   readonly activation: Activation;
 }
 
-/** f(gate(x)) · up(x): the upper half of a feed-forward block. */
+/**
+ * f(gate(x)) · up(x): the upper half of a feed-forward block. With LoRA on either, both are products of their own also where
+ * the adapter is off: a reference then gives the policy's bits while the adapter is still 0.
+ */
 export function projectGated(
   tape: Tape,
   x: Tensor,
   { gate, up, activation }: GatedProjection,
   adapter: boolean,
 ): Tensor {
-  if (adapter && (gate.lora ?? up.lora) !== undefined) {
+  if ((gate.lora ?? up.lora) !== undefined) {
     const products = [gate, up].map((projection) => project(tape, x, projection, adapter));
     return tape.apply(glu, products, { activation })[0];
   }

@@ -44,6 +44,9 @@ export const tokenWeightRegistry = new Registry<RegisteredTokenWeight>('a token 
 /** All of them, in the order in which they are listed; those that are registered later stand at the end. */
 export const objectives: readonly RegisteredObjective[] = objectiveRegistry.all;
 
+/** Those that may go on top of objectives that take token weights. */
+export const tokenWeights: readonly RegisteredTokenWeight[] = tokenWeightRegistry.all;
+
 /** Makes an objective usable by its name. @throws RangeError when the name is taken */
 export function registerObjective(objective: RegisteredObjective): void {
   objectiveRegistry.add(objective);

@@ -3,7 +3,8 @@
  * (learning rate, bias corrections) comes from the host in one small write. The moments are on the GPU, or in host memory
  * and pass through it (host-moments.ts).
  */
-import { allocateTensor, freeTensor, fromStorage, type Tensor, upload, whole } from '../autograd/tensor.ts';
+import { freeTensor, reserveTensor, type Tensor, upload, whole } from '../autograd/tensor.ts';
+import type { Workspace } from '../autograd/workspace.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/program.ts';
 import type { ParameterSlabs } from '../nn/parameters.ts';
@@ -31,37 +32,39 @@ export class Optimizer {
   readonly #host: HostMoments | undefined;
   #isPlaced = false;
 
-  /** The moments have no memory before `place`. */
-  constructor(gpu: Gpu, trained: ParameterSlabs, rule: UpdateRule, options: OptimizerOptions) {
+  /** Plans into the workspace. What is in host memory, or passes through the GPU, has no memory before `place`. */
+  constructor(workspace: Workspace, trained: ParameterSlabs, rule: UpdateRule, options: OptimizerOptions) {
+    const { gpu } = workspace;
     this.#gpu = gpu;
     this.#trained = trained;
     this.#rule = rule;
     this.#options = options;
-    this.norm = allocateTensor(gpu, 'gradient norm', [4], 'f32', 'state');
-    this.#values = allocateTensor(gpu, 'optimizer settings', [rule.values(1, 0).length], 'f32', 'state');
+    this.norm = workspace.tensor('gradient norm', [4], 'f32', 'state');
+    this.#values = workspace.tensor('optimizer settings', [rule.values(1, 0).length], 'f32', 'state');
+    const isOffloaded = options.moments === 'host' && rule.moments.length > 0;
     this.#moments = rule.moments.map((name) =>
       trained.slabs.map(({ length }) =>
-        fromStorage(gpu.memory.reserve(name, 4 * length, 'optimizer'), [length], 'f32'),
+        isOffloaded
+          ? reserveTensor(gpu, name, [length], 'f32', 'optimizer')
+          : workspace.tensor(name, [length], 'f32', 'optimizer'),
       ),
     );
-    if (options.moments === 'host' && rule.moments.length > 0)
+    if (isOffloaded)
       this.#host = new HostMoments(gpu, this.#held(), (recorder, range) => this.#record(recorder, range));
   }
 
   /** GPU memory that `place` takes. */
   get missingBytes(): number {
-    if (this.#isPlaced) return 0;
-    if (this.#host !== undefined) return this.#host.placedBytes;
-    return this.#moments.flat().reduce((sum, moment) => sum + whole(moment).storage.byteLength, 0);
+    return this.#isPlaced ? 0 : (this.#host?.placedBytes ?? 0);
   }
 
-  /** Gives the moments their memory, filled with zeros. */
+  /** Gives moments that are kept in host memory their place there, filled with zeros, and what they pass through. */
   place(): void {
     if (this.#isPlaced) return;
-    for (const moment of this.#moments.flat())
-      this.#gpu.memory.place(whole(moment).storage, this.#host === undefined ? 'gpu' : 'host');
-    this.#host?.place();
     this.#isPlaced = true;
+    if (this.#host === undefined) return;
+    for (const moment of this.#moments.flat()) this.#gpu.memory.place(whole(moment).storage, 'host');
+    this.#host.place();
   }
 
   /** Compiles what `update` runs. */
@@ -94,9 +97,11 @@ export class Optimizer {
     return this.#rule.moments.map((name, i) => [name, this.#trained.partOf(spec, this.#moments[i])]);
   }
 
+  /** Frees what `place` took; the rest goes with the workspace. */
   free(): void {
-    for (const tensor of [this.norm, this.#values, ...this.#moments.flat()]) freeTensor(this.#gpu, tensor);
-    this.#host?.free();
+    if (this.#host === undefined) return;
+    for (const moment of this.#moments.flat()) freeTensor(this.#gpu, moment);
+    this.#host.free();
   }
 
   /** Every slab with its moments. */

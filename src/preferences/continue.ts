@@ -7,15 +7,15 @@ import type { Columns } from '../data/columns.ts';
 import type { RawRow } from '../data/sources/raw-row.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import type { LlmRequest, SamplingSettings } from '../llm/request.ts';
+import type { CompletionModel } from './completion-model.ts';
 import { answerLike, type Prompt, readPrompt, writtenRow } from './dialogue.ts';
 import { readTruth } from './own-output.ts';
 import { type PromptShape, shaped } from './prompt-shape.ts';
 import { samplingSettings } from './rollout.ts';
 import type { RowStep } from './row-step.ts';
-import type { TextModel } from './text-model.ts';
 
 export interface ContinueOptions {
-  readonly model: TextModel;
+  readonly model: CompletionModel;
   readonly modelName: string;
   readonly tokenizer: Tokenizer;
   /** Part of the chosen answer that is kept, of its tokens; 0 < share < 1. */

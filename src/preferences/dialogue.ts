@@ -3,6 +3,7 @@ import type { Columns, Where } from '../data/columns.ts';
 import { RowReader, rowError } from '../data/columns.ts';
 import { isConversation, readTurns, type Turn } from '../data/conversations.ts';
 import { isObject, type JsonObject } from '../data/json.ts';
+import { withSystem } from '../data/row-forms.ts';
 import { readRow } from '../data/rows.ts';
 import type { RawRow } from '../data/sources/raw-row.ts';
 
@@ -27,11 +28,11 @@ export function readPrompt(raw: RawRow, columns: Columns = {}): Prompt {
   const row = new RowReader(raw, columns);
   const value = row.get('prompt');
   if (typeof value === 'string' && !Array.isArray(row.get('chosen'))) return value;
-  if (isConversation(value)) return readTurns(row, 'prompt');
+  if (isConversation(value)) return withSystem(row, readTurns(row, 'prompt'));
   if (row.has('chosen') && row.has('rejected'))
     return readRow(raw, { columns, expects: 'paired' }).texts.prompt;
   if (row.has('conversations')) {
-    const turns = readTurns(row, 'conversations');
+    const turns = withSystem(row, readTurns(row, 'conversations'));
     const prompt = turns.at(-1)?.role === 'assistant' ? turns.slice(0, -1) : turns;
     if (prompt.length > 0) return prompt;
   }

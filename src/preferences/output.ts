@@ -24,6 +24,7 @@ export type Entry =
 
 export const droppedPath = (out: string) => `${out}.dropped.jsonl`;
 const settingsPath = (out: string) => `${out}.settings.json`;
+export const reportPath = (out: string) => `${out}.report.json`;
 
 export class RowOutput {
   readonly path: string;
@@ -209,6 +210,12 @@ export async function writeJson(files: FileSystem, path: string, value: unknown)
   await sink.write(`${JSON.stringify(value, null, 2)}\n`);
   await sink.close();
   await files.rename(`${path}.tmp`, path);
+}
+
+/** Removes an output and what lies beside it. */
+export async function removeOutput(files: FileSystem, path: string): Promise<void> {
+  for (const part of [path, droppedPath(path), settingsPath(path), reportPath(path)])
+    await files.remove(part);
 }
 
 /** Rows of a file that was written, one after the other; lines that are no rows end it. */

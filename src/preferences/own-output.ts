@@ -5,17 +5,17 @@
 import { type Columns, RowReader } from '../data/columns.ts';
 import type { RawRow } from '../data/sources/raw-row.ts';
 import type { LlmRequest, SamplingSettings } from '../llm/request.ts';
+import type { CompletionModel } from './completion-model.ts';
 import { answerLike, answerText, type Prompt, promptRequest, readPrompt, writtenRow } from './dialogue.ts';
 import { type PromptShape, shaped } from './prompt-shape.ts';
 import { samplingSettings } from './rollout.ts';
 import type { RowStep } from './row-step.ts';
-import type { TextModel } from './text-model.ts';
 
 /** Is the answer right? */
 export type Grade = (answer: string, truth: string, raw: RawRow) => boolean | Promise<boolean>;
 
 export interface OwnOutputOptions {
-  readonly model: TextModel;
+  readonly model: CompletionModel;
   readonly modelName: string;
   readonly sampling: Omit<SamplingSettings, 'seed'>;
   readonly shape: PromptShape;

@@ -6,15 +6,15 @@
 import type { Columns } from '../data/columns.ts';
 import type { JsonObject } from '../data/json.ts';
 import type { LlmRequest, SamplingSettings } from '../llm/request.ts';
+import type { CompletionModel } from './completion-model.ts';
 import { type Prompt, promptRequest, readPrompt, writtenRow } from './dialogue.ts';
 import { type PromptShape, shaped } from './prompt-shape.ts';
 import type { RowStep } from './row-step.ts';
-import type { TextModel } from './text-model.ts';
 
 export const ROLLOUT_SEEDS = [13, 21, 42, 79, 100] as const;
 
 export interface RolloutOptions {
-  readonly model: TextModel;
+  readonly model: CompletionModel;
   readonly modelName: string;
   /** One answer per seed. */
   readonly seeds: readonly number[];

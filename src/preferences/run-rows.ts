@@ -5,7 +5,15 @@ import { readRows } from '../data/sources/read-rows.ts';
 import { InputError, RunError } from '../errors.ts';
 import { LlmError } from '../llm/retry.ts';
 import type { FileSystem } from '../runtime/runtime.ts';
-import { type Dropped, droppedPath, type Entry, RowOutput, writeJson, writtenRows } from './output.ts';
+import {
+  type Dropped,
+  droppedPath,
+  type Entry,
+  RowOutput,
+  reportPath,
+  writeJson,
+  writtenRows,
+} from './output.ts';
 import type { RowStep } from './row-step.ts';
 
 export interface RunRowsOptions {
@@ -101,7 +109,7 @@ async function reportOf(files: FileSystem, out: string): Promise<Omit<RowReport,
 }
 
 export async function writeReport(files: FileSystem, out: string, report: JsonObject): Promise<void> {
-  await writeJson(files, `${out}.report.json`, report);
+  await writeJson(files, reportPath(out), report);
 }
 
 async function* numbered(

@@ -7,13 +7,13 @@ import * as z from 'zod';
 import type { Columns } from '../data/columns.ts';
 import type { Span } from '../data/weights.ts';
 import type { LlmRequest } from '../llm/request.ts';
+import type { CompletionModel } from './completion-model.ts';
 import { type AnswerPair, answerLike, promptText, readPair, writtenRow } from './dialogue.ts';
 import type { PromptFile } from './prompt-file.ts';
 import type { RowStep } from './row-step.ts';
-import type { TextModel } from './text-model.ts';
 
 export interface WeighOptions {
-  readonly model: TextModel;
+  readonly model: CompletionModel;
   readonly modelName: string;
   readonly prompts: PromptFile;
   readonly maxTokens: number;

@@ -88,6 +88,7 @@ async function adapterNamed(backend: string, wanted: string): Promise<GPUAdapter
       restore();
     }
   }
+  if (wanted === 'lavapipe-matrices') throw new NoAdapterError(NO_MATRICES);
   const names = await adapterNames(backend);
   const name = names.find((candidate) => candidate.toLowerCase().includes(wanted));
   if (name !== undefined) return firstAdapter(backend, [`adapter=${name}`]);
@@ -126,6 +127,10 @@ async function adapterNames(backend: string): Promise<string[]> {
     return [...String(error).matchAll(/name: '(.*)'$/gm)].map(([, name]) => name);
   }
 }
+
+const NO_MATRICES =
+  'The device lavapipe-matrices is found by programs that are started by its own script in place of node: ' +
+  '"npm run setup -- --with-matrices" makes it, ~/.cache/prefgrad/lavapipe-matrices/node.';
 
 const MISSING_ADAPTER =
   'There is no WebGPU adapter on this machine. A GPU needs its vendor driver and the Vulkan loader (libvulkan1). ' +

@@ -23,11 +23,18 @@ const DRIVERS: readonly CpuDriver[] = [
   },
 ];
 
+/**
+ * lavapipe of Mesa 26, which has subgroup matrices; it needs a C library of its own, and so a program that was started by
+ * the script that brings it (scripts/matrices.mjs), which sets this variable.
+ */
+const MATRICES = 'lavapipe-matrices';
+
 /** The loader reads the first where it knows it, else the second. */
 const VARIABLES = ['VK_DRIVER_FILES', 'VK_ICD_FILENAMES'] as const;
 
 /** The description file of the CPU driver called `name` (any case); undefined when there is none on this machine. */
 export function cpuDriverFile(name: string): string | undefined {
+  if (name.toLowerCase() === MATRICES) return process.env.PREFGRAD_MATRICES_ICD;
   const driver = DRIVERS.find(({ names }) => names.includes(name.toLowerCase()));
   return driver?.files.find((file) => fs.existsSync(file));
 }

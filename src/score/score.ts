@@ -16,6 +16,7 @@ import { loadModel } from '../models/loading/load.ts';
 import { loadWithAdapter } from '../models/loading/load-with-adapter.ts';
 import { type ActiveObjective, activate } from '../objectives/choice.ts';
 import { epsilonSteps, simplestObjective } from '../objectives/probes.ts';
+import { findObjective } from '../objectives/registry.ts';
 import type { BmcSettings } from '../objectives/token-weights/bmc.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { droppedLine, scoredLine } from './lines.ts';
@@ -106,7 +107,8 @@ export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promis
           maxLength: options.maxLength ?? scoring.maxPositions,
           maxPromptLength: options.maxPromptLength,
           truncation: options.truncation,
-          diff: options.bmc?.diff ?? objective.needs.differences ?? 'levenshtein',
+          refusesWeights: weightsRefusedBy(options, objective),
+          diff: objective.needs.differences ?? 'levenshtein',
           modelVocabSize: scoring.vocabSize,
           limit: options.maxRows,
           skip: report.rows,
@@ -204,10 +206,21 @@ function stepOf(
   return { epsilon, step, beta: Number(settings.beta) / (1 + epsilon * step) };
 }
 
-/** Without --objective the simplest method that gives what was asked for. */
+/** Weights that rows carry count in the contributions of a method that takes them; without any they are 1. */
 function chosenObjective({ objective, reference, bmc }: ScoreOptions): ActiveObjective {
-  const name = simplestObjective({ reference: reference !== undefined, tokenWeights: bmc !== undefined });
-  return activate({ name: objective?.name ?? name, settings: objective?.settings, bmc });
+  if (objective === undefined) {
+    const asked = { reference: reference !== undefined, tokenWeights: bmc !== undefined };
+    return activate({ name: simplestObjective(asked), bmc });
+  }
+  const { takesTokenWeights } = findObjective(objective.name);
+  const dataWeights = takesTokenWeights && bmc === undefined ? true : undefined;
+  return activate({ ...objective, bmc, dataWeights });
+}
+
+/** What to call a method that would pass over the weights of a row; undefined where none does. */
+function weightsRefusedBy({ objective, bmc }: ScoreOptions, { needs }: ActiveObjective): string | undefined {
+  if (objective === undefined || needs.dataWeights) return undefined;
+  return bmc === undefined ? objective.name : `${objective.name} with BMC's weights`;
 }
 
 function checkReference({ reference, kl, epsilon }: ScoreOptions, objective: ActiveObjective): void {

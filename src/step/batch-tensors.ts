@@ -2,7 +2,8 @@
  * The GPU side of a packed batch: one buffer per shape bucket, cut into aligned fields and filled by a single write.
  * It has the fields that its programs read, and kernels only read it.
  */
-import { alignUp, allocateTensor, elementCount, freeTensor, type Tensor, whole } from '../autograd/tensor.ts';
+import { alignUp, elementCount, type Tensor, whole } from '../autograd/tensor.ts';
+import type { Workspace } from '../autograd/workspace.ts';
 import type { BatchShape, PackedBatch } from '../data/batches.ts';
 import { type Example, lossTokens } from '../data/examples.ts';
 import { occurrences, picks } from '../data/occurrences.ts';
@@ -159,7 +160,8 @@ export class BatchTensors {
   readonly capacity: BatchShape;
   readonly #gpu: Gpu;
   readonly #storage: Storage;
-  readonly #host: ArrayBuffer;
+  /** What is uploaded; made with the first batch. */
+  #host: ArrayBuffer | undefined;
   readonly #tensors = new Map<FieldName, Tensor>();
   readonly #refHidden: Tensor | undefined;
 
@@ -167,21 +169,20 @@ export class BatchTensors {
    * @param fields what is uploaded with every batch
    * @param refWidth hidden size of a reference whose hidden states come with every batch
    */
-  constructor(gpu: Gpu, capacity: BatchShape, fields: readonly FieldName[], refWidth?: number) {
-    this.#gpu = gpu;
+  constructor(workspace: Workspace, capacity: BatchShape, fields: readonly FieldName[], refWidth?: number) {
+    this.#gpu = workspace.gpu;
     this.capacity = capacity;
     this.#refHidden =
       refWidth === undefined
         ? undefined
-        : allocateTensor(gpu, 'reference hidden states', [capacity.rows, refWidth], 'f32', 'reference');
+        : workspace.tensor('reference hidden states', [capacity.rows, refWidth], 'f32', 'reference');
     const offsets: number[] = [];
     let end = 0;
     for (const name of fields) {
       offsets.push(end);
       end = alignUp(end + bytesOf(name, capacity));
     }
-    this.#storage = gpu.memory.allocate('batch', end, 'batch');
-    this.#host = new ArrayBuffer(end);
+    this.#storage = workspace.storage('batch', end, 'batch');
     for (const [i, name] of fields.entries()) {
       const [dtype, shapeOf] = FIELDS[name];
       const shape = shapeOf(capacity);
@@ -217,28 +218,22 @@ export class BatchTensors {
 
   /** Copies a batch, packed to this capacity, to the GPU. */
   load(batch: PackedBatch, extras: BatchExtras): void {
+    const { byteLength } = this.#storage;
+    this.#host ??= new ArrayBuffer(byteLength);
     const source = new Source(batch, extras);
-    for (const [name, tensor] of this.#tensors) this.#fill(tensor, FIELDS[name][2](source));
+    for (const [name, tensor] of this.#tensors) fill(this.#host, tensor, FIELDS[name][2](source));
     if (extras.refHidden !== undefined) this.#gpu.write(whole(this.refHidden), extras.refHidden);
-    this.#gpu.write(
-      { storage: this.#storage, byteOffset: 0, byteLength: this.#host.byteLength },
-      new Uint8Array(this.#host),
-    );
+    this.#gpu.write({ storage: this.#storage, byteOffset: 0, byteLength }, new Uint8Array(this.#host));
   }
+}
 
-  free(): void {
-    this.#gpu.memory.free(this.#storage);
-    if (this.#refHidden !== undefined) freeTensor(this.#gpu, this.#refHidden);
-  }
-
-  /** Fills a field from its start and zeroes the rest. */
-  #fill(tensor: Tensor, values: ArrayLike<number>): void {
-    const { byteOffset } = tensor.shards[0];
-    const Values = tensor.dtype === 'f32' ? Float32Array : Uint32Array;
-    const view = new Values(this.#host, byteOffset, elementCount(tensor.shape));
-    view.set(values);
-    view.fill(0, values.length);
-  }
+/** Fills a field from its start and zeroes the rest. */
+function fill(host: ArrayBuffer, tensor: Tensor, values: ArrayLike<number>): void {
+  const { byteOffset } = tensor.shards[0];
+  const Values = tensor.dtype === 'f32' ? Float32Array : Uint32Array;
+  const view = new Values(host, byteOffset, elementCount(tensor.shape));
+  view.set(values);
+  view.fill(0, values.length);
 }
 
 function bytesOf(name: FieldName, capacity: BatchShape): number {
@@ -250,17 +245,4 @@ function lengthsOf(segments: Uint32Array): Float32Array {
   return Float32Array.from({ length: segments.length / 2 }, (_, i) =>
     Math.max(1, segments[2 * i + 1] - segments[2 * i]),
   );
-}
-
-/** What is known of each example of a batch, end to end; undefined where nothing is. */
-export function joined(parts: readonly (Float32Array | undefined)[]): Float32Array | undefined {
-  const known = parts.filter((p) => p !== undefined);
-  if (known.length === 0) return undefined;
-  const result = new Float32Array(known.reduce((n, p) => n + p.length, 0));
-  let offset = 0;
-  for (const part of known) {
-    result.set(part, offset);
-    offset += part.length;
-  }
-  return result;
 }

@@ -1,90 +1,58 @@
 /** Evaluation: the objective over rows that are not trained on, its metrics as means over all of them. */
-import { allocateTensor, freeTensor, type Tensor, whole } from '../autograd/tensor.ts';
-import { addShapes, type BatchShape, packBatch, shapeOf } from '../data/batches.ts';
-import type { Example } from '../data/examples.ts';
-import type { Program } from '../gpu/program.ts';
-import type { ActiveObjective } from '../objectives/choice.ts';
-import type { TrainConfig } from '../train/config.ts';
-import type { HiddenStates } from '../train/hidden-states.ts';
-import { BatchTensors, countsOf, joined } from './batch-tensors.ts';
-import { layoutOf } from './layout.ts';
+import { type Tensor, whole } from '../autograd/tensor.ts';
+import { countsOf } from './batch-tensors.ts';
+import { BucketRunner } from './bucket-runner.ts';
 import { StepMetrics } from './metrics.ts';
-import { bucketTokens, cutStep, type MicroBatch, planBuckets, slotsOf } from './micro-batches.ts';
-import { batchFields, evaluationProgram, type PairGaps, type StepParts } from './programs.ts';
+import { cutStep, type MicroBatch, planBuckets } from './micro-batches.ts';
+import { evaluationProgram, type PairGaps } from './programs/evaluate.ts';
+import { batchFields, type StepModels } from './programs/tokens.ts';
 import { type PairGap, quintileGains } from './quintiles.ts';
+import type { StepRows } from './step-rows.ts';
 
 /** Pairs that are evaluated together at most. */
 const MAX_EXAMPLES = 64;
 
-export interface EvaluatorParts {
-  readonly config: TrainConfig;
-  readonly objective: ActiveObjective;
-  readonly examples: readonly Example[];
-  /** Per example, where the objective needs them and they are known. */
-  readonly referenceLogps: readonly Float32Array[] | undefined;
-  readonly referenceHidden: HiddenStates | undefined;
-}
-
-interface Bucket {
-  readonly batch: BatchTensors;
-  readonly program: Program;
-  readonly gaps: PairGaps | undefined;
-}
-
 export class Evaluator {
-  readonly #stepParts: StepParts;
-  readonly #parts: EvaluatorParts;
+  readonly #models: StepModels;
+  readonly #rows: StepRows;
   readonly #metrics: StepMetrics;
   readonly #batches: readonly MicroBatch[];
-  readonly #buckets: ReadonlyMap<number, Bucket>;
+  readonly #runner: BucketRunner<'evaluate', PairGaps | undefined>;
 
-  /** Plans its programs into the arena of `stepParts`. */
-  constructor(stepParts: StepParts, parts: EvaluatorParts) {
-    const { gpu, objective, referenceHead } = stepParts;
-    this.#stepParts = stepParts;
-    this.#parts = parts;
-    this.#metrics = new StepMetrics(gpu);
-    const { length } = parts.examples;
-    this.#batches = cutStep(slotsOf([...parts.examples.keys()], length), (slot) => this.#shapeOf([slot]), {
-      stepSize: length,
-      maxExamples: MAX_EXAMPLES,
-      maxTokens: parts.config.training.max_tokens_per_micro_batch,
+  /** Plans its programs into the workspace of `models`. */
+  constructor(models: StepModels, rows: StepRows, maxTokens: number) {
+    const { workspace, objective, referenceHead } = models;
+    this.#models = models;
+    this.#rows = rows;
+    this.#metrics = new StepMetrics(workspace);
+    const limits = { stepSize: rows.examples.length, maxExamples: MAX_EXAMPLES, maxTokens };
+    this.#batches = cutStep(rows.items, (item) => rows.shapeOf([item]), limits);
+    const arePairs = objective.needs.rows !== 'chosen' && rows.examples.every((e) => e.kind === 'pair');
+    const hasGaps = arePairs && objective.needs.reference !== 'none';
+    const capacities = planBuckets(this.#batches.map((batch) => rows.shapeOf(batch))).values();
+    const options = { fields: batchFields(models), refWidth: referenceHead?.weight.shape[1] };
+    this.#runner = new BucketRunner(workspace, capacities, options, (batch) => {
+      const vector = (label: string) => workspace.tensor(label, [batch.capacity.pairs], 'f32', 'batch');
+      const gaps = hasGaps ? { reference: vector('K'), policy: vector('gap') } : undefined;
+      const evaluate = evaluationProgram(models, batch, this.#metrics, arePairs, gaps);
+      return { programs: { evaluate }, outputs: gaps };
     });
-    const pairs = objective.needs.rows !== 'chosen' && parts.examples.every((e) => e.kind === 'pair');
-    const hasGaps = pairs && objective.needs.reference !== 'none';
-    const fields = batchFields(stepParts);
-    const capacities = planBuckets(this.#batches.map((batch) => this.#shapeOf(batch)));
-    this.#buckets = new Map(
-      [...capacities].map(([tokens, capacity]) => {
-        const batch = new BatchTensors(gpu, capacity, fields, referenceHead?.weight.shape[1]);
-        const vector = (label: string) => allocateTensor(gpu, label, [capacity.pairs], 'f32', 'batch');
-        const gaps = hasGaps ? { reference: vector('K'), policy: vector('gap') } : undefined;
-        const program = evaluationProgram(stepParts, batch, this.#metrics, pairs, gaps);
-        return [tokens, { batch, program, gaps }];
-      }),
-    );
-  }
-
-  /** To be bound before the first run. */
-  get programs(): Program[] {
-    return [...this.#buckets.values()].map(({ program }) => program);
   }
 
   /** Means over all rows, named `eval_...`. */
   async run(): Promise<Record<string, number>> {
-    const { examples } = this.#parts;
+    const { length } = this.#rows.examples;
     const total: Record<string, number> = {};
     const pairs: PairGap[] = [];
     for (const batch of this.#batches) {
-      const bucket = await this.#load(batch);
-      bucket.program.run();
-      const values = await this.#metrics.snapshot()();
+      const counts = countsOf(this.#rows.examplesOf(batch));
+      const gaps = await this.#runner.run('evaluate', this.#rows, batch, { counts });
+      const values = await this.#metrics.snapshot();
       for (const [name, value] of Object.entries(values))
-        total[name] = (total[name] ?? 0) + (value * batch.length) / examples.length;
-      if (bucket.gaps !== undefined) {
-        const [K, gap] = [await this.#read(bucket.gaps.reference), await this.#read(bucket.gaps.policy)];
-        pairs.push(...batch.map((_, i) => ({ K: K[i], gap: gap[i] })));
-      }
+        total[name] = (total[name] ?? 0) + (value * batch.length) / length;
+      if (gaps === undefined) continue;
+      const [K, gap] = [await this.#read(gaps.reference), await this.#read(gaps.policy)];
+      pairs.push(...batch.map((_, i) => ({ K: K[i], gap: gap[i] })));
     }
     Object.assign(total, quintileGains(pairs));
     const named = Object.fromEntries(Object.entries(total).map(([name, value]) => [`eval_${name}`, value]));
@@ -93,38 +61,7 @@ export class Evaluator {
     return named;
   }
 
-  free(): void {
-    const { gpu } = this.#stepParts;
-    for (const { batch, gaps } of this.#buckets.values()) {
-      batch.free();
-      for (const tensor of Object.values(gaps ?? {})) freeTensor(gpu, tensor);
-    }
-    this.#metrics.free();
-  }
-
-  async #load(batch: MicroBatch): Promise<Bucket> {
-    const { examples, referenceLogps, referenceHidden } = this.#parts;
-    const bucket = this.#buckets.get(bucketTokens(this.#shapeOf(batch).tokens));
-    if (bucket === undefined) throw new RangeError('No bucket was planned for an evaluation batch.');
-    const indices = batch.map(({ example }) => example);
-    const rows = indices.map((i) => examples[i]);
-    const packed = packBatch(rows, bucket.batch.capacity, (n) => layoutOf(this.#parts, examples, batch[n]));
-    bucket.batch.load(packed, {
-      counts: countsOf(rows),
-      refLogps: joined(indices.map((i) => referenceLogps?.[i])),
-      refHidden: await referenceHidden?.read(indices),
-    });
-    return bucket;
-  }
-
-  #shapeOf(batch: MicroBatch): BatchShape {
-    const { examples } = this.#parts;
-    return batch
-      .map((slot) => shapeOf(examples[slot.example], layoutOf(this.#parts, examples, slot)))
-      .reduce(addShapes);
-  }
-
   async #read(tensor: Tensor): Promise<Float32Array> {
-    return new Float32Array(await this.#stepParts.gpu.read(whole(tensor)));
+    return new Float32Array(await this.#models.workspace.gpu.read(whole(tensor)));
   }
 }

@@ -2,13 +2,14 @@
  * The numbers of one optimizer step, added up on the GPU over its micro-batches and read one step later: a small copy
  * into one of two staging buffers, so that no step ever waits for its own metrics.
  */
-import { allocateTensor, type Tensor, whole } from '../autograd/tensor.ts';
+import { type Tensor, whole } from '../autograd/tensor.ts';
+import type { Workspace } from '../autograd/workspace.ts';
 import { bufferOf, type Gpu } from '../gpu/device.ts';
 import type { ConditionsOf } from '../gpu/launch.ts';
 import type { Storage } from '../gpu/memory.ts';
 import type { Recorder } from '../gpu/program.ts';
 
-/** Room for this many metrics; objectives have a handful each. */
+/** At most this many metrics; objectives have a handful each. */
 const CAPACITY = 64;
 
 export class StepMetrics {
@@ -19,10 +20,10 @@ export class StepMetrics {
   readonly #staging: Storage[];
   #turn = 0;
 
-  constructor(gpu: Gpu) {
-    this.#gpu = gpu;
-    this.tensor = allocateTensor(gpu, 'metrics', [CAPACITY], 'f32', 'state');
-    this.#staging = [0, 1].map((i) => gpu.memory.allocateReadback(`metrics read-back ${i}`, 4 * CAPACITY));
+  constructor(workspace: Workspace) {
+    this.#gpu = workspace.gpu;
+    this.tensor = workspace.tensor('metrics', [CAPACITY], 'f32', 'state');
+    this.#staging = [0, 1].map((i) => workspace.readback(`metrics read-back ${i}`, 4 * CAPACITY));
   }
 
   /** Adds the mean over pairs: weights are 1 / pairs in the step, 0 in empty slots. */
@@ -52,19 +53,17 @@ export class StepMetrics {
 
   /**
    * Queues the copy of this step's numbers.
-   * @returns a function that waits for them; call it a step later, and before calling `snapshot` twice more.
+   * @returns the numbers, which arrive when the step is done. Those of one snapshot must have arrived before the next
+   * but one is asked for.
    */
-  snapshot(): () => Promise<Record<string, number>> {
+  snapshot(): Promise<Record<string, number>> {
     const staging = bufferOf(this.#staging[this.#turn]);
     this.#turn = 1 - this.#turn;
     const encoder = this.#gpu.device.createCommandEncoder();
     encoder.copyBufferToBuffer(bufferOf(whole(this.tensor).storage), 0, staging, 0, 4 * CAPACITY);
     this.#gpu.device.queue.submit([encoder.finish()]);
-    const mapped = staging.mapAsync(GPUMapMode.READ);
-    // A device that is lost rejects the mapping before anybody waits for it.
-    mapped.catch(() => {});
-    return async () => {
-      await mapped.catch((error: unknown) => {
+    const read = async () => {
+      await staging.mapAsync(GPUMapMode.READ).catch((error: unknown) => {
         this.#gpu.throwIfFailed();
         throw error;
       });
@@ -72,10 +71,10 @@ export class StepMetrics {
       staging.unmap();
       return Object.fromEntries([...this.#indices].map(([name, i]) => [name, values[i]]));
     };
-  }
-
-  free(): void {
-    for (const storage of [...this.#staging, whole(this.tensor).storage]) this.#gpu.memory.free(storage);
+    const values = read();
+    // A device that is lost rejects the mapping before anybody waits for it.
+    values.catch(() => {});
+    return values;
   }
 
   #launch(
@@ -106,8 +105,7 @@ export class StepMetrics {
   #index(name: string): number {
     const known = this.#indices.get(name);
     if (known !== undefined) return known;
-    if (this.#indices.size === CAPACITY)
-      throw new RangeError(`More than ${CAPACITY} metrics; no room for ${name}.`);
+    if (this.#indices.size === CAPACITY) throw new RangeError(`More than ${CAPACITY} metrics, with ${name}.`);
     this.#indices.set(name, this.#indices.size);
     return this.#indices.size - 1;
   }

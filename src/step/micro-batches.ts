@@ -14,23 +14,23 @@ export interface CutLimits {
   readonly maxTokens: number;
 }
 
-/** An example in a step, by its index in the data set, and the one that KTO mismatches it with. */
-export interface Slot {
+/** An example in a step and its partner, whose answer KTO mismatches its prompt with; indices in the data set. */
+export interface BatchItem {
   readonly example: number;
-  readonly next: number;
+  readonly partner: number;
 }
 
 /** What goes through the GPU together. */
-export type MicroBatch = readonly Slot[];
+export type MicroBatch = readonly BatchItem[];
 
 /**
- * The slots of one step: each example's partner is the next one of the same step, however the step is cut. An example that
- * is alone in its step takes the next one of the data set.
+ * The items of one step: each example's partner is the next one of the same step, however the step is cut. An example
+ * that is alone in its step takes the next one of the data set.
  */
-export function slotsOf(examples: readonly number[], dataSetSize: number): Slot[] {
+export function itemsOf(examples: readonly number[], dataSetSize: number): BatchItem[] {
   if (examples.length === 1)
-    return examples.map((example) => ({ example, next: (example + 1) % dataSetSize }));
-  return examples.map((example, i) => ({ example, next: examples[(i + 1) % examples.length] }));
+    return examples.map((example) => ({ example, partner: (example + 1) % dataSetSize }));
+  return examples.map((example, i) => ({ example, partner: examples[(i + 1) % examples.length] }));
 }
 
 /** Cuts one step into micro-batches. What is longer than the budget gets one of its own. */

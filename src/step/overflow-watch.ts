@@ -5,7 +5,7 @@
 
 import type { Observe } from '../autograd/tape.ts';
 import { type Tensor, whole } from '../autograd/tensor.ts';
-import type { Gpu } from '../gpu/device.ts';
+import type { Workspace } from '../autograd/workspace.ts';
 import { BINDING_ALIGNMENT, type Slice, type Storage } from '../gpu/memory.ts';
 import type { Recorder } from '../gpu/program.ts';
 import { workgroupSize } from '../ops/launch.ts';
@@ -19,14 +19,14 @@ interface Watched {
 }
 
 export class OverflowWatch {
-  readonly #gpu: Gpu;
+  readonly #workspace: Workspace;
   readonly #norm: Tensor;
   readonly #chunks: Storage[] = [];
   readonly #watched: Watched[] = [];
 
   /** @param norm the optimizer's, which knows whether a step was not finite. */
-  constructor(gpu: Gpu, norm: Tensor) {
-    this.#gpu = gpu;
+  constructor(workspace: Workspace, norm: Tensor) {
+    this.#workspace = workspace;
     this.#norm = norm;
   }
 
@@ -50,7 +50,11 @@ export class OverflowWatch {
   async report(): Promise<string> {
     const values: { readonly name: string; readonly value: number }[] = [];
     for (const [i, storage] of this.#chunks.entries()) {
-      const bytes = await this.#gpu.read({ storage, byteOffset: 0, byteLength: storage.byteLength });
+      const bytes = await this.#workspace.gpu.read({
+        storage,
+        byteOffset: 0,
+        byteLength: storage.byteLength,
+      });
       const floats = new Float32Array(bytes);
       for (const { name, record } of this.#watched.slice(i * CHUNK, (i + 1) * CHUNK))
         values.push({ name, value: floats[record.byteOffset / 4] });
@@ -66,14 +70,10 @@ export class OverflowWatch {
     );
   }
 
-  free(): void {
-    for (const chunk of this.#chunks) this.#gpu.memory.free(chunk);
-  }
-
   #newRecord(): Slice {
     const index = this.#watched.length % CHUNK;
     if (index === 0)
-      this.#chunks.push(this.#gpu.memory.allocate('largest values', CHUNK * BINDING_ALIGNMENT, 'state'));
+      this.#chunks.push(this.#workspace.storage('largest values', CHUNK * BINDING_ALIGNMENT, 'state'));
     const storage = this.#chunks[this.#chunks.length - 1];
     return { storage, byteOffset: index * BINDING_ALIGNMENT, byteLength: 4 };
   }

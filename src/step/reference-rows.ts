@@ -1,34 +1,32 @@
 /** What a reference says about every response token of a data set, computed once before training. */
-import { allocateTensor, freeTensor, type Tensor, whole } from '../autograd/tensor.ts';
-import { addShapes, packBatch, shapeOf } from '../data/batches.ts';
+import { type Tensor, whole } from '../autograd/tensor.ts';
+import { Workspace } from '../autograd/workspace.ts';
+import { shapeOf } from '../data/batches.ts';
 import type { Example } from '../data/examples.ts';
 import type { Gpu } from '../gpu/device.ts';
-import { Arena } from '../gpu/planner.ts';
 import type { Program } from '../gpu/program.ts';
-import type { CausalLM } from '../models/causal-lm.ts';
-import { BatchTensors, countsOf, FORWARD_FIELDS } from './batch-tensors.ts';
-import { bucketTokens, cutStep, planBuckets } from './micro-batches.ts';
-import { hiddenProgram, logpsProgram } from './programs.ts';
+import { type BatchTensors, countsOf, FORWARD_FIELDS } from './batch-tensors.ts';
+import { BucketRunner } from './bucket-runner.ts';
+import type { FrozenModel } from './forward.ts';
+import { cutStep, planBuckets } from './micro-batches.ts';
+import { hiddenProgram, logpsProgram } from './programs/reference.ts';
+import { StepRows } from './step-rows.ts';
 
-export interface ReferenceModel {
-  readonly model: CausalLM;
-  /** Is its LoRA update switched on? */
-  readonly adapter: boolean;
-}
+/** Examples that run together at most. */
+const MAX_EXAMPLES = 256;
 
 /** Log-probs, per example in the order its answers are packed. */
 export async function referenceLogps(
   gpu: Gpu,
-  reference: ReferenceModel,
+  reference: FrozenModel,
   examples: readonly Example[],
   maxTokens: number,
 ): Promise<Float32Array[]> {
   const results: Float32Array[] = [];
-  const make: ProgramMaker = (arena, batch, into) => logpsProgram(gpu, arena, reference, batch, into);
-  for await (const { indices, values } of referenceRows(gpu, examples, maxTokens, 1, make)) {
+  for await (const { examples: batch, values } of overRows(gpu, reference, examples, maxTokens, 'logps')) {
     let offset = 0;
-    for (const i of indices) {
-      const { rows } = shapeOf(examples[i]);
+    for (const example of batch) {
+      const { rows } = shapeOf(example);
       results.push(values.slice(offset, offset + rows));
       offset += rows;
     }
@@ -39,55 +37,44 @@ export async function referenceLogps(
 /** Hidden states before the head, f32 [response tokens, hidden size], in the order of the data set, piece by piece. */
 export async function* referenceHidden(
   gpu: Gpu,
-  reference: ReferenceModel,
+  reference: FrozenModel,
   examples: readonly Example[],
   maxTokens: number,
 ): AsyncGenerator<Float32Array> {
-  const width = reference.model.config.hiddenSize;
-  const make: ProgramMaker = (arena, batch, into) => hiddenProgram(gpu, arena, reference, batch, into);
-  for await (const { values } of referenceRows(gpu, examples, maxTokens, width, make)) yield values;
+  for await (const { values } of overRows(gpu, reference, examples, maxTokens, 'hidden')) yield values;
 }
 
-type ProgramMaker = (arena: Arena, batch: BatchTensors, into: Tensor) => Program;
-
-/** Runs a program over the data set in order; it leaves `width` numbers per response token in `into`. */
-async function* referenceRows(
+/** Runs the reference over the data set in order. */
+async function* overRows(
   gpu: Gpu,
+  reference: FrozenModel,
   examples: readonly Example[],
   maxTokens: number,
-  width: number,
-  makeProgram: ProgramMaker,
-): AsyncGenerator<{ readonly indices: readonly number[]; readonly values: Float32Array }> {
-  const shapes = examples.map((e) => shapeOf(e));
-  const limits = { stepSize: examples.length, maxExamples: 256, maxTokens };
-  const batches = cutStep([...examples.keys()], (i) => shapes[i], limits);
-  const sizes = batches.map((b) => b.map((i) => shapes[i]).reduce(addShapes));
-  const arena = new Arena(gpu.memory);
-  const buckets = new Map(
-    [...planBuckets(sizes)].map(([tokens, capacity]) => {
-      const batch = new BatchTensors(gpu, capacity, FORWARD_FIELDS);
-      const shape = width === 1 ? [capacity.rows] : [capacity.rows, width];
-      const into = allocateTensor(gpu, 'of the reference', shape, 'f32', 'reference');
-      return [tokens, { batch, into, program: makeProgram(arena, batch, into) }];
-    }),
-  );
-  arena.allocate();
+  what: 'logps' | 'hidden',
+): AsyncGenerator<{ readonly examples: readonly Example[]; readonly values: Float32Array }> {
+  const rows = new StepRows(examples);
+  const limits = { stepSize: examples.length, maxExamples: MAX_EXAMPLES, maxTokens };
+  const batches = cutStep(rows.items, (item) => rows.shapeOf([item]), limits);
+  const workspace = new Workspace(gpu);
+  const record = (batch: BatchTensors): { programs: { run: Program }; outputs: Tensor } => {
+    const { rows: count } = batch.capacity;
+    const shape = what === 'logps' ? [count] : [count, reference.model.config.hiddenSize];
+    const into = workspace.tensor(`${what} of the reference`, shape, 'f32', 'reference');
+    const make = what === 'logps' ? logpsProgram : hiddenProgram;
+    return { programs: { run: make(workspace, reference, batch, into) }, outputs: into };
+  };
+  const capacities = planBuckets(batches.map((batch) => rows.shapeOf(batch))).values();
+  const runner = new BucketRunner(workspace, capacities, { fields: FORWARD_FIELDS }, record);
   try {
-    for (const bucket of buckets.values()) await bucket.program.bind();
-    for (const [n, indices] of batches.entries()) {
-      const bucket = buckets.get(bucketTokens(sizes[n].tokens));
-      if (bucket === undefined) throw new RangeError('No bucket was planned for a reference batch.');
-      const rows = indices.map((i) => examples[i]);
-      bucket.batch.load(packBatch(rows, bucket.batch.capacity), { counts: countsOf(rows) });
-      bucket.program.run();
-      const bytes = await gpu.read(whole(bucket.into), 0, 4 * width * sizes[n].rows);
-      yield { indices, values: new Float32Array(bytes) };
+    await workspace.bind();
+    for (const batch of batches) {
+      const packed = rows.examplesOf(batch);
+      const into = await runner.run('run', rows, batch, { counts: countsOf(packed) });
+      const width = into.shape[1] ?? 1;
+      const bytes = await gpu.read(whole(into), 0, 4 * width * rows.shapeOf(batch).rows);
+      yield { examples: packed, values: new Float32Array(bytes) };
     }
   } finally {
-    for (const { batch, into } of buckets.values()) {
-      batch.free();
-      freeTensor(gpu, into);
-    }
-    arena.free();
+    workspace.free();
   }
 }

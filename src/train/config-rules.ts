@@ -29,7 +29,24 @@ export function objectiveProblems(raw: unknown): Problem[] {
     ...problems,
     ...referenceProblems(name, needs, reference, hasLora),
     ...lossProblems(name, needs, group(raw, 'data') ?? {}),
+    ...startProblems(name, needs, raw),
   ];
+}
+
+/** A model from scratch is nothing to hold a policy against, and nothing to put an update on. */
+function startProblems(name: string, needs: Needs, raw: unknown): Problem[] {
+  if (group(raw, 'model')?.init !== 'random') return [];
+  const problems: Problem[] = [];
+  if (group(raw, 'lora') !== undefined)
+    problems.push({
+      path: ['lora'],
+      message: 'a model from scratch is trained whole; remove this group, or model.init',
+    });
+  if (needs.reference !== 'none' && group(raw, 'reference')?.model === undefined) {
+    const message = `is missing: with model.init random the reference of ${name} would be random too`;
+    problems.push({ path: ['reference', 'model'], message });
+  }
+  return problems;
 }
 
 function lossProblems(name: string, needs: Needs, data: Group): Problem[] {

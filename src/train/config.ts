@@ -39,6 +39,12 @@ const model = z.strictObject({
   path: path().describe(
     'model directory in the Hugging Face layout: config.json, safetensors, tokenizer.json',
   ),
+  init: z
+    .enum(['pretrained', 'random'])
+    .default('pretrained')
+    .describe(
+      'random trains a model from scratch: config.json and tokenizer are read, weights come from the seed',
+    ),
   dtype: z
     .enum(['auto', 'f32', 'f16', 'bf16'])
     .default('auto')
@@ -225,6 +231,18 @@ const training = z.strictObject({
   save_total_limit: count().optional().describe('older checkpoints than this many are removed'),
 });
 
+function withLearningRate(settings: z.output<typeof training>, objectiveName: string) {
+  const { learning_rate = objectiveDefaults(objectiveName).learning_rate ?? 1e-6 } = settings;
+  return { ...settings, learning_rate };
+}
+
+/** The group `training` alone, for callers without a configuration. @throws InputErrors with every problem */
+export function trainingSettings(input: z.input<typeof training>, objectiveName: string): TrainingSettings {
+  const parsed = training.safeParse(input);
+  if (!parsed.success) throw wrongConfiguration(problemsOf(parsed.error, training, input, ['training']));
+  return withLearningRate(parsed.data, objectiveName);
+}
+
 /** The YAML document as an object. Keys that are not listed are errors. */
 export const trainConfigSchema = z
   .strictObject({
@@ -246,15 +264,14 @@ export const trainConfigSchema = z
   })
   .transform((config) => ({
     ...config,
-    training: {
-      ...config.training,
-      learning_rate:
-        config.training.learning_rate ?? objectiveDefaults(config.objective.name).learning_rate ?? 1e-6,
-    },
+    training: withLearningRate(config.training, config.objective.name),
   }));
 
 /** A checked configuration with all defaults filled in; `activate(config.objective)` gives its objective. */
 export type TrainConfig = z.output<typeof trainConfigSchema>;
+
+/** How it is trained: the group `training`, with all defaults filled in. */
+export type TrainingSettings = TrainConfig['training'];
 
 /** What the user may write. */
 export type TrainConfigInput = z.input<typeof trainConfigSchema>;
@@ -285,7 +302,11 @@ export function readTrainConfig(raw: unknown): ConfigReading {
 export function trainConfigFrom(raw: unknown): TrainConfig {
   const { config, problems } = readTrainConfig(raw);
   if (config !== undefined) return config;
-  throw new InputErrors(
+  throw wrongConfiguration(problems);
+}
+
+function wrongConfiguration(problems: readonly Problem[]): InputErrors {
+  return new InputErrors(
     'The configuration is wrong:',
     problems.map(({ path: at, message }) => (at.length === 0 ? message : `${at.join('.')}: ${message}`)),
   );

@@ -2,10 +2,11 @@
 import { shapeOf } from '../data/batches.ts';
 import type { Example } from '../data/examples.ts';
 import type { SafetensorsFile } from '../formats/safetensors.ts';
+import type { HiddenRows } from '../step/step-rows.ts';
 
 export const HIDDEN_TENSOR = 'hidden';
 
-export class HiddenStates {
+export class HiddenStates implements HiddenRows {
   readonly #file: SafetensorsFile;
   readonly #width: number;
   /** First row of every example, and one past the last row of all. */

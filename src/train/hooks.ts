@@ -49,8 +49,8 @@ export interface RunSummary {
   readonly files: readonly { readonly what: string; readonly path: string }[];
 }
 
-/** All of them return at once; the run does not wait for a screen. */
-export interface TrainHooks {
+/** What whoever watches may be told. All of it returns at once; the run does not wait for a screen. */
+export interface RunHooks {
   /** Something worth a line: rows dropped, buckets planned, the reference cached. */
   note(line: string): void;
   start(info: RunStart): void;
@@ -60,4 +60,20 @@ export interface TrainHooks {
   /** Asked after every step; true makes the run write a checkpoint and end with 'interrupted'. */
   shouldStop(): boolean;
   finish(summary: RunSummary): void;
+}
+
+/** Whoever watches gives those that it wants to hear of. */
+export type TrainHooks = Partial<RunHooks>;
+
+/** With something to call for every hook that was not given. */
+export function allHooks(hooks: TrainHooks): RunHooks {
+  return {
+    note: (line) => hooks.note?.(line),
+    start: (info) => hooks.start?.(info),
+    step: (info) => hooks.step?.(info),
+    evaluated: (metrics, step) => hooks.evaluated?.(metrics, step),
+    checkpoint: (path) => hooks.checkpoint?.(path),
+    shouldStop: () => hooks.shouldStop?.() ?? false,
+    finish: (summary) => hooks.finish?.(summary),
+  };
 }

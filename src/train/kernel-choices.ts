@@ -6,28 +6,27 @@ import { Digest } from '../digest.ts';
 import { InputError } from '../errors.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { tuneProducts } from '../ops/linear/linear-tuning.ts';
-import type { TrainConfig } from './config.ts';
-import { Trainer, type TrainerParts } from './trainer.ts';
+import { Trainer, type TrainerOptions } from './trainer.ts';
 
 /** Variants by product, as `KernelChoices.toRecord`. */
 export type MeasuredChoices = Readonly<Record<string, string>>;
 
 /** @param resumed - the choices of the checkpoint that the run continues */
 export async function chooseKernels(
-  parts: TrainerParts,
+  options: TrainerOptions,
   resumed: MeasuredChoices | undefined,
   note: (line: string) => void,
 ): Promise<void> {
-  const { gpu, config } = parts;
+  const { gpu, training } = options;
   if (resumed !== undefined) {
     gpu.choices.load(resumed);
     return;
   }
-  if (!isTuned(gpu, config)) return;
+  // On a CPU one variant wins everywhere, and compiling the others takes longer than they could save.
+  if (!(training.autotune ?? gpu.profile.kernels === 'gpu')) return;
   const cache = await ChoiceCache.open(gpu);
   gpu.choices.load(cache.known);
-  // Recording says which products there are; nothing of this trainer runs.
-  (await Trainer.open(parts, () => {})).free();
+  Trainer.plan(options);
   let measured = 0;
   await tuneProducts(gpu, ({ key, winner, refused }) => {
     measured++;
@@ -39,11 +38,6 @@ export async function chooseKernels(
     `Measured ${measured} products to choose their kernels.${cache.path === undefined ? '' : ` Kept in ${cache.path}.`}`,
   );
   await cache.write(gpu.choices.toRecord());
-}
-
-/** On a CPU adapter one variant wins everywhere, and compiling the others takes longer than they could save. */
-function isTuned(gpu: Gpu, { training }: TrainConfig): boolean {
-  return training.autotune ?? gpu.profile.kernels === 'gpu';
 }
 
 /** Choices on disk, one file per adapter, driver and set of kernels. Where there is no disk, nothing is kept. */

@@ -12,10 +12,16 @@ import { referenceHidden, referenceLogps } from '../step/reference-rows.ts';
 import type { TrainConfig } from './config.ts';
 import type { HiddenStates } from './hidden-states.ts';
 import { ReferenceCache } from './reference-cache.ts';
-import { needsLiveReference, needsReferenceLogps, type TrainerParts } from './trainer.ts';
+import { referenceForm, type TrainerReference } from './reference-form.ts';
 
-type Prepared = Pick<TrainerParts, 'reference' | 'referenceLogps' | 'referenceHidden'>;
 type Data = { readonly train: readonly Example[]; readonly eval: readonly Example[] };
+
+/** A prepared reference; whoever prepared it closes it after the run. */
+export interface PreparedReference {
+  /** undefined where the objective needs none. */
+  readonly reference: TrainerReference | undefined;
+  close(): Promise<void>;
+}
 
 /** @param note told what is computed and what was found */
 export async function prepareReference(
@@ -25,26 +31,29 @@ export async function prepareReference(
   policy: LoadedModel,
   data: Data,
   note: (line: string) => void,
-): Promise<Prepared> {
-  const none = { reference: undefined };
-  if (objective.needs.reference === 'none') return none;
-  if (needsLiveReference({ objective, config }))
-    return { reference: await loadReference(gpu, config, objective, policy) };
+): Promise<PreparedReference> {
+  const form = referenceForm(objective.needs, config.reference.mode);
+  if (form === 'none') return { reference: undefined, close: async () => {} };
+  if (form === 'live') {
+    const live = await loadReference(gpu, config, objective, policy);
+    const close = async () => {
+      if (live.loaded !== policy) live.loaded.free();
+    };
+    return { reference: { form, ...live }, close };
+  }
   const source = new Precomputed(gpu, config, objective, policy, await openCache(gpu, config), note);
   try {
-    return needsReferenceLogps({ objective, config })
-      ? {
-          ...none,
-          referenceLogps: { train: await source.logps(data.train), eval: await source.logps(data.eval) },
-        }
-      : {
-          ...none,
-          referenceHidden: {
-            train: await source.hidden(data.train),
-            eval: data.eval.length === 0 ? undefined : await source.hidden(data.eval),
-            head: await source.head(),
-          },
-        };
+    if (form === 'logps') {
+      const train = await source.logps(data.train);
+      return { reference: { form, train, eval: await source.logps(data.eval) }, close: async () => {} };
+    }
+    const train = await source.hidden(data.train);
+    const held = data.eval.length === 0 ? undefined : await source.hidden(data.eval);
+    const close = async () => {
+      await train.close();
+      await held?.close();
+    };
+    return { reference: { form, train, eval: held, head: await source.head() }, close };
   } finally {
     source.free();
   }

@@ -5,12 +5,13 @@
 import { addShapes, type BatchShape } from '../data/batches.ts';
 import { epochOrder } from '../data/shuffle.ts';
 import {
+  type BatchItem,
+  bucketTokens,
   type CutLimits,
   cutStep,
+  itemsOf,
   type MicroBatch,
   planBuckets,
-  type Slot,
-  slotsOf,
 } from '../step/micro-batches.ts';
 
 export interface RunPlanOptions extends CutLimits {
@@ -23,22 +24,40 @@ export interface RunPlanOptions extends CutLimits {
 export class RunPlan {
   readonly totalSteps: number;
   readonly stepsPerEpoch: number;
+  /** Buckets that hold every micro-batch of the run, by token capacity. */
+  readonly buckets: ReadonlyMap<number, BatchShape>;
+  /** Share of all token slots of the run that stays empty. */
+  readonly emptyShare: number;
+  /** The most tokens, rows and pairs of any step in all of its micro-batches. */
+  readonly largestStep: BatchShape;
   readonly #examples: number;
-  readonly #shapeOf: (slot: Slot) => BatchShape;
+  readonly #shapeOf: (item: BatchItem) => BatchShape;
   readonly #options: RunPlanOptions;
   #cached: { readonly epoch: number; readonly order: ArrayLike<number> } | undefined;
 
   /**
    * @param examples how many the data set has
-   * @param shapeOf the room that one takes
+   * @param shapeOf the tokens, rows and pairs that one takes
    */
-  constructor(examples: number, shapeOf: (slot: Slot) => BatchShape, options: RunPlanOptions) {
+  constructor(examples: number, shapeOf: (item: BatchItem) => BatchShape, options: RunPlanOptions) {
     this.#examples = examples;
     this.#shapeOf = shapeOf;
     this.#options = options;
     this.stepsPerEpoch = Math.ceil(examples / options.stepSize);
     this.totalSteps =
       options.maxSteps > 0 ? options.maxSteps : Math.ceil(this.stepsPerEpoch * options.epochs);
+    const sizes: BatchShape[] = [];
+    let largest: BatchShape = { tokens: 0, rows: 0, pairs: 0 };
+    for (let step = 0; step < this.totalSteps; step++) {
+      const shapes = this.microBatchesOf(step).map((batch) => this.shapeOf(batch));
+      sizes.push(...shapes);
+      largest = largestOf(largest, shapes.reduce(addShapes));
+    }
+    this.buckets = planBuckets(sizes);
+    this.largestStep = largest;
+    const used = sizes.reduce((n, { tokens }) => n + tokens, 0);
+    const capacity = sizes.reduce((n, { tokens }) => n + bucketTokens(tokens), 0);
+    this.emptyShare = 1 - used / capacity;
   }
 
   /** Epochs done before step `step`, as a fraction. */
@@ -58,37 +77,16 @@ export class RunPlan {
   }
 
   microBatchesOf(step: number): MicroBatch[] {
-    return cutStep(slotsOf(this.examplesOf(step), this.#examples), this.#shapeOf, this.#options);
+    return cutStep(itemsOf(this.examplesOf(step), this.#examples), this.#shapeOf, this.#options);
+  }
+
+  /** Input tokens of step `step`. */
+  tokensOf(step: number): number {
+    return this.microBatchesOf(step).reduce((n, batch) => n + this.shapeOf(batch).tokens, 0);
   }
 
   shapeOf(batch: MicroBatch): BatchShape {
     return batch.map(this.#shapeOf).reduce(addShapes);
-  }
-
-  /** Buckets that hold every micro-batch of the run, and how full they will be. */
-  buckets(): { buckets: Map<number, BatchShape>; emptyShare: number } {
-    const sizes: BatchShape[] = [];
-    for (let step = 0; step < this.totalSteps; step++) {
-      for (const batch of this.microBatchesOf(step)) sizes.push(this.shapeOf(batch));
-    }
-    const buckets = planBuckets(sizes);
-    const used = sizes.reduce((n, s) => n + s.tokens, 0);
-    const slots = sizes.reduce((n, s) => n + bucketFor(buckets, s).tokens, 0);
-    return { buckets, emptyShare: 1 - used / slots };
-  }
-
-  /** Examples in the largest step, and the response tokens that its answers have together at most. */
-  largestStep(): BatchShape {
-    let largest: BatchShape = { tokens: 0, rows: 0, pairs: 0 };
-    for (let step = 0; step < this.totalSteps; step++) {
-      const shape = this.shapeOf(this.microBatchesOf(step).flat());
-      largest = {
-        tokens: Math.max(largest.tokens, shape.tokens),
-        rows: Math.max(largest.rows, shape.rows),
-        pairs: Math.max(largest.pairs, shape.pairs),
-      };
-    }
-    return largest;
   }
 
   #order(epoch: number): ArrayLike<number> {
@@ -99,14 +97,10 @@ export class RunPlan {
   }
 }
 
-/** The smallest bucket that a micro-batch fits. @throws RangeError when none was planned for it. */
-export function bucketFor(buckets: ReadonlyMap<number, BatchShape>, size: BatchShape): BatchShape {
-  let best: BatchShape | undefined;
-  for (const bucket of buckets.values()) {
-    const fits = bucket.tokens >= size.tokens && bucket.rows >= size.rows && bucket.pairs >= size.pairs;
-    if (fits && (best === undefined || bucket.tokens < best.tokens)) best = bucket;
-  }
-  if (best === undefined)
-    throw new RangeError(`No bucket was planned for a micro-batch of ${JSON.stringify(size)}.`);
-  return best;
+function largestOf(a: BatchShape, b: BatchShape): BatchShape {
+  return {
+    tokens: Math.max(a.tokens, b.tokens),
+    rows: Math.max(a.rows, b.rows),
+    pairs: Math.max(a.pairs, b.pairs),
+  };
 }

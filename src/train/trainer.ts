@@ -2,63 +2,41 @@
  * One run's engine: model, reference, programs and optimizer, advanced one optimizer step at a time. The loop around it
  * (train.ts) decides when to log, evaluate and save; a page drives it step by step.
  */
-import { allocateTensor, freeTensor, type Tensor, upload, whole } from '../autograd/tensor.ts';
-import { packBatch, shapeOf } from '../data/batches.ts';
+import type { Tensor } from '../autograd/tensor.ts';
+import { Workspace } from '../autograd/workspace.ts';
 import type { Example } from '../data/examples.ts';
 import { uniformAt } from '../data/random.ts';
-import { RunError } from '../errors.ts';
 import type { Gpu } from '../gpu/device.ts';
-import { Arena } from '../gpu/planner.ts';
-import { Program, type Recorder } from '../gpu/program.ts';
 import type { LoadedModel } from '../models/loading/load.ts';
+import type { ParameterSlabs } from '../nn/parameters.ts';
 import type { ActiveObjective } from '../objectives/choice.ts';
 import type { ObjectiveState } from '../objectives/objective.ts';
-import { recordFill } from '../ops/elementwise/fill.ts';
-import { tapeFor } from '../ops/index.ts';
-import { gridFor, workgroupSize } from '../ops/launch.ts';
-import type { LmHead } from '../ops/logps/logit-chunks.ts';
 import { Optimizer } from '../optim/optimizer.ts';
 import { updateRule } from '../optim/registry.ts';
 import { learningRate } from '../optim/schedule.ts';
-import { type BatchExtras, BatchTensors, countsOf, joined } from '../step/batch-tensors.ts';
 import { Evaluator } from '../step/evaluator.ts';
-import { layoutOf } from '../step/layout.ts';
-import { StepMetrics } from '../step/metrics.ts';
-import { bucketTokens, type MicroBatch } from '../step/micro-batches.ts';
-import { OverflowWatch } from '../step/overflow-watch.ts';
-import * as programs from '../step/programs.ts';
-import { referenceLogps } from '../step/reference-rows.ts';
-import type { TrainConfig } from './config.ts';
-import type { HiddenStates } from './hidden-states.ts';
+import { reserveState, resetState } from '../step/objective-state.ts';
+import type { StepModels } from '../step/programs/tokens.ts';
+import { StepRows } from '../step/step-rows.ts';
+import { TrainingStep } from '../step/training-step.ts';
+import type { TrainingSettings } from './config.ts';
 import { type MemoryPlan, memoryPlanFor } from './memory-plan.ts';
+import { NonFiniteError } from './non-finite-error.ts';
+import type { TrainerReference } from './reference-form.ts';
 import { RunPlan } from './run-plan.ts';
 
-export interface TrainerParts {
+export interface TrainerOptions {
   readonly gpu: Gpu;
-  readonly config: TrainConfig;
   readonly objective: ActiveObjective;
   readonly policy: LoadedModel;
-  /** The reference, where the objective needs one; with LoRA the policy's own weights, adapter off. */
-  readonly reference: { readonly loaded: LoadedModel; readonly adapter: boolean } | undefined;
+  /** In the form that the objective needs (reference-form.ts); undefined where it needs none. */
+  readonly reference: TrainerReference | undefined;
   readonly train: readonly Example[];
-  readonly eval: readonly Example[];
-  /** Reference log-probs that are known already, per example; the reference computes the others where it must. */
-  readonly referenceLogps?: ReferenceLogps;
-  /** Takes the place of a live reference for objectives that see its logits. */
-  readonly referenceHidden?: ReferenceHidden;
-}
-
-/** Hidden states of a reference that is not on the GPU, and its head, which is. */
-export interface ReferenceHidden {
-  readonly train: HiddenStates;
-  readonly eval: HiddenStates | undefined;
-  readonly head: LmHead;
-}
-
-/** Per example of each data set: log-probs of its response tokens, in the order its answers are packed. */
-export interface ReferenceLogps {
-  readonly train?: readonly Float32Array[];
-  readonly eval?: readonly Float32Array[];
+  /** Default: none. */
+  readonly eval?: readonly Example[];
+  readonly training: TrainingSettings;
+  /** Of the order of the examples, and of what an objective draws. */
+  readonly seed: number;
 }
 
 /** What one optimizer step gave. */
@@ -68,311 +46,178 @@ export interface StepReport {
   readonly metrics: Record<string, number>;
 }
 
-interface Bucket {
-  readonly batch: BatchTensors;
-  /** One program for separable objectives; forward and backward for the others. */
-  readonly train: readonly Program[];
+/** A step that the GPU has been given. */
+export interface QueuedStep {
+  /** 1-based. */
+  readonly step: number;
+  /**
+   * Arrives when the step is done.
+   * @throws NonFiniteError when the step, or one before it, had a gradient that is not finite. It changed nothing then.
+   */
+  readonly report: Promise<StepReport>;
+}
+
+/** Everything that a memory plan decides, planned into one workspace. */
+interface Planned {
+  readonly memory: MemoryPlan;
+  readonly workspace: Workspace;
+  readonly state: ObjectiveState;
+  readonly step: TrainingStep;
+  readonly evaluator: Evaluator;
 }
 
 export class Trainer {
   readonly plan: RunPlan;
   readonly policy: LoadedModel;
-  readonly objectiveState: ObjectiveState;
-  /** Weights of a reference that moves (TR-DPO), by name. */
-  readonly liveReference: ReadonlyMap<string, Tensor>;
-  /** Optimizer steps done. */
-  step = 0;
-  /** Shape buckets of training, and the share of their token slots that stays empty. */
-  readonly bucketCount: number;
-  readonly emptyShare: number;
-  readonly #parts: TrainerParts;
-  readonly #arena: Arena;
-  readonly #metrics: StepMetrics;
-  readonly #optimizer: Optimizer;
-  readonly #watch: OverflowWatch | undefined;
-  readonly #buckets = new Map<number, Bucket>();
-  readonly #evaluator: Evaluator;
-  readonly #whole: programs.WholeStep | undefined;
-  readonly #programs: {
-    begin: Program;
-    objective: Program | undefined;
-    end: Program;
-    moveReference: Program | undefined;
-  };
   readonly memoryPlan: MemoryPlan;
-  /** What was given or computed; empty where the objective needs none, or has a live reference. */
-  readonly referenceLogps: ReferenceLogps;
-  #pending:
-    | {
-        readonly step: number;
-        readonly lr: number;
-        readonly read: () => Promise<Record<string, number>>;
-        readonly examples: readonly Example[];
-      }
-    | undefined;
+  readonly objectiveState: ObjectiveState;
+  /** Optimizer steps that the GPU has been given. */
+  step = 0;
+  readonly #options: TrainerOptions;
+  readonly #rows: StepRows;
+  readonly #planned: Planned;
+  readonly #trained: ParameterSlabs;
+  readonly #movingReference: ReadonlyMap<string, Tensor>;
+  /** At most two: the numbers of the one before the last must have arrived when a step is given to the GPU. */
+  #queued: Promise<StepReport>[] = [];
 
-  /** Plans every program; `open` computes what must be known before the first step and binds them. */
-  private constructor(parts: TrainerParts, referenceLogps: ReferenceLogps, memory: MemoryPlan) {
-    const { gpu, config, objective, policy, reference } = parts;
-    const { training } = config;
+  private constructor(options: TrainerOptions) {
+    const { gpu, objective, policy, reference, training } = options;
     if (policy.trained === undefined) throw new RangeError('The policy has nothing that is trained.');
-    this.#parts = parts;
+    this.#options = options;
     this.policy = policy;
-    this.referenceLogps = referenceLogps;
-    this.memoryPlan = memory;
-    this.#arena = new Arena(gpu.memory);
-    this.#metrics = new StepMetrics(gpu);
-    this.plan = new RunPlan(
-      parts.train.length,
-      (slot) => shapeOf(parts.train[slot.example], layoutOf(parts, parts.train, slot)),
-      {
-        stepSize: training.per_device_train_batch_size * training.gradient_accumulation_steps,
-        maxExamples: training.packing ? training.per_device_train_batch_size : 1,
-        maxTokens: training.max_tokens_per_micro_batch,
-        epochs: training.num_train_epochs,
-        maxSteps: training.max_steps,
-        seed: config.seed,
-      },
-    );
-    this.objectiveState = Object.fromEntries(
-      Object.entries(objective.initState).map(([name, value]) => {
-        const tensor = allocateTensor(gpu, name, [1], 'f32', 'state');
-        upload(gpu, tensor, new Float32Array([value]));
-        return [name, tensor];
-      }),
-    );
-    this.liveReference = new Map(
-      objective.needs.referenceUpdate && reference !== undefined
-        ? [...policy.trained.parameters.keys()].map((name) => [name, reference.loaded.weight(name)])
-        : [],
-    );
-    this.#optimizer = new Optimizer(gpu, policy.trained, updateRule(training.optim, training), {
-      maxGradNorm: training.max_grad_norm,
-      moments: memory.moments,
+    this.#trained = policy.trained;
+    this.#movingReference = movingReferenceOf(options, policy.trained);
+    this.#rows = rowsOf(options, 'train');
+    this.plan = new RunPlan(options.train.length, (item) => this.#rows.shapeOf([item]), {
+      stepSize: training.per_device_train_batch_size * training.gradient_accumulation_steps,
+      maxExamples: training.packing ? training.per_device_train_batch_size : 1,
+      maxTokens: training.max_tokens_per_micro_batch,
+      epochs: training.num_train_epochs,
+      maxSteps: training.max_steps,
+      seed: options.seed,
     });
-    this.#watch =
-      training.debug === 'underflow_overflow' ? new OverflowWatch(gpu, this.#optimizer.norm) : undefined;
-    const live = needsLiveReference(parts);
-    const stepParts: programs.StepParts = {
-      gpu,
-      arena: this.#arena,
-      policy: policy.model,
-      reference:
-        live && reference !== undefined
-          ? { model: reference.loaded.model, adapter: reference.adapter }
-          : undefined,
-      referenceHead: parts.referenceHidden?.head,
-      objective,
-      state: this.objectiveState,
-      metrics: this.#metrics,
-      recomputedBlocks: memory.recomputedBlocks,
-      watch: this.#watch,
-    };
-    const { buckets, emptyShare } = this.plan.buckets();
-    this.bucketCount = buckets.size;
-    this.emptyShare = emptyShare;
-    this.#whole = objective.separable
-      ? undefined
-      : new programs.WholeStep(gpu, objective, this.plan.largestStep());
-    const fields =
-      this.#whole === undefined ? programs.batchFields(stepParts) : programs.exchangeFields(stepParts);
-    for (const [tokens, capacity] of buckets) {
-      const batch = new BatchTensors(gpu, capacity, fields, parts.referenceHidden?.head.weight.shape[1]);
-      const train =
-        this.#whole === undefined
-          ? [programs.separableProgram(stepParts, batch)]
-          : [
-              programs.forwardProgram(stepParts, batch, this.#whole),
-              programs.backwardProgram(stepParts, batch, this.#whole),
-            ];
-      this.#buckets.set(tokens, { batch, train });
-    }
-    this.#evaluator = new Evaluator(stepParts, {
-      ...parts,
-      examples: parts.eval,
-      referenceLogps: referenceLogps.eval,
-      referenceHidden: parts.referenceHidden?.eval,
-    });
-    this.#programs = {
-      begin: this.#beginProgram(),
-      objective: this.#whole && programs.wholeObjectiveProgram(stepParts, this.#whole),
-      end: this.#endProgram(),
-      moveReference: this.liveReference.size === 0 ? undefined : this.#moveReferenceProgram(),
-    };
+    if (objective.needs.reference !== 'none' && reference === undefined)
+      throw new RangeError(`${objective.name} was given no reference.`);
+    const bytesOf = (memory: MemoryPlan) => gpu.memory.current + missingBytes(this.#planFor(memory));
+    this.memoryPlan = memoryPlanFor(training, policy.config.layers, bytesOf);
+    this.#planned = this.#planFor(this.memoryPlan);
+    this.objectiveState = this.#planned.state;
   }
 
-  /** @param note told what takes time before the first step. */
-  static async open(parts: TrainerParts, note: (line: string) => void): Promise<Trainer> {
-    const known = needsReferenceLogps(parts) ? await Trainer.#referenceLogps(parts, note) : {};
-    const trainer = Trainer.#within(parts, known);
-    trainer.#optimizer.place();
+  /** Plans the whole run and allocates what lasts; `warmUp` does the rest. */
+  static open(options: TrainerOptions): Trainer {
+    const trainer = new Trainer(options);
+    const { workspace, step, state } = trainer.#planned;
+    workspace.allocate();
+    step.optimizer.place();
+    resetState(workspace, options.objective, state);
     return trainer;
   }
 
-  static async #referenceLogps(parts: TrainerParts, note: (line: string) => void): Promise<ReferenceLogps> {
-    const { gpu, config, reference, referenceLogps: known } = parts;
-    const compute = async (examples: readonly Example[]): Promise<Float32Array[]> => {
-      if (reference === undefined) throw new RangeError(`${parts.objective.name} was given no reference.`);
-      if (examples.length > 0) note(`Computing the reference log-probs of ${examples.length} rows.`);
-      const model = { model: reference.loaded.model, adapter: reference.adapter };
-      return referenceLogps(gpu, model, examples, config.training.max_tokens_per_micro_batch);
-    };
-    return {
-      train: known?.train ?? (await compute(parts.train)),
-      eval: known?.eval ?? (await compute(parts.eval)),
-    };
-  }
-
-  /** Planning allocates no activations and no moments: a plan that is too large costs nothing but the time to make it. */
-  static #within(parts: TrainerParts, referenceLogps: ReferenceLogps): Trainer {
-    const plan = (memory: MemoryPlan) => new Trainer(parts, referenceLogps, memory);
-    const bytesOf = (memory: MemoryPlan): number => {
-      const planned = plan(memory);
-      const bytes = planned.predictedPeakBytes;
-      planned.free();
-      return bytes;
-    };
-    return plan(memoryPlanFor(parts.config.training, parts.policy.config.layers, bytesOf));
+  /** Records every program as `open` would, and allocates nothing. Recording is what tells which products there are. */
+  static plan(options: TrainerOptions): void {
+    new Trainer(options);
   }
 
   get totalSteps(): number {
     return this.plan.totalSteps;
   }
 
-  /** Bytes that will be held while training: everything allocated so far, the planned arena and the optimizer's moments. */
+  /** Bytes that will be held while training: what is allocated so far, and what is only planned. */
   get predictedPeakBytes(): number {
-    return this.#parts.gpu.memory.current + this.#arena.missingBytes + this.#optimizer.missingBytes;
+    return this.#options.gpu.memory.current + missingBytes(this.#planned);
   }
 
-  /** Allocates the arena and compiles every pipeline. Nothing is allocated after this, except by evaluation and saving. */
+  /** Allocates what is missing and compiles every pipeline. Nothing is allocated after this, except by saving. */
   async warmUp(): Promise<void> {
-    this.#arena.allocate();
-    const { begin, objective, end, moveReference } = this.#programs;
-    const all = [
-      begin,
-      objective,
-      end,
-      moveReference,
-      ...this.#evaluator.programs,
-      ...[...this.#buckets.values()].flatMap((b) => b.train),
-    ];
-    for (const program of all) await program?.bind();
-    await this.#optimizer.bind();
-    await this.#parts.gpu.settle();
+    await this.#planned.workspace.bind();
+    await this.#planned.step.optimizer.bind();
+    await this.#options.gpu.settle();
+  }
+
+  /** Takes one optimizer step and waits for its numbers. @throws NonFiniteError as `QueuedStep.report` */
+  async runStep(): Promise<StepReport> {
+    return (await this.enqueueStep()).report;
   }
 
   /**
-   * Runs one optimizer step.
-   * @returns the report of the step before, whose numbers have arrived meanwhile; undefined for the first.
-   * @throws NonFiniteError when the step before had a gradient that is not finite. Neither it nor this one changed
-   * weights, moments, state or reference.
+   * Gives the GPU one more step. It may be called again before the report has arrived, so that the GPU never waits for the
+   * host; it then waits for the step before.
    */
-  async runStep(): Promise<StepReport | undefined> {
-    const { config, objective, train } = this.#parts;
-    const { needs } = objective;
-    const step = this.step;
-    const examples = this.plan.examplesOf(step).map((i) => train[i]);
-    const counts = countsOf(examples);
-    const batches = this.plan.microBatchesOf(step);
-    this.#programs.begin.run();
-    if (this.#whole === undefined) {
-      for (const batch of batches) (await this.#load(batch, { counts })).train[0].run();
-    } else {
-      let rowOffset = 0;
-      const offsets = batches.map((batch) => {
-        const start = rowOffset;
-        rowOffset += this.plan.shapeOf(batch).rows;
-        return start;
-      });
-      for (const [i, batch] of batches.entries())
-        (await this.#load(batch, { counts, rowOffset: offsets[i] })).train[0].run();
-      const order = batches.flat();
-      const packed = packBatch(
-        order.map(({ example }) => train[example]),
-        this.#whole.batch.capacity,
-        (n) => layoutOf(this.#parts, train, order[n]),
-      );
-      const gumbels = needs.gumbels ? gumbelNoise(config.seed, step, examples.length) : undefined;
-      this.#whole.batch.load(packed, { counts, gumbels });
-      this.#programs.objective?.run();
-      for (const [i, batch] of batches.entries())
-        (await this.#load(batch, { counts, rowOffset: offsets[i] })).train[1].run();
-    }
-    const lr = this.#learningRate(step);
-    this.#optimizer.configure(step + 1, lr);
-    this.#programs.end.run();
-    await this.#optimizer.update();
-    this.step = step + 1;
-    if (needs.referenceUpdate !== undefined && this.step % needs.referenceUpdate.every === 0)
-      this.#programs.moveReference?.run();
-    const read = this.#metrics.snapshot();
-    const report = await this.flush();
-    this.#pending = { step: this.step, lr, read, examples };
-    return report;
-  }
-
-  /** Waits for the numbers of the last step. */
-  async flush(): Promise<StepReport | undefined> {
-    const pending = this.#pending;
-    this.#pending = undefined;
-    if (pending === undefined) return undefined;
-    const { finite, ...raw } = await pending.read();
-    this.#parts.gpu.throwIfFailed();
-    if (finite !== 1 || !Number.isFinite(raw.loss)) {
-      const rows = pending.examples.map(({ file, line }) =>
-        file === undefined ? `line ${line}` : `${file}:${line}`,
-      );
-      const where = this.#watch
-        ? await this.#watch.report()
-        : '"training.debug: underflow_overflow" finds the first tensor that is not finite.';
-      throw new NonFiniteError(
-        pending.step,
-        `Step ${pending.step}: loss ${raw.loss}, gradient norm ${raw.grad_norm}; the step changed nothing. ` +
-          `Its rows are ${rows.join(', ')}. Look at them, or lower training.learning_rate. ` +
-          where,
-      );
-    }
-    const metrics: Record<string, number> = {
-      ...raw,
-      learning_rate: pending.lr,
-      epoch: this.plan.epochAt(pending.step),
-    };
-    if ('rewards/chosen' in metrics)
-      metrics['rewards/margins'] = metrics['rewards/chosen'] - metrics['rewards/rejected'];
-    return { step: pending.step, metrics };
+  async enqueueStep(): Promise<QueuedStep> {
+    const { train, objective, seed } = this.#options;
+    if (this.#queued.length === 2) await this.#queued.shift()?.catch(() => {});
+    const index = this.step;
+    const examples = this.plan.examplesOf(index);
+    const lr = this.#learningRate(index);
+    const { numbers } = await this.#planned.step.run({
+      rows: this.#rows,
+      batches: this.plan.microBatchesOf(index),
+      step: index + 1,
+      learningRate: lr,
+      gumbels: objective.needs.gumbels ? gumbelNoise(seed, index, examples.length) : undefined,
+    });
+    this.step = index + 1;
+    const places = examples.map((i) => placeOf(train[i]));
+    const report = this.#reportOf(this.step, lr, numbers, places);
+    // Whoever waits for the report hears of its failure.
+    report.catch(() => {});
+    this.#queued.push(report);
+    return { step: this.step, report };
   }
 
   /** Means over the evaluation rows, named `eval_...`. */
   evaluate(): Promise<Record<string, number>> {
-    return this.#evaluator.run();
+    return this.#planned.evaluator.run();
   }
 
   /** Masters, moments and, where the reference moves, the reference; all f32. What a resumed run needs besides the numbers. */
   checkpointTensors(): Map<string, Tensor> {
     const tensors = new Map<string, Tensor>();
-    for (const { name, master } of this.policy.trained?.parameters.values() ?? []) {
+    for (const { name, master } of this.#trained.parameters.values()) {
       tensors.set(`master.${name}`, master);
-      for (const [moment, tensor] of this.#optimizer.momentsOf(name))
+      for (const [moment, tensor] of this.#planned.step.optimizer.momentsOf(name))
         tensors.set(`${moment}.${name}`, tensor);
     }
-    for (const [name, tensor] of this.liveReference) tensors.set(`reference.${name}`, tensor);
+    for (const [name, tensor] of this.#movingReference) tensors.set(`reference.${name}`, tensor);
     return tensors;
   }
 
+  /** Frees all but the models. */
   free(): void {
-    const { gpu } = this.#parts;
-    for (const { batch } of this.#buckets.values()) batch.free();
-    for (const tensor of Object.values(this.objectiveState)) freeTensor(gpu, tensor);
-    this.#whole?.free();
-    this.#optimizer.free();
-    this.#watch?.free();
-    this.#metrics.free();
-    this.#evaluator.free();
-    this.#arena.free();
+    this.#planned.step.optimizer.free();
+    this.#planned.workspace.free();
+  }
+
+  async #reportOf(
+    step: number,
+    lr: number,
+    numbers: Promise<Record<string, number>>,
+    rows: readonly string[],
+  ): Promise<StepReport> {
+    const { finite, ...raw } = await numbers;
+    this.#options.gpu.throwIfFailed();
+    if (finite !== 1 || !Number.isFinite(raw.loss))
+      throw new NonFiniteError({
+        step,
+        rows,
+        loss: raw.loss,
+        gradientNorm: raw.grad_norm,
+        where: await this.#planned.step.whereNotFinite(),
+      });
+    const metrics: Record<string, number> = {
+      ...raw,
+      learning_rate: lr,
+      epoch: this.plan.epochAt(step),
+    };
+    if ('rewards/chosen' in metrics)
+      metrics['rewards/margins'] = metrics['rewards/chosen'] - metrics['rewards/rejected'];
+    return { step, metrics };
   }
 
   #learningRate(step: number): number {
-    const { training } = this.#parts.config;
+    const { training } = this.#options;
     const warmupSteps = training.warmup_steps ?? Math.ceil(training.warmup_ratio * this.totalSteps);
     return learningRate(
       {
@@ -385,108 +230,72 @@ export class Trainer {
     );
   }
 
-  async #load(batch: MicroBatch, extras: Omit<BatchExtras, 'refLogps' | 'refHidden'>): Promise<Bucket> {
-    const { train, referenceHidden } = this.#parts;
-    const indices = batch.map(({ example }) => example);
-    const refHidden = await referenceHidden?.train.read(indices);
-    const bucket = this.#buckets.get(bucketTokens(this.plan.shapeOf(batch).tokens));
-    if (bucket === undefined) throw new RangeError('No bucket was planned for a micro-batch.');
-    const packed = packBatch(
-      indices.map((i) => train[i]),
-      bucket.batch.capacity,
-      (n) => layoutOf(this.#parts, train, batch[n]),
+  /** Records every program for a memory plan. Allocates nothing. */
+  #planFor(memory: MemoryPlan): Planned {
+    const { gpu, objective, policy, reference, training } = this.#options;
+    const workspace = new Workspace(gpu);
+    const state = reserveState(workspace, objective);
+    const models: StepModels = {
+      workspace,
+      policy: policy.model,
+      reference:
+        reference?.form === 'live'
+          ? { model: reference.loaded.model, adapter: reference.adapter }
+          : undefined,
+      referenceHead: reference?.form === 'hidden' ? reference.head : undefined,
+      objective,
+      state,
+    };
+    const optimizer = new Optimizer(workspace, this.#trained, updateRule(training.optim, training), {
+      maxGradNorm: training.max_grad_norm,
+      moments: memory.moments,
+    });
+    const step = new TrainingStep(models, {
+      trained: this.#trained,
+      optimizer,
+      buckets: this.plan.buckets.values(),
+      largestStep: this.plan.largestStep,
+      recomputedBlocks: memory.recomputedBlocks,
+      movingReference: this.#movingReference,
+      watchOverflow: training.debug === 'underflow_overflow',
+    });
+    const evaluator = new Evaluator(
+      models,
+      rowsOf(this.#options, 'eval'),
+      training.max_tokens_per_micro_batch,
     );
-    const refLogps = joined(indices.map((i) => this.referenceLogps.train?.[i]));
-    bucket.batch.load(packed, { ...extras, refLogps, refHidden });
-    return bucket;
-  }
-
-  #betweenSteps(label: string, record: (recorder: Recorder) => void): Program {
-    return new Program(this.#parts.gpu, this.#arena, label, (recorder) =>
-      recorder.asPart('optimizer', () => record(recorder)),
-    );
-  }
-
-  /** Zeroes gradients, metrics and the state's accumulators. */
-  #beginProgram(): Program {
-    return this.#betweenSteps('begin', (recorder) => {
-      for (const slab of this.policy.trained?.slabs ?? []) recordFill(recorder, slab.gradient, 0);
-      recordFill(recorder, this.#metrics.tensor, 0);
-      for (const [name, tensor] of Object.entries(this.objectiveState))
-        if (name.startsWith('step.')) recordFill(recorder, tensor, 0);
-    });
-  }
-
-  /** Gradient norm, optimizer, and the objective's state, which moves only when the gradient was finite. */
-  #endProgram(): Program {
-    const { objective } = this.#parts;
-    return this.#betweenSteps('optimizer', (recorder) => {
-      this.#optimizer.record(recorder);
-      const next = objective.nextState?.(tapeFor(recorder), this.objectiveState) ?? {};
-      for (const [name, value] of Object.entries(next)) {
-        recorder.launch({
-          kernel: 'state_commit',
-          bindings: {
-            next: whole(value),
-            norm: whole(this.#optimizer.norm),
-            state: whole(this.objectiveState[name]),
-          },
-          grid: [1, 1],
-        });
-      }
-      this.#metrics.setFrom(recorder, 'grad_norm', this.#optimizer.norm, 0);
-      this.#metrics.setFrom(recorder, 'finite', this.#optimizer.norm, 2);
-    });
-  }
-
-  #moveReferenceProgram(): Program {
-    const { referenceUpdate } = this.#parts.objective.needs;
-    return this.#betweenSteps('reference update', (recorder) => {
-      for (const [name, tensor] of this.liveReference) {
-        const parameter = this.policy.trained?.parameters.get(name);
-        parameter?.master.shards.forEach((shard, i) => {
-          recorder.launch({
-            kernel: 'reference_update',
-            constants: { WORKGROUP: workgroupSize(recorder) },
-            overrides: { ALPHA: referenceUpdate?.share ?? 1 },
-            bindings: { policy: shard, reference: tensor.shards[i], norm: whole(this.#optimizer.norm) },
-            grid: gridFor(recorder, shard.byteLength / 4),
-          });
-        });
-      }
-    });
+    return { memory, workspace, state, step, evaluator };
   }
 }
 
-/** A loss or gradient that is infinite or no number. */
-export class NonFiniteError extends RunError {
-  /** The first such step, 1-based. */
-  readonly step: number;
-
-  constructor(step: number, message: string) {
-    super(message);
-    this.step = step;
-  }
+/** What a plan takes beyond what is allocated already. */
+function missingBytes({ workspace, step }: Planned): number {
+  return workspace.missingBytes + step.optimizer.missingBytes;
 }
 
-/** Must the reference run beside the policy? Its logits, or rows that change with the batch, cannot come from a cache. */
-export function needsLiveReference({
-  objective,
-  config,
-}: Pick<TrainerParts, 'objective' | 'config'>): boolean {
-  const { reference, referenceUpdate, mismatched } = objective.needs;
-  if (reference === 'none') return false;
-  return (
-    (reference === 'logits' && config.reference.mode !== 'precompute') ||
-    referenceUpdate !== undefined ||
-    mismatched === true ||
-    config.reference.mode === 'in_step'
+function rowsOf({ train, eval: held = [], ...options }: TrainerOptions, set: 'train' | 'eval'): StepRows {
+  const { objective, training, reference } = options;
+  return new StepRows(
+    set === 'train' ? train : held,
+    { mismatched: objective.needs.mismatched, promptSharing: training.prompt_sharing },
+    {
+      logps: reference?.form === 'logps' ? reference[set] : undefined,
+      hidden: reference?.form === 'hidden' ? reference[set] : undefined,
+    },
   );
 }
 
-/** Are the reference's log-probs of the data set to be known before the first step? */
-export function needsReferenceLogps(parts: Pick<TrainerParts, 'objective' | 'config'>): boolean {
-  return parts.objective.needs.reference === 'logps' && !needsLiveReference(parts);
+/** Weights of a reference that follows the policy (TR-DPO), by name. */
+function movingReferenceOf(
+  { objective, reference }: TrainerOptions,
+  { parameters }: ParameterSlabs,
+): ReadonlyMap<string, Tensor> {
+  if (objective.needs.referenceUpdate === undefined || reference?.form !== 'live') return new Map();
+  return new Map([...parameters.keys()].map((name) => [name, reference.loaded.weight(name)]));
+}
+
+function placeOf({ file, line }: Example): string {
+  return file === undefined ? `line ${line}` : `${file}:${line}`;
 }
 
 /** Standard Gumbel noise, one per example of a step. */

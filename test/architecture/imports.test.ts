@@ -19,14 +19,15 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   objectives: ['ops', 'autograd', 'gpu'],
   cases: ['objectives', 'ops', 'autograd', 'gpu', 'formats', 'data', 'runtime'],
   optim: ['nn', 'ops', 'autograd', 'gpu', 'formats', 'runtime'],
-  step: [...STEP, 'optim', 'train'],
+  step: [...STEP, 'optim'],
   generate: ['step', ...STEP],
   train: ['generate', ...RUN],
   score: ['train', ...RUN],
   evaluate: ['llm', 'generate', ...RUN],
   llm: ['runtime'],
+  serve: ['generate', ...STEP],
   preferences: ['llm', 'generate', ...RUN],
-  cli: ['cases', 'preferences', 'evaluate', 'llm', 'score', 'train', 'generate', ...RUN],
+  cli: ['serve', 'cases', 'preferences', 'evaluate', 'llm', 'score', 'train', 'generate', ...RUN],
 };
 /** Pure helpers that any folder may use. */
 const SHARED = new Set([
@@ -37,8 +38,8 @@ const SHARED = new Set([
   'schema-problems.ts',
   'version.ts',
 ]);
-/** May touch what only one platform has. */
-const PLATFORM = new Set(['runtime', 'cli']);
+/** May touch what only one platform has; serve is a server on node:http, which only the command line starts. */
+const PLATFORM = new Set(['runtime', 'cli', 'serve']);
 
 /** Seeded random numbers are arithmetic; models draw LoRA's first values, tests of ops their inputs. */
 const ALSO: readonly string[] = ['data/random.ts'];

@@ -6,7 +6,7 @@ import type { Cli } from '../../src/cli/context.ts';
 import { reportFailure } from '../../src/cli/failure.ts';
 import { buildProgram, runCli } from '../../src/cli/program.ts';
 import { InputError, RunError } from '../../src/errors.ts';
-import { objectives } from '../../src/objectives/registry.ts';
+import { objectives, tokenWeights } from '../../src/objectives/registry.ts';
 import { MemoryFiles } from '../../src/runtime/memory-files.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
 
@@ -104,9 +104,11 @@ describe('preview', () => {
 });
 
 describe('objectives', () => {
-  it('lists every method with formula, settings and paper', async () => {
+  it('lists every method with formula, settings and paper, and the token weights', async () => {
     const cli = await machine();
     expect(await runCli(['objectives'], cli)).toBe(0);
+    for (const { name, formula } of tokenWeights)
+      expect(cli.stdout).toContain(`token_weights: ${name}\n  weight    ${formula}`);
     for (const { name, formula, paper } of objectives) {
       expect(cli.stdout).toContain(`${name}\n  loss      ${formula}\n  paper     ${paper}`);
     }

@@ -5,10 +5,12 @@ import type { CaseResult, ConformanceCase } from './case.ts';
 import { modelCases } from './model.ts';
 import { objectiveCases } from './objectives.ts';
 import { opCases } from './ops.ts';
+import { sixteenBitCases } from './sixteen-bit.ts';
 import { LOSSES, trainingCases } from './training.ts';
 
 export const cases: readonly ConformanceCase[] = [
   ...opCases,
+  ...sixteenBitCases,
   ...objectiveCases,
   ...modelCases,
   ...trainingCases,

@@ -7,7 +7,8 @@ import { writeDirectory } from '../../src/formats/directory-writer.ts';
 import { generate } from '../../src/generate/generator.ts';
 import { loadModel } from '../../src/models/loading/load.ts';
 import { activate } from '../../src/objectives/choice.ts';
-import { trainConfigFrom } from '../../src/train/config.ts';
+import { trainingSettings } from '../../src/train/config.ts';
+import { referenceFrom } from '../../src/train/reference-form.ts';
 import { trainedModelFiles } from '../../src/train/saving.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 import { expectClose, expectSameBits } from '../support/close.ts';
@@ -44,11 +45,9 @@ async function openTrainer(context: CaseContext, fixture: Fixture, bmc: boolean)
       truncated: false,
     };
   });
-  const config = trainConfigFrom({
-    model: { path: `${FOLDER}/tiny-llama` },
-    objective: { name: 'dpo', settings: { beta: 0.1 }, bmc: bmc ? { delta: 2 } : undefined },
-    data: { train: 'fixture', max_length: 256 },
-    training: {
+  const objective = activate({ name: 'dpo', settings: { beta: 0.1 }, bmc: bmc ? { delta: 2 } : undefined });
+  const training = trainingSettings(
+    {
       learning_rate: 1e-12,
       max_steps: 1,
       per_device_train_batch_size: examples.length,
@@ -56,16 +55,16 @@ async function openTrainer(context: CaseContext, fixture: Fixture, bmc: boolean)
       warmup_ratio: 0,
       max_grad_norm: 1e9,
     },
-    output_dir: 'unused',
-  });
-  const options = { dtype: 'f32', positions: 256 } as const;
-  const policy = await loadModel(gpu, config.model.path, { train: 'full', ...options });
-  const loaded = await loadModel(gpu, `${FOLDER}/tiny-llama-reference`, { train: 'none', ...options });
-  const parts = { reference: { loaded, adapter: false }, train: examples, eval: examples };
-  const trainer = await Trainer.open(
-    { gpu, config, objective: activate(config.objective), policy, ...parts },
-    () => {},
+    objective.name,
   );
+  const options = { dtype: 'f32', positions: 256 } as const;
+  const policy = await loadModel(gpu, `${FOLDER}/tiny-llama`, { train: 'full', ...options });
+  const loaded = await loadModel(gpu, `${FOLDER}/tiny-llama-reference`, { train: 'none', ...options });
+  const data = { train: examples, eval: examples };
+  const reference = await referenceFrom(gpu, objective.needs, { loaded, adapter: false }, data, {
+    maxTokens: 4096,
+  });
+  const trainer = Trainer.open({ gpu, objective, policy, reference, ...data, training, seed: 42 });
   await trainer.warmUp();
   return trainer;
 }
@@ -87,9 +86,8 @@ function agreesWithPyTorch(name: 'dpo' | 'dpo_bmc'): ConformanceCase {
     async run(context) {
       const fixture = await readFixture<Fixture>(context, `${FOLDER}/tiny-llama.json`);
       const trainer = await openTrainer(context, fixture, name === 'dpo_bmc');
-      await trainer.runStep();
-      const report = await trainer.flush();
-      expectClose([report?.metrics.loss ?? Number.NaN], [fixture[name].loss], 1e-4, 'loss');
+      const { metrics } = await trainer.runStep();
+      expectClose([metrics.loss], [fixture[name].loss], 1e-4, 'loss');
       for (const p of parametersOf(trainer)) {
         const gradient = await download(context.gpu, gradientOf(p.tensor));
         expectClose(gradient, fixture[name].gradients[p.name].data, 1e-4, p.name, p.shape);
@@ -113,7 +111,6 @@ const directional: ConformanceCase = {
     const parameters = parametersOf(trainer);
     const start = await Promise.all(parameters.map((p) => download(gpu, p.master)));
     await trainer.runStep();
-    await trainer.flush();
     const gradients = await Promise.all(parameters.map((p) => download(gpu, gradientOf(p.tensor))));
     const lossAt = async (h: number, direction: readonly Float64Array[]) => {
       parameters.forEach((p, k) => {

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
+import { matricesNode } from '../../scripts/matrices.mjs';
 import { type AdapterName, denoCommand, launchChromium } from '../support/adapters.ts';
 import { serve } from '../support/serve.ts';
 import type { CaseResult } from './case.ts';
@@ -21,7 +22,15 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 const SCRIPT = 'test/conformance/run-in-process.ts';
 const node = [process.execPath, '--import', 'tsx'] as const;
 
+/** Node with lavapipe of Mesa 26; every kernel in the form that a GPU takes. */
+const withMatrices = [matricesNode() ?? process.execPath, '--import', 'tsx', SCRIPT];
+
 export const targets: readonly Target[] = [
+  {
+    name: 'Node, lavapipe with matrices, as a GPU',
+    needs: 'lavapipe-matrices',
+    run: inProcess(withMatrices, 'lavapipe-matrices', { PREFGRAD_PROFILE: 'gpu' }),
+  },
   { name: 'Node, lavapipe', needs: 'lavapipe', run: inProcess([...node, SCRIPT], 'lavapipe') },
   { name: 'Node, SwiftShader', needs: 'swiftshader', run: inProcess([...node, SCRIPT], 'swiftshader') },
   {
@@ -32,10 +41,14 @@ export const targets: readonly Target[] = [
   { name: 'Chromium, SwiftShader', needs: 'chromium', run: inChromium },
 ];
 
-function inProcess([command, ...args]: readonly string[], adapter: string): Target['run'] {
+function inProcess(
+  [command, ...args]: readonly string[],
+  adapter: string,
+  more: Readonly<Record<string, string>> = {},
+): Target['run'] {
   return (steps) =>
     new Promise((resolve, reject) => {
-      const env = { ...process.env, PREFGRAD_DEVICE: adapter };
+      const env = { ...process.env, PREFGRAD_DEVICE: adapter, ...more };
       const child = spawn(command, [...args, String(steps)], { cwd: root, env });
       let output = '';
       let errors = '';

@@ -23,7 +23,8 @@ describe('forms of rows', () => {
     const raw = { file: 'd', line: 1, value };
     const [format] = code(form);
     for (const setting of ['auto', format] as const) {
-      const read = readRow(raw, { format: setting as 'auto' });
+      const expects = format === 'sft' ? 'chosen' : 'either';
+      const read = readRow(raw, { format: setting as 'auto', expects });
       expect(read.format).toBe(format);
       expect(shown(read.texts.prompt)).toBe(code(prompt)[0]);
       expect(read.texts.answers.map(shown)).toEqual(code(answers));

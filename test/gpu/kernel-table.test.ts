@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { kernelTable } from '../../scripts/kernel-table.ts';
 import { orderedBindings } from '../../src/gpu/launch.ts';
@@ -10,6 +10,12 @@ const slice = {
 } as const;
 
 describe('the table of kernels', () => {
+  it('is what everything is launched by', () => {
+    const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((f) => f.endsWith('.ts'));
+    const byNumber = files.filter((file) => readFileSync(`src/${file}`, 'utf8').includes('.dispatch('));
+    expect(byNumber).toEqual(['gpu/program.ts']);
+  });
+
   it('is what kernels/ says; otherwise run npm run kernels', () => {
     expect(readFileSync('src/gpu/kernel-table.ts', 'utf8')).toBe(kernelTable());
   });

@@ -91,7 +91,7 @@ describe.each(['plain', 'tiled'] as const)('a weight gradient by %s, from runs o
   });
 });
 
-describe('linear by tiles16', () => {
+describe('linear by tiled16', () => {
   it.each(['FORWARD', 'INPUT'] as const)(
     '%s is the plain product to the precision of f16',
     async (orientation) => {
@@ -105,7 +105,9 @@ describe('linear by tiles16', () => {
   );
 });
 
-// No adapter here has tensor cores; Dawn's null backend compiles for one that has, and runs nothing.
+// Numbers are checked by test/conformance/sixteen-bit.ts; here, that the form for NVIDIA compiles: Dawn's null backend runs nothing.
+const NVIDIA = { BLOCK_SIDE: 4, DEPTH: 32, MATRIX_M: 16, MATRIX_N: 16, MATRIX_K: 16, SUBGROUP: 32 };
+
 describe('linear by matrices', () => {
   it.each(orientations)('%s compiles', async (orientation) => {
     const compiler = await Gpu.open(nodeRuntime(), { backend: 'null' });
@@ -120,7 +122,7 @@ describe('linear by matrices', () => {
     ];
     for (const fused of fusions) {
       const conditions = { ...product, ...weights, ...fused };
-      const variant = { kernel: 'linear_matrices', conditions, constants: { DEPTH: 16 } };
+      const variant = { kernel: 'linear_matrices', conditions, constants: NVIDIA };
       expect(await compiler.kernels.pipeline(variant)).toBeDefined();
     }
     compiler.close();
@@ -178,7 +180,13 @@ function asking(
   [tokens, columns, inner]: readonly [number, number, number],
 ): { tensor: Tensor; key: string } {
   const tensor = allocateTensor(on, 'w', [columns, inner], 'f32', 'state');
-  const shape = { orientation: 'FORWARD' as const, tokens, weight: tensor, shard: tensor.shards[0] };
+  const shape = {
+    orientation: 'FORWARD' as const,
+    tokens,
+    weight: tensor,
+    shard: tensor.shards[0],
+    stored: tensor.dtype,
+  };
   const key = `linear forward ${columns} x ${inner} f32`;
   askedProducts(on).set(key, shape);
   expect(variantsFor(on, shape)).toContain('tiled');

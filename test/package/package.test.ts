@@ -40,6 +40,7 @@ let contents: string[] = [];
 beforeAll(() => {
   for (const args of [
     ['run', '--silent', 'build'],
+    ['run', '--silent', 'web:build'],
     ['pack', '--silent', '--ignore-scripts', '--pack-destination', consumer],
   ]) {
     const { status, stdout, stderr } = run('npm', args, root);
@@ -51,7 +52,7 @@ beforeAll(() => {
   contents = readdirSync(installed, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(installed.length + 1))
-    .filter((path) => !path.startsWith('dist/types/'))
+    .filter((path) => !/^(dist\/types|web\/dist\/(assets|models))\//.test(path))
     .sort();
   for (const name of Object.keys(manifest.dependencies)) {
     const link = join(consumer, 'node_modules', name);
@@ -61,7 +62,7 @@ beforeAll(() => {
 });
 
 describe('the tarball', () => {
-  it('holds one build, the command line, the set-up, and no sources', () => {
+  it('holds one build, the command line, the page, the set-up, and no sources', () => {
     const chunks = /^dist\/[\w.-]+-[\w-]{8}\.js$/;
     expect(contents.filter((path) => !chunks.test(path))).toEqual([
       'LICENSE',
@@ -72,6 +73,10 @@ describe('the tarball', () => {
       'dist/deno.js',
       'dist/index.js',
       'dist/node.js',
+      'examples/prompts/bridge-instructions.yaml',
+      'examples/prompts/bridge-qa-maths.yaml',
+      'examples/prompts/judge.yaml',
+      'examples/prompts/weigh.yaml',
       'package.json',
       'scripts/adapter-plan.mjs',
       'scripts/apt-sources.mjs',
@@ -80,6 +85,8 @@ describe('the tarball', () => {
       'scripts/probe-adapter.mjs',
       'scripts/setup-lock.mjs',
       'scripts/setup.mjs',
+      'web/dist/index.html',
+      'web/dist/scores.json',
     ]);
   });
 

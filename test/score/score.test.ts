@@ -368,3 +368,60 @@ describe('a file of scores', () => {
     expect(readFileSync(whole, 'utf8')).toBe(before);
   });
 });
+
+describe('token weights in the rows', () => {
+  const weighted = join(folder, 'weighted.jsonl');
+  const score = async (...options: string[]) => {
+    const out = join(folder, 'weighted-out.jsonl');
+    let stderr = '';
+    const code = await runCli(
+      [
+        'score',
+        '--model',
+        BASE,
+        '--reference',
+        'web/public/models/dpo',
+        '--data',
+        weighted,
+        '--out',
+        out,
+        ...options,
+      ],
+      {
+        out() {},
+        err: (text) => {
+          stderr += text;
+        },
+        terminal: undefined,
+        runtime: async () => nodeRuntime(),
+        exitCode: 0,
+      },
+    );
+    return { code, stderr, line: () => JSON.parse(readFileSync(out, 'utf8').split('\n')[0]) as Line };
+  };
+
+  it('count in the contributions of a method that takes them', async () => {
+    const weights = [{ start: 0, end: 2, weight: 3 }];
+    writeFileSync(weighted, JSON.stringify({ ...JSON.parse(rows[0]), chosen_weights: weights }));
+    const { code, line } = await score('--objective', 'dpo');
+    expect(code).toBe(0);
+    const { chosen, rejected } = line();
+    const rewards = (side: Side) => side.rewards ?? [];
+    expect(chosen.contributions?.[0]).toBeCloseTo(3 * rewards(chosen)[0], 6);
+    expectClose(chosen.contributions?.slice(4) ?? [], rewards(chosen).slice(4), 1e-6, 'unweighted tokens');
+    expectClose(rejected.contributions ?? [], rewards(rejected), 1e-6, 'the other answer');
+  });
+
+  it('are refused where they would be passed over', async () => {
+    for (const [options, refusing] of [
+      [['--objective', 'mipo'], 'mipo'],
+      [['--objective', 'dpo', '--bmc'], "dpo with BMC's weights"],
+    ] as const) {
+      const { code, stderr } = await score(...options);
+      expect(code).toBe(2);
+      expect(stderr).toContain(
+        `weighted.jsonl:1: field 'chosen_weights' gives token weights, which ${refusing}`,
+      );
+    }
+  });
+});

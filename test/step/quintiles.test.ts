@@ -1,4 +1,4 @@
-/** MIPO's gain by quintile of K, from the numbers and from a run. */
+/** The gain by quintile of K, from the numbers and from runs. */
 import { describe, expect, it } from 'vitest';
 import { quintileGains } from '../../src/step/quintiles.ts';
 import { testGpu } from '../support/gpu.ts';
@@ -32,6 +32,48 @@ describe('quintiles of K', () => {
     const after = await trainer.evaluate();
     for (const name of names) expect(after[name], name).toBeGreaterThan(0);
     expect(after[names[0]]).toBeGreaterThan(after[names[4]]);
+    trainer.free();
+  });
+
+  it.each(['dpo', 'epsilon-dpo', 'kto'])(
+    'are evaluated for %s too, and are what scores say',
+    async (name) => {
+      const pairs = randomPairs(5, 43, 4, 9);
+      const trainer = await openTrainer(await testGpu(), {
+        objective: { name },
+        reference: 'test/fixtures/torch/tiny-llama-reference',
+        train: pairs,
+        eval: pairs,
+        training: { max_steps: 1 },
+      });
+      const metrics = await trainer.evaluate();
+      trainer.free();
+      const gains = [1, 2, 3, 4, 5].map((n) => metrics[`eval_mipo/quintile_${n}`]);
+      // With five pairs each quintile is one: their mean gain is the mean gap of the policy minus the mean K.
+      const mean = gains.reduce((a, b) => a + b, 0) / 5;
+      const same = await openTrainer(await testGpu(), {
+        objective: { name: 'mipo' },
+        reference: 'test/fixtures/torch/tiny-llama-reference',
+        train: pairs,
+        eval: pairs,
+        training: { max_steps: 1 },
+      });
+      const mipo = await same.evaluate();
+      same.free();
+      expect(gains.every(Number.isFinite)).toBe(true);
+      expect(mean).toBeCloseTo(mipo['eval_mean_logps/margins'] - mipo['eval_mipo/K'], 4);
+    },
+  );
+
+  it('are left out without a reference, or without pairs', async () => {
+    const pairs = randomPairs(5, 43, 4, 9);
+    const trainer = await openTrainer(await testGpu(), {
+      objective: { name: 'simpo' },
+      train: pairs,
+      eval: pairs,
+      training: { max_steps: 1 },
+    });
+    expect(Object.keys(await trainer.evaluate()).filter((key) => key.includes('quintile'))).toEqual([]);
     trainer.free();
   });
 });

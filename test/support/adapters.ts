@@ -2,9 +2,10 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type Browser, chromium } from 'playwright-core';
+import { matricesNode } from '../../scripts/matrices.mjs';
 import { cpuDriverFile } from '../../src/runtime/vulkan-drivers.ts';
 
-export type AdapterName = 'lavapipe' | 'swiftshader' | 'deno' | 'chromium';
+export type AdapterName = 'lavapipe' | 'lavapipe-matrices' | 'swiftshader' | 'deno' | 'chromium';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const CHROMIUM = '/usr/bin/chromium';
@@ -12,6 +13,7 @@ const DENO = `${root}node_modules/deno/bin.cjs`;
 
 const WHERE: Readonly<Record<AdapterName, () => boolean>> = {
   lavapipe: () => cpuDriverFile('lavapipe') !== undefined,
+  'lavapipe-matrices': () => matricesNode() !== undefined,
   swiftshader: () => cpuDriverFile('swiftshader') !== undefined,
   deno: () => existsSync(DENO) && cpuDriverFile('lavapipe') !== undefined,
   chromium: () => existsSync(CHROMIUM),

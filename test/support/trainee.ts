@@ -1,7 +1,8 @@
 /** Parameters with their optimizer, as a training run holds them. */
 import { download, type Tensor, upload } from '../../src/autograd/tensor.ts';
+import { Workspace } from '../../src/autograd/workspace.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
-import { Program } from '../../src/gpu/program.ts';
+import type { Program } from '../../src/gpu/program.ts';
 import { ParameterSlabs, type ParameterSpec } from '../../src/nn/parameters.ts';
 import { Optimizer, type OptimizerOptions } from '../../src/optim/optimizer.ts';
 import { type OptimizerName, type OptimizerSettings, updateRule } from '../../src/optim/registry.ts';
@@ -24,8 +25,9 @@ export class Trainee {
   readonly gpu: Gpu;
   readonly slabs: ParameterSlabs;
   readonly optimizer: Optimizer;
-  readonly #program: Promise<Program>;
-  readonly #bound: Promise<void>;
+  readonly #workspace: Workspace;
+  readonly #program: Program;
+  readonly #bound: Promise<unknown>;
 
   /** Weights whose name ends in 'norm' do not decay. */
   constructor(
@@ -38,10 +40,12 @@ export class Trainee {
     const decaying = specs.map((spec) => ({ ...spec, decays: !spec.name.endsWith('norm') }));
     this.slabs = new ParameterSlabs(gpu, decaying, dtype);
     const rule = updateRule(name, { ...SETTINGS, ...settings });
-    this.optimizer = new Optimizer(gpu, this.slabs, rule, { maxGradNorm, moments });
+    this.#workspace = new Workspace(gpu);
+    this.optimizer = new Optimizer(this.#workspace, this.slabs, rule, { maxGradNorm, moments });
+    this.#program = this.#workspace.program('optimizer', (recorder) => this.optimizer.record(recorder));
+    this.#workspace.allocate();
     this.optimizer.place();
-    this.#bound = this.optimizer.bind();
-    this.#program = Program.build(gpu, 'optimizer', (recorder) => this.optimizer.record(recorder));
+    this.#bound = Promise.all([this.#workspace.bind(), this.optimizer.bind()]);
   }
 
   set(name: string, part: 'master' | 'gradient', values: ArrayLike<number>): void {
@@ -60,16 +64,17 @@ export class Trainee {
 
   /** One update; gives (norm, clip scale, finite). */
   async step(number: number, learningRate: number): Promise<Float32Array> {
-    this.optimizer.configure(number, learningRate);
-    (await this.#program).run();
     await this.#bound;
+    this.optimizer.configure(number, learningRate);
+    this.#program.run();
     await this.optimizer.update();
     return download(this.gpu, this.optimizer.norm);
   }
 
   async free(): Promise<void> {
-    (await this.#program).free();
+    await this.#bound;
     this.optimizer.free();
+    this.#workspace.free();
     this.slabs.free();
   }
 

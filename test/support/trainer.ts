@@ -11,8 +11,9 @@ import { normalAt, randomWord } from '../../src/data/random.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { type LoadedModel, type LoadOptions, loadModel } from '../../src/models/loading/load.ts';
 import { activate } from '../../src/objectives/choice.ts';
-import { type TrainConfigInput, trainConfigFrom } from '../../src/train/config.ts';
-import { needsLiveReference, needsReferenceLogps, Trainer } from '../../src/train/trainer.ts';
+import { type TrainConfigInput, trainingSettings } from '../../src/train/config.ts';
+import { referenceFrom } from '../../src/train/reference-form.ts';
+import { type QueuedStep, Trainer } from '../../src/train/trainer.ts';
 
 export const TINY_LLAMA = 'test/fixtures/torch/tiny-llama';
 export const TINY_VOCABULARY = 97;
@@ -34,49 +35,41 @@ export interface TrainerSetup {
 
 /** Opens and warms up. Full fine-tuning of the tiny Llama unless told otherwise; the reference is the model itself. */
 export async function openTrainer(gpu: Gpu, setup: TrainerSetup): Promise<Trainer> {
-  const { model = TINY_LLAMA, dtype = 'f32', lora } = setup;
-  const config = trainConfigFrom({
-    model: { path: model },
-    objective: setup.objective,
-    reference: { mode: setup.mode },
-    data: { train: 'rows', max_length: 256 },
-    training: { lr_scheduler_type: 'constant', warmup_ratio: 0, ...setup.training },
-    output_dir: 'unused',
-    seed: setup.seed,
-  });
-  const dataWeights = carryWeights(setup.train);
-  const objective = activate({ ...config.objective, dataWeights });
-  const learned = (examples: readonly Example[]) =>
-    objective.needs.rows === 'chosen' ? examples.map(chosenOnly) : examples;
+  const { model = TINY_LLAMA, dtype = 'f32', lora, seed = 42 } = setup;
+  const dataWeights = carryWeights([...setup.train, ...(setup.eval ?? [])]);
+  const objective = activate({ ...setup.objective, dataWeights });
+  const steady = { lr_scheduler_type: 'constant', warmup_ratio: 0 } as const;
+  const training = trainingSettings({ ...steady, ...setup.training }, objective.name);
   const policy =
     setup.policy ?? (await loadModel(gpu, model, { train: lora ?? 'full', dtype, positions: 256 }));
-  const needsReference =
-    needsLiveReference({ objective, config }) || needsReferenceLogps({ objective, config });
   const isOwn = policy.lora !== undefined && setup.reference === undefined;
   const other = () => loadModel(gpu, setup.reference ?? model, { train: 'none', dtype, positions: 256 });
-  const loaded = needsReference ? (isOwn ? policy : await other()) : undefined;
-  const trainer = await Trainer.open(
-    {
-      gpu,
-      config,
-      objective,
-      policy,
-      reference: loaded && { loaded, adapter: false },
-      train: learned(setup.train),
-      eval: learned(setup.eval ?? []),
-    },
-    () => {},
-  );
+  const loaded = objective.needs.reference === 'none' || isOwn ? policy : await other();
+  const learned = (examples: readonly Example[]) =>
+    objective.needs.rows === 'chosen' ? examples.map(chosenOnly) : examples;
+  const data = { train: learned(setup.train), eval: learned(setup.eval ?? []) };
+  const trainer = Trainer.open({
+    gpu,
+    objective,
+    policy,
+    reference: await referenceFrom(gpu, objective.needs, { loaded, adapter: false }, data, {
+      maxTokens: training.max_tokens_per_micro_batch,
+      mode: setup.mode,
+    }),
+    ...data,
+    training,
+    seed,
+  });
   await trainer.warmUp();
   return trainer;
 }
 
-/** Runs so many optimizer steps. */
+/** Runs so many optimizer steps, as the loop does: one is queued while the one before is under way. */
 export async function runSteps(trainer: Trainer, steps: number): Promise<Record<string, number>[]> {
-  const reports = [];
-  for (let i = 0; i < steps; i++) reports.push(await trainer.runStep());
-  reports.push(await trainer.flush());
-  return reports.filter((report) => report !== undefined).map(({ metrics }) => metrics);
+  const queued: QueuedStep[] = [];
+  for (let i = 0; i < steps; i++) queued.push(await trainer.enqueueStep());
+  const reports = await Promise.all(queued.map(({ report }) => report));
+  return reports.map(({ metrics }) => metrics);
 }
 
 /** A pair of given token ids. */

@@ -3,28 +3,17 @@ import { describe, expect, it } from 'vitest';
 import { RunError } from '../../src/errors.ts';
 import { activate } from '../../src/objectives/choice.ts';
 import { objectives } from '../../src/objectives/registry.ts';
-import { trainConfigFrom } from '../../src/train/config.ts';
 import { checkFirstStep } from '../../src/train/first-step.ts';
 import { testGpu } from '../support/gpu.ts';
 import { openTrainer, randomPairs, runSteps } from '../support/trainer.ts';
 
-function partsOf(reference: Record<string, unknown>, name = 'dpo') {
-  const config = trainConfigFrom({
-    model: { path: 'm' },
-    objective: name,
-    reference,
-    data: { train: 'd.jsonl' },
-    output_dir: 'out',
-  });
-  return { config, objective: activate(config.objective) };
-}
+const dpo = activate({ name: 'dpo' });
 
 const metrics = (loss: number, chosen = 0, rejected = 0) => ({
   loss,
   'rewards/chosen': chosen,
   'rewards/rejected': rejected,
 });
-const live = partsOf({ mode: 'in_step' });
 
 describe('the first step', () => {
   const known = objectives.filter(({ bind }) => {
@@ -42,7 +31,7 @@ describe('the first step', () => {
     const [first] = await runSteps(trainer, 1);
     trainer.free();
     expect(first['rewards/chosen']).toBe(0);
-    checkFirstStep(partsOf({ mode: 'in_step' }, name), first);
+    checkFirstStep(activate({ name }), true, first);
   });
 
   it.each([
@@ -51,14 +40,13 @@ describe('the first step', () => {
     ['a rejected reward that is not exactly 0', metrics(Math.LN2, 0, -1e-9)],
     ['a loss that is no number', metrics(Number.NaN)],
   ])('stops at %s, with what was expected', (_, wrong) => {
-    expect(() => checkFirstStep(live, wrong)).toThrow(RunError);
-    expect(() => checkFirstStep(live, wrong)).toThrow(/loss of dpo must be 0\.6931 and rewards 0/);
+    expect(() => checkFirstStep(dpo, true, wrong)).toThrow(RunError);
+    expect(() => checkFirstStep(dpo, true, wrong)).toThrow(/loss of dpo must be 0\.6931 and rewards 0/);
   });
 
   it('is not checked where the reference is another model, precomputed, or the loss there depends on the rows', () => {
     const wrong = metrics(3, 1, 2);
-    checkFirstStep(partsOf({ mode: 'in_step', model: 'other' }), wrong);
-    checkFirstStep(partsOf({ mode: 'precompute' }), wrong);
-    checkFirstStep(partsOf({ mode: 'in_step' }, 'rdpo'), wrong);
+    checkFirstStep(dpo, false, wrong);
+    checkFirstStep(activate({ name: 'rdpo' }), true, wrong);
   });
 });

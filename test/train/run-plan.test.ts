@@ -25,7 +25,7 @@ describe('a run', () => {
   it('mismatches within a whole step, however it is cut', () => {
     for (let step = 0; step < 6; step++) {
       const order = planOf(4).examplesOf(step);
-      const partners = order.map((example, i) => ({ example, next: order[(i + 1) % order.length] }));
+      const partners = order.map((example, i) => ({ example, partner: order[(i + 1) % order.length] }));
       for (const plan of [planOf(4), planOf(1), planOf(3), planOf(4, 25)])
         expect(plan.microBatchesOf(step).flat()).toEqual(partners);
     }
@@ -34,8 +34,8 @@ describe('a run', () => {
   it('mismatches an example that is alone in its step with the next of the data set', () => {
     const options = { stepSize: 1, maxExamples: 1, maxTokens: 100, epochs: 1, maxSteps: -1, seed: 3 };
     const plan = new RunPlan(3, () => ({ tokens: 5, rows: 2, pairs: 1 }), options);
-    const slots = [0, 1, 2].flatMap((step) => plan.microBatchesOf(step).flat());
-    for (const { example, next } of slots) expect(next).toBe((example + 1) % 3);
+    const items = [0, 1, 2].flatMap((step) => plan.microBatchesOf(step).flat());
+    for (const { example, partner } of items) expect(partner).toBe((example + 1) % 3);
   });
 
   it('cuts no micro-batch above the budget', () => {

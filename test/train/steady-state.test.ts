@@ -34,8 +34,8 @@ describe.each([
       training: { max_steps: STEPS, per_device_train_batch_size: 4 },
     });
     expect(trainer.totalSteps).toBe(STEPS);
-    expect(trainer.bucketCount).toBeGreaterThanOrEqual(3);
-    expect(trainer.emptyShare).toBeLessThanOrEqual(0.1);
+    expect(trainer.plan.buckets.size).toBeGreaterThanOrEqual(3);
+    expect(trainer.plan.emptyShare).toBeLessThanOrEqual(0.1);
     await gpu.settle();
     const held = gpu.memory.current;
 
@@ -45,10 +45,10 @@ describe.each([
     const mapAsync = vi.spyOn(Object.getPrototypeOf(bufferOf(probe)) as GPUBuffer, 'mapAsync');
     const seen = new Set<number>();
     for (let step = 0; step < STEPS; step++) {
-      seen.add(trainer.plan.microBatchesOf(step).reduce((n, b) => n + trainer.plan.shapeOf(b).tokens, 0));
-      await trainer.runStep();
+      seen.add(trainer.plan.tokensOf(step));
+      await trainer.enqueueStep();
     }
-    await trainer.flush();
+    await gpu.settle();
     expect(seen.size).toBeGreaterThan(20);
     for (const [i, maker] of makers.entries()) expect(maker, MAKERS[i]).not.toHaveBeenCalled();
     expect(mapAsync).toHaveBeenCalledTimes(STEPS);
@@ -70,7 +70,7 @@ describe('the arena', () => {
         training: { per_device_train_batch_size: 1 },
       });
       const bytes = gpu.memory.byKind.get('activations') ?? 0;
-      const buckets = trainer.bucketCount;
+      const buckets = trainer.plan.buckets.size;
       trainer.free();
       trainer.policy.free();
       return { bytes, buckets };

@@ -6,10 +6,12 @@ import { tokenDifferences } from '../../src/data/differences.ts';
 import type { Answer, PairExample } from '../../src/data/examples.ts';
 import { loadModel } from '../../src/models/loading/load.ts';
 import { activate } from '../../src/objectives/choice.ts';
-import { trainConfigFrom } from '../../src/train/config.ts';
+import { trainingSettings } from '../../src/train/config.ts';
+import { referenceFrom } from '../../src/train/reference-form.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 import { expectClose } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';
+import { runSteps } from '../support/trainer.ts';
 
 interface Gradients {
   readonly loss: number;
@@ -58,15 +60,13 @@ async function open(
   const gpu = await testGpu();
   const bmc =
     objective === 'dpo_bmc' ? { delta: 2, diff: 'levenshtein', reference_weights: 'policy' } : undefined;
-  const config = trainConfigFrom({
-    model: { path: `${folder}tiny-llama` },
-    objective: {
-      name: objective.replace('_bmc', ''),
-      settings: objective === 'sft' ? {} : { beta: 0.1 },
-      bmc,
-    },
-    data: { train: 'fixture', max_length: 256 },
-    training: {
+  const chosen = activate({
+    name: objective.replace('_bmc', ''),
+    settings: objective === 'sft' ? {} : { beta: 0.1 },
+    bmc,
+  });
+  const settings = trainingSettings(
+    {
       learning_rate: learningRate,
       max_steps: 10,
       per_device_train_batch_size: examples.length,
@@ -74,33 +74,30 @@ async function open(
       warmup_ratio: 0,
       ...training,
     },
-    output_dir: 'unused',
+    chosen.name,
+  );
+  const options = { dtype: 'f32', positions: 256 } as const;
+  const policy = await loadModel(gpu, `${folder}tiny-llama`, { train: 'full', ...options });
+  const loaded = await loadModel(gpu, `${folder}tiny-llama-reference`, { train: 'none', ...options });
+  const data = { train: examples };
+  const reference = await referenceFrom(gpu, chosen.needs, { loaded, adapter: false }, data, {
+    maxTokens: 4096,
   });
-  const policy = await loadModel(gpu, config.model.path, { train: 'full', dtype: 'f32', positions: 256 });
-  const loaded = await loadModel(gpu, `${folder}tiny-llama-reference`, {
-    train: 'none',
-    dtype: 'f32',
-    positions: 256,
-  });
-  const parts = {
+  const trainer = Trainer.open({
     gpu,
-    config,
-    objective: activate(config.objective),
+    objective: chosen,
     policy,
-    reference: { loaded, adapter: false },
-    train: examples,
-    eval: [],
-  };
-  const trainer = await Trainer.open(parts, () => {});
+    reference,
+    ...data,
+    training: settings,
+    seed: 42,
+  });
   await trainer.warmUp();
   return trainer;
 }
 
 async function run(trainer: Trainer, steps: number): Promise<{ losses: number[]; norms: number[] }> {
-  const reports = [];
-  for (let i = 0; i < steps; i++) reports.push(await trainer.runStep());
-  reports.push(await trainer.flush());
-  const metrics = reports.filter((r) => r !== undefined).map((r) => r.metrics);
+  const metrics = await runSteps(trainer, steps);
   return { losses: metrics.map((m) => m.loss), norms: metrics.map((m) => m.grad_norm) };
 }
 

@@ -12,6 +12,8 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runCli } from '../../src/cli/program.ts';
+import { viewFiles } from '../../src/cli/view/view-files.ts';
+import { serveView } from '../../src/cli/view/view-server.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
 import { hasAdapter, launchChromium } from '../support/adapters.ts';
 import { type Served, serve } from '../support/serve.ts';
@@ -350,6 +352,23 @@ describe.skipIf(!hasAdapter('chromium'))('the page', () => {
       const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
       expect(overflow).toBeLessThanOrEqual(0);
     }
+  });
+
+  it('opens what prefgrad view serves', async () => {
+    const sources = viewFiles([join(folder, 'scores.jsonl')], undefined);
+    const names = readdirSync(built, { recursive: true, encoding: 'utf8' }).filter((name) =>
+      name.includes('.'),
+    );
+    const view = await serveView(new Map(names.map((name) => [name, join(built, name)])), sources, 0);
+    const opened = await browser.newPage();
+    await opened.goto(view.url);
+    await opened.getByTestId('source').filter({ hasText: 'your score file' }).waitFor({ timeout: LIVE });
+    const ids = await opened
+      .locator('[data-testid=token][data-side=chosen]')
+      .evaluateAll((tokens) => tokens.map((token) => Number(token.getAttribute('data-id'))));
+    expect(ids).toEqual(lines[0].chosen.token_ids);
+    await opened.close();
+    await view.close();
   });
 
   it('without WebGPU still shows shipped scores, and says what has it', async () => {

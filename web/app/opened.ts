@@ -25,7 +25,7 @@ export type Opened =
       readonly name: string;
       readonly metrics: readonly Readonly<Record<string, number>>[];
       readonly method: MethodChoice | undefined;
-      /** By rising step; the final model last. */
+      /** By rising step, the base of adapters first; the final model last. */
       readonly models: readonly {
         readonly name: string;
         readonly step: number;
@@ -91,6 +91,15 @@ async function sourceOf(items: readonly Item[], folder: string): Promise<ModelSo
   return { kind: 'files', files: await Promise.all(files) };
 }
 
+/** An adapter with the base model that it goes on. */
+async function onBase(items: readonly Item[], base: string, adapter: string): Promise<ModelSource> {
+  const of = (folder: string, to: string) =>
+    items
+      .filter(({ path }) => path.startsWith(folder))
+      .map(async ({ path, blob }) => ({ path: `${to}${path.slice(folder.length)}`, file: await blob() }));
+  return { kind: 'files', files: await Promise.all([...of(base, 'base/'), ...of(adapter, 'adapter/')]) };
+}
+
 /** A run directory: metrics.jsonl, checkpoint-STEP/ and model/, as far as they are there. */
 async function openRun(items: readonly Item[], folder: string): Promise<Opened> {
   const inside = items.filter(({ path }) => path.startsWith(folder));
@@ -101,6 +110,9 @@ async function openRun(items: readonly Item[], folder: string): Promise<Opened> 
   const states = inside.filter(({ path }) => path.endsWith('/trainer_state.json'));
   const state = states[0] && (JSON.parse(await textOf(states[0])) as { config?: { objective?: unknown } });
   const found: { name: string; step: number; source: ModelSource }[] = [];
+  const base = `${folder}base/`;
+  const hasBase = find('base/config.json') !== undefined;
+  if (hasBase) found.push({ name: `${name}, base`, step: 0, source: await sourceOf(inside, base) });
   for (const at of modelFolders(inside)) {
     const last = lastName(at.slice(folder.length)) ?? '';
     const step = /^checkpoint-(\d+)$/.exec(last)?.[1];
@@ -108,7 +120,7 @@ async function openRun(items: readonly Item[], folder: string): Promise<Opened> 
     found.push({
       name: `${name}, ${step === undefined ? 'final' : `step ${step}`}`,
       step: step === undefined ? Number.POSITIVE_INFINITY : Number(step),
-      source: await sourceOf(inside, at),
+      source: hasBase ? await onBase(inside, base, at) : await sourceOf(inside, at),
     });
   }
   found.sort((a, b) => a.step - b.step);

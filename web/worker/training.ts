@@ -6,7 +6,8 @@ import type { Gpu } from '../../src/gpu/device.ts';
 import { type LoadedModel, loadModel } from '../../src/models/loading/load.ts';
 import { loadWithAdapter } from '../../src/models/loading/load-with-adapter.ts';
 import { activate } from '../../src/objectives/choice.ts';
-import { trainConfigFrom } from '../../src/train/config.ts';
+import { trainingSettings } from '../../src/train/config.ts';
+import { referenceFrom } from '../../src/train/reference-form.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 import type { Slot } from './engine.ts';
 import type { StepReport, TrainRequest } from './protocol.ts';
@@ -32,20 +33,16 @@ export async function openTraining(
 ): Promise<Training> {
   const { vocabSize, maxPositions } = start.loaded.config;
   const { name, settings, bmc } = request.method;
-  const config = trainConfigFrom({
-    model: { path: start.directory },
-    objective: { name, settings, bmc },
-    data: { train: 'the pairs of this page', max_length: maxPositions },
-    training: {
+  const objective = activate({ name, settings, bmc });
+  const training = trainingSettings(
+    {
       learning_rate: request.learningRate,
       max_steps: request.steps,
       per_device_train_batch_size: request.batchSize,
       gradient_checkpointing: false,
     },
-    output_dir: 'unused',
-    seed: request.seed,
-  });
-  const objective = activate(config.objective);
+    name,
+  );
   const limits = { maxPositions, vocabSize, diff: objective.needs.differences ?? 'levenshtein' } as const;
   const train = examplesOf(start, request, limits, objective.needs.rows === 'chosen');
   const isAdapter = start.adapter !== undefined;
@@ -62,9 +59,14 @@ export async function openTraining(
     ? await loadWithAdapter(gpu, start.directory, start.adapter, maxPositions)
     : await load('full');
   const moving = live ? await load('none') : undefined;
-  const needsReference = objective.needs.reference !== 'none';
-  const reference = needsReference ? { loaded: moving ?? start.loaded, adapter: isAdapter } : undefined;
-  const trainer = await Trainer.open({ gpu, config, objective, policy, reference, train, eval: [] }, note);
+  const reference = await referenceFrom(
+    gpu,
+    objective.needs,
+    { loaded: moving ?? start.loaded, adapter: isAdapter },
+    { train },
+    { maxTokens: training.max_tokens_per_micro_batch, note },
+  );
+  const trainer = Trainer.open({ gpu, objective, policy, reference, train, training, seed: request.seed });
   await trainer.warmUp();
   return {
     request,
@@ -75,14 +77,11 @@ export async function openTraining(
     async step() {
       if (trainer.step >= trainer.totalSteps)
         throw new InputError(`All ${trainer.totalSteps} steps are done. Reset the run to start again.`);
-      const batches = trainer.plan.microBatchesOf(trainer.step);
-      const tokens = batches.reduce((n, batch) => n + trainer.plan.shapeOf(batch).tokens, 0);
+      const tokens = trainer.plan.tokensOf(trainer.step);
       const started = performance.now();
-      await trainer.runStep();
-      const report = await trainer.flush();
-      if (report === undefined) throw new RangeError('A step gave no report.');
+      const { step, metrics } = await trainer.runStep();
       const seconds = Math.max(1e-3, (performance.now() - started) / 1000);
-      return { step: report.step, metrics: report.metrics, tokensPerSecond: tokens / seconds };
+      return { step, metrics, tokensPerSecond: tokens / seconds };
     },
     free() {
       trainer.free();

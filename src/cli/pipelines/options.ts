@@ -24,6 +24,20 @@ export interface EndpointOptions {
   readonly dryRun?: boolean;
 }
 
+/** A model on this machine, instead of an endpoint. */
+export interface LocalModelOptions {
+  readonly model?: string;
+  readonly adapter?: string;
+  readonly batchSize: number;
+}
+
+export function addLocalModelOptions(command: Command): Command {
+  return command
+    .option('--model <DIR>', 'model directory, to answer on this machine instead of at an endpoint')
+    .option('--adapter <DIR>', 'directory of a PEFT LoRA adapter for that model')
+    .option('--batch-size <COUNT>', 'answers written at the same time by --model', wholeNumber(1), 16);
+}
+
 export function addRowOptions(command: Command): Command {
   return command
     .requiredOption('--rows <FILE>', 'rows to read: JSON Lines, JSON or Parquet, also compressed')
@@ -31,7 +45,11 @@ export function addRowOptions(command: Command): Command {
     .option('--resume', 'go on with an output that is not complete, and try failed rows again')
     .option('--max-rows <COUNT>', 'read this many rows', wholeNumber(0))
     .option('--on-bad-row <error|skip>', 'what to do with a row that cannot be used', errorOrSkip, 'error')
-    .option('--column <FIELD=NAME>', 'column that holds a field, such as prompt=problem; repeatable', column);
+    .option(
+      '--column <FIELD=NAME>',
+      'column that holds a field, such as prompt=problem; repeatable',
+      columnOf,
+    );
 }
 
 export function addEndpointOptions(command: Command): Command {
@@ -57,12 +75,12 @@ export function addEndpointOptions(command: Command): Command {
     .option('--dry-run', 'say how many requests there would be and what they could cost; send none');
 }
 
-function errorOrSkip(text: string): 'error' | 'skip' {
+export function errorOrSkip(text: string): 'error' | 'skip' {
   if (text === 'error' || text === 'skip') return text;
   throw new InvalidArgumentError('Expected error or skip.');
 }
 
-function column(text: string, before: Columns = {}): Columns {
+export function columnOf(text: string, before: Columns = {}): Columns {
   const [field, name] = text.split(/=(.*)/s);
   if (!Object.hasOwn(DEFAULT_COLUMNS, field) || !name) {
     throw new InvalidArgumentError(

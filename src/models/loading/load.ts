@@ -30,6 +30,7 @@ import type { CausalLM, ModelConfig, WeightSpec } from '../causal-lm.ts';
 import { describeModel } from '../registry.ts';
 import { headName } from '../weight-table.ts';
 import { GROUP, type QuantizedDType, quantize } from './quantize.ts';
+import { randomWeights, type WeightSource } from './random-weights.ts';
 
 export interface LoraSettings {
   readonly r: number;
@@ -48,13 +49,15 @@ export interface LoadOptions {
   readonly quantize?: QuantizedDType;
   /** Rows of the rotary table; at most the model's positions. */
   readonly positions: number;
-  /** Of LoRA's first values. */
+  /** 'random' makes a model from scratch of config.json, by the seed, and reads no weights. */
+  readonly init?: 'pretrained' | 'random';
+  /** Of LoRA's first values, and of a random start. */
   readonly seed?: number;
 }
 
 /** A model on the GPU with everything needed to train and save it. */
 export interface LoadedModel {
-  readonly directory: ModelDirectory;
+  readonly directory: WeightSource;
   readonly config: ModelConfig;
   /** Every weight of the checkpoint. */
   readonly weights: readonly WeightSpec[];
@@ -75,7 +78,11 @@ export interface LoadedModel {
 
 /** @throws InputError for anything in the directory that is missing, unsound or not supported. */
 export async function loadModel(gpu: Gpu, path: string, options: LoadOptions): Promise<LoadedModel> {
-  const directory = await ModelDirectory.open(gpu.runtime.files, path);
+  const { files } = gpu.runtime;
+  const directory =
+    options.init === 'random'
+      ? await randomWeights(files, path, options.seed ?? 0)
+      : await ModelDirectory.open(files, path);
   const description = describeModel(directory.config, `${path}/config.json`);
   const { config, weights } = description;
   checkWeights(directory, weights);
@@ -190,7 +197,7 @@ function trainedSpecs(weights: readonly WeightSpec[], train: LoadOptions['train'
 }
 
 /** @throws InputErrors naming every weight that is missing, misshapen, of an unreadable dtype, or unknown. */
-function checkWeights(directory: ModelDirectory, weights: readonly WeightSpec[]): void {
+function checkWeights(directory: WeightSource, weights: readonly WeightSpec[]): void {
   const problems: string[] = [];
   for (const { name, shape } of weights) {
     const entry = directory.tensors.get(name);
@@ -214,7 +221,7 @@ function checkWeights(directory: ModelDirectory, weights: readonly WeightSpec[])
 }
 
 /** The dtype that most elements of the checkpoint have. */
-function storedDTypeOf(directory: ModelDirectory, weights: readonly WeightSpec[]): FloatDType {
+function storedDTypeOf(directory: WeightSource, weights: readonly WeightSpec[]): FloatDType {
   const elements = { F32: 0, F16: 0, BF16: 0 };
   for (const { name, shape } of weights) {
     const dtype = directory.tensors.get(name)?.dtype as FloatDType;
@@ -277,7 +284,7 @@ async function throughRing(
 /** Copies one weight to the GPU piece by piece, converting where dtypes differ. */
 async function copyWeight(
   ring: UploadRing,
-  directory: ModelDirectory,
+  directory: WeightSource,
   name: string,
   tensor: Tensor,
 ): Promise<void> {

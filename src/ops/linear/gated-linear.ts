@@ -6,7 +6,7 @@
  * (and divided by 256, since those of a model that was trained in bf16 may exceed 65504).
  */
 import type { GradientTarget, Op } from '../../autograd/op.ts';
-import { type Tensor, temporary, whole } from '../../autograd/tensor.ts';
+import { type DType, type Tensor, temporary, whole } from '../../autograd/tensor.ts';
 import type { Recorder } from '../../gpu/program.ts';
 import { type GluAttributes, glu, launchGlu, launchGluBackward } from '../elementwise/glu.ts';
 import {
@@ -59,7 +59,7 @@ export const gatedLinear: Op<GluAttributes> = {
       });
     }
     gradients.forEach((gradient, i) => {
-      if (needs(i + 1)) weightGradient(recorder, gradient, x, target(i + 1));
+      if (needs(i + 1)) weightGradient(recorder, gradient, x, target(i + 1), weights[i].dtype);
     });
   },
 
@@ -70,7 +70,13 @@ export const gatedLinear: Op<GluAttributes> = {
   },
 };
 
-function weightGradient(recorder: Recorder, dy: Tensor, x: Tensor, { tensor, accumulate }: GradientTarget) {
-  const product = { rows: x.shape[0], weight: tensor, scale: 1, accumulate };
+function weightGradient(
+  recorder: Recorder,
+  dy: Tensor,
+  x: Tensor,
+  { tensor, accumulate }: GradientTarget,
+  stored: DType,
+): void {
+  const product = { rows: x.shape[0], weight: tensor, scale: 1, accumulate, stored };
   launchLinearBackwardWeight(recorder, whole(dy), whole(x), product);
 }

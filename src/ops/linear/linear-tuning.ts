@@ -4,6 +4,7 @@
  */
 import {
   allocateTensor,
+  type DType,
   download,
   freeTensor,
   rowLength,
@@ -89,11 +90,13 @@ class Work {
   readonly #key: string;
   readonly #orientation: Orientation;
   readonly #tokens: number;
+  readonly #stored: DType;
   readonly #x: Tensor;
   readonly #y: Tensor;
   readonly #weight: Tensor;
 
-  constructor(gpu: Gpu, { orientation, tokens, weight, shard }: ProductShape) {
+  constructor(gpu: Gpu, shape: ProductShape) {
+    const { orientation, tokens, weight, shard, stored } = shape;
     const inner = rowLength(weight.shape);
     this.#gpu = gpu;
     this.#orientation = orientation;
@@ -104,7 +107,8 @@ class Work {
       weight.scales &&
       randomTensor(gpu, 'tuning scales', [shard.rows, rowLength(weight.scales.shape)], 'f32', 4);
     this.#weight = { ...randomTensor(gpu, 'tuning w', [shard.rows, inner], weight.dtype, 3), scales };
-    this.#key = productKey({ orientation, tokens, weight: this.#weight, shard: this.#weight.shards[0] });
+    this.#stored = stored;
+    this.#key = productKey({ ...shape, weight: this.#weight, shard: this.#weight.shards[0] });
   }
 
   /** The product by one variant: its result and the median time of a run. */
@@ -132,7 +136,13 @@ class Work {
   }
 
   #record(recorder: Recorder): void {
-    const product = { rows: this.#tokens, weight: this.#weight, scale: 1, accumulate: false };
+    const product = {
+      rows: this.#tokens,
+      weight: this.#weight,
+      scale: 1,
+      accumulate: false,
+      stored: this.#stored,
+    };
     const [x, y] = [whole(this.#x), whole(this.#y)];
     if (this.#orientation === 'FORWARD') launchLinear(recorder, x, y, product);
     else if (this.#orientation === 'INPUT') launchLinearBackwardInput(recorder, y, x, product);

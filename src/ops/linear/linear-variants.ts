@@ -1,5 +1,5 @@
 /** Which kernel makes a linear layer's product; which is fastest depends on the adapter and the shape. */
-import { rowLength, type Shard, type Tensor } from '../../autograd/tensor.ts';
+import { type DType, rowLength, type Shard, type Tensor } from '../../autograd/tensor.ts';
 import type { ProductVariant } from '../../gpu/choices.ts';
 import type { Gpu } from '../../gpu/device.ts';
 import type { Recorder } from '../../gpu/program.ts';
@@ -24,6 +24,8 @@ export interface ProductShape {
   readonly tokens: number;
   readonly weight: Tensor;
   readonly shard: Shard;
+  /** What the layer's weight is stored in: whether 16 bits are enough for its operands. */
+  readonly stored: DType;
 }
 
 /**
@@ -34,21 +36,19 @@ const FEW_ROWS = 16;
 
 /** Every variant that this adapter runs for this product, the best guess first. */
 export function variantsFor(gpu: Gpu, shape: ProductShape): ProductVariant[] {
-  const { weight, shard, orientation, tokens } = shape;
+  const { shard, orientation, tokens, stored } = shape;
   const rows = orientation === 'WEIGHT' ? shard.rows : tokens;
   if (!isWhole4(shape) || rows === 1) return ['plain'];
-  // Frozen weights of 16 bits or fewer: f16 holds them nearly as they are.
-  const is16Bit = weight.dtype !== 'f32';
+  // f16 holds weights of 16 bits or fewer nearly as they are; their layer's activations and gradients are staged so as well.
+  const is16Bit = stored !== 'f32';
   if (rows < FEW_ROWS) return gpu.profile.sharesLoads ? ['subgroup', 'plain'] : ['plain'];
-  const shared: ProductVariant[] =
-    gpu.profile.kernels === 'gpu'
-      ? ['tiled', 'plain']
-      : gpu.profile.sharesLoads
-        ? ['subgroup', 'plain', 'tiled']
-        : ['plain', 'tiled'];
   const staged: ProductVariant[] = is16Bit && gpu.has('shader-f16') ? ['tiled16'] : [];
   const matrices: ProductVariant[] = is16Bit && gpu.profile.matrices !== undefined ? ['matrices'] : [];
-  return [...shared, ...staged, ...matrices];
+  if (gpu.profile.kernels === 'gpu') return [...matrices, 'tiled', 'plain', ...staged];
+  const onCpu: ProductVariant[] = gpu.profile.sharesLoads
+    ? ['subgroup', 'plain', 'tiled']
+    : ['plain', 'tiled'];
+  return [...onCpu, ...staged, ...matrices];
 }
 
 /**
@@ -56,8 +56,8 @@ export function variantsFor(gpu: Gpu, shape: ProductShape): ProductVariant[] {
  * depend on what it is packed with, and cached references would not be those of the step.
  * @see KernelChoices
  */
-export function productKey({ orientation, weight, shard }: ProductShape): string {
-  return `linear ${orientation.toLowerCase()} ${shard.rows} x ${rowLength(weight.shape)} ${weight.dtype}`;
+export function productKey({ orientation, weight, shard, stored }: ProductShape): string {
+  return `linear ${orientation.toLowerCase()} ${shard.rows} x ${rowLength(weight.shape)} ${stored}`;
 }
 
 /** The variant of a product: what was chosen for this adapter and shape, or else the best guess. */

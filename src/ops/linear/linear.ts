@@ -5,68 +5,27 @@
  * ranges of output columns.
  */
 import type { GradientContext, Op } from '../../autograd/op.ts';
-import { rowLength, rowRange, type Shard, type Tensor, temporary, whole } from '../../autograd/tensor.ts';
+import { rowLength, type Shard, type Tensor, temporary, whole } from '../../autograd/tensor.ts';
 import type { Gpu } from '../../gpu/device.ts';
 import type { Slice } from '../../gpu/memory.ts';
-import { type Dispatch, gridOf, type Recorder } from '../../gpu/program.ts';
-import { bitsOf, constantsOnGpu } from '../constants.ts';
-import { activationConditions, type GluAttributes } from '../elementwise/glu.ts';
-import { takesWorkgroups, workgroupSize } from '../launch.ts';
+import type { Recorder } from '../../gpu/program.ts';
 import { launchColumnSum, recordColumnSum } from '../reduction/column-sum.ts';
 import {
-  isTiled,
-  type LaunchVariant,
-  noteProduct,
-  type Orientation,
-  variantIn,
-  variantOf,
-} from './linear-variants.ts';
+  type Added,
+  type Extras,
+  type LowRank,
+  launchProduct,
+  type Product,
+  shapeOf,
+} from './linear-product.ts';
+import { isTiled, type Orientation, variantIn, variantOf } from './linear-variants.ts';
+
+export type { LowRank } from './linear-product.ts';
 
 export interface LinearAttributes {
   /** Factor on the product alone, not on what is added: LoRA's alpha / r. Default 1. */
   readonly scale?: number;
 }
-
-interface Product {
-  readonly rows: number;
-  readonly weight: Tensor;
-  readonly scale: number;
-  readonly accumulate: boolean;
-}
-
-/** A LoRA pair in the same sum: `own` [rows, R] holds its factor already, `other` is B [N, R] forward, A [R, K] backward. */
-export interface LowRank {
-  readonly own: Slice;
-  readonly other: Tensor;
-}
-
-/** A residual [T, N], or a bias [N] for every row. */
-export interface Added {
-  readonly slice: Slice;
-  readonly isBias: boolean;
-}
-
-/** What a product may carry besides itself. */
-interface Extras {
-  readonly added?: Added;
-  readonly lowRank?: LowRank;
-  readonly gated?: Gated;
-  /** Stores the result, and finds the gate, as packed f16. */
-  readonly half?: boolean;
-}
-
-/** The epilogue of a feed-forward block: y = f(gate) · result. */
-interface Gated extends GluAttributes {
-  readonly gate: Slice;
-  readonly y: Slice;
-}
-
-/**
- * Tiles where K is no multiple of 4: every element has its own bounds check there, and unrolled large tiles of them take a
- * CPU adapter seconds to compile.
- */
-const RAGGED = { ROWS: 2, COLUMNS: 2 };
-const RAGGED4 = { ROWS: 2, COLUMNS4: 1 };
 
 /**
  * y (+)= scale · x wᵀ (+ own otherᵀ) (+ residual or bias), one dispatch per shard of w. `y` may be a slice of scratch memory;
@@ -82,7 +41,9 @@ export function launchLinear(
   const fused = fusesLowRank(recorder, 'FORWARD', product, lowRank) ? lowRank : undefined;
   for (const shard of product.weight.shards)
     launchProduct(recorder, 'FORWARD', product, shard, {
-      bindings: [x, shard, y],
+      own: x,
+      other: shard,
+      out: y,
       added,
       lowRank: fused,
       gated,
@@ -104,7 +65,9 @@ export function launchLinearBackwardInput(
   const fused = fusesLowRank(recorder, 'INPUT', product, lowRank) ? lowRank : undefined;
   product.weight.shards.forEach((shard, i) => {
     launchProduct(recorder, 'INPUT', product, shard, {
-      bindings: [dy, shard, dx],
+      own: dy,
+      other: shard,
+      out: dx,
       lowRank: i === 0 ? fused : undefined,
       accumulate: product.accumulate || i > 0,
     });
@@ -125,17 +88,17 @@ function fusesLowRank(
   product: Product,
   lowRank?: LowRank,
 ): boolean {
-  const { weight, rows: tokens, scale } = product;
+  const { weight, scale } = product;
   if (lowRank === undefined || scale !== 1 || lowRank.other.shards.length > 1) return false;
   const rank = lowRank.other.shape[orientation === 'FORWARD' ? 1 : 0];
-  const variants = weight.shards.map((shard) => variantIn(recorder, { orientation, tokens, weight, shard }));
+  const variants = weight.shards.map((shard) => variantIn(recorder, shapeOf(orientation, product, shard)));
   return rank % 4 === 0 && variants.every(isTiled);
 }
 
 /** Whether forward products with a weight are made by kernels that take `gated` and `half`. */
 export function takesEpilogue(recorder: Recorder, weight: Tensor, tokens: number): boolean {
   const isTiledShard = (shard: Shard) =>
-    isTiled(variantIn(recorder, { orientation: 'FORWARD', tokens, weight, shard }));
+    isTiled(variantIn(recorder, { orientation: 'FORWARD', tokens, weight, shard, stored: weight.dtype }));
   return weight.shards.length === 1 && weight.shards.every(isTiledShard);
 }
 
@@ -148,13 +111,15 @@ export function launchLinearBackwardWeight(recorder: Recorder, dy: Slice, x: Sli
   for (const shard of weight.shards) {
     const splits = splitCount(recorder.gpu, product, shard);
     if (splits === 1) {
-      launchProduct(recorder, 'WEIGHT', product, shard, { bindings: [dy, x, shard], accumulate });
+      launchProduct(recorder, 'WEIGHT', product, shard, { own: dy, other: x, out: shard, accumulate });
       continue;
     }
     const elements = shard.rows * rowLength(weight.shape);
     const partial = temporary(recorder, 'd weight, partial sums', [splits, elements]);
     launchProduct(recorder, 'WEIGHT', product, shard, {
-      bindings: [dy, x, whole(partial)],
+      own: dy,
+      other: x,
+      out: whole(partial),
       accumulate: false,
       splits,
     });
@@ -169,185 +134,16 @@ const BUSY = { workgroups: 1024, tokens: 128, bytes: 32 * 2 ** 20 } as const;
  * Partial sums that a weight's gradient is made of; 1 where the result alone keeps the adapter busy. Depends on
  * shapes alone, so that equal batches give equal bits.
  */
-function splitCount(gpu: Gpu, { rows: tokens, weight }: Product, shard: Shard): number {
+function splitCount(gpu: Gpu, product: Product, shard: Shard): number {
+  const { rows: tokens, weight } = product;
   // CPU adapters are busy with the first few workgroups, and their kernel takes all tokens at once.
-  if (variantOf(gpu, { orientation: 'WEIGHT', tokens, weight, shard }) === 'subgroup') return 1;
+  if (variantOf(gpu, shapeOf('WEIGHT', product, shard)) === 'subgroup') return 1;
   if (gpu.choices.splitK !== undefined) return gpu.choices.splitK;
   if (!gpu.profile.splitsK) return 1;
   const inner = rowLength(weight.shape);
   const tiles = Math.ceil(shard.rows / 64) * Math.ceil(inner / 64);
   const most = Math.min(tokens / BUSY.tokens, BUSY.bytes / (4 * shard.rows * inner), 64);
   return Math.max(1, Math.floor(Math.min(BUSY.workgroups / tiles, most)));
-}
-
-interface Operands extends Extras {
-  /** Own operand, other operand, result, as linear_operands.wgsl names them. */
-  readonly bindings: readonly [Slice, Slice, Slice];
-  readonly accumulate: boolean;
-  /** WEIGHT: partial sums over tokens, each with a result of its own. Default 1. */
-  readonly splits?: number;
-}
-
-/** Profiles show the product, whatever kernel makes it. */
-const LABELS = {
-  FORWARD: 'linear_forward',
-  INPUT: 'linear_backward_input',
-  WEIGHT: 'linear_backward_weight',
-} as const;
-
-/** The product with one shard of the weight, by the variant that is chosen for it. */
-function launchProduct(
-  recorder: Recorder,
-  orientation: Orientation,
-  product: Product,
-  shard: Shard,
-  operands: Operands,
-): void {
-  const shape = { orientation, tokens: product.rows, weight: product.weight, shard };
-  const variant = variantIn(recorder, shape);
-  if (variant !== 'rows') noteProduct(recorder.gpu, shape);
-  recorder.dispatch({
-    label: LABELS[orientation],
-    repeats: operands.splits,
-    ...(variant === 'plain'
-      ? plainProduct(recorder, orientation, product, shard, operands)
-      : sharedProduct(recorder, variant, orientation, product, shard, operands)),
-  });
-}
-
-/** Rows and columns of the result. */
-function resultShape(orientation: Orientation, { rows, weight }: Product, shard: Shard) {
-  const inner = rowLength(weight.shape);
-  if (orientation === 'FORWARD') return { rows, columns: shard.rows };
-  return { rows: orientation === 'INPUT' ? rows : shard.rows, columns: inner };
-}
-
-function plainProduct(
-  recorder: Recorder,
-  orientation: Orientation,
-  product: Product,
-  shard: Shard,
-  { bindings, added, accumulate }: Operands,
-): Omit<Dispatch, 'label'> {
-  const { weight } = product;
-  const inner = rowLength(weight.shape);
-  const WORKGROUP = workgroupSize(recorder);
-  const { N, K, N_STRIDE, N_OFFSET, ALPHA } = sizesOf(product, shard);
-  const { rows, columns } = resultShape(orientation, product, shard);
-  const isForward = orientation === 'FORWARD';
-  const tile = isForward
-    ? inner % 4 === 0
-      ? { ROWS: 4, COLUMNS: 8 }
-      : RAGGED
-    : inner % 4 === 0
-      ? { ROWS: 4, COLUMNS4: 2 }
-      : RAGGED4;
-  const tileColumns = 'COLUMNS' in tile ? tile.COLUMNS : 4 * tile.COLUMNS4;
-  return {
-    kernel: LABELS[orientation],
-    conditions: {
-      VEC4: inner % 4 === 0,
-      ACCUMULATE: accumulate,
-      ...(orientation === 'WEIGHT' ? {} : dtypeOf(weight)),
-      ...(isForward ? addedConditions(added) : {}),
-    },
-    constants: { ...tile, WORKGROUP },
-    overrides: { N, K, N_STRIDE, N_OFFSET, ALPHA },
-    bindings: [...bindings, scalesOf(weight, shard), added?.slice],
-    grid: gridOf(Math.ceil((Math.ceil(rows / tile.ROWS) * Math.ceil(columns / tileColumns)) / WORKGROUP)),
-  };
-}
-
-/** Rows and columns of what a workgroup makes, and the kernel that makes it. */
-interface Tile {
-  readonly kernel: string;
-  readonly constants: Readonly<Record<string, number>>;
-  readonly rows: number;
-  readonly columns: number;
-}
-
-function tileOf(recorder: Recorder, variant: Exclude<LaunchVariant, 'plain'>): Tile {
-  const { gpu } = recorder;
-  switch (variant) {
-    case 'subgroup':
-      return {
-        kernel: 'linear_subgroup',
-        constants: { WORKGROUP: gpu.profile.subgroupSize },
-        rows: 4 * gpu.profile.subgroupSize,
-        columns: 32,
-      };
-    case 'tiled':
-    case 'tiled16':
-      return { kernel: 'linear_tiled', constants: {}, rows: 64, columns: 64 };
-    case 'matrices':
-      return {
-        kernel: 'linear_matrices',
-        constants: { DEPTH: gpu.device.limits.maxComputeWorkgroupStorageSize >= 24 * 1024 ? 32 : 16 },
-        rows: 128,
-        columns: 128,
-      };
-    case 'rows':
-      return takesWorkgroups(recorder)
-        ? { kernel: 'linear_rows', constants: { WORKGROUP: 64 }, rows: 8, columns: 4 }
-        : { kernel: 'linear_rows', constants: { WORKGROUP: 8 }, rows: 8, columns: 32 };
-  }
-}
-
-/**
- * What an operand is multiplied by before it is staged in 16 bits, and the result divided by again. Gradients are small and
- * would vanish; activations of models that were trained in bf16 may exceed f16's 65504 (Gemma 2, Qwen 2.5).
- */
-const STAGING = { FORWARD: 1 / 64, INPUT: 4096, WEIGHT: 4096 } as const;
-
-function sharedProduct(
-  recorder: Recorder,
-  variant: Exclude<LaunchVariant, 'plain'>,
-  orientation: Orientation,
-  product: Product,
-  shard: Shard,
-  { bindings, added, lowRank, gated, half = false, accumulate }: Operands,
-): Omit<Dispatch, 'label'> {
-  const { gpu } = recorder;
-  const tile = tileOf(recorder, variant);
-  const { rows, columns } = resultShape(orientation, product, shard);
-  const { N, K, N_STRIDE, N_OFFSET, ALPHA } = sizesOf(product, shard);
-  const isStaged = variant === 'tiled16' || variant === 'matrices';
-  const staging = isStaged ? STAGING[orientation] : 1;
-  const rank = lowRank === undefined ? 0 : lowRank.other.shape[orientation === 'FORWARD' ? 1 : 0];
-  const words = [N, K, N_STRIDE, N_OFFSET, rank, bitsOf(ALPHA / staging), bitsOf(staging)];
-  const sizes = constantsOnGpu(gpu, Uint32Array.from(words));
-  return {
-    kernel: tile.kernel,
-    conditions: {
-      FORWARD: false,
-      INPUT: false,
-      WEIGHT: false,
-      [orientation]: true,
-      ...dtypeOf(product.weight),
-      ...addedConditions(added),
-      ACCUMULATE: accumulate,
-      GATED: gated !== undefined,
-      ...activationConditions(gated ?? {}),
-      OUT_HALF: half,
-      LOW_RANK: lowRank !== undefined,
-      LOW_HALF: lowRank !== undefined && lowRank.other.dtype !== 'f32',
-      LOW_BF16: lowRank?.other.dtype === 'bf16',
-      ...(tile.kernel === 'linear_tiled' ? { STAGED_F16: isStaged } : {}),
-      ...(variant === 'rows' ? { ROW_PER_WORKGROUP: takesWorkgroups(recorder) } : {}),
-    },
-    constants: tile.constants,
-    bindings: [
-      ...bindings,
-      sizes,
-      scalesOf(product.weight, shard),
-      added?.slice,
-      lowRank?.own,
-      lowRank && whole(lowRank.other),
-      gated?.gate,
-      gated?.y,
-    ],
-    grid: gridOf(Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns)),
-  };
 }
 
 /** Inputs: x [T, K], w [N, K], and optionally a residual [T, N] or a bias [N]. */
@@ -381,7 +177,13 @@ export const linear: Op<LinearAttributes> = {
     }
     if (needs(1)) {
       const { tensor, accumulate } = target(1);
-      launchLinearBackwardWeight(recorder, whole(dy), whole(x), { rows, weight: tensor, scale, accumulate });
+      launchLinearBackwardWeight(recorder, whole(dy), whole(x), {
+        rows,
+        weight: tensor,
+        scale,
+        accumulate,
+        stored: w.dtype,
+      });
     }
     passToAdded(context, 2, dy);
   },
@@ -416,32 +218,4 @@ export function passToAdded(
   if (inputs[input] === undefined || !needs(input)) return;
   if (inputs[input].shape.length === 1) recordColumnSum(recorder, dy, target(input));
   else pass(input, dy);
-}
-
-function addedConditions(added: Added | undefined) {
-  return { RESIDUAL: added?.isBias === false, BIAS: added?.isBias === true };
-}
-
-function dtypeOf({ dtype }: Tensor): Record<string, boolean> {
-  return {
-    W_HALF: dtype === 'f16' || dtype === 'bf16',
-    W_BF16: dtype === 'bf16',
-    W_I8: dtype === 'i8',
-    W_NF4: dtype === 'nf4',
-  };
-}
-
-/** The scales of a shard's rows, where weights are quantized. */
-function scalesOf({ scales }: Tensor, { rowStart, rows }: Shard): Slice | undefined {
-  return scales && whole(rowRange(scales, rowStart, rows));
-}
-
-function sizesOf({ weight, scale }: Product, shard: Shard) {
-  return {
-    N: shard.rows,
-    K: rowLength(weight.shape),
-    N_STRIDE: weight.shape[0],
-    N_OFFSET: shard.rowStart,
-    ALPHA: scale,
-  };
 }

@@ -35,6 +35,7 @@ export const loraLinear: Op<LinearAttributes> = {
     const {
       recorder,
       inputs: [x, w, a, b],
+      inputs,
       saved: [low],
       outputGradients: [dy],
       attributes,
@@ -47,7 +48,7 @@ export const loraLinear: Op<LinearAttributes> = {
     const weightGradient = (i: number, own: typeof dy, other: typeof dy) => {
       if (!needs(i)) return;
       const { tensor, accumulate } = target(i);
-      const product = { rows, weight: tensor, scale: 1, accumulate };
+      const product = { rows, weight: tensor, scale: 1, accumulate, stored: inputs[i].dtype };
       launchLinearBackwardWeight(recorder, whole(own), whole(other), product);
     };
     weightGradient(1, dy, x);

@@ -110,6 +110,7 @@ export const tokenLogps: Op<TokenLogpsAttributes> = {
           weight: rowRange(dHead.tensor, chunk.start, chunk.columns),
           scale: 1,
           accumulate: dHead.accumulate || chunk.row > 0,
+          stored: head.dtype,
         });
       }
     }

@@ -1,12 +1,12 @@
 /** A language model as the editor. */
 import type { ChatMessage, LlmRequest } from '../../llm/request.ts';
+import type { CompletionModel } from '../completion-model.ts';
 import { promptText } from '../dialogue.ts';
 import type { PromptFile } from '../prompt-file.ts';
-import type { TextModel } from '../text-model.ts';
 import type { Edit, Editor, EditTask } from './editor.ts';
 
 export interface LlmEditorOptions {
-  readonly model: TextModel;
+  readonly model: CompletionModel;
   /** Name of the model, for the settings file. */
   readonly modelName: string;
   readonly prompts: PromptFile;

@@ -2,13 +2,13 @@
 import type { ChatMessage, LlmRequest } from '../../llm/request.ts';
 import { shortened } from '../../llm/response.ts';
 import { LlmError } from '../../llm/retry.ts';
+import type { CompletionModel } from '../completion-model.ts';
 import { promptText } from '../dialogue.ts';
 import type { PromptFile } from '../prompt-file.ts';
-import type { TextModel } from '../text-model.ts';
 import type { Rater, RatingTask } from './rater.ts';
 
 export interface JudgeOptions {
-  readonly model: TextModel;
+  readonly model: CompletionModel;
   readonly modelName: string;
   readonly prompts: PromptFile;
   readonly maxTokens: number;

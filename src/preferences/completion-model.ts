@@ -2,7 +2,7 @@
 import type { LlmRequest } from '../llm/request.ts';
 import type { LlmAnswer } from '../llm/response.ts';
 
-export interface TextModel {
+export interface CompletionModel {
   /** @throws LlmError where this request failed for now */
   complete(request: LlmRequest): Promise<LlmAnswer>;
 }

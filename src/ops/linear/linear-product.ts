@@ -1,0 +1,289 @@
+/** One product with one shard of a weight: the launch of the variant that is chosen for it. */
+import { type DType, rowLength, rowRange, type Shard, type Tensor, whole } from '../../autograd/tensor.ts';
+import type { Slice } from '../../gpu/memory.ts';
+import { gridOf, type Recorder } from '../../gpu/program.ts';
+import { bitsOf, constantsOnGpu } from '../constants.ts';
+import { activationConditions, type GluAttributes } from '../elementwise/glu.ts';
+import { takesWorkgroups, workgroupSize } from '../launch.ts';
+import {
+  type LaunchVariant,
+  noteProduct,
+  type Orientation,
+  type ProductShape,
+  variantIn,
+} from './linear-variants.ts';
+
+export interface Product {
+  readonly rows: number;
+  /** [N, K]; of a weight's gradient, the gradient. */
+  readonly weight: Tensor;
+  readonly scale: number;
+  readonly accumulate: boolean;
+  /** What the layer's weight is stored in, of which its gradient, f32, says nothing. Default: the dtype of `weight`. */
+  readonly stored?: DType;
+}
+
+/** A LoRA pair in the same sum: `own` [rows, R] holds its factor already, `other` is B [N, R] forward, A [R, K] backward. */
+export interface LowRank {
+  readonly own: Slice;
+  readonly other: Tensor;
+}
+
+/** A residual [T, N], or a bias [N] for every row. */
+export interface Added {
+  readonly slice: Slice;
+  readonly isBias: boolean;
+}
+
+/** What a product may carry besides itself. */
+export interface Extras {
+  readonly added?: Added;
+  readonly lowRank?: LowRank;
+  readonly gated?: Gated;
+  /** Stores the result, and finds the gate, as packed f16. */
+  readonly half?: boolean;
+}
+
+/** The epilogue of a feed-forward block: y = f(gate) · result. */
+interface Gated extends GluAttributes {
+  readonly gate: Slice;
+  readonly y: Slice;
+}
+
+/**
+ * Tiles where K is no multiple of 4: every element has its own bounds check there, and unrolled large tiles of them take a
+ * CPU adapter seconds to compile.
+ */
+const RAGGED = { ROWS: 2, COLUMNS: 2 };
+const RAGGED4 = { ROWS: 2, COLUMNS4: 1 };
+
+export interface Operands extends Extras {
+  /** The operands and the result, as linear_operands.wgsl names them. */
+  readonly own: Slice;
+  readonly other: Slice;
+  readonly out: Slice;
+  readonly accumulate: boolean;
+  /** WEIGHT: partial sums over tokens, each with a result of its own. Default 1. */
+  readonly splits?: number;
+}
+
+/** Profiles show the product, whatever kernel makes it. */
+const LABELS = {
+  FORWARD: 'linear_forward',
+  INPUT: 'linear_backward_input',
+  WEIGHT: 'linear_backward_weight',
+} as const;
+
+/** What the choice of a variant depends on. */
+export function shapeOf(orientation: Orientation, product: Product, shard: Shard): ProductShape {
+  const { rows: tokens, weight, stored = weight.dtype } = product;
+  return { orientation, tokens, weight, shard, stored };
+}
+
+/** The product with one shard of the weight, by the variant that is chosen for it. */
+export function launchProduct(
+  recorder: Recorder,
+  orientation: Orientation,
+  product: Product,
+  shard: Shard,
+  operands: Operands,
+): void {
+  const shape = shapeOf(orientation, product, shard);
+  const variant = variantIn(recorder, shape);
+  if (variant !== 'rows') noteProduct(recorder.gpu, shape);
+  if (variant === 'plain') launchPlain(recorder, orientation, product, shard, operands);
+  else launchShared(recorder, variant, orientation, product, shard, operands);
+}
+
+/** Rows and columns of the result. */
+function resultShape(orientation: Orientation, { rows, weight }: Product, shard: Shard) {
+  const inner = rowLength(weight.shape);
+  if (orientation === 'FORWARD') return { rows, columns: shard.rows };
+  return { rows: orientation === 'INPUT' ? rows : shard.rows, columns: inner };
+}
+
+/** Rows x columns of the result that an invocation makes; columns in vec4s where it stores them so. */
+function plainTile(orientation: Orientation, isVec4: boolean) {
+  if (orientation === 'FORWARD') return isVec4 ? { ROWS: 4, COLUMNS: 8 } : RAGGED;
+  return isVec4 ? { ROWS: 4, COLUMNS4: 2 } : RAGGED4;
+}
+
+function launchPlain(
+  recorder: Recorder,
+  orientation: Orientation,
+  product: Product,
+  shard: Shard,
+  { own, other, out, added, accumulate, splits }: Operands,
+): void {
+  const { weight } = product;
+  const { rows, columns } = resultShape(orientation, product, shard);
+  const WORKGROUP = workgroupSize(recorder);
+  const VEC4 = rowLength(weight.shape) % 4 === 0;
+  const tile = plainTile(orientation, VEC4);
+  const tileColumns = 'COLUMNS' in tile ? tile.COLUMNS : 4 * tile.COLUMNS4;
+  const common = {
+    overrides: sizesOf(product, shard),
+    grid: gridOf(Math.ceil((Math.ceil(rows / tile.ROWS) * Math.ceil(columns / tileColumns)) / WORKGROUP)),
+  };
+  const scales = scalesOf(weight, shard);
+  const conditions = { VEC4, ACCUMULATE: accumulate };
+  if ('COLUMNS' in tile) {
+    recorder.launch({
+      kernel: 'linear_forward',
+      ...common,
+      conditions: { ...conditions, ...dtypeOf(weight), ...addedConditions(added) },
+      constants: { ...tile, WORKGROUP },
+      bindings: { x: own, w: other, y: out, scales, residual: added?.slice },
+    });
+    return;
+  }
+  const constants = { ...tile, WORKGROUP };
+  if (orientation === 'INPUT') {
+    recorder.launch({
+      kernel: 'linear_backward_input',
+      ...common,
+      conditions: { ...conditions, ...dtypeOf(weight) },
+      constants,
+      bindings: { dy: own, w: other, dx: out, scales },
+    });
+    return;
+  }
+  recorder.launch({
+    kernel: 'linear_backward_weight',
+    ...common,
+    conditions,
+    constants,
+    bindings: { dy: own, x: other, dw: out },
+    repeats: splits,
+  });
+}
+
+/**
+ * What an operand is multiplied by before it is staged in 16 bits, and the result divided by again. Gradients are small and
+ * would vanish; activations of models that were trained in bf16 may exceed f16's 65504 (Gemma 2, Qwen 2.5).
+ */
+const STAGING = { FORWARD: 1 / 64, INPUT: 4096, WEIGHT: 4096 } as const;
+
+/** The kernels of linear_operands.wgsl: sizes are data, and all but 'subgroup' take LoRA pairs and epilogues as well. */
+function launchShared(
+  recorder: Recorder,
+  variant: Exclude<LaunchVariant, 'plain'>,
+  orientation: Orientation,
+  product: Product,
+  shard: Shard,
+  operands: Operands,
+): void {
+  const { gpu } = recorder;
+  const { own, other, out, added, lowRank, gated, half = false, accumulate, splits } = operands;
+  const { rows, columns } = resultShape(orientation, product, shard);
+  const { N, K, N_STRIDE, N_OFFSET, ALPHA } = sizesOf(product, shard);
+  const isStaged = variant === 'tiled16' || variant === 'matrices';
+  const staging = isStaged ? STAGING[orientation] : 1;
+  const rank = lowRank === undefined ? 0 : lowRank.other.shape[orientation === 'FORWARD' ? 1 : 0];
+  const words = [N, K, N_STRIDE, N_OFFSET, rank, bitsOf(ALPHA / staging), bitsOf(staging)];
+  const common = {
+    label: LABELS[orientation],
+    repeats: splits,
+    bindings: {
+      own,
+      other,
+      out,
+      sizes: constantsOnGpu(gpu, Uint32Array.from(words)),
+      scales: scalesOf(product.weight, shard),
+      residual: added?.slice,
+      low_own: lowRank?.own,
+      low_other: lowRank && whole(lowRank.other),
+      gate: gated?.gate,
+      activation: gated?.y,
+    },
+  };
+  const conditions = {
+    [orientation]: true,
+    ...dtypeOf(product.weight),
+    ...addedConditions(added),
+    ...activationConditions(gated ?? {}),
+    ACCUMULATE: accumulate,
+    GATED: gated !== undefined,
+    OUT_HALF: half,
+    LOW_RANK: lowRank !== undefined,
+    LOW_HALF: lowRank !== undefined && lowRank.other.dtype !== 'f32',
+    LOW_BF16: lowRank?.other.dtype === 'bf16',
+  };
+  const gridOfTiles = (tileRows: number, tileColumns: number) =>
+    gridOf(Math.ceil(rows / tileRows) * Math.ceil(columns / tileColumns));
+  switch (variant) {
+    case 'subgroup': {
+      const WORKGROUP = gpu.profile.subgroupSize;
+      const grid = gridOfTiles(4 * WORKGROUP, 32);
+      recorder.launch({ kernel: 'linear_subgroup', ...common, conditions, constants: { WORKGROUP }, grid });
+      return;
+    }
+    case 'tiled':
+    case 'tiled16': {
+      const staged = { ...conditions, STAGED_F16: isStaged };
+      recorder.launch({ kernel: 'linear_tiled', ...common, conditions: staged, grid: gridOfTiles(64, 64) });
+      return;
+    }
+    case 'matrices': {
+      const { constants, tile } = matricesTile(recorder);
+      const grid = gridOfTiles(tile.rows, tile.columns);
+      recorder.launch({ kernel: 'linear_matrices', ...common, conditions, constants, grid });
+      return;
+    }
+    case 'rows': {
+      const ROW_PER_WORKGROUP = takesWorkgroups(recorder);
+      recorder.launch({
+        kernel: 'linear_rows',
+        ...common,
+        conditions: { ...conditions, ROW_PER_WORKGROUP },
+        constants: { WORKGROUP: ROW_PER_WORKGROUP ? 64 : 8 },
+        grid: gridOfTiles(8, ROW_PER_WORKGROUP ? 4 : 32),
+      });
+    }
+  }
+}
+
+/** Four subgroups, two by two, make a block of matrices each. */
+function matricesTile({ gpu: { profile, device } }: Recorder) {
+  if (profile.matrices === undefined) throw new RangeError('This device multiplies no matrices.');
+  const { M, N, K, subgroupSize, block } = profile.matrices;
+  return {
+    constants: {
+      BLOCK_SIDE: block,
+      DEPTH: K === 16 && device.limits.maxComputeWorkgroupStorageSize >= 36 * 1024 ? 32 : 16,
+      MATRIX_M: M,
+      MATRIX_N: N,
+      MATRIX_K: K,
+      SUBGROUP: subgroupSize,
+    },
+    tile: { rows: 2 * block * M, columns: 2 * block * N },
+  };
+}
+
+function addedConditions(added: Added | undefined) {
+  return { RESIDUAL: added?.isBias === false, BIAS: added?.isBias === true };
+}
+
+function dtypeOf({ dtype }: Tensor) {
+  return {
+    W_HALF: dtype === 'f16' || dtype === 'bf16',
+    W_BF16: dtype === 'bf16',
+    W_I8: dtype === 'i8',
+    W_NF4: dtype === 'nf4',
+  };
+}
+
+/** The scales of a shard's rows, where weights are quantized. */
+function scalesOf({ scales }: Tensor, { rowStart, rows }: Shard): Slice | undefined {
+  return scales && whole(rowRange(scales, rowStart, rows));
+}
+
+function sizesOf({ weight, scale }: Product, shard: Shard) {
+  return {
+    N: shard.rows,
+    K: rowLength(weight.shape),
+    N_STRIDE: weight.shape[0],
+    N_OFFSET: shard.rowStart,
+    ALPHA: scale,
+  };
+}

@@ -1,0 +1,214 @@
+/**
+ * An optimizer step on the GPU: its programs for every shape, the optimizer and the objective's state. What a step is made
+ * of, and when it is taken, is the trainer's affair.
+ */
+import { type Tensor, whole } from '../autograd/tensor.ts';
+import type { BatchShape } from '../data/batches.ts';
+import type { Program, Recorder } from '../gpu/program.ts';
+import type { ParameterSlabs } from '../nn/parameters.ts';
+import { recordFill } from '../ops/elementwise/fill.ts';
+import { tapeFor } from '../ops/index.ts';
+import { gridFor, workgroupSize } from '../ops/launch.ts';
+import type { Optimizer } from '../optim/optimizer.ts';
+import { countsOf } from './batch-tensors.ts';
+import { BucketRunner } from './bucket-runner.ts';
+import { StepMetrics } from './metrics.ts';
+import type { MicroBatch } from './micro-batches.ts';
+import { OverflowWatch } from './overflow-watch.ts';
+import { batchFields, exchangeFields, type StepModels } from './programs/tokens.ts';
+import {
+  backwardProgram,
+  forwardProgram,
+  objectiveProgram,
+  StepExchange,
+  separableProgram,
+  type TrainingModels,
+} from './programs/train.ts';
+import type { StepRows } from './step-rows.ts';
+
+export interface TrainingStepOptions {
+  readonly trained: ParameterSlabs;
+  readonly optimizer: Optimizer;
+  /** Capacities that together hold every micro-batch. */
+  readonly buckets: Iterable<BatchShape>;
+  /** The most tokens, rows and pairs that one step has in all of its micro-batches. */
+  readonly largestStep: BatchShape;
+  readonly recomputedBlocks: number;
+  /** Weights of a reference that follows the policy, by the names of the parameters. */
+  readonly movingReference: ReadonlyMap<string, Tensor>;
+  /** Finds the tensor in which a step stops being finite. */
+  readonly watchOverflow: boolean;
+}
+
+/** What changes from step to step. */
+export interface StepInputs {
+  readonly rows: StepRows;
+  readonly batches: readonly MicroBatch[];
+  /** Counted from 1. */
+  readonly step: number;
+  readonly learningRate: number;
+  /** Standard Gumbel noise, one per example, where the objective needs it. */
+  readonly gumbels: Float32Array | undefined;
+}
+
+export class TrainingStep {
+  readonly optimizer: Optimizer;
+  readonly #models: TrainingModels;
+  readonly #options: TrainingStepOptions;
+  readonly #metrics: StepMetrics;
+  readonly #watch: OverflowWatch | undefined;
+  /** For separable objectives. */
+  readonly #separable: BucketRunner<'step', undefined> | undefined;
+  /** For the others. */
+  readonly #exchanging: Exchanging | undefined;
+  readonly #begin: Program;
+  readonly #end: Program;
+  readonly #moveReference: Program | undefined;
+
+  /** Plans every program into the workspace of `models`. */
+  constructor(models: StepModels, options: TrainingStepOptions) {
+    const { workspace, objective, referenceHead } = models;
+    const { optimizer, buckets } = options;
+    this.#options = options;
+    this.optimizer = optimizer;
+    this.#metrics = new StepMetrics(workspace);
+    this.#watch = options.watchOverflow ? new OverflowWatch(workspace, optimizer.norm) : undefined;
+    const training: TrainingModels = {
+      ...models,
+      metrics: this.#metrics,
+      recomputedBlocks: options.recomputedBlocks,
+      watch: this.#watch,
+    };
+    this.#models = training;
+    const refWidth = referenceHead?.weight.shape[1];
+    if (objective.separable) {
+      const fields = batchFields(models);
+      this.#separable = new BucketRunner(workspace, buckets, { fields, refWidth }, (batch) => ({
+        programs: { step: separableProgram(training, batch) },
+        outputs: undefined,
+      }));
+    } else this.#exchanging = this.#planExchange(buckets, refWidth);
+    this.#begin = this.#record('begin', (recorder) => this.#recordBegin(recorder));
+    this.#end = this.#record('optimizer', (recorder) => this.#recordEnd(recorder));
+    if (options.movingReference.size > 0)
+      this.#moveReference = this.#record('reference update', (recorder) => this.#recordMove(recorder));
+  }
+
+  /**
+   * Queues a step.
+   * @returns its numbers, which arrive when it is done; `finite` is 1 while every gradient was.
+   */
+  async run({ rows, batches, step, learningRate, gumbels }: StepInputs): Promise<QueuedNumbers> {
+    const counts = countsOf(rows.examplesOf(batches.flat()));
+    this.#begin.run();
+    if (this.#separable !== undefined)
+      for (const batch of batches) await this.#separable.run('step', rows, batch, { counts });
+    if (this.#exchanging !== undefined) {
+      const { runner, exchange, objective } = this.#exchanging;
+      const offsets = rowOffsets(rows, batches);
+      for (const [i, batch] of batches.entries())
+        await runner.run('forward', rows, batch, { counts, rowOffset: offsets[i] });
+      exchange.batch.load(rows.pack(batches.flat(), exchange.batch.capacity), { counts, gumbels });
+      objective.run();
+      for (const [i, batch] of batches.entries())
+        await runner.run('backward', rows, batch, { counts, rowOffset: offsets[i] });
+    }
+    this.optimizer.configure(step, learningRate);
+    this.#end.run();
+    await this.optimizer.update();
+    const { referenceUpdate } = this.#models.objective.needs;
+    if (referenceUpdate !== undefined && step % referenceUpdate.every === 0) this.#moveReference?.run();
+    return { numbers: this.#metrics.snapshot() };
+  }
+
+  /** Where the first step that was not finite stopped being so; undefined unless that was watched for. */
+  async whereNotFinite(): Promise<string | undefined> {
+    return this.#watch?.report();
+  }
+
+  #planExchange(buckets: Iterable<BatchShape>, refWidth: number | undefined): Exchanging {
+    const models = this.#models;
+    const exchange = new StepExchange(models.workspace, models.objective, this.#options.largestStep);
+    const options = { fields: exchangeFields(models), refWidth };
+    const runner = new BucketRunner<'forward' | 'backward', undefined>(
+      models.workspace,
+      buckets,
+      options,
+      (batch) => ({
+        programs: {
+          forward: forwardProgram(models, batch, exchange),
+          backward: backwardProgram(models, batch, exchange),
+        },
+        outputs: undefined,
+      }),
+    );
+    return { runner, exchange, objective: objectiveProgram(models, exchange) };
+  }
+
+  #record(label: string, record: (recorder: Recorder) => void): Program {
+    return this.#models.workspace.program(label, (recorder) =>
+      recorder.asPart('optimizer', () => record(recorder)),
+    );
+  }
+
+  /** Zeroes gradients, metrics and the state's accumulators. */
+  #recordBegin(recorder: Recorder): void {
+    for (const { gradient } of this.#options.trained.slabs) recordFill(recorder, gradient, 0);
+    recordFill(recorder, this.#metrics.tensor, 0);
+    for (const [name, tensor] of Object.entries(this.#models.state))
+      if (name.startsWith('step.')) recordFill(recorder, tensor, 0);
+  }
+
+  /** Gradient norm, optimizer, and the objective's state, which moves only when the gradient was finite. */
+  #recordEnd(recorder: Recorder): void {
+    const { objective, state } = this.#models;
+    const { norm } = this.optimizer;
+    this.optimizer.record(recorder);
+    const next = objective.nextState?.(tapeFor(recorder), state) ?? {};
+    for (const [name, value] of Object.entries(next))
+      recorder.launch({
+        kernel: 'state_commit',
+        bindings: { next: whole(value), norm: whole(norm), state: whole(state[name]) },
+        grid: [1, 1],
+      });
+    this.#metrics.setFrom(recorder, 'grad_norm', norm, 0);
+    this.#metrics.setFrom(recorder, 'finite', norm, 2);
+  }
+
+  /** reference = (1 - share) reference + share policy, unless a gradient was not finite. */
+  #recordMove(recorder: Recorder): void {
+    const { referenceUpdate } = this.#models.objective.needs;
+    for (const [name, tensor] of this.#options.movingReference) {
+      const master = this.#options.trained.parameters.get(name)?.master;
+      for (const [i, shard] of (master?.shards ?? []).entries())
+        recorder.launch({
+          kernel: 'reference_update',
+          constants: { WORKGROUP: workgroupSize(recorder) },
+          overrides: { ALPHA: referenceUpdate?.share ?? 1 },
+          bindings: { policy: shard, reference: tensor.shards[i], norm: whole(this.optimizer.norm) },
+          grid: gridFor(recorder, shard.byteLength / 4),
+        });
+    }
+  }
+}
+
+export interface QueuedNumbers {
+  readonly numbers: Promise<Record<string, number>>;
+}
+
+/** The passes of an objective that sees the step as a whole. */
+interface Exchanging {
+  readonly runner: BucketRunner<'forward' | 'backward', undefined>;
+  readonly exchange: StepExchange;
+  readonly objective: Program;
+}
+
+/** Rows of the step that come before each micro-batch. */
+function rowOffsets(rows: StepRows, batches: readonly MicroBatch[]): number[] {
+  let next = 0;
+  return batches.map((batch) => {
+    const start = next;
+    next += rows.shapeOf(batch).rows;
+    return start;
+  });
+}
