@@ -1,4 +1,4 @@
-/** npm run bench -- kernels|peers|train|load|foundation|objectives|data [--quick] [--out FILE.json], and plot. */
+/** npm run bench -- kernels|peers|train|load|foundation|objectives|generate|data [--quick] [--out FILE.json], and plot. */
 import { Command, Option } from 'commander';
 import { detectRuntime } from '../src/runtime/index.ts';
 import type { Runtime } from '../src/runtime/runtime.ts';
@@ -27,6 +27,10 @@ const BENCHES: Readonly<Record<string, readonly [string, () => Promise<Bench>]>>
   load: [
     "loading a checkpoint: time, and host memory beyond the GPU's",
     async () => (await import('./training/load.ts')).benchLoad,
+  ],
+  generate: [
+    'decoding beside the copy limit, prefill, and texts beside transformers.js',
+    async () => (await import('./generate/run.ts')).benchGenerate,
   ],
   objectives: [
     "every method's step against dpo's",

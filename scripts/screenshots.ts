@@ -1,4 +1,9 @@
-/** npm run web:screenshots: the page's main states, as docs/images/*.png. */
+/**
+ * npm run web:screenshots [FOLDER]: every state of the page at 390, 1440 and 1920 px, light and dark.
+ *
+ * Without a folder, the pictures that README and docs show are made anew in docs/images; with one, all of them go there, to be
+ * looked at one by one.
+ */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,9 +13,68 @@ import { build } from 'vite';
 import { launchChromium } from '../test/support/adapters.ts';
 import { serve } from '../test/support/serve.ts';
 
+interface State {
+  readonly name: string;
+  readonly hash: string;
+  ready?(page: Page): Promise<unknown>;
+}
+
+const LIVE = { timeout: 180_000 };
+const live = (page: Page) => page.getByTestId('source').filter({ hasText: 'live' }).waitFor(LIVE);
+
+const states: readonly State[] = [
+  { name: 'first', hash: '' },
+  {
+    name: 'tokens',
+    hash: '#panes=dpo-bmc|dpo&pair=1',
+    ready: async (page) => {
+      await live(page);
+      await page.locator('[data-testid=token][data-side=chosen]').nth(48).hover();
+    },
+  },
+  { name: 'difference', hash: '#panes=dpo-bmc|dpo&pair=1&difference=1', ready: live },
+  { name: 'lambda', hash: '#pair=2&view=lambda', ready: live },
+  {
+    name: 'charts',
+    hash: '#panes=dpo-bmc|dpo&tool=charts',
+    ready: (page) => page.getByTestId('spans').locator('svg').waitFor(LIVE),
+  },
+  { name: 'edit', hash: '#tool=edit&pair=3', ready: live },
+  {
+    name: 'training',
+    hash: '#tool=train&pair=1',
+    ready: async (page) => {
+      await live(page);
+      await page.getByTestId('train-steps').fill('12');
+      await page.getByTestId('train').click();
+      await page.getByTestId('train-status').filter({ hasText: 'finished' }).waitFor(LIVE);
+    },
+  },
+  {
+    name: 'playground',
+    hash: '#tool=playground',
+    ready: (page) => page.getByTestId('playground-lambda').locator('canvas').waitFor(LIVE),
+  },
+  { name: 'files', hash: '#tool=files' },
+];
+const SIZES = [
+  [390, 844],
+  [1440, 900],
+  [1920, 1080],
+] as const;
+/** What README and docs show. */
+const SHOWN: readonly string[] = [
+  'tokens-1440-light',
+  'charts-1440-light',
+  'training-1440-light',
+  'first-390-dark',
+];
+
 const root = fileURLToPath(new URL('..', import.meta.url));
+const [wanted] = process.argv.slice(2);
+const target = wanted ?? `${root}docs/images`;
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-screenshots-'));
-mkdirSync(`${root}docs/images`, { recursive: true });
+mkdirSync(target, { recursive: true });
 await build({
   configFile: `${root}web/vite.config.ts`,
   logLevel: 'warn',
@@ -18,69 +82,24 @@ await build({
 });
 const server = await serve(join(folder, 'page'));
 const browser = await launchChromium();
-
-interface Shot {
-  readonly name: string;
-  readonly hash: string;
-  readonly size?: readonly [number, number];
-  readonly dark?: boolean;
-  ready?(page: Page): Promise<void>;
-}
-
-const shots: readonly Shot[] = [
-  {
-    name: 'tokens',
-    hash: '#panes=dpo-bmc|dpo',
-    size: [1500, 720],
-    ready: async (page) => {
-      await page.locator('[data-testid=token][data-side=chosen]').nth(28).hover();
-    },
-  },
-  {
-    name: 'pairs',
-    hash: '#pair=2',
-    size: [1400, 1050],
-    ready: async (page) => {
-      await page.waitForFunction(
-        () => !document.querySelector('[data-testid=pair-row] td:nth-child(2)')?.textContent?.includes('–'),
-      );
-    },
-  },
-  {
-    name: 'training',
-    hash: '#tool=train&pair=1',
-    size: [1400, 1250],
-    ready: async (page) => {
-      await page.getByTestId('train-steps').fill('12');
-      await page.getByTestId('train').click();
-      await page.getByTestId('train-status').filter({ hasText: 'finished' }).waitFor({ timeout: 240_000 });
-    },
-  },
-  {
-    name: 'playground',
-    hash: '#tool=playground',
-    size: [1400, 1300],
-    ready: (page) => page.getByTestId('playground-lambda').locator('canvas').waitFor(),
-  },
-  {
-    name: 'charts',
-    hash: '#tool=charts&models=dpo-bmc,dpo&view=contribution',
-    size: [1400, 1250],
-    ready: (page) => page.getByTestId('spans').locator('canvas').waitFor({ timeout: 120_000 }),
-  },
-  { name: 'dark', hash: '#pair=3&view=running', size: [1400, 800], dark: true },
-  { name: 'narrow', hash: '#pair=3', size: [360, 1000] },
-];
-
-for (const { name, hash, size = [1400, 900], dark = false, ready } of shots) {
-  const page = await browser.newPage({ viewport: { width: size[0], height: size[1] } });
-  await page.emulateMedia({ colorScheme: dark ? 'dark' : 'light' });
-  await page.goto(`${server.origin}/${hash}`);
-  await page.getByTestId('source').filter({ hasText: 'live' }).waitFor({ timeout: 120_000 });
-  await ready?.(page);
-  await page.screenshot({ path: `${root}docs/images/${name}.png` });
-  await page.close();
-  console.log(`docs/images/${name}.png`);
+for (const { name, hash, ready } of states) {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    const shots = SIZES.map((size) => ({ size, file: `${name}-${size[0]}-${colorScheme}` }));
+    if (wanted === undefined && !shots.some(({ file }) => SHOWN.includes(file))) continue;
+    const page = await browser.newPage({ colorScheme, viewport: { width: 1440, height: 900 } });
+    await page.addInitScript(() => localStorage.setItem('prefgrad-story-seen', 'yes'));
+    await page.goto(`${server.origin}/${hash}`);
+    await page.locator('[data-testid=token][data-side=chosen]').first().waitFor(LIVE);
+    await ready?.(page);
+    for (const { size, file } of shots) {
+      if (wanted === undefined && !SHOWN.includes(file)) continue;
+      await page.setViewportSize({ width: size[0], height: size[1] });
+      await page.waitForTimeout(400);
+      await page.screenshot({ path: join(target, `${file}.png`) });
+      console.log(`${target}/${file}.png`);
+    }
+    await page.close();
+  }
 }
 await browser.close();
 await server.close();

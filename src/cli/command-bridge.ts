@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import type { LlmClient } from '../llm/client.ts';
 import type { Editor } from '../preferences/editors/editor.ts';
 import type { ExactEdit } from '../preferences/editors/exact-editor.ts';
+import type { Similarity } from '../preferences/similarity.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { Cli } from './context.ts';
 import { EXIT_CODES } from './failure.ts';
@@ -24,6 +25,11 @@ interface Options extends RowOptions, EndpointOptions {
   readonly temperature: number;
   readonly embeddings?: string;
   readonly embeddingsModel?: string;
+}
+
+interface OpenEmbeddings {
+  readonly similarity: Similarity;
+  close(): Promise<void>;
 }
 
 export function addBridge(program: Command, cli: Cli): void {
@@ -58,7 +64,10 @@ export function addBridge(program: Command, cli: Cli): void {
     .option('--seed <NUMBER>', 'draws these pairs', wholeNumber(0), 42)
     .option('--max-tokens <COUNT>', 'most tokens per edit', wholeNumber(1), 2048)
     .option('--temperature <NUMBER>', 'of the editor', numberFrom(0), 0)
-    .option('--embeddings <URL|FILE.yaml>', 'report the similarity of answers and edits by this endpoint')
+    .option(
+      '--embeddings <URL|FILE.yaml|DIR>',
+      'report the similarity of answers and edits, by this endpoint or model directory',
+    )
     .option('--embeddings-model <NAME>', "model's name there")
     .addHelpText(
       'after',
@@ -81,7 +90,7 @@ ${EXIT_CODES}`,
       const direction = options.degrade ? 'degrade' : 'bridge';
       const withReference = withoutReference !== true;
       const client = options.editor === 'llm' ? await openEndpoint(runtime, options) : undefined;
-      const embedder = await openEmbedder(runtime, options);
+      const embeddings = await openEmbeddings(runtime, options);
       try {
         const step = bridgeStep({
           editor: await openEditor(runtime, options, client, direction, withReference),
@@ -90,12 +99,12 @@ ${EXIT_CODES}`,
           proportion: options.proportion,
           seed: options.seed,
           columns: options.column,
-          similarity: embedder?.similarity,
+          similarity: embeddings?.similarity,
         });
         await runStep(cli, runtime, step, options, client);
       } finally {
         await client?.close();
-        await embedder?.client.close();
+        await embeddings?.close();
       }
     });
 }
@@ -137,15 +146,19 @@ async function openEditor(
   });
 }
 
-async function openEmbedder(runtime: Runtime, options: Options) {
-  if (options.embeddings === undefined) return undefined;
-  const { openEndpoint } = await import('./pipelines/open-endpoint.ts');
+/** Embeddings of an endpoint, or of a model directory. */
+async function openEmbeddings(runtime: Runtime, options: Options): Promise<OpenEmbeddings | undefined> {
+  const { embeddings, embeddingsModel: endpointModel, cache, device } = options;
+  if (embeddings === undefined) return undefined;
   const { cosineSimilarity } = await import('../preferences/similarity.ts');
-  const { embeddings: endpoint, embeddingsModel: endpointModel, cache } = options;
-  const client = await openEndpoint(runtime, { endpoint, endpointModel, cache });
-  const { model } = client.settings;
-  return {
-    client,
-    similarity: cosineSimilarity(`cosine of ${model} embeddings`, (texts) => client.embed(texts)),
-  };
+  if (await runtime.files.isDirectory(embeddings)) {
+    const { openEmbedder } = await import('../preferences/local-embedder.ts');
+    const embedder = await openEmbedder(runtime, embeddings, device);
+    const name = `cosine of mean last hidden states of ${embeddings}`;
+    return { similarity: cosineSimilarity(name, embedder.embed), close: embedder.close };
+  }
+  const { openEndpoint } = await import('./pipelines/open-endpoint.ts');
+  const client = await openEndpoint(runtime, { endpoint: embeddings, endpointModel, cache });
+  const name = `cosine of ${client.settings.model} embeddings`;
+  return { similarity: cosineSimilarity(name, (texts) => client.embed(texts)), close: () => client.close() };
 }

@@ -15,7 +15,8 @@ export function addRate(program: Command, cli: Cli): void {
     .command('rate')
     .summary('score sampled answers; best and worst become a pair')
     .description(
-      'Scores the answers of a rollout and makes the best one chosen, the worst one rejected. Raters: rule:FILE.mjs (export ' +
+      'Scores the answers of a rollout and makes the best one chosen, the worst one rejected. Raters: reward:DIR (a reward ' +
+        "model of Hugging Face, with a linear head or ArmoRM's), rule:FILE.mjs (export " +
         'default (prompt, answer, row) => number), command:PROGRAM (reads and writes lines of JSON, such as examples/raters/' +
         'pairrm.py), http:URL (the same as a POST), judge:score and judge:pairwise (a language model at --endpoint).',
     );

@@ -35,6 +35,11 @@ export function narrow(values: Float32Array<ArrayBuffer>, dtype: FloatDType): Ui
   return new Uint8Array(halves.buffer);
 }
 
+/** The value of a dtype that is nearest to `value`. */
+export function roundTo(value: number, dtype: FloatDType): number {
+  return widen(narrow(Float32Array.of(value), dtype), dtype)[0];
+}
+
 /** Value of a bf16 bit pattern. */
 export function bf16ToFloat(half: number): number {
   bits[0] = half << 16;

@@ -128,10 +128,13 @@ export class ModelRunner {
     return Math.ceil((prompt.length - 1) / alignment) * alignment;
   }
 
-  /** Makes room for so many blocks. */
-  async growCache(blocks: number): Promise<void> {
+  /** Makes room for so many blocks. Programs, which know the cache as it was, are recorded again when they are next needed. */
+  growCache(blocks: number): void {
     this.cache.grow(blocks);
-    await this.#bindAll();
+    for (const passes of [this.#decodes, this.#prefills]) {
+      for (const { inputs } of passes.values()) inputs.free();
+      passes.clear();
+    }
   }
 
   /** Tells a slot which tokens its text has already; needed where a repetition penalty is asked for. */

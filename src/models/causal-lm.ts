@@ -3,7 +3,8 @@
  * on the GPU, a forward pass. A family (llama.ts, qwen2.ts, ...) gives both; nothing outside of this folder knows one.
  */
 import type { Tape } from '../autograd/tape.ts';
-import type { DType, Tensor } from '../autograd/tensor.ts';
+import type { Tensor } from '../autograd/tensor.ts';
+import type { FloatDType } from '../formats/half.ts';
 import type { LoraPair } from '../nn/projection.ts';
 import type { RopeScaling, RotaryTable } from '../nn/rotary-table.ts';
 import type { AttentionShape } from '../ops/attention/attention.ts';
@@ -85,8 +86,8 @@ export interface ModelParts {
   /** The LoRA pair of a module such as 'model.layers.0.self_attn.q_proj', where it has one. */
   lora(module: string): LoraPair | undefined;
   readonly rope: RotaryTable;
-  /** dtype that products read weights in. */
-  readonly dtype: DType;
+  /** Of the weights that products read; transformers rounds a model's constants to it. */
+  readonly precision: FloatDType;
 }
 
 /** A checkpoint as its config.json describes it, before any weight is read. */

@@ -6,8 +6,8 @@
  * A family says what a block is, mostly out of `selfAttention` and `feedForward`, and how it differs from Llama's parts.
  */
 import type { Tape } from '../autograd/tape.ts';
-import type { DType, Tensor } from '../autograd/tensor.ts';
-import { narrow, widen } from '../formats/half.ts';
+import type { Tensor } from '../autograd/tensor.ts';
+import { roundTo } from '../formats/half.ts';
 import { type Projection, project, projectGated } from '../nn/projection.ts';
 import type { RotaryTable } from '../nn/rotary-table.ts';
 import type { AttentionShape } from '../ops/attention/attention.ts';
@@ -98,7 +98,7 @@ class Decoder implements CausalLM {
     }));
     this.head = { weight: parts.weight(headName(config)), softcap: config.logitSoftcap };
     this.#embedding = parts.weight(EMBEDDING);
-    this.#embeddingScale = roundedTo(parts.dtype, options.embeddingScale ?? 1);
+    this.#embeddingScale = roundTo(options.embeddingScale ?? 1, parts.precision);
     this.#blocks = this.attention.map((_, layer) => options.block(blockParts(options, parts, layer)));
     this.#norm = normLayer(options, parts.weight(LAST_NORM));
   }
@@ -168,9 +168,4 @@ function normLayer({ config, unitOffsetNorms = false }: DecoderOptions, weight: 
   const attributes = { eps: config.rmsNormEps, unitOffset: unitOffsetNorms };
   return ({ tape }, x, residual) =>
     tape.apply(rmsNorm, residual === undefined ? [x, weight] : [x, weight, residual], attributes)[0];
-}
-
-function roundedTo(dtype: DType, value: number): number {
-  const stored = dtype === 'bf16' ? 'BF16' : dtype === 'f16' ? 'F16' : 'F32';
-  return widen(narrow(Float32Array.of(value), stored), stored)[0];
 }

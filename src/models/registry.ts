@@ -25,3 +25,19 @@ export function describeModel(raw: Readonly<Record<string, unknown>>, file: stri
       `prefgrad runs ${known.slice(0, -1).join(', ')} and ${known.at(-1)}.`,
   );
 }
+
+/** Fields of config.json that speak of a head that makes no logits; its reader looks at them. */
+const HEAD_FIELDS = /^(num_labels|id2label|label2id|problem_type|num_objectives|gating_\w+|auto_map)$/;
+
+/**
+ * What lies below the head of a checkpoint whose head is another one than its family's: its description with a tied head,
+ * for which the checkpoint needs no weights.
+ * @throws InputError naming the family or every field that is not supported
+ */
+export function describeBackbone(raw: Readonly<Record<string, unknown>>, file: string): ModelDescription {
+  const ofBackbone = Object.entries(raw).filter(([name]) => !HEAD_FIELDS.test(name));
+  return describeModel(
+    { ...Object.fromEntries(ofBackbone), architectures: [], tie_word_embeddings: true },
+    file,
+  );
+}

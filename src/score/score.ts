@@ -12,6 +12,7 @@ import type { Tokenizer } from '../data/tokenizer.ts';
 import type { Truncation } from '../data/truncation.ts';
 import { InputError } from '../errors.ts';
 import { Gpu } from '../gpu/device.ts';
+import { checkComparable } from '../models/loading/comparable.ts';
 import { loadModel } from '../models/loading/load.ts';
 import { loadWithAdapter } from '../models/loading/load-with-adapter.ts';
 import { type ActiveObjective, activate } from '../objectives/choice.ts';
@@ -28,31 +29,39 @@ export interface ScoreOptions {
   readonly model: string;
   /** Directory of a PEFT adapter on top of the model. */
   readonly adapter?: string | undefined;
-  readonly reference: string | undefined;
   /** A file, a pattern, or a data set of the hub. */
   readonly data: string;
   /** A name that ends in .gz is written as gzip. */
   readonly out: string;
-  readonly objective:
-    | { readonly name: string; readonly settings: Readonly<Record<string, unknown>> }
+  /** Directory of a reference model. */
+  readonly reference?: string | undefined;
+  /** Whose contributions are wanted; without it they are left out. */
+  readonly objective?:
+    | { readonly name: string; readonly settings?: Readonly<Record<string, unknown>> }
     | undefined;
-  readonly bmc: BmcSettings | undefined;
-  /** KL(model || reference) and entropy per token; the likeliest tokens and ranks. */
+  /** BMC's token weights; without it there are none. */
+  readonly bmc?: BmcSettings | undefined;
+  /** KL(model || reference) and entropy per token; ranks and this many of the likeliest tokens. */
   readonly kl?: boolean;
   readonly entropy?: boolean;
   readonly top?: number;
   /** epsilon-DPO's criterion per pair, with a perturbation of this size. */
   readonly epsilon?: number | undefined;
-  readonly maxLength: number | undefined;
+  /** Rows are cut to this many tokens; without it nothing is cut. */
+  readonly maxLength?: number | undefined;
   readonly maxPromptLength?: number | undefined;
-  readonly truncation: Truncation;
-  readonly columns: Columns;
-  readonly format: DataFormat;
+  /** What a cut row keeps; keep_start unless given. */
+  readonly truncation?: Truncation;
+  /** Fields that have columns of another name. */
+  readonly columns?: Columns;
+  /** Form of the rows; auto unless given. */
+  readonly format?: DataFormat;
   readonly chatTemplate?: string | undefined;
   readonly maxRows?: number | undefined;
   /** What a wrong row does: it ends the scoring (default), or has a line that says what is wrong. */
   readonly onBadRow?: 'error' | 'skip';
-  readonly device: string | undefined;
+  /** The GPU; the best one unless given. */
+  readonly device?: string | undefined;
   /** Continue an output that was begun; replace one that is there. */
   readonly resume?: boolean;
   readonly force?: boolean;
@@ -161,6 +170,7 @@ async function openScoring(
     options.reference === undefined
       ? undefined
       : await loadModel(gpu, options.reference, { train: 'none', dtype: 'auto', positions });
+  if (against !== undefined) checkComparable(policy.model, against.model, '--reference');
   const reference = against && { model: against.model, adapter: false };
   const parts = { gpu, policy: policy.model, reference, objective };
   const scorer = new Scorer({ ...parts, details: kl || entropy || top > 0 });

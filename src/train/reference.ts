@@ -5,6 +5,7 @@
 import type { Example } from '../data/examples.ts';
 import { InputError } from '../errors.ts';
 import type { Gpu } from '../gpu/device.ts';
+import { checkComparable } from '../models/loading/comparable.ts';
 import { type LoadedModel, loadHead, loadModel } from '../models/loading/load.ts';
 import type { ActiveObjective } from '../objectives/choice.ts';
 import type { LmHead } from '../ops/logps/logit-chunks.ts';
@@ -167,10 +168,6 @@ async function loadReference(
     dtype,
     positions: config.data.max_length,
   });
-  if (loaded.config.vocabSize !== policy.config.vocabSize) {
-    throw new InputError(
-      `reference.model: its vocabulary has ${loaded.config.vocabSize} tokens, the policy's ${policy.config.vocabSize}.`,
-    );
-  }
+  checkComparable(policy.model, loaded.model, 'reference.model');
   return { loaded, adapter: false };
 }

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { bf16ToFloat, f16ToFloat, floatToBf16, floatToF16, narrow, widen } from '../../src/formats/half.ts';
+import {
+  bf16ToFloat,
+  f16ToFloat,
+  floatToBf16,
+  floatToF16,
+  narrow,
+  roundTo,
+  widen,
+} from '../../src/formats/half.ts';
 import { seededRandom } from './samples.ts';
 
 /** Finite and infinite values of a format by bit pattern, without the sign: sorted, so that neighbours are neighbours. */
@@ -78,4 +86,12 @@ it('no NaN becomes an infinity, whatever its mantissa', () => {
 it('F32 passes through', () => {
   const values = new Float32Array([1.5, -0, Number.MIN_VALUE, 3e38]);
   expect(widen(narrow(values.subarray(1), 'F32'), 'F32')).toEqual(values.subarray(1));
+});
+
+describe('one number', () => {
+  it("is rounded to a dtype: Gemma's sqrt(3584) is 59.75 in bf16", () => {
+    expect(roundTo(Math.sqrt(3584), 'BF16')).toBe(59.75);
+    expect(roundTo(Math.sqrt(3584), 'F16')).toBe(59.875);
+    expect(roundTo(Math.sqrt(3584), 'F32')).toBe(Math.fround(Math.sqrt(3584)));
+  });
 });

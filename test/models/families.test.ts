@@ -1,17 +1,23 @@
 /** Every family gives PyTorch's numbers: test/fixtures/families says how they were made. */
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { download } from '../../src/autograd/tensor.ts';
+import { writeDirectory } from '../../src/formats/directory-writer.ts';
 import { widen } from '../../src/formats/half.ts';
 import { SafetensorsFile } from '../../src/formats/safetensors.ts';
 import { generate } from '../../src/generate/generator.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { type LoadedModel, loadModel } from '../../src/models/loading/load.ts';
 import { loadWithAdapter } from '../../src/models/loading/load-with-adapter.ts';
+import { activate } from '../../src/objectives/choice.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
+import { Scorer } from '../../src/score/scorer.ts';
 import { referenceLogps } from '../../src/step/reference-rows.ts';
+import { trainedModelFiles } from '../../src/train/saving.ts';
 import type { Trainer } from '../../src/train/trainer.ts';
-import { expectClose } from '../support/close.ts';
+import { expectClose, expectSameBits } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';
 import { openTrainer, pairOf, runSteps } from '../support/trainer.ts';
 
@@ -36,6 +42,7 @@ interface Steps {
 interface Fixture {
   readonly settings: {
     readonly beta: number;
+    readonly epsilon: number;
     readonly max_grad_norm: number;
     readonly adamw: { readonly lr: number; readonly weight_decay: number };
   };
@@ -46,8 +53,12 @@ interface Fixture {
   readonly dpo: Step;
   readonly adamw: Steps;
   readonly lora: Step & { readonly adamw: Steps };
+  readonly epsilon_dpo: readonly { readonly step: number }[];
   readonly greedy: readonly { readonly prompt: readonly number[]; readonly ids: readonly number[] }[];
 }
+
+const folder = mkdtempSync(join(tmpdir(), 'prefgrad-families-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 let gpu: Gpu;
 beforeAll(async () => {
@@ -129,19 +140,59 @@ describe.each(FAMILIES)('%s', (family) => {
       const stored = `${prefix}adamw.after/${storedAs(name)}`;
       expectClose(await download(gpu, master), await expected(stored), 1e-4, stored, shape);
     }
+    await expectSameAfterSaving(trainer.policy);
     trainer.free();
     trainer.policy.free();
   }
 
-  it('every gradient of full fine-tuning and ten AdamW steps agree to 1e-4', async () => {
+  /** Writes the trained model, as a Hugging Face directory or as a PEFT adapter, and reads it again. */
+  async function expectSameAfterSaving(policy: LoadedModel) {
+    const saved = `${folder}/${family}-${policy.lora === undefined ? 'full' : 'lora'}`;
+    await writeDirectory(nodeRuntime().files, saved, await trainedModelFiles(gpu, policy));
+    const options = { train: 'none', dtype: 'f32', positions: 256 } as const;
+    const again =
+      policy.lora === undefined
+        ? await loadModel(gpu, saved, options)
+        : await loadWithAdapter(gpu, path, saved, 256);
+    const before = await referenceLogps(gpu, { model: policy.model, adapter: true }, examples, 4096);
+    const after = await referenceLogps(gpu, { model: again.model, adapter: true }, examples, 4096);
+    after.forEach((logps, i) => {
+      expectSameBits(logps, before[i], `pair ${i}`);
+    });
+    again.free();
+  }
+
+  it('every gradient of full fine-tuning, ten AdamW steps and what is saved agree to 1e-4', async () => {
     const trainer = await openTrainer(gpu, { ...setup, model: path, reference: `${path}-reference` });
     await expectTraining(trainer, fixture.dpo, fixture.adamw, '');
   });
 
-  it('every gradient of LoRA and ten AdamW steps agree to 1e-4', async () => {
+  it('every gradient of LoRA, ten AdamW steps and the adapter that is saved agree to 1e-4', async () => {
     const policy = await loadWithAdapter(gpu, path, `${path}-lora`, 256);
     const trainer = await openTrainer(gpu, { ...setup, policy });
     await expectTraining(trainer, fixture.lora, fixture.lora.adamw, 'lora.');
+  });
+
+  it('epsilon-DPO takes the steps that the perturbed logits call for', async () => {
+    const options = { train: 'none', dtype: 'f32', positions: 256 } as const;
+    const policy = await loadModel(gpu, path, options);
+    const reference = await loadModel(gpu, `${path}-reference`, options);
+    const settings = { epsilon: fixture.settings.epsilon };
+    const scorer = new Scorer({
+      gpu,
+      policy: policy.model,
+      reference: { model: reference.model, adapter: false },
+      objective: activate({ name: 'epsilon-dpo', settings }),
+      details: false,
+    });
+    const { steps, logps, refLogps } = await scorer.score(examples);
+    expect([...(steps ?? [])]).toEqual(fixture.epsilon_dpo.map(({ step }) => step));
+    const flat = (answers: readonly Answers[]) => answers.flatMap((a) => [...a.chosen, ...a.rejected]);
+    expectClose(logps ?? [], flat(fixture.logps.policy), 1e-5, 'log-probs');
+    expectClose(refLogps ?? [], flat(fixture.logps.reference), 1e-5, 'reference log-probs');
+    scorer.free();
+    policy.free();
+    reference.free();
   });
 
   it('greedy text with a KV cache is the argmax', async () => {

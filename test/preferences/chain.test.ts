@@ -1,6 +1,6 @@
 /** The papers' pipelines from prompts to trained models, through a server process, on the model of the examples. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -123,7 +123,55 @@ describe('through a server', () => {
   });
 });
 
+/** A checkpoint in the layout of Hugging Face: the examples' model, and a second shard with the head of a reward model. */
+function rewardModel(): string {
+  const weight = new Float32Array(64).map((_, i) => Math.sin(i));
+  const header = `{"score.weight":{"dtype":"F32","shape":[1,64],"data_offsets":[0,256]}}`.padEnd(80);
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(80n);
+  mkdirSync(path('reward'));
+  writeFileSync(
+    path('reward/head.safetensors'),
+    Buffer.concat([length, Buffer.from(header), Buffer.from(weight.buffer)]),
+  );
+  for (const name of ['model.safetensors', 'tokenizer.json', 'tokenizer_config.json'])
+    copyFileSync(
+      `${STORIES}/${name}`,
+      path(`reward/${name === 'model.safetensors' ? 'layers.safetensors' : name}`),
+    );
+  const layers = readFileSync(path('reward/layers.safetensors'));
+  const names = Object.keys(JSON.parse(layers.subarray(8, 8 + Number(layers.readBigUInt64LE())).toString()));
+  const where = names.filter((name) => name !== '__metadata__').map((name) => [name, 'layers.safetensors']);
+  const index = { weight_map: { ...Object.fromEntries(where), 'score.weight': 'head.safetensors' } };
+  writeFileSync(path('reward/model.safetensors.index.json'), JSON.stringify(index));
+  const config = JSON.parse(readFileSync(`${STORIES}/config.json`, 'utf8')) as Record<string, unknown>;
+  const changed = { ...config, architectures: ['LlamaForSequenceClassification'], num_labels: 1 };
+  writeFileSync(path('reward/config.json'), JSON.stringify(changed));
+  return path('reward');
+}
+
 describe('on this machine', () => {
+  it('rates by a reward model', async () => {
+    const rater = ['--rater', `reward:${rewardModel()}`];
+    await done('rate', '--rows', path('rolled.jsonl'), '--out', path('by-reward.jsonl'), ...rater);
+    const rows = rowsOf('by-reward.jsonl');
+    expect(rows).toHaveLength(3);
+    for (const { all_rm_scores: scores, all_generated_responses: answers, chosen } of rows) {
+      const best = Math.max(...(scores as number[]));
+      expect(chosen).toBe((answers as string[])[(scores as number[]).indexOf(best)]);
+    }
+  });
+
+  it('compares answers by mean hidden states', async () => {
+    const edit = ['--editor', `exact:${path('edit.mjs')}`, '--embeddings', STORIES];
+    await done('bridge', '--rows', path('own.jsonl'), '--out', path('alike.jsonl'), ...edit);
+    const { summary } = JSON.parse(readFileSync(path('alike.jsonl.report.json'), 'utf8'));
+    expect(summary.mean_similarity_rejected).toBeGreaterThan(summary.mean_similarity_chosen);
+    expect(summary.mean_similarity_rejected).toBeLessThan(1);
+    const settings = JSON.parse(readFileSync(path('alike.jsonl.settings.json'), 'utf8'));
+    expect(settings.similarity).toBe(`cosine of mean last hidden states of ${STORIES}`);
+  });
+
   it('gives what the server gives', async () => {
     const local = ['--model', STORIES, '--max-tokens', '16'];
     await done('own-output', '--rows', path('prompts.jsonl'), '--out', path('here.jsonl'), ...local);

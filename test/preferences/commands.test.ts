@@ -470,7 +470,7 @@ for await (const line of createInterface({ input: process.stdin })) {
     expect(stderr).toContain('ended with 3 before every prompt was rated: no weights here');
     const wrong = await cli('rate', '--rows', path('answers.jsonl'), '--out', out, '--rater', 'magic:8');
     expect(wrong.code).toBe(2);
-    expect(wrong.stderr).toContain('expected one of rule:FILE.mjs, command:PROGRAM');
+    expect(wrong.stderr).toContain('expected one of reward:DIR, rule:FILE.mjs, command:PROGRAM');
   });
 });
 

@@ -1,4 +1,4 @@
-/** Llama directories with seeded random weights, of any size. */
+/** Model directories with seeded random weights, of any size: Llama's, or another family's by its fields of config.json. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { narrow } from '../../src/formats/half.ts';
 import { writeSafetensors } from '../../src/formats/safetensors-writer.ts';
@@ -23,6 +23,7 @@ export async function writeRandomLlama(
   path: string,
   size: LlamaSize,
   dtype: 'F32' | 'BF16' = 'F32',
+  fields: Readonly<Record<string, unknown>> = {},
 ): Promise<number> {
   const config = {
     architectures: ['LlamaForCausalLM'],
@@ -39,6 +40,7 @@ export async function writeRandomLlama(
     hidden_act: 'silu',
     tie_word_embeddings: false,
     torch_dtype: dtype === 'F32' ? 'float32' : 'bfloat16',
+    ...fields,
   };
   mkdirSync(path, { recursive: true });
   writeFileSync(`${path}/config.json`, JSON.stringify(config));

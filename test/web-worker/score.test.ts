@@ -30,6 +30,17 @@ function scored(result: ScoredPair | undefined): ScoredPair {
 
 const total = (values: readonly number[] = []) => values.reduce((a, b) => a + b, 0);
 
+describe('texts of tokens', () => {
+  it('are what a reader sees: a character of several tokens stands at the last of them', async () => {
+    const pair = { prompt: 'Once', chosen: ' a 😀 é!', rejected: ' 猫' };
+    const { chosen, rejected } = scored(await engine.score('texts', { ...request, pair }));
+    expect(chosen.tokens).toContain('<0xF0>');
+    expect(chosen.texts?.join('')).toBe(' a 😀 é!</s>');
+    expect(rejected.texts?.join('')).toBe(' 猫</s>');
+    expect(chosen.texts).toHaveLength(chosen.token_ids.length);
+  });
+});
+
 describe('scores', () => {
   it('are those of prefgrad score', async () => {
     const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'prefgrad-page-'));

@@ -84,6 +84,7 @@ function tokensOf(
     const index = start + k;
     const value = values[name]?.[index];
     const text = side.tokens[index];
+    const prose = side.texts?.[index] ?? text;
     const isSelected = selected?.side === name && selected.index === index;
     const token = h(
       'span',
@@ -99,7 +100,7 @@ function tokensOf(
         'data-value': value,
         'aria-label': `${text.trim() === '' ? visible(text) : text}, ${number(value)}`,
       },
-      marks ? visible(text) : text,
+      marks ? visible(prose) : prose,
     );
     token.addEventListener('pointerenter', (event) => {
       if (event.pointerType === 'mouse') onToken(name, index);

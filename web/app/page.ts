@@ -82,10 +82,11 @@ export class Page {
   }
 
   async start(root: Element): Promise<void> {
-    this.#build(root);
     for (const entry of shippedModels(location.href)) this.#library.add(entry);
     this.#store.subscribe((state, before) => this.#changed(state, before));
     this.#shipped = expandScores((await (await fetch('./scores.json')).json()) as ShippedScores);
+    // In one task with what it shows, so that nothing moves when it comes.
+    this.#build(root);
     this.#library.rows = { name: 'story openings', origin: 'bundled example', pairs: this.#shipped.pairs };
     this.#countShipped();
     this.#renderAll();

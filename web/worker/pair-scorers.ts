@@ -6,10 +6,10 @@ import { InputError } from '../../src/errors.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import type { ActiveObjective } from '../../src/objectives/choice.ts';
 import { epsilonSteps } from '../../src/objectives/probes.ts';
-import { scoreRecords, sum } from '../../src/score/record.ts';
+import { type ScoredAnswer, scoreRecords, sum } from '../../src/score/record.ts';
 import { PAIRS_TOGETHER, Scorer } from '../../src/score/scorer.ts';
 import type { Slot } from './engine.ts';
-import type { PairStatistics, PairText, ScoredPair, ScoreRequest } from './protocol.ts';
+import type { PairStatistics, PairText, ScoredPair, ScoredSide, ScoreRequest } from './protocol.ts';
 
 /** Scorers that are kept; each holds the buffers of its shape buckets. */
 const KEPT = 4;
@@ -35,6 +35,7 @@ export class PairScorers {
   async score(request: ScoreRequest, models: Models, objective: ActiveObjective): Promise<ScoredPair> {
     const { policy, reference, method, details } = request;
     const { tokenizer } = models.policy;
+    checkTokenizers(request, models);
     const { example, cut } = tokenizePair(
       tokenizer,
       withPrompt(request.pair, tokenizer),
@@ -52,8 +53,8 @@ export class PairScorers {
     const token_ids = record.prompt.token_ids;
     return {
       prompt: { token_ids, tokens: token_ids.map((id) => tokenizer.tokenText(id)) },
-      chosen: { ...record.chosen, cut: cut.chosen.map((id) => tokenizer.tokenText(id)) },
-      rejected: { ...record.rejected, cut: cut.rejected.map((id) => tokenizer.tokenText(id)) },
+      chosen: sideOf(record.chosen, cut.chosen, tokenizer),
+      rejected: sideOf(record.rejected, cut.rejected, tokenizer),
       margin: sums.chosen - sums.rejected,
       sums,
       loss: vectors.losses?.[0],
@@ -146,6 +147,47 @@ function withPrompt(pair: PairText, tokenizer: Tokenizer): PairText {
     ...pair,
     prompt: tokenizer.decode(ids[0] === tokenizer.bosId ? ids.slice(1) : ids, { atStart: true }),
   };
+}
+
+function sideOf(answer: ScoredAnswer, cut: readonly number[], tokenizer: Tokenizer): ScoredSide {
+  return {
+    ...answer,
+    texts: displayTexts(answer.token_ids, tokenizer),
+    cut: cut.map((id) => tokenizer.tokenText(id)),
+  };
+}
+
+/** Characters of several tokens, such as emoji, are decoded together; the tokens before the last show nothing. */
+export function displayTexts(ids: readonly number[], tokenizer: Tokenizer): string[] {
+  let pending: number[] = [];
+  return ids.map((id) => {
+    const text = tokenizer.decode([...pending, id]);
+    const isWhole = !text.includes('\uFFFD');
+    if (pending.length === 0) {
+      if (isWhole) return tokenizer.tokenText(id);
+    } else if (isWhole) {
+      pending = [];
+      return text;
+    }
+    // No character has more than four bytes: longer runs are no text at all.
+    pending = pending.length < 4 ? [...pending, id] : [];
+    return pending.length === 0 ? tokenizer.tokenText(id) : '';
+  });
+}
+
+/** @throws InputError when the two models cut this pair into different tokens */
+function checkTokenizers({ pair, policy, reference }: ScoreRequest, models: Models): void {
+  const [own, other] = [models.policy.tokenizer, models.reference?.tokenizer];
+  if (other === undefined || other === own) return;
+  const cutBy = (tokenizer: Tokenizer) =>
+    [
+      tokenizer.encodePrompt(pair.prompt),
+      ...[pair.chosen, pair.rejected].map((text) => tokenizer.encodeContinuation(text)),
+    ].join(' | ');
+  if (cutBy(own) === cutBy(other)) return;
+  throw new InputError(
+    `${policy} and ${reference} cut this pair into different tokens. A reference needs the tokenizer of its policy: choose another one.`,
+  );
 }
 
 /** -log p of an answer's varied tokens, span by span. */

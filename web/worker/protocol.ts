@@ -77,6 +77,8 @@ export interface Candidate {
 export interface ScoredSide {
   readonly token_ids: readonly number[];
   readonly tokens: readonly string[];
+  /** What a reader sees of each token: a character that several tokens make stands at the last of them. */
+  readonly texts?: readonly string[];
   readonly logps: readonly number[];
   readonly ref_logps?: readonly number[];
   /** 1 where the token differs from the other side. */

@@ -4,10 +4,11 @@ import type { LlmClient } from '../../llm/client.ts';
 import type { Rater } from '../../preferences/raters/rater.ts';
 import type { Rule } from '../../preferences/raters/rule.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
+import type { GlobalOptions } from '../context.ts';
 import { openEndpoint } from './open-endpoint.ts';
 import type { EndpointOptions } from './options.ts';
 
-export interface RaterOptions extends EndpointOptions {
+export interface RaterOptions extends EndpointOptions, GlobalOptions {
   readonly rater: string;
   readonly prompts: string;
   readonly maxTokens: number;
@@ -19,13 +20,17 @@ export interface OpenRater {
   readonly client?: LlmClient;
 }
 
-const KINDS = 'rule:FILE.mjs, command:PROGRAM, http:URL, judge:score or judge:pairwise';
+const KINDS = 'reward:DIR, rule:FILE.mjs, command:PROGRAM, http:URL, judge:score or judge:pairwise';
 
 /** @throws InputError for a rater that is unknown or incomplete */
 export async function openRater(runtime: Runtime, options: RaterOptions): Promise<OpenRater> {
   const [kind, what = ''] = options.rater.split(/:(.*)/s);
   if (what === '') throw new InputError(`--rater ${options.rater}: expected one of ${KINDS}.`);
   switch (kind) {
+    case 'reward': {
+      const { openRewardRater } = await import('../../preferences/raters/reward-model.ts');
+      return { rater: await openRewardRater(runtime, what, options.device) };
+    }
     case 'rule': {
       const { ruleRater } = await import('../../preferences/raters/rule.ts');
       const { loadFunction } = await import('./user-module.ts');

@@ -27,7 +27,7 @@ import { makeRotaryTable } from '../../nn/rotary-table.ts';
 import { recordCast } from '../../ops/elementwise/fill.ts';
 import type { LmHead } from '../../ops/logps/logit-chunks.ts';
 import type { CausalLM, ModelConfig, WeightSpec } from '../causal-lm.ts';
-import { describeModel } from '../registry.ts';
+import { describeBackbone, describeModel } from '../registry.ts';
 import { headName } from '../weight-table.ts';
 import { GROUP, type QuantizedDType, quantize } from './quantize.ts';
 import { randomWeights, type WeightSource } from './random-weights.ts';
@@ -49,6 +49,11 @@ export interface LoadOptions {
   readonly quantize?: QuantizedDType;
   /** Rows of the rotary table; at most the model's positions. */
   readonly positions: number;
+  /**
+   * Loads what lies below the head, of checkpoints whose head makes no logits (`...ForSequenceClassification`). The head's own
+   * weights are the caller's to read; `CausalLM.head` is then the embedding and means nothing.
+   */
+  readonly backbone?: boolean;
   /** 'random' makes a model from scratch of config.json, by the seed, and reads no weights. */
   readonly init?: 'pretrained' | 'random';
   /** Of LoRA's first values, and of a random start. */
@@ -83,9 +88,10 @@ export async function loadModel(gpu: Gpu, path: string, options: LoadOptions): P
     options.init === 'random'
       ? await randomWeights(files, path, options.seed ?? 0)
       : await ModelDirectory.open(files, path);
-  const description = describeModel(directory.config, `${path}/config.json`);
+  const describe = options.backbone ? describeBackbone : describeModel;
+  const description = describe(directory.config, `${path}/config.json`);
   const { config, weights } = description;
-  checkWeights(directory, weights);
+  checkWeights(directory, weights, options.backbone);
   const storedDType = storedDTypeOf(directory, weights);
   const dtype = options.dtype === 'auto' ? automaticDType(gpu, storedDType) : options.dtype;
   const lora = typeof options.train === 'object' ? options.train : undefined;
@@ -122,7 +128,12 @@ export async function loadModel(gpu: Gpu, path: string, options: LoadOptions): P
     directory,
     config,
     weights,
-    model: description.build({ weight, lora: (module) => loraPair(trained, lora, module), rope, dtype }),
+    model: description.build({
+      weight,
+      lora: (module) => loraPair(trained, lora, module),
+      rope,
+      precision: FILE_DTYPE[dtype as ComputeDType],
+    }),
     trained,
     lora,
     dtype,
@@ -197,7 +208,7 @@ function trainedSpecs(weights: readonly WeightSpec[], train: LoadOptions['train'
 }
 
 /** @throws InputErrors naming every weight that is missing, misshapen, of an unreadable dtype, or unknown. */
-function checkWeights(directory: WeightSource, weights: readonly WeightSpec[]): void {
+function checkWeights(directory: WeightSource, weights: readonly WeightSpec[], backbone = false): void {
   const problems: string[] = [];
   for (const { name, shape } of weights) {
     const entry = directory.tensors.get(name);
@@ -211,7 +222,8 @@ function checkWeights(directory: WeightSource, weights: readonly WeightSpec[]): 
   for (const name of directory.tensors.keys()) {
     // Old checkpoints carry rotary frequencies, which follow from the config, and a copy of a tied head.
     const redundant = name.endsWith('rotary_emb.inv_freq') || name === 'lm_head.weight';
-    if (!known.has(name) && !redundant) problems.push(`${name}: this model has no such weight`);
+    const otherHead = backbone && !name.startsWith('model.');
+    if (!known.has(name) && !redundant && !otherHead) problems.push(`${name}: this model has no such weight`);
   }
   if (problems.length > 0)
     throw new InputErrors(
@@ -236,7 +248,9 @@ function automaticDType(gpu: Gpu, stored: FloatDType): DType {
   return stored === 'F16' ? 'f16' : 'bf16';
 }
 
-const FILE_DTYPE: Readonly<Record<'f32' | 'f16' | 'bf16', FloatDType>> = {
+type ComputeDType = 'f32' | 'f16' | 'bf16';
+
+const FILE_DTYPE: Readonly<Record<ComputeDType, FloatDType>> = {
   f32: 'F32',
   f16: 'F16',
   bf16: 'BF16',
@@ -310,7 +324,7 @@ async function copyWeight(
         await ring.write(whole(ofRows), quantized.scales, (4 * row * length) / GROUP);
         continue;
       }
-      const to = FILE_DTYPE[dtype as 'f32' | 'f16' | 'bf16'];
+      const to = FILE_DTYPE[dtype as ComputeDType];
       const converted = from === to ? bytes : narrow(widen(bytes, from), to);
       const padded = converted.byteLength % 4 === 0 ? converted : new Uint8Array([...converted, 0, 0]);
       await ring.write(shard, padded, place);

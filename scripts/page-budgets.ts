@@ -1,0 +1,83 @@
+/**
+ * npm run web:budgets: what a first visit costs, written to bench/results/page.json. Exit code 1 when a budget is exceeded.
+ *
+ * Bytes are gzipped. Times are medians of RUNS visits with Chromium's CPU throttled four times, of the shipped example.
+ */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { build } from 'vite';
+import { commitNow } from '../bench/report.ts';
+import { launchChromium } from '../test/support/adapters.ts';
+import { serve } from '../test/support/serve.ts';
+
+const RUNS = 5;
+const THROTTLE = 4;
+const BUDGETS = { firstBytes: 150_000, largestContentfulPaintMs: 1500, layoutShift: 0 };
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'prefgrad-budgets-'));
+const built = join(folder, 'page');
+await build({ configFile: `${root}web/vite.config.ts`, logLevel: 'warn', build: { outDir: built } });
+
+const gzipped = (path: string) => gzipSync(readFileSync(join(built, path))).length;
+const html = readFileSync(join(built, 'index.html'), 'utf8');
+const assets = readdirSync(join(built, 'assets'));
+const first = assets.filter((name) => html.includes(name)).map((name) => `assets/${name}`);
+const firstBytes = ['index.html', 'scores.json', ...first].reduce((sum, path) => sum + gzipped(path), 0);
+const engineBytes = assets
+  .filter((name) => /worker|kernel/.test(name))
+  .reduce((sum, name) => sum + gzipped(`assets/${name}`), 0);
+
+const server = await serve(built);
+const browser = await launchChromium();
+const paints: number[] = [];
+const shifts: number[] = [];
+for (let run = 0; run < RUNS; run++) {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
+  const page = await context.newPage();
+  await (await context.newCDPSession(page)).send('Emulation.setCPUThrottlingRate', { rate: THROTTLE });
+  await page.addInitScript(() => {
+    const seen = { paint: 0, shift: 0 };
+    Object.assign(globalThis, { seen });
+    new PerformanceObserver((list) => {
+      seen.paint = list.getEntries().at(-1)?.startTime ?? 0;
+    }).observe({ type: 'largest-contentful-paint', buffered: true });
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries())
+        seen.shift += (entry as PerformanceEntry & { value: number }).value;
+    }).observe({ type: 'layout-shift', buffered: true });
+  });
+  await page.goto(server.origin);
+  await page.locator('[data-testid=token][data-side=chosen]').first().waitFor();
+  await page.getByTestId('source').filter({ hasText: 'live' }).waitFor({ timeout: 240_000 });
+  const { paint, shift } = await page.evaluate(
+    () => (globalThis as unknown as { seen: { paint: number; shift: number } }).seen,
+  );
+  paints.push(paint);
+  shifts.push(shift);
+  await context.close();
+}
+await browser.close();
+await server.close();
+rmSync(folder, { recursive: true, force: true });
+
+const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1];
+const measured = {
+  firstBytes,
+  engineBytes,
+  largestContentfulPaintMs: Math.round(median(paints)),
+  layoutShift: Number(median(shifts).toFixed(3)),
+};
+const date = new Date().toISOString().slice(0, 10);
+const setting = `Chromium on SwiftShader, CPU throttled ${THROTTLE} times, 1440 x 900, median of ${RUNS}`;
+const result = { date, commit: commitNow(), setting, measured, budgets: BUDGETS };
+writeFileSync(`${root}bench/results/page.json`, `${JSON.stringify(result, null, 2)}\n`);
+const exceeded = Object.entries(BUDGETS).filter(
+  ([name, most]) => measured[name as keyof typeof BUDGETS] > most,
+);
+for (const [name, value] of Object.entries(measured)) console.log(`${name}: ${value}`);
+for (const [name, most] of exceeded) console.error(`${name} exceeds its budget of ${most}`);
+process.exitCode = exceeded.length > 0 ? 1 : 0;
