@@ -1,4 +1,4 @@
-/** npm run bench -- kernels|peers|train|load|foundation|objectives|generate [--quick] [--out FILE.json], and plot. */
+/** npm run bench -- kernels|peers|train|load|foundation|objectives|generate|data [--quick] [--out FILE.json], and plot. */
 import { Command, Option } from 'commander';
 import { detectRuntime } from '../src/runtime/index.ts';
 import type { Runtime } from '../src/runtime/runtime.ts';
@@ -56,6 +56,14 @@ for (const [name, [summary, load]] of Object.entries(BENCHES)) {
     );
   if (name === 'objectives') command.option('--only <METHOD>', "one goal's duel, such as mipo");
 }
+program
+  .command('data')
+  .description('memory while files of rows are read, of 1 GB each')
+  .option('--quick', 'files of 50 MB', false)
+  .option('--out <FILE.json>', 'write the rows there, too')
+  .action(async ({ quick, out }: Options) =>
+    (await import('./data/memory.ts')).benchDataMemory(quick ? 50 : 1000, out),
+  );
 program
   .command('plot')
   .description('draws how cost grows with size, as the rows of "train" say')
