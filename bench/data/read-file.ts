@@ -1,6 +1,6 @@
 /** Reads one file of rows and says in JSON what memory it took: read-file.ts PATH ROWS. */
-import { readRow } from '../../src/data/rows.ts';
-import { readRows } from '../../src/data/sources/read-rows.ts';
+
+import { readRow, readRows } from '../../src/engine.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
 import type { ReadFile } from './memory.ts';
 

@@ -2,18 +2,20 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { PairExample } from '../../src/data/examples.ts';
-import { randomWord } from '../../src/data/random.ts';
-import { Gpu } from '../../src/gpu/device.ts';
-import { loadModel } from '../../src/models/loading/load.ts';
-import { activate } from '../../src/objectives/choice.ts';
-import type { Runtime } from '../../src/runtime/runtime.ts';
-import { type TrainConfigInput, trainConfigFrom } from '../../src/train/config.ts';
-import { chooseKernels } from '../../src/train/kernel-choices.ts';
-import { policyOptions } from '../../src/train/policy-options.ts';
-import { prepareReference } from '../../src/train/reference.ts';
-import { Trainer } from '../../src/train/trainer.ts';
-import { type LlamaSize, writeRandomLlama } from '../../test/support/random-llama.ts';
+import {
+  activate,
+  chooseKernels,
+  Gpu,
+  loadModel,
+  type PairExample,
+  policyOptions,
+  prepareReference,
+  randomWord,
+  Trainer,
+  trainConfigFrom,
+} from '../../src/engine.ts';
+import type { Runtime, TrainConfigInput } from '../../src/index.ts';
+import { type LlamaSize, writeRandomLlama } from '../random-llama.ts';
 
 export interface StepSetup {
   readonly objective: TrainConfigInput['objective'];

@@ -75,7 +75,11 @@ export async function createRun(options: RunOptions): Promise<Run> {
       predictedPeakBytes: trainer.predictedPeakBytes,
       evaluate: async () => (parts.eval?.length === 0 ? {} : trainer.evaluate()),
       async save(directory) {
-        await writeDirectory(runtime.files, directory, await trainedModelFiles(gpu, parts.policy, chatTemplate));
+        await writeDirectory(
+          runtime.files,
+          directory,
+          await trainedModelFiles(gpu, parts.policy, chatTemplate),
+        );
       },
       async close() {
         await close();

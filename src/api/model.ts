@@ -106,7 +106,14 @@ async function answer(
   options: GenerationOptions,
 ): Promise<string> {
   const { temperature, top_k, top_p, min_p, repetition_penalty, seed, stop, max_new_tokens = 256 } = options;
-  const given = { temperature, topK: top_k, topP: top_p, minP: min_p, repetitionPenalty: repetition_penalty, seed };
+  const given = {
+    temperature,
+    topK: top_k,
+    topP: top_p,
+    minP: min_p,
+    repetitionPenalty: repetition_penalty,
+    seed,
+  };
   const sampling = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   try {
     const generation = submitText(engine, tokenizer, {

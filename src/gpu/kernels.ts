@@ -30,6 +30,7 @@ export class KernelLibrary {
   onCompiled: ((compiled: number, asked: number) => void) | undefined;
   #compiled = 0;
 
+  /** @internal */
   constructor(device: GPUDevice, sources: Record<string, string>) {
     this.#device = device;
     this.#sources = sources;
@@ -41,6 +42,7 @@ export class KernelLibrary {
   /**
    * The compiled pipeline of a variant, made once.
    * @throws RunError that names the kernel file and the line when the source does not compile.
+   * @internal
    */
   pipeline(variant: KernelVariant): Promise<GPUComputePipeline> {
     const key = variantKey(variant);
