@@ -99,7 +99,7 @@ function foreignImports(folder: string, allowed: RegExp): string[] {
     .flatMap((path) =>
       [
         ...readFileSync(path, 'utf8').matchAll(
-          /^(?:import|export) (.*?)from '(\.[^']+)'|import\('(\.[^']+)'\)/gms,
+          /^(?:import|export) ([^;]*?)from '(\.[^']+)'|import\('(\.[^']+)'\)/gms,
         ),
       ]
         .map(([, what, name, lazy]) => {
