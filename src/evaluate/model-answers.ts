@@ -2,6 +2,7 @@
 import { loadTokenizer } from '../data/load-tokenizer.ts';
 import { InputError } from '../errors.ts';
 import { ModelDirectory } from '../formats/model-directory.ts';
+import { locateModel } from '../formats/model-location.ts';
 import { generate } from '../generate/generator.ts';
 import { Gpu } from '../gpu/device.ts';
 import { loadWithAdapter } from '../models/loading/load-with-adapter.ts';
@@ -36,10 +37,11 @@ export async function answerWithModel(
   options: ModelAnswerOptions,
 ): Promise<ModelAnswer[]> {
   const { files } = runtime;
-  const directory = await ModelDirectory.open(files, options.model);
+  const { path, tokenizer: tokenizerPath } = await locateModel(files, options.model, options.adapter);
+  const directory = await ModelDirectory.open(files, path);
   await directory.close();
-  const { maxPositions } = describeModel(directory.config, `${options.model}/config.json`).config;
-  const tokenizer = await loadTokenizer(files, options.model);
+  const { maxPositions } = describeModel(directory.config, `${path}/config.json`).config;
+  const tokenizer = await loadTokenizer(files, tokenizerPath);
   const ids = prompts.map((prompt) => tokenizer.encodePrompt(prompt));
   const tooLong = ids.findIndex(({ length }) => length >= maxPositions);
   if (tooLong >= 0) {
@@ -50,14 +52,14 @@ export async function answerWithModel(
   }
   const gpu = await Gpu.open(runtime, { device: options.device });
   try {
-    const { model } = await loadWithAdapter(gpu, options.model, options.adapter, maxPositions);
+    const { model, lora } = await loadWithAdapter(gpu, options.model, options.adapter, maxPositions);
     const answers = await generate(gpu, model, ids, {
       maxNewTokens: options.maxNewTokens,
       temperature: options.temperature,
       seed: options.seed,
       batchSize: options.batchSize,
       eosIds: tokenizer.eosIds,
-      adapter: options.adapter !== undefined,
+      adapter: lora !== undefined,
     });
     return answers.map((answer) => ({
       text: tokenizer.decode(answer, { skipSpecial: true }),

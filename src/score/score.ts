@@ -10,10 +10,10 @@ import { loadTokenizer } from '../data/load-tokenizer.ts';
 import { streamExamples } from '../data/prepare.ts';
 import type { Truncation } from '../data/truncation.ts';
 import { InputError } from '../errors.ts';
+import { locateModel } from '../formats/model-location.ts';
 import { Gpu } from '../gpu/device.ts';
 import { checkComparable } from '../models/loading/comparable.ts';
-import { loadModel } from '../models/loading/load.ts';
-import { loadWithAdapter } from '../models/loading/load-with-adapter.ts';
+import { loadLocated, loadWithAdapter } from '../models/loading/load-with-adapter.ts';
 import { type ActiveObjective, activate } from '../objectives/choice.ts';
 import { simplestObjective } from '../objectives/probes.ts';
 import { findObjective } from '../objectives/registry.ts';
@@ -29,6 +29,8 @@ export interface ScoreOptions {
   readonly out: string;
   /** Directory of a reference model. */
   readonly reference?: string | undefined;
+  /** Directory of a PEFT adapter of the reference; without a reference it is on the model's own base. */
+  readonly referenceAdapter?: string | undefined;
   /** Whose contributions are wanted; without it they are left out. */
   readonly objective?:
     | { readonly name: string; readonly settings?: Readonly<Record<string, unknown>> }
@@ -50,22 +52,22 @@ export interface ScoreOptions {
 /** @returns what became of the rows. The output file appears only when it is complete. */
 export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promise<DataReport> {
   const objective = chosenObjective(options);
-  if (objective.needs.reference !== 'none' && options.reference === undefined) {
+  if (objective.needs.reference !== 'none' && !hasReference(options)) {
     throw new InputError(
       `--objective ${objective.name} compares with a reference; give it with --reference DIR.`,
     );
   }
-  const tokenizer = await loadTokenizer(runtime.files, options.model);
+  const location = await locateModel(runtime.files, options.model, options.adapter);
+  const tokenizer = await loadTokenizer(runtime.files, location.tokenizer);
   const gpu = await Gpu.open(runtime, { device: options.device });
   try {
     const positions = options.maxLength ?? Number.MAX_SAFE_INTEGER;
-    const policy = await loadWithAdapter(gpu, options.model, options.adapter, positions);
-    const against =
-      options.reference === undefined
-        ? undefined
-        : await loadModel(gpu, options.reference, { train: 'none', dtype: 'auto', positions });
+    const policy = await loadLocated(gpu, location, { dtype: 'auto', positions });
+    const against = hasReference(options)
+      ? await loadWithAdapter(gpu, options.reference ?? location.path, options.referenceAdapter, positions)
+      : undefined;
     if (against !== undefined) checkComparable(policy.model, against.model, '--reference');
-    const reference = against && { model: against.model, adapter: false };
+    const reference = against && { model: against.model, adapter: against.lora !== undefined };
     const scorer = new Scorer({ gpu, policy: policy.model, reference, objective, details: false });
     const shown = { weights: options.bmc !== undefined, contributions: options.objective !== undefined };
     const report = emptyReport();
@@ -106,10 +108,15 @@ export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promis
   }
 }
 
+function hasReference({ reference, referenceAdapter }: ScoreOptions): boolean {
+  return reference !== undefined || referenceAdapter !== undefined;
+}
+
 /** Weights that rows carry count in the contributions of a method that takes them; without any they are 1. */
-function chosenObjective({ objective, reference, bmc }: ScoreOptions): ActiveObjective {
+function chosenObjective(options: ScoreOptions): ActiveObjective {
+  const { objective, bmc } = options;
   if (objective === undefined) {
-    const asked = { reference: reference !== undefined, tokenWeights: bmc !== undefined };
+    const asked = { reference: hasReference(options), tokenWeights: bmc !== undefined };
     return activate({ name: simplestObjective(asked), bmc });
   }
   const { takesTokenWeights } = findObjective(objective.name);
