@@ -1,4 +1,4 @@
-/** npm run bench -- kernels|peers|train|load|foundation|objectives [--quick] [--out FILE.json], and plot. */
+/** npm run bench -- kernels|peers|train|load|foundation|objectives|generate|data [--quick] [--out FILE.json], and plot. */
 import { Command, Option } from 'commander';
 import { detectRuntime } from '../src/runtime/index.ts';
 import type { Runtime } from '../src/runtime/runtime.ts';
@@ -28,6 +28,10 @@ const BENCHES: Readonly<Record<string, readonly [string, () => Promise<Bench>]>>
     "loading a checkpoint: time, and host memory beyond the GPU's",
     async () => (await import('./training/load.ts')).benchLoad,
   ],
+  generate: [
+    'decoding beside the copy limit, prefill, and texts beside transformers.js',
+    async () => (await import('./generate/run.ts')).benchGenerate,
+  ],
   objectives: [
     "every method's step against dpo's",
     async () => (await import('./training/objectives.ts')).benchObjectives,
@@ -52,6 +56,14 @@ for (const [name, [summary, load]] of Object.entries(BENCHES)) {
     );
   if (name === 'objectives') command.option('--only <METHOD>', "one goal's duel, such as mipo");
 }
+program
+  .command('data')
+  .description('memory while files of rows are read, of 1 GB each')
+  .option('--quick', 'files of 50 MB', false)
+  .option('--out <FILE.json>', 'write the rows there, too')
+  .action(async ({ quick, out }: Options) =>
+    (await import('./data/memory.ts')).benchDataMemory(quick ? 50 : 1000, out),
+  );
 program
   .command('plot')
   .description('draws how cost grows with size, as the rows of "train" say')

@@ -1,7 +1,7 @@
 // The activation of a gated feed-forward block:  f(x) = x s,   s = 1 / (1 + exp(-u(x)))
 //
 //   silu: u = x      GELU: u = 2 sqrt(2 / pi) (x + 0.044715 x^3), which is 0.5 x (1 + tanh(u / 2)), "gelu_pytorch_tanh"
-//   f'(x) = s (1 + x u'(x) (1 - s))
+//   f'(x) = s r,   r = 1 + x u'(x) (1 - s)
 //
 // exp of a large argument may be infinite: beyond 80 the sigmoid is 0 in f32 anyway.
 
@@ -21,10 +21,10 @@ fn gate_sigmoid(x: vec4f) -> vec4f {
   return 1.0 / (1.0 + exp(min(-exponent(x), vec4f(80.0))));
 }
 
-/// f'(x), given s = gate_sigmoid(x).
-fn activation_slope(x: vec4f, s: vec4f) -> vec4f {
-  @if(GELU) return s * (1.0 + x * STEEPNESS * (1.0 + 3.0 * 0.044715 * x * x) * (1.0 - s));
-  @else return s * (1.0 + x * (1.0 - s));
+/// r = f'(x) / s, given s = gate_sigmoid(x).
+fn relative_slope(x: vec4f, s: vec4f) -> vec4f {
+  @if(GELU) return 1.0 + x * STEEPNESS * (1.0 + 3.0 * 0.044715 * x * x) * (1.0 - s);
+  @else return 1.0 + x * (1.0 - s);
 }
 
 /// The inputs of a gated feed-forward block as they are kept for its gradient, f16 in pairs. Divided by 256, since those of

@@ -2,7 +2,7 @@
 //
 //   gate, up: f32, or f16 in pairs (HALF, which needs VEC4; activation.wgsl)    dy, dgate, dup: f32; dgate and dup are overwritten
 //   One invocation per four elements (VEC4) or per element, as in glu_forward; limited by bandwidth.
-import package::elementwise::activation::activation_slope;
+import package::elementwise::activation::relative_slope;
 import package::elementwise::activation::gate_sigmoid;
 import package::elementwise::activation::of_kept;
 import package::shared::elements::Elements;
@@ -30,7 +30,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
   if (i >= arrayLength(&dy)) { return; }
   let g = widened(gate[i]);
   let s = gate_sigmoid(g);
-  let toward_gate = vec4f(dy[i]) * widened(up[i]) * activation_slope(g, s);
+  let toward_gate = vec4f(dy[i]) * widened(up[i]) * s * relative_slope(g, s);
   let toward_up = vec4f(dy[i]) * g * s;
   @if(VEC4) { dgate[i] = toward_gate; dup[i] = toward_up; }
   @else { dgate[i] = toward_gate.x; dup[i] = toward_up.x; }

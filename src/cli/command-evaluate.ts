@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { InputError } from '../errors.ts';
 import type { Runtime } from '../runtime/runtime.ts';
+import { addJudges } from './command-judge.ts';
 import type { Cli, GlobalOptions } from './context.ts';
 import { EXIT_CODES } from './failure.ts';
 import { adapterOptions, numberFrom, wholeNumber } from './options.ts';
@@ -15,46 +16,50 @@ interface Options extends GlobalOptions {
   readonly adapterDir?: string;
   readonly data?: string;
   readonly out?: string;
-  readonly limit: number;
+  readonly limit?: number;
   readonly maxNewTokens?: number;
   readonly temperature: number;
   readonly seed: number;
   readonly batchSize: number;
 }
 
+const EXAMPLES = `
+Examples:
+  prefgrad evaluate --task gsm8k --predictions vllm.jsonl --out graded.jsonl
+  prefgrad evaluate --task gsm8k --model runs/dpo/model --data gsm8k_test.jsonl --out graded.jsonl
+  prefgrad evaluate compare sft.jsonl dpo.jsonl
+  prefgrad evaluate alpaca-eval --annotations annotations.json --out metrics.json
+"prefgrad evaluate task --help" says what a task takes.
+
+${EXIT_CODES}`;
+
 export function addEvaluate(program: Command, cli: Cli): void {
   const evaluate = program
     .command('evaluate')
-    .summary('grade answers to a task')
+    .summary('grade answers: tasks, judges, comparisons')
+    .description('Grades what models answer. Without a command it is "task", so that --task NAME is enough.')
+    .addHelpText('after', EXAMPLES);
+  const task = evaluate
+    .command('task', { isDefault: true })
+    .summary('a task with right answers')
     .description(
       "Grades answers to a task's questions, one JSON line per case with 'correct', and prints accuracy with its " +
         'Wilson interval. --predictions takes answers made elsewhere, rows of {"gold", "prediction"}; --model and ' +
         '--data let our engine answer.',
     )
-    .enablePositionalOptions()
     .option('--task <NAME>', 'ecqa, qasc, obqa, strategyqa, gsm8k, math, mawps, tabmwp, svamp, or custom')
     .option('--task-file <FILE.yaml>', 'what the task custom is: prompt, stops, extraction, comparison')
     .option('--predictions <FILE>', 'rows with gold and prediction, both raw texts')
     .option('--model <DIR>', 'model directory');
-  for (const option of adapterOptions()) evaluate.addOption(option);
-  evaluate
+  for (const option of adapterOptions()) task.addOption(option);
+  task
     .option('--data <FILE>', "the task's questions, in their own columns")
     .option('--out <FILE.jsonl>', 'where the cases go; appears only when complete')
-    .option('--limit <COUNT>', 'ask the first questions only', wholeNumber(1), Number.POSITIVE_INFINITY)
+    .option('--limit <COUNT>', 'ask the first questions only', wholeNumber(1))
     .option('--max-new-tokens <COUNT>', "most tokens per answer; without it the task's", wholeNumber(1))
     .option('--temperature <NUMBER>', '0 takes the most probable token', numberFrom(0), 0)
     .option('--seed <NUMBER>', 'seed of the samples', wholeNumber(0), 42)
     .option('--batch-size <COUNT>', 'questions answered at the same time', wholeNumber(1), 8)
-    .addHelpText(
-      'after',
-      `
-Examples:
-  prefgrad evaluate --task gsm8k --predictions vllm.jsonl --out graded.jsonl
-  prefgrad evaluate --task gsm8k --model runs/dpo/model --data gsm8k_test.jsonl --out graded.jsonl
-  prefgrad evaluate compare sft.jsonl dpo.jsonl
-
-${EXIT_CODES}`,
-    )
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals<Options>();
       const summary = await runTask(await cli.runtime(), options);
@@ -74,6 +79,7 @@ ${EXIT_CODES}`,
       const comparison = await compareResults((await cli.runtime()).files, a, b, seed);
       cli.out(`${JSON.stringify(comparison, null, 2)}\n`);
     });
+  addJudges(evaluate, cli);
 }
 
 async function runTask(runtime: Runtime, options: Options): Promise<unknown> {

@@ -92,10 +92,10 @@ ${EXIT_CODES}`,
     )
     .action(async (_: unknown, command: Command) => {
       const { prompt = [], prompts, out, stop = [], ...options } = command.optsWithGlobals<Options>();
-      if ((prompt.length === 0) === (prompts === undefined))
-        throw new InputError(
-          'Give either --prompt TEXT or --prompts FILE, and with a file --out FILE.jsonl.',
-        );
+      if (prompt.length === 0 && prompts === undefined)
+        throw new InputError('There is nothing to continue; give --prompt TEXT or --prompts FILE.');
+      if (prompt.length > 0 && prompts !== undefined)
+        throw new InputError('Give either --prompt TEXT or --prompts FILE.');
       const settings = { ...options, stop };
       if (prompts === undefined) {
         if (out !== undefined)

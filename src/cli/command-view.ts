@@ -27,7 +27,15 @@ export function addView(program: Command, cli: Cli): void {
     .argument('<SOURCE...>', 'run directory, model directory, PEFT adapter or score file')
     .option('--data <FILE>', 'preference rows to look at, JSON or JSON Lines')
     .option('--port <N>', 'port on 127.0.0.1; 0 takes a free one', wholeNumber(0), 0)
-    .addHelpText('after', `\n${EXIT_CODES}`)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  prefgrad view runs/dpo
+  prefgrad view runs/dpo runs/simpo --data pairs.jsonl
+
+${EXIT_CODES}`,
+    )
     .action(async (sources: string[], { data, port }: Options) => {
       const { viewFiles } = await import('./view/view-files.ts');
       const { serveView } = await import('./view/view-server.ts');

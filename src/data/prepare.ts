@@ -20,6 +20,8 @@ export interface DatasetOptions extends RowSettings, TokenizeSettings {
   readonly tokenizer: Tokenizer;
   /** Read no more than this many rows. */
   readonly limit?: number;
+  /** Passes over this many rows first, which a report that is continued has counted; they count towards `limit`. */
+  readonly skip?: number;
   /** Draws the `limit` rows from the whole of the data by this seed, instead of taking the first. */
   readonly sampleSeed?: number;
   /** What a row that cannot be used does to the rest: 'error' (default) ends the reading, 'skip' leaves it out. */
@@ -124,7 +126,7 @@ export async function prepareDataset(
 }
 
 async function* rawRows(options: DatasetOptions): AsyncGenerator<RawRow> {
-  const { files, path, columns = {}, limit = Number.POSITIVE_INFINITY, sampleSeed } = options;
+  const { files, path, columns = {}, skip = 0, limit = Number.POSITIVE_INFINITY, sampleSeed } = options;
   const wanted = readColumns(columns);
   const all = async function* () {
     for (const file of await expandData(files, path)) yield* readRows(files, file, wanted);
@@ -136,7 +138,7 @@ async function* rawRows(options: DatasetOptions): AsyncGenerator<RawRow> {
   let rows = 0;
   for await (const raw of all()) {
     if (rows++ >= limit) return;
-    yield raw;
+    if (rows > skip) yield raw;
   }
 }
 

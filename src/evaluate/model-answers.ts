@@ -1,4 +1,5 @@
 /** Answers of a model of ours: the one place where evaluation meets the generation engine. */
+import { ChatTemplate } from '../data/chat-template.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
 import { InputError } from '../errors.ts';
 import { ModelDirectory } from '../formats/model-directory.ts';
@@ -7,6 +8,7 @@ import { generate } from '../generate/generator.ts';
 import { Gpu } from '../gpu/device.ts';
 import { loadWithAdapter } from '../models/loading/load-with-adapter.ts';
 import { describeModel } from '../models/registry.ts';
+import type { Prompt } from '../preferences/dialogue.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 
 export interface ModelAnswerOptions {
@@ -28,12 +30,12 @@ export interface ModelAnswer {
 }
 
 /**
- * Continues every prompt.
+ * Continues every prompt: a text as it is, messages through the tokenizer's chat template.
  * @throws InputError for a prompt that fills the model's positions, before the device is opened
  */
 export async function answerWithModel(
   runtime: Runtime,
-  prompts: readonly string[],
+  prompts: readonly Prompt[],
   options: ModelAnswerOptions,
 ): Promise<ModelAnswer[]> {
   const { files } = runtime;
@@ -42,7 +44,12 @@ export async function answerWithModel(
   await directory.close();
   const { maxPositions } = describeModel(directory.config, `${path}/config.json`).config;
   const tokenizer = await loadTokenizer(files, tokenizerPath);
-  const ids = prompts.map((prompt) => tokenizer.encodePrompt(prompt));
+  let template: ChatTemplate | undefined;
+  const ids = prompts.map((prompt, i) => {
+    if (typeof prompt === 'string') return tokenizer.encodePrompt(prompt);
+    template ??= new ChatTemplate(tokenizer);
+    return template.encode(prompt, [], { file: 'prompts', line: i + 1 }).promptIds;
+  });
   const tooLong = ids.findIndex(({ length }) => length >= maxPositions);
   if (tooLong >= 0) {
     throw new InputError(

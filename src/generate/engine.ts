@@ -85,7 +85,6 @@ export class Engine {
     this.#runner = new ModelRunner(gpu, model, {
       adapter,
       slots: maxSequences,
-      positions: this.maxPositions,
     });
     this.#freeSlots = Array.from({ length: maxSequences }, (_, i) => maxSequences - 1 - i);
     const bytes = KvCache.blockBytes(model);
@@ -195,7 +194,7 @@ export class Engine {
       const [next] = this.#waiting;
       const own = this.#runner.prefillTokens(next.submitted.request.prompt);
       if (admitted.length > 0 && tokens + own > PREFILL_TOKENS) break;
-      const prefix = await this.#admitNext(next);
+      const prefix = this.#admitNext(next);
       if (prefix === undefined) break;
       tokens += own;
       admitted.push({ ...prefix, isScored: next.isScored });
@@ -210,14 +209,14 @@ export class Engine {
   }
 
   /** Admits continuations of the first who waits: all of them, or as many as there are slots for. */
-  async #admitNext(waiting: Waiting): Promise<Omit<Admitted, 'isScored'> | undefined> {
+  #admitNext(waiting: Waiting): Omit<Admitted, 'isScored'> | undefined {
     const { submitted, sequences } = waiting;
     const { prompt } = submitted.request;
     const count = Math.min(sequences.length, this.#freeSlots.length);
     if (count === 0) return undefined;
     const needed = Math.ceil((prompt.length - 1) / BLOCK_TOKENS);
     // Each of those who decode already may need a block soon, and so does each that begins.
-    const isRoomy = await this.#provide(needed + count + this.#running.length);
+    const isRoomy = this.#provide(needed + count + this.#running.length);
     if (!isRoomy && this.#running.length > 0) return undefined;
     const prefix: Prefix = { tokens: prompt.length - 1, blocks: this.#take(needed) };
     for (const sequence of sequences.splice(0, count)) {
@@ -232,13 +231,13 @@ export class Engine {
   }
 
   /** Grows the cache until so many blocks are free. @returns whether they are */
-  async #provide(blocks: number): Promise<boolean> {
+  #provide(blocks: number): boolean {
     const held = this.#pool.size;
     const missing = blocks - this.#pool.free;
     if (missing <= 0) return true;
     const size = Math.min(this.#mostBlocks, Math.max(2 * held, held + missing, FIRST_BLOCKS));
     if (size > held) {
-      await this.#runner.growCache(size);
+      this.#runner.growCache(size);
       this.#pool.grow(size);
     }
     return this.#pool.free >= blocks;
@@ -275,7 +274,7 @@ export class Engine {
 
   /** Submits a decoding step of all sequences that can advance. */
   async #step(): Promise<OnItsWay | undefined> {
-    await this.#provideForStep();
+    this.#provideForStep();
     const sequences = this.#running.filter((sequence) => sequence.canAdvance);
     if (sequences.length === 0) return undefined;
     const rows = sequences.map((sequence): DecodeRow => {
@@ -303,10 +302,10 @@ export class Engine {
   }
 
   /** Blocks for the next token of everybody; where they run out, the youngest start over later. */
-  async #provideForStep(): Promise<void> {
+  #provideForStep(): void {
     for (;;) {
       const needy = this.#running.filter((sequence) => sequence.canAdvance && sequence.needsBlock);
-      if (await this.#provide(needy.length)) {
+      if (this.#provide(needy.length)) {
         for (const sequence of needy) for (const block of this.#take(1)) sequence.addBlock(block);
         return;
       }

@@ -37,7 +37,7 @@ export class KvCache {
     return this.#layers[index];
   }
 
-  /** Makes room for so many blocks, keeping what is there. Programs must be bound again. */
+  /** Makes room for so many blocks, keeping what is there. Tensors of layers are other ones then. */
   grow(blocks: number): void {
     const before = this.#layers;
     this.#layers = this.#model.attention.map(({ kvHeads, headDim }, layer): LayerCache => {

@@ -1,5 +1,6 @@
 /** Rows through a pipeline: in parallel, written in order, resumable. */
 import type { JsonObject } from '../data/json.ts';
+import { expandData } from '../data/sources/expand.ts';
 import type { RawRow } from '../data/sources/raw-row.ts';
 import { readRows } from '../data/sources/read-rows.ts';
 import { InputError, RunError } from '../errors.ts';
@@ -18,7 +19,7 @@ import type { RowStep } from './row-step.ts';
 
 export interface RunRowsOptions {
   readonly files: FileSystem;
-  /** The file of the rows. */
+  /** What names the rows: a file, a pattern, or a data set of the hub. */
   readonly rows: string;
   readonly out: string;
   readonly resume: boolean;
@@ -77,7 +78,7 @@ export async function runRows<T>(step: RowStep<T>, options: RunRowsOptions): Pro
     options.progress?.(counts);
   };
   try {
-    for await (const { raw, index } of numbered(readRows(files, options.rows), options.limit)) {
+    for await (const { raw, index } of numbered(sourceRows(files, options.rows), options.limit)) {
       if (index < output.next && !output.failed.has(index)) continue;
       if (options.shouldStop?.()) {
         interrupted = true;
@@ -110,6 +111,11 @@ async function reportOf(files: FileSystem, out: string): Promise<Omit<RowReport,
 
 export async function writeReport(files: FileSystem, out: string, report: JsonObject): Promise<void> {
   await writeJson(files, reportPath(out), report);
+}
+
+/** The rows of everything that `reference` names, one after the other. @throws InputError where there is none */
+export async function* sourceRows(files: FileSystem, reference: string): AsyncGenerator<RawRow> {
+  for (const path of await expandData(files, reference)) yield* readRows(files, path);
 }
 
 async function* numbered(

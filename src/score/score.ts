@@ -7,25 +7,31 @@ import { type DataReport, emptyReport } from '../data/data-report.ts';
 import type { PairExample } from '../data/examples.ts';
 import type { DataFormat } from '../data/formats.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
-import { streamExamples } from '../data/prepare.ts';
+import { type Outcome, streamOutcomes } from '../data/prepare.ts';
+import type { Tokenizer } from '../data/tokenizer.ts';
 import type { Truncation } from '../data/truncation.ts';
 import { InputError } from '../errors.ts';
-import { locateModel } from '../formats/model-location.ts';
+import { locateModel, type ModelLocation } from '../formats/model-location.ts';
 import { Gpu } from '../gpu/device.ts';
 import { checkComparable } from '../models/loading/comparable.ts';
 import { loadLocated, loadWithAdapter } from '../models/loading/load-with-adapter.ts';
 import { type ActiveObjective, activate } from '../objectives/choice.ts';
-import { simplestObjective } from '../objectives/probes.ts';
+import { epsilonSteps, simplestObjective } from '../objectives/probes.ts';
 import { findObjective } from '../objectives/registry.ts';
 import type { BmcSettings } from '../objectives/token-weights/bmc.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import { PAIRS_TOGETHER, Scorer, scoreRecords } from './scorer.ts';
+import { droppedLine, scoredLine } from './lines.ts';
+import { LineOutput } from './output.ts';
+import { type ScoreLine, type Shown, scoreRecords } from './record.ts';
+import { PAIRS_TOGETHER, Scorer, type Vectors } from './scorer.ts';
 
 export interface ScoreOptions {
   readonly model: string;
   /** Directory of a PEFT adapter on top of the model. */
   readonly adapter?: string | undefined;
+  /** A file, a pattern, or a data set of the hub. */
   readonly data: string;
+  /** A name that ends in .gz is written as gzip. */
   readonly out: string;
   /** Directory of a reference model. */
   readonly reference?: string | undefined;
@@ -37,79 +43,180 @@ export interface ScoreOptions {
     | undefined;
   /** BMC's token weights; without it there are none. */
   readonly bmc?: BmcSettings | undefined;
+  /** KL(model || reference) and entropy per token; ranks and this many of the likeliest tokens. */
+  readonly kl?: boolean;
+  readonly entropy?: boolean;
+  readonly top?: number;
+  /** epsilon-DPO's criterion per pair, with a perturbation of this size. */
+  readonly epsilon?: number | undefined;
   /** Rows are cut to this many tokens; without it nothing is cut. */
   readonly maxLength?: number | undefined;
+  readonly maxPromptLength?: number | undefined;
   /** What a cut row keeps; keep_start unless given. */
   readonly truncation?: Truncation;
   /** Fields that have columns of another name. */
   readonly columns?: Columns;
   /** Form of the rows; auto unless given. */
   readonly format?: DataFormat;
+  readonly chatTemplate?: string | undefined;
+  readonly maxRows?: number | undefined;
+  /** What a wrong row does: it ends the scoring (default), or has a line that says what is wrong. */
+  readonly onBadRow?: 'error' | 'skip';
   /** The GPU; the best one unless given. */
   readonly device?: string | undefined;
+  /** Continue an output that was begun; replace one that is there. */
+  readonly resume?: boolean;
+  readonly force?: boolean;
+  /** Called after every batch. */
+  readonly progress?: (progress: ScoreProgress) => void;
+  /** Asked after every batch; true ends the scoring, to be resumed later. */
+  readonly shouldStop?: () => boolean;
 }
 
-/** @returns what became of the rows. The output file appears only when it is complete. */
-export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promise<DataReport> {
+export interface ScoreProgress {
+  /** Rows with a line, those of an earlier run that is continued included. */
+  readonly rows: number;
+  /** Rows and response tokens that this process has scored. */
+  readonly scored: number;
+  readonly tokens: number;
+}
+
+export interface ScoreSummary extends DataReport {
+  /** False when it was stopped. */
+  readonly finished: boolean;
+}
+
+/**
+ * @returns what became of the rows. The output file appears only when it is complete.
+ * @throws InputError before anything is scored for options that do not fit, and for an output that is there already
+ */
+export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promise<ScoreSummary> {
   const objective = chosenObjective(options);
-  if (objective.needs.reference !== 'none' && !hasReference(options)) {
-    throw new InputError(
-      `--objective ${objective.name} compares with a reference; give it with --reference DIR.`,
-    );
-  }
-  const location = await locateModel(runtime.files, options.model, options.adapter);
-  const tokenizer = await loadTokenizer(runtime.files, location.tokenizer);
-  const gpu = await Gpu.open(runtime, { device: options.device });
+  checkReference(options, objective);
+  const { files } = runtime;
+  const location = await locateModel(files, options.model, options.adapter);
+  const tokenizer = await loadTokenizer(files, location.tokenizer, options.chatTemplate);
+  const output = await LineOutput.open<DataReport>(files, options.out, {
+    madeFrom: madeFrom(options),
+    resume: options.resume === true,
+    force: options.force === true,
+  });
+  if (output === undefined) return { ...emptyReport(), finished: true };
+  const report = output.resumed ?? emptyReport();
+  let written = structuredClone(report);
   try {
-    const positions = options.maxLength ?? Number.MAX_SAFE_INTEGER;
-    const policy = await loadLocated(gpu, location, { dtype: 'auto', positions });
-    const against = hasReference(options)
-      ? await loadWithAdapter(gpu, options.reference ?? location.path, options.referenceAdapter, positions)
-      : undefined;
-    if (against !== undefined) checkComparable(policy.model, against.model, '--reference');
-    const reference = against && { model: against.model, adapter: against.lora !== undefined };
-    const scorer = new Scorer({ gpu, policy: policy.model, reference, objective, details: false });
-    const shown = { weights: options.bmc !== undefined, contributions: options.objective !== undefined };
-    const report = emptyReport();
-    const examples = streamExamples(
-      {
-        files: runtime.files,
-        path: options.data,
-        tokenizer,
-        columns: options.columns ?? {},
-        format: options.format ?? 'auto',
-        expects: 'paired',
-        refusesWeights: weightsRefusedBy(options, objective),
-        maxLength: options.maxLength ?? policy.config.maxPositions,
-        truncation: options.truncation ?? 'keep_start',
-        diff: objective.needs.differences ?? 'levenshtein',
-        modelVocabSize: policy.config.vocabSize,
-      },
-      report,
-    );
-    const partial = `${options.out}.tmp`;
-    const sink = await runtime.files.create(partial);
+    const gpu = await Gpu.open(runtime, { device: options.device });
     try {
-      for await (const batch of inGroups(examples, PAIRS_TOGETHER)) {
-        const vectors = await scorer.score(batch);
-        const records = scoreRecords(batch, vectors, tokenizer, objective, shown);
-        await sink.write(records.map((record) => `${JSON.stringify(record)}\n`).join(''));
+      const scoring = await openScoring(gpu, options, location, objective, tokenizer);
+      const outcomes = streamOutcomes(
+        {
+          files,
+          path: options.data,
+          tokenizer,
+          columns: options.columns,
+          format: options.format,
+          expects: 'paired',
+          maxLength: options.maxLength ?? scoring.maxPositions,
+          maxPromptLength: options.maxPromptLength,
+          truncation: options.truncation,
+          refusesWeights: weightsRefusedBy(options, objective),
+          diff: objective.needs.differences ?? 'levenshtein',
+          modelVocabSize: scoring.vocabSize,
+          limit: options.maxRows,
+          skip: report.rows,
+        },
+        report,
+      );
+      let [scored, tokens] = [0, 0];
+      for await (const group of inGroups(outcomes, PAIRS_TOGETHER)) {
+        if (options.onBadRow !== 'skip') for (const row of group) if (row.kind === 'bad') throw row.error;
+        const lines = await scoring.lines(group);
+        written = structuredClone(report);
+        await output.write(lines.map((line) => `${JSON.stringify(line)}\n`).join(''), written);
+        scored += group.length;
+        tokens += lines.reduce((sum, line) => sum + tokensOf(line), 0);
+        options.progress?.({ rows: written.rows, scored, tokens });
+        if (options.shouldStop?.() === true) {
+          await output.stop(written);
+          return { ...written, finished: false };
+        }
       }
-      await sink.close();
-    } catch (error) {
-      await sink.close();
-      await runtime.files.remove(partial);
-      throw error;
+    } finally {
+      gpu.close();
     }
-    await runtime.files.rename(partial, options.out);
-    return report;
-  } finally {
-    gpu.close();
+    await output.finish();
+    return { ...written, finished: true };
+  } catch (error) {
+    await output.stop(written.rows > 0 ? written : undefined).catch(() => {});
+    throw error;
   }
 }
 
-function hasReference({ reference, referenceAdapter }: ScoreOptions): boolean {
-  return reference !== undefined || referenceAdapter !== undefined;
+interface Scoring {
+  readonly maxPositions: number;
+  readonly vocabSize: number;
+  /** The lines of a group with at most PAIRS_TOGETHER pairs. */
+  lines(group: readonly Outcome[]): Promise<ScoreLine[]>;
+}
+
+/** Loads the models. */
+async function openScoring(
+  gpu: Gpu,
+  options: ScoreOptions,
+  location: ModelLocation,
+  objective: ActiveObjective,
+  tokenizer: Tokenizer,
+): Promise<Scoring> {
+  const { kl = false, entropy = false, top = 0, epsilon } = options;
+  const positions = options.maxLength ?? Number.MAX_SAFE_INTEGER;
+  const policy = await loadLocated(gpu, location, { dtype: 'auto', positions });
+  const against = hasReference(options)
+    ? await loadWithAdapter(gpu, options.reference ?? location.path, options.referenceAdapter, positions)
+    : undefined;
+  if (against !== undefined) checkComparable(policy.model, against.model, '--reference');
+  const reference = against && { model: against.model, adapter: against.lora !== undefined };
+  const parts = { gpu, policy: policy.model, reference, objective };
+  const scorer = new Scorer({ ...parts, details: kl || entropy || top > 0 });
+  const beta = objective.settings.beta;
+  const probe =
+    epsilon === undefined ? undefined : epsilonSteps({ epsilon, ...(typeof beta === 'number' && { beta }) });
+  const prober = probe && new Scorer({ ...parts, objective: probe, details: false });
+  const shown: Shown = {
+    weights: options.bmc !== undefined,
+    contributions: options.objective !== undefined,
+    kl,
+    entropy,
+    top,
+  };
+  const showsLoss = options.objective !== undefined || hasReference(options);
+  return {
+    maxPositions: policy.config.maxPositions,
+    vocabSize: policy.config.vocabSize,
+    async lines(group) {
+      const examples = group.flatMap((row) => (row.kind === 'example' ? [row.example as PairExample] : []));
+      const vectors: Vectors = examples.length === 0 ? {} : await scorer.score(examples);
+      const steps = examples.length === 0 ? undefined : (await prober?.score(examples))?.steps;
+      const records = scoreRecords(examples, vectors, tokenizer, objective, shown);
+      let pair = 0;
+      return group.map((row) => {
+        if (row.kind !== 'example') return droppedLine(row);
+        const i = pair++;
+        return scoredLine(row, records[i], {
+          loss: showsLoss ? vectors.losses?.[i] : undefined,
+          epsilon: probe && steps && stepOf(probe, Math.round(steps[i])),
+        });
+      });
+    },
+  };
+}
+
+/** The step of a pair and the beta that follows from it. */
+function stepOf(
+  { settings }: ActiveObjective,
+  step: number,
+): { epsilon: number; step: number; beta: number } {
+  const epsilon = Number(settings.epsilon);
+  return { epsilon, step, beta: Number(settings.beta) / (1 + epsilon * step) };
 }
 
 /** Weights that rows carry count in the contributions of a method that takes them; without any they are 1. */
@@ -130,18 +237,43 @@ function weightsRefusedBy({ objective, bmc }: ScoreOptions, { needs }: ActiveObj
   return bmc === undefined ? objective.name : `${objective.name} with BMC's weights`;
 }
 
-/** Groups of at most `size`, in order. */
-async function* inGroups(
-  examples: AsyncIterable<{ readonly kind: string }>,
-  size: number,
-): AsyncGenerator<PairExample[]> {
-  let group: PairExample[] = [];
-  for await (const example of examples) {
-    group.push(example as PairExample);
-    if (group.length === size) {
-      yield group;
-      group = [];
-    }
+function hasReference({ reference, referenceAdapter }: ScoreOptions): boolean {
+  return reference !== undefined || referenceAdapter !== undefined;
+}
+
+function checkReference(options: ScoreOptions, objective: ActiveObjective): void {
+  if (hasReference(options)) return;
+  const { kl, epsilon } = options;
+  const asks = [
+    ...(objective.needs.reference === 'none' ? [] : [`--objective ${objective.name}`]),
+    ...(kl === true ? ['--kl'] : []),
+    ...(epsilon === undefined ? [] : ['--epsilon']),
+  ];
+  const [first] = asks;
+  if (first === undefined) return;
+  throw new InputError(`${first} compares with a reference; give it with --reference DIR.`);
+}
+
+/** Everything the lines depend on; what may change when the scoring is continued is left out. */
+function madeFrom(options: ScoreOptions): string {
+  const { out: _, device: _device, resume: _resume, force: _force, onBadRow: _bad, ...rest } = options;
+  return JSON.stringify(rest);
+}
+
+function tokensOf(line: ScoreLine): number {
+  return 'dropped' in line ? 0 : line.chosen.token_ids.length + line.rejected.token_ids.length;
+}
+
+/** Rows in order, cut behind every `pairs` pairs; rows without one ride along. */
+async function* inGroups(outcomes: AsyncIterable<Outcome>, pairs: number): AsyncGenerator<Outcome[]> {
+  let group: Outcome[] = [];
+  let count = 0;
+  for await (const outcome of outcomes) {
+    group.push(outcome);
+    if (outcome.kind === 'example') count++;
+    if (count < pairs && group.length < 64 * pairs) continue;
+    yield group;
+    [group, count] = [[], 0];
   }
   if (group.length > 0) yield group;
 }

@@ -6,12 +6,10 @@ import { type Tensor, whole } from '../autograd/tensor.ts';
 import { Workspace } from '../autograd/workspace.ts';
 import type { BatchShape } from '../data/batches.ts';
 import type { PairExample } from '../data/examples.ts';
-import type { Tokenizer } from '../data/tokenizer.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { CausalLM } from '../models/causal-lm.ts';
 import type { ActiveObjective } from '../objectives/choice.ts';
 import type { ObjectiveState } from '../objectives/objective.ts';
-import { COLUMNS, STRIDE, TOP } from '../ops/logps/token-statistics.ts';
 import { countsOf } from '../step/batch-tensors.ts';
 import { BucketRunner } from '../step/bucket-runner.ts';
 import type { FrozenModel } from '../step/forward.ts';
@@ -100,121 +98,4 @@ export class Scorer {
     this.#planned.set(key, planned);
     return planned;
   }
-}
-
-/** One of the likeliest next tokens. */
-export interface Candidate {
-  readonly id: number;
-  readonly token: string;
-  readonly logp: number;
-}
-
-/** One answer of a scored pair; every array has one entry per response token. */
-export interface ScoredAnswer {
-  readonly token_ids: number[];
-  readonly tokens: string[];
-  readonly logps: number[];
-  readonly ref_logps?: number[];
-  /** 1 where the token differs from the other answer. */
-  readonly diff: (0 | 1)[];
-  readonly weights?: number[];
-  /** beta (logp - ref_logp); the objective's scale in place of beta. */
-  readonly rewards?: number[];
-  /** Terms whose sum is the reward that the method logs. */
-  readonly contributions?: number[];
-  /** Nats. */
-  readonly entropy?: number[];
-  /** KL(policy || reference), nats. */
-  readonly kl?: number[];
-  /** 0 is the likeliest. */
-  readonly ranks?: number[];
-  readonly ref_ranks?: number[];
-  readonly top?: Candidate[][];
-  readonly ref_top?: Candidate[][];
-}
-
-export interface ScoreRecord {
-  readonly prompt: { readonly token_ids: number[] };
-  readonly chosen: ScoredAnswer;
-  readonly rejected: ScoredAnswer;
-  /** Sum of chosen rewards minus sum of rejected ones. */
-  readonly margin?: number;
-}
-
-/** What of the vectors a record shows. */
-export interface Shown {
-  readonly weights: boolean;
-  readonly contributions: boolean;
-}
-
-/** The records of a batch, in order. */
-export function scoreRecords(
-  examples: readonly PairExample[],
-  vectors: Vectors,
-  tokenizer: Tokenizer,
-  { rewardScale }: ActiveObjective,
-  shown: Shown,
-): ScoreRecord[] {
-  let row = 0;
-  return examples.map((example) => {
-    const answer = ({ ids, diff }: PairExample['chosen']): ScoredAnswer => {
-      const [start, end] = [row, row + ids.length];
-      row = end;
-      const part = (vector: Float32Array | undefined) =>
-        vector === undefined ? undefined : Array.from(vector.subarray(start, end));
-      const [logps, refLogps] = [part(vectors.logps) ?? [], part(vectors.refLogps)];
-      return {
-        token_ids: Array.from(ids),
-        tokens: Array.from(ids, (id) => tokenizer.tokenText(id)),
-        logps,
-        ref_logps: refLogps,
-        diff: Array.from(ids, (_, t) => (diff?.[t] === 1 ? 1 : 0)),
-        weights: shown.weights ? part(vectors.weights) : undefined,
-        rewards: refLogps?.map((ref, t) => rewardScale * (logps[t] - ref)),
-        contributions: shown.contributions ? part(vectors.contributions) : undefined,
-        ...details(vectors, start, end, tokenizer),
-      };
-    };
-    const chosen = answer(example.chosen);
-    const rejected = answer(example.rejected);
-    const margin =
-      chosen.rewards === undefined || rejected.rewards === undefined
-        ? undefined
-        : sum(chosen.rewards) - sum(rejected.rewards);
-    return { prompt: { token_ids: Array.from(example.promptIds) }, chosen, rejected, margin };
-  });
-}
-
-/** The columns of the token statistics, from row `start` to `end`. */
-function details(
-  { statistics, refStatistics }: Vectors,
-  start: number,
-  end: number,
-  tokenizer: Tokenizer,
-): Pick<ScoredAnswer, 'entropy' | 'kl' | 'ranks' | 'ref_ranks' | 'top' | 'ref_top'> {
-  if (statistics === undefined) return {};
-  const rows = Array.from({ length: end - start }, (_, t) => start + t);
-  const column = (values: Float32Array, name: keyof typeof COLUMNS) =>
-    rows.map((row) => values[row * STRIDE + COLUMNS[name]]);
-  const likeliest = (values: Float32Array) =>
-    rows.map((row) =>
-      Array.from({ length: TOP }, (_, i): Candidate => {
-        const at = row * STRIDE + STRIDE - 2 * TOP + 2 * i;
-        return { id: values[at], token: tokenizer.tokenText(values[at]), logp: values[at + 1] };
-      }),
-    );
-  return {
-    entropy: column(statistics, 'entropy'),
-    ranks: column(statistics, 'rank'),
-    top: likeliest(statistics),
-    ...(refStatistics && {
-      kl: column(statistics, 'kl'),
-      ref_ranks: column(refStatistics, 'rank'),
-      ref_top: likeliest(refStatistics),
-    }),
-  };
-}
-
-export function sum(values: readonly number[]): number {
-  return values.reduce((a, b) => a + b, 0);
 }

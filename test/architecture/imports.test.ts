@@ -23,7 +23,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   generate: ['step', ...STEP],
   train: ['generate', ...RUN],
   score: ['train', ...RUN],
-  evaluate: ['llm', 'generate', ...RUN],
+  evaluate: ['preferences', 'llm', 'generate', ...RUN],
   llm: ['runtime'],
   serve: ['generate', ...STEP],
   preferences: ['llm', 'generate', ...RUN],

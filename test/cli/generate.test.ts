@@ -179,7 +179,7 @@ describe('an output that is there', () => {
 
 describe('options that do not go together', () => {
   it.each([
-    [[], 'either --prompt TEXT or --prompts FILE'],
+    [[], 'nothing to continue'],
     [['--prompt', 'a', '--prompts', 'b'], 'either --prompt TEXT or --prompts FILE'],
     [['--prompt', 'a', '--out', 'b'], '--out is for --prompts'],
     [['--prompts', 'b'], 'give --out'],

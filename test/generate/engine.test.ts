@@ -86,6 +86,16 @@ describe('a text', () => {
     expect(found).toEqual(await all(open(), requests(SAMPLED).slice(0, 5)));
   });
 
+  it('goes on when the cache grows under it', async () => {
+    const long = PROMPTS.slice(0, 5).map((prompt) => ({ prompt, maxTokens: 112, sampling: SAMPLED }));
+    const engine = open({ maxSequences: 5 });
+    const together = await all(engine, long);
+    expect(engine.statistics.blocksHeld).toBeGreaterThan(32);
+    const one = open({ maxSequences: 1 });
+    for (const i of [0, 3]) expect(await all(one, [long[i]])).toEqual([together[i]]);
+    expect(one.statistics.blocksHeld).toBeLessThan(32);
+  });
+
   it('differs among the samples of one prompt, and is that of its stream', async () => {
     const sampling = { temperature: 1, seed: 11 };
     const request = { prompt: PROMPTS[5], maxTokens: 12, sampling };

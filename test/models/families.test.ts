@@ -214,8 +214,26 @@ describe.each(FAMILIES)('%s', (family) => {
 });
 
 describe('gemma2 with activations that f16 cannot hold', () => {
+  const large = `${FOLDER}/gemma2-large`;
+
   it('log-probs agree to 2e-5', async () => {
-    const { large } = fixtureOf(`${FOLDER}/gemma2`).logps;
-    expectLogps(await logpsOf(`${FOLDER}/gemma2-large`), large);
+    expectLogps(await logpsOf(large), fixtureOf(`${FOLDER}/gemma2`).logps.large);
+  });
+
+  it('products staged in f16 give what those in f32 give', async () => {
+    const open = { train: 'none', dtype: 'bf16', positions: 256 } as const;
+    const examples = examplesOf(fixtureOf(large));
+    const made = async (variant: 'plain' | 'tiled16') => {
+      gpu.choices.linear = variant;
+      const loaded = await loadModel(gpu, large, open);
+      const rows = await referenceLogps(gpu, { model: loaded.model, adapter: false }, examples, 4096);
+      loaded.free();
+      return rows.flatMap((logps) => [...logps]);
+    };
+    try {
+      expectClose(await made('tiled16'), await made('plain'), 2e-3, 'log-probs');
+    } finally {
+      gpu.choices.clear();
+    }
   });
 });

@@ -15,7 +15,7 @@ import { loadWithAdapter } from '../../src/models/loading/load-with-adapter.ts';
 import { activate } from '../../src/objectives/choice.ts';
 import type { MemoryFiles } from '../../src/runtime/memory-files.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
-import { sum } from '../../src/score/scorer.ts';
+import { sum } from '../../src/score/record.ts';
 import { trainedModelFiles } from '../../src/train/saving.ts';
 import { methodSummaries } from './methods.ts';
 import { placeModel } from './model-files.ts';

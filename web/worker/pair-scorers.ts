@@ -6,7 +6,8 @@ import { InputError } from '../../src/errors.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import type { ActiveObjective } from '../../src/objectives/choice.ts';
 import { epsilonSteps } from '../../src/objectives/probes.ts';
-import { PAIRS_TOGETHER, type ScoredAnswer, Scorer, scoreRecords, sum } from '../../src/score/scorer.ts';
+import { type ScoredAnswer, scoreRecords, sum } from '../../src/score/record.ts';
+import { PAIRS_TOGETHER, Scorer } from '../../src/score/scorer.ts';
 import type { Slot } from './engine.ts';
 import type { PairStatistics, PairText, ScoredPair, ScoredSide, ScoreRequest } from './protocol.ts';
 

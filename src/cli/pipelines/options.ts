@@ -40,7 +40,10 @@ export function addLocalModelOptions(command: Command): Command {
 
 export function addRowOptions(command: Command): Command {
   return command
-    .requiredOption('--rows <FILE>', 'rows to read: JSON Lines, JSON or Parquet, also compressed')
+    .requiredOption(
+      '--rows <FILE>',
+      'rows to read: a file or pattern of JSON Lines, JSON or Parquet, or hf:OWNER/NAME:SPLIT',
+    )
     .requiredOption('--out <FILE.jsonl>', 'rows to write; dropped ones, settings and report lie beside it')
     .option('--resume', 'go on with an output that is not complete, and try failed rows again')
     .option('--max-rows <COUNT>', 'read this many rows', wholeNumber(0))

@@ -1,11 +1,16 @@
 /** Runs a pipeline for a command: dry run, progress, report, exit code. */
 import type { JsonObject } from '../../data/json.ts';
-import { readRows } from '../../data/sources/read-rows.ts';
 import type { LlmClient } from '../../llm/client.ts';
 import { Estimate } from '../../llm/estimate.ts';
 import { droppedPath } from '../../preferences/output.ts';
 import type { RowStep } from '../../preferences/row-step.ts';
-import { type RowCounts, type RowReport, runRows, writeReport } from '../../preferences/run-rows.ts';
+import {
+  type RowCounts,
+  type RowReport,
+  runRows,
+  sourceRows,
+  writeReport,
+} from '../../preferences/run-rows.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import { VERSION } from '../../version.ts';
 import type { Cli } from '../context.ts';
@@ -81,7 +86,7 @@ async function dryRun<T>(
 ): Promise<string> {
   const estimate = new Estimate(client);
   let index = 0;
-  for await (const raw of readRows(runtime.files, rows)) {
+  for await (const raw of sourceRows(runtime.files, rows)) {
     if (index >= maxRows) break;
     for (const request of step.requests(step.read(raw), index)) await estimate.add(request);
     index++;

@@ -1,0 +1,154 @@
+/**
+ * A file of lines that takes its name when it is complete, and can be continued before that.
+ *
+ * While it grows it is called OUT.tmp; OUT.tmp.json says how many bytes of it, and what else the writer wants to know, were
+ * there at the last checkpoint. A file whose name ends in .gz is gzip, a member per checkpoint or megabyte.
+ */
+import { InputError } from '../errors.ts';
+import { readJson } from '../formats/json-file.ts';
+import type { FileSink, FileSystem } from '../runtime/runtime.ts';
+
+/** What is kept at a checkpoint; JSON. */
+export interface Checkpoint<State> {
+  /** What the file is made from, in words that must not change. */
+  readonly made_from: string;
+  readonly bytes: number;
+  readonly state: State;
+}
+
+const MEMBER_CHARACTERS = 1 << 20;
+const CHECKPOINT_MS = 10_000;
+
+export interface OutputOptions {
+  /** What the lines depend on. */
+  readonly madeFrom: string;
+  /** Continue what an earlier writer left. */
+  readonly resume: boolean;
+  /** Replace what is there. */
+  readonly force: boolean;
+}
+
+export class LineOutput<State> {
+  /** What the checkpoint holds that is continued from; undefined for a new file. */
+  readonly resumed: State | undefined;
+  readonly #files: FileSystem;
+  readonly #path: string;
+  readonly #madeFrom: string;
+  #sink: FileSink;
+  #bytes: number;
+  #pending = '';
+  #last = Date.now();
+
+  private constructor(
+    files: FileSystem,
+    path: string,
+    madeFrom: string,
+    sink: FileSink,
+    from: Checkpoint<State> | undefined,
+  ) {
+    this.#files = files;
+    this.#path = path;
+    this.#madeFrom = madeFrom;
+    this.#sink = sink;
+    this.#bytes = from?.bytes ?? 0;
+    this.resumed = from?.state;
+  }
+
+  /**
+   * @returns undefined where the file is complete and was to be resumed
+   * @throws InputError for a file that is there and may be neither continued nor replaced
+   */
+  static async open<State>(
+    files: FileSystem,
+    path: string,
+    { madeFrom, resume, force }: OutputOptions,
+  ): Promise<LineOutput<State> | undefined> {
+    const [partial, notes] = [partialPath(path), notesPath(path)];
+    if (!force && (await files.exists(path))) {
+      if (resume) return undefined;
+      throw new InputError(
+        `${path}: is there already. Keep it with --resume, which continues what is unfinished, replace it with --force, or name another file.`,
+      );
+    }
+    const isBegun = (await files.exists(partial)) && (await files.exists(notes));
+    if (!isBegun || force) {
+      await files.remove(notes);
+      return new LineOutput<State>(files, path, madeFrom, await files.create(partial), undefined);
+    }
+    if (!resume) {
+      throw new InputError(
+        `${path}: was begun and not finished. Continue it with --resume, or start anew with --force.`,
+      );
+    }
+    const from = (await readJson(files, notes)) as unknown as Checkpoint<State>;
+    if (from.made_from !== madeFrom) {
+      throw new InputError(
+        `${path}: was begun with other options (${from.made_from}); give those again, or start anew with --force.`,
+      );
+    }
+    return new LineOutput(files, path, madeFrom, await files.append(partial, from.bytes), from);
+  }
+
+  /** Adds lines; `state` is that behind them, kept at the next checkpoint. */
+  async write(lines: string, state: State): Promise<void> {
+    this.#pending += lines;
+    const isDue = Date.now() - this.#last > CHECKPOINT_MS;
+    if (isDue || this.#pending.length > MEMBER_CHARACTERS) await this.#flush();
+    if (isDue) await this.checkpoint(state);
+  }
+
+  /** Makes everything written so far last, so that it can be continued from here. */
+  async checkpoint(state: State): Promise<void> {
+    await this.#flush();
+    await this.#sink.close();
+    const kept: Checkpoint<State> = { made_from: this.#madeFrom, bytes: this.#bytes, state };
+    await writeText(this.#files, notesPath(this.#path), `${JSON.stringify(kept)}\n`);
+    this.#sink = await this.#files.append(partialPath(this.#path), this.#bytes);
+    this.#last = Date.now();
+  }
+
+  /** Gives the file its name. */
+  async finish(): Promise<void> {
+    await this.#flush();
+    await this.#sink.close();
+    await this.#files.rename(partialPath(this.#path), this.#path);
+    await this.#files.remove(notesPath(this.#path));
+  }
+
+  /** Ends early: what is there stays for a later resume; with nothing worth it, nothing stays. */
+  async stop(state: State | undefined): Promise<void> {
+    if (state !== undefined) await this.checkpoint(state);
+    await this.#sink.close();
+    if (state === undefined) await this.#files.remove(partialPath(this.#path));
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#pending === '') return;
+    const bytes = await this.#packed(this.#pending);
+    this.#pending = '';
+    await this.#sink.write(bytes);
+    this.#bytes += bytes.length;
+  }
+
+  async #packed(text: string): Promise<Uint8Array> {
+    if (!this.#path.endsWith('.gz')) return new TextEncoder().encode(text);
+    const packed = new Blob([text]).stream().pipeThrough(new CompressionStream('gzip'));
+    return new Uint8Array(await new Response(packed).arrayBuffer());
+  }
+}
+
+function partialPath(path: string): string {
+  return `${path}.tmp`;
+}
+
+function notesPath(path: string): string {
+  return `${path}.tmp.json`;
+}
+
+/** Replaces a file at once, so that it is never half-written. */
+async function writeText(files: FileSystem, path: string, text: string): Promise<void> {
+  const sink = await files.create(`${path}.new`);
+  await sink.write(text);
+  await sink.close();
+  await files.rename(`${path}.new`, path);
+}
