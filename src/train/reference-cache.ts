@@ -1,6 +1,6 @@
 /**
  * Reference log-probs and hidden states on disk. They depend on the reference's weights and compute type, on the token ids (and so on
- * tokenizer, template and truncation) and on the adapter that computed them; a file is named by a digest of all of
+ * tokenizer, template and truncation), on the adapter that computed them and on the kernels it chose; a file is named by a digest of all of
  * these, so a stale one is never found rather than refused.
  */
 
@@ -47,7 +47,8 @@ export class ReferenceCache {
   static async open(directory: string, { gpu, model, adapter, dtype }: CacheKey): Promise<ReferenceCache> {
     const { files } = gpu.runtime;
     const digest = new Digest();
-    await digest.add(JSON.stringify([dtype, gpu.adapterName, gpu.driver]));
+    await digest.add(JSON.stringify([dtype, gpu.adapterName, gpu.driver, gpu.profile.kernels]));
+    await digest.add(gpu.choices.fingerprint);
     await addWeights(digest, await ModelDirectory.open(files, model));
     if (adapter !== undefined) await addWeights(digest, await PeftAdapter.open(files, adapter));
     return new ReferenceCache(files, directory, await digest.bytes());

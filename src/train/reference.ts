@@ -87,6 +87,27 @@ export async function prepareReference(
   }
 }
 
+/** The policy in the place of the reference, in the reference's form: enough to record a step, and to run none. */
+export function plannedReference(
+  config: TrainConfig,
+  objective: ActiveObjective,
+  policy: LoadedModel,
+): TrainerReference | undefined {
+  const form = referenceForm(objective.needs, config.reference.mode);
+  switch (form) {
+    case 'none':
+      return undefined;
+    case 'live':
+      return { form, loaded: policy, adapter: false };
+    case 'logps':
+      return { form, train: [], eval: [] };
+    case 'hidden': {
+      const read = () => Promise.reject(new RangeError('A planned reference has no hidden states.'));
+      return { form, train: { read }, eval: { read }, head: policy.model.head };
+    }
+  }
+}
+
 /** undefined where the reference is the policy as it was loaded. */
 async function locateReference(
   gpu: Gpu,

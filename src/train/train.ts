@@ -15,7 +15,7 @@ import { allHooks, type Metrics, type RunHooks, type RunSummary, type TrainHooks
 import { chooseKernels } from './kernel-choices.ts';
 import { NonFiniteError } from './non-finite-error.ts';
 import { loadPolicy, locatePolicy } from './policy.ts';
-import { prepareReference } from './reference.ts';
+import { plannedReference, prepareReference } from './reference.ts';
 import { findCheckpoint, restore, saveRun } from './run-checkpoint.ts';
 import { RunLog } from './run-log.ts';
 import { Samples } from './samples.ts';
@@ -106,12 +106,14 @@ async function prepareAndRun(
   const data = await loadData(files, config, needs, tokenizer, policy.config, hooks.note);
   const dataWeights = carryWeights(data.train) || carryWeights(data.eval);
   const objective = activate({ ...config.objective, dataWeights });
+  const parts = { gpu, objective, policy, ...data, training, seed };
+  const checkpoint = await findCheckpoint(files, config, resume);
+  // Before the reference: its log-probs must be made by the kernels that make the policy's, or they differ in rounding.
+  const reference = plannedReference(config, objective, policy);
+  await chooseKernels({ ...parts, reference }, checkpoint?.state.kernel_choices, hooks.note);
   const prepared = await prepareReference(gpu, config, objective, policy, location, data, hooks.note);
   try {
-    const { reference } = prepared;
-    const options: TrainerOptions = { gpu, objective, policy, reference, ...data, training, seed };
-    const checkpoint = await findCheckpoint(files, config, resume);
-    await chooseKernels(options, checkpoint?.state.kernel_choices, hooks.note);
+    const options: TrainerOptions = { ...parts, reference: prepared.reference };
     const trainer = Trainer.open(options);
     if (checkpoint !== undefined) await restore(gpu, trainer, checkpoint);
     const log = await RunLog.open(files, config.output_dir, checkpoint?.state);
