@@ -5,6 +5,7 @@
 import { isObject, type JsonObject } from '../data/json.ts';
 import { readRows } from '../data/sources/read-rows.ts';
 import { InputError } from '../errors.ts';
+import { writeAtomically, writeJson } from '../formats/atomic-file.ts';
 import { readJson } from '../formats/json-file.ts';
 import type { FileSink, FileSystem } from '../runtime/runtime.ts';
 
@@ -136,20 +137,19 @@ async function mergeLines(
   entries: readonly Entry[],
   without: ReadonlySet<number>,
 ): Promise<void> {
-  const sink = await files.create(`${path}.tmp`);
-  let next = 0;
-  const writeBefore = async (index: number) => {
-    for (; next < entries.length && entries[next].index < index; next++)
-      await sink.write(`${JSON.stringify(entries[next].value)}\n`);
-  };
-  for await (const { value } of readRows(files, path)) {
-    const index = Number(value.index);
-    await writeBefore(index);
-    if (!without.has(index)) await sink.write(`${JSON.stringify(value)}\n`);
-  }
-  await writeBefore(Number.POSITIVE_INFINITY);
-  await sink.close();
-  await files.rename(`${path}.tmp`, path);
+  await writeAtomically(files, path, async (write) => {
+    let next = 0;
+    const writeBefore = async (index: number) => {
+      for (; next < entries.length && entries[next].index < index; next++)
+        await write(`${JSON.stringify(entries[next].value)}\n`);
+    };
+    for await (const { value } of readRows(files, path)) {
+      const index = Number(value.index);
+      await writeBefore(index);
+      if (!without.has(index)) await write(`${JSON.stringify(value)}\n`);
+    }
+    await writeBefore(Number.POSITIVE_INFINITY);
+  });
 }
 
 async function compareSettings(files: FileSystem, path: string, settings: JsonObject): Promise<void> {
@@ -203,13 +203,6 @@ async function wholeLineBytes(files: FileSystem, path: string): Promise<number> 
   } finally {
     await source.close();
   }
-}
-
-export async function writeJson(files: FileSystem, path: string, value: unknown): Promise<void> {
-  const sink = await files.create(`${path}.tmp`);
-  await sink.write(`${JSON.stringify(value, null, 2)}\n`);
-  await sink.close();
-  await files.rename(`${path}.tmp`, path);
 }
 
 /** Removes an output and what lies beside it. */

@@ -4,6 +4,7 @@ import { expandData } from '../data/sources/expand.ts';
 import type { RawRow } from '../data/sources/raw-row.ts';
 import { readRows } from '../data/sources/read-rows.ts';
 import { InputError, RunError } from '../errors.ts';
+import { writeJson } from '../formats/atomic-file.ts';
 import { LlmError } from '../llm/retry.ts';
 import type { FileSystem } from '../runtime/runtime.ts';
 import {
@@ -12,7 +13,6 @@ import {
   type Entry,
   RowOutput,
   reportPath,
-  writeJson,
   writtenRows,
 } from './output.ts';
 import type { RowStep } from './row-step.ts';
