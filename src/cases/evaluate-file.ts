@@ -26,7 +26,8 @@ export async function evaluateObjectivesFile(
   const gpu = await Gpu.open(runtime, { device });
   try {
     await writeAtomically(runtime.files, out, async (write) => {
-      for (const request of cases) await write(`${JSON.stringify(await evaluateCase(gpu, pairs, request))}\n`);
+      for (const request of cases)
+        await write(`${JSON.stringify(await evaluateCase(gpu, pairs, request))}\n`);
     });
   } finally {
     gpu.close();

@@ -32,7 +32,7 @@ export function describeFileError(path: string, error: unknown): unknown {
     case 'ELOOP':
       return new InputError(`${path}: its symbolic links lead in a circle.`);
     case 'ENAMETOOLONG':
-      return new InputError(`${path.slice(0, 60)}...: the name is too long for this file system.`);
+      return new InputError(`${path.slice(0, 60)}: the name is too long for this file system.`);
     case 'ERR_INVALID_ARG_VALUE':
       return new InputError(`${JSON.stringify(path)}: is no path; it holds a NUL character.`);
     case 'ERR_FS_FILE_TOO_LARGE':
