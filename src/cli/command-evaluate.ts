@@ -1,6 +1,7 @@
 /** `prefgrad evaluate`: tasks with right answers; what a judge decides is in command-judge.ts. */
 import type { Command } from 'commander';
 import { InputError } from '../errors.ts';
+import { checkOutput } from '../formats/atomic-file.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { addJudges } from './command-judge.ts';
 import type { Cli, GlobalOptions } from './context.ts';
@@ -16,6 +17,7 @@ interface Options extends GlobalOptions {
   readonly adapterDir?: string;
   readonly data?: string;
   readonly out?: string;
+  readonly force?: boolean;
   readonly limit?: number;
   readonly maxNewTokens?: number;
   readonly temperature: number;
@@ -57,6 +59,7 @@ export function addEvaluate(program: Command, cli: Cli): void {
   task
     .option('--data <FILE>', "the task's questions, in their own columns")
     .option('--out <FILE.jsonl>', 'where the cases go; appears only when complete')
+    .option('--force', 'replace an output that is there')
     .option('--limit <COUNT>', 'ask the first questions only', wholeNumber(1))
     .option('--max-new-tokens <COUNT>', "most tokens per answer; without it the task's", wholeNumber(1))
     .option('--temperature <NUMBER>', '0 takes the most probable token', numberFrom(0), 0)
@@ -87,6 +90,7 @@ export function addEvaluate(program: Command, cli: Cli): void {
 async function runTask(runtime: Runtime, options: Options): Promise<unknown> {
   const { predictions, model, data, out } = options;
   if (out === undefined) throw new InputError('Say where the cases go: --out FILE.jsonl.');
+  await checkOutput(runtime.files, out, options.force ?? false);
   const task = await taskOf(runtime, options);
   const { evaluateTask, gradePredictions } = await import('../evaluate/evaluate-task.ts');
   if (predictions !== undefined) return gradePredictions(runtime.files, task, predictions, out);

@@ -76,6 +76,7 @@ export async function runCli(args: readonly string[], cli: Cli = processCli()): 
 
 /** stdout, stderr and the runtime of this process. */
 function processCli(): Cli {
+  for (const stream of [process.stdout, process.stderr]) outliveReader(stream);
   return {
     out: (text) => process.stdout.write(text),
     err: (text) => process.stderr.write(text),
@@ -83,4 +84,11 @@ function processCli(): Cli {
     runtime: () => detectRuntime((text) => process.stderr.write(`${text}\n`)),
     exitCode: EXIT.done,
   };
+}
+
+/** Whoever read the stream may be gone, such as a terminal or `head`: a run goes on without being heard. */
+function outliveReader(stream: NodeJS.WriteStream): void {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (!['EPIPE', 'EIO', 'ECONNRESET'].includes(error.code ?? '')) throw error;
+  });
 }
