@@ -68,7 +68,10 @@ async function besidePeer(gpu: Gpu, rounds: number): Promise<Row[]> {
   const peer = await transformers(`${process.cwd()}/${ONNX}`);
   const loaded = await loadModel(gpu, STORIES, { train: 'none', dtype: 'auto', positions: 256 });
   const rows: Row[] = [];
-  for (const batch of BATCHES) rows.push(await comparePeer(gpu, loaded, peer, batch, rounds));
+  for (const batch of BATCHES) {
+    console.log(`beside ${peer.name}, batch ${batch}`);
+    rows.push(await comparePeer(gpu, loaded, peer, batch, rounds));
+  }
   loaded.free();
   return rows;
 }
@@ -112,7 +115,10 @@ async function besideLimit(gpu: Gpu, rounds: number): Promise<Row[]> {
     const loaded = await loadModel(gpu, folder, { train: 'none', dtype: 'auto', positions: 2048 });
     const bytes = weightBytes(loaded);
     const rows: Row[] = [];
-    for (const batch of BATCHES) rows.push(await decodeRow(gpu, loaded, size.name, bytes, batch, rounds));
+    for (const batch of BATCHES) {
+      console.log(`decoding, ${size.name}, batch ${batch}`);
+      rows.push(await decodeRow(gpu, loaded, size.name, bytes, batch, rounds));
+    }
     rows.push(await prefillRow(gpu, loaded, size.name, rounds));
     loaded.free();
     return rows;
@@ -139,7 +145,7 @@ async function decodeRow(
 ): Promise<Row> {
   const engine = new Engine(gpu, model, { maxSequences: batch, maxPositions: 256 });
   const prompts = promptsOf(batch, 9, model.config.vocabSize);
-  const [short, long] = [4, 20];
+  const [short, long] = [4, 12];
   const from = gpu.memory.allocate('copy', bytes / 2, 'staging');
   const to = gpu.memory.allocate('copy', bytes / 2, 'staging');
   const alone = await generate(engine, prompts.slice(0, 1), long);

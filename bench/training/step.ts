@@ -6,9 +6,10 @@ import {
   activate,
   chooseKernels,
   Gpu,
-  loadModel,
+  loadPolicy,
+  locatePolicy,
   type PairExample,
-  policyOptions,
+  plannedReference,
   prepareReference,
   randomWord,
   Trainer,
@@ -85,20 +86,22 @@ export class StepBench {
       output_dir: mkdtempSync(join(tmpdir(), 'prefgrad-bench-')),
     });
     const objective = activate(config.objective);
-    const policy = await loadModel(gpu, this.#model, policyOptions(config));
+    const location = await locatePolicy(gpu.runtime.files, config, () => {});
+    const policy = await loadPolicy(gpu, config, location);
     const data = { train: setup.pairs, eval: [] };
-    const prepared = await prepareReference(gpu, config, objective, policy, data, () => {});
-    const options = {
+    const parts = {
       gpu,
       objective,
       policy,
-      reference: prepared.reference,
       ...data,
       // Planning a million steps would take longer than timing some of them.
       training: { ...config.training, max_steps: 64 },
       seed: config.seed,
     };
-    await chooseKernels(options, undefined, () => {});
+    const reference = plannedReference(config, objective, policy);
+    await chooseKernels({ ...parts, reference }, undefined, () => {});
+    const prepared = await prepareReference(gpu, config, objective, policy, location, data, () => {});
+    const options = { ...parts, reference: prepared.reference };
     const trainer = Trainer.open(options);
     await trainer.warmUp();
     const first = await trainer.runStep();

@@ -6,7 +6,7 @@
 //   j >= shared[r]: tokens of its own begin a block of their own behind the shared prefix.
 //
 //   q, y: [R, HEADS * 4 * HEAD4] f32    keys, values: [cache rows, KV_HEADS * 4 * HEAD4] f32
-//   places: [R] vec4u (position, shared, gap, unused)    tables: [R, TABLE] u32
+//   places: [R] vec4u (position, shared, gap, unused)    tables: [R, width] u32
 //
 // ROW_PER_WORKGROUP: a workgroup to each (row, head). WORKGROUP keys at a time: a score to each invocation, then the weighted
 // sum of values, an invocation to each vec4 of the head. Otherwise an invocation to each (row, head), online softmax, no
@@ -21,7 +21,6 @@ override HEADS: u32;
 override KV_HEADS: u32;
 override SCALE: f32;
 override BLOCK: u32;
-override TABLE: u32;
 @if(WINDOWED) override WINDOW: u32;
 
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;
@@ -34,7 +33,8 @@ override TABLE: u32;
 /// Where the key (and the value) of token j begins, in vec4.
 fn place_of(row: u32, j: u32, kv_head: u32) -> u32 {
   let u = select(j, j + places[row].z, j >= places[row].y);
-  let cache_row = tables[row * TABLE + u / BLOCK] * BLOCK + u % BLOCK;
+  let width = arrayLength(&tables) / arrayLength(&places);
+  let cache_row = tables[row * width + u / BLOCK] * BLOCK + u % BLOCK;
   return (cache_row * KV_HEADS + kv_head) * HEAD4;
 }
 

@@ -34,7 +34,7 @@ export interface GenerationOptions {
 }
 
 export interface LoadModelOptions {
-  /** Model directory in the Hugging Face layout. */
+  /** Model directory in the Hugging Face layout, or the directory of an adapter that names its base. */
   readonly model: string;
   /** Directory of a PEFT adapter on top of it. */
   readonly adapter?: string;

@@ -26,6 +26,8 @@ export interface ScoreOptions {
   readonly data: string;
   /** Directory of a reference model; gives rewards and margins. */
   readonly reference?: string;
+  /** Directory of a PEFT adapter of the reference; without `reference` it is on the model's own base. */
+  readonly reference_adapter?: string;
   /** The method whose contributions are wanted. */
   readonly objective?:
     | string
@@ -78,12 +80,22 @@ export async function scoreFile({ out, resume, force, ...options }: ScoreFileOpt
 }
 
 function scoringOptions(options: ScoreOptions): ScoringOptions {
-  const { runtime: _, objective, bmc, max_length, max_prompt_length, chat_template, ...rest } = options;
+  const {
+    runtime: _,
+    objective,
+    bmc,
+    max_length,
+    max_prompt_length,
+    chat_template,
+    reference_adapter,
+    ...rest
+  } = options;
   const { max_rows, on_bad_row, ...same } = rest;
   return {
     ...same,
     objective: typeof objective === 'string' ? { name: objective } : objective,
     bmc: bmc && bmcSettings.parse(bmc),
+    referenceAdapter: reference_adapter,
     maxLength: max_length,
     maxPromptLength: max_prompt_length,
     chatTemplate: chat_template,

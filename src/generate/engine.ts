@@ -85,7 +85,6 @@ export class Engine {
     this.#runner = new ModelRunner(gpu, model, {
       adapter,
       slots: maxSequences,
-      positions: this.maxPositions,
     });
     this.#freeSlots = Array.from({ length: maxSequences }, (_, i) => maxSequences - 1 - i);
     const bytes = KvCache.blockBytes(model);

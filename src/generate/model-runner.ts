@@ -70,8 +70,6 @@ export interface RunnerOptions {
   readonly adapter: boolean;
   /** Sequences that may decode together. */
   readonly slots: number;
-  /** Longest text, in tokens. */
-  readonly positions: number;
 }
 
 /** Likeliest tokens that are told of beside each token of a prompt. */
@@ -79,6 +77,9 @@ export const PROMPT_TOP_LOGPROBS = 5;
 
 /** Prompts begin at multiples of this in a pack, where tiles of keys would otherwise fall differently in each pack. */
 const GPU_ALIGNMENT = 64;
+
+/** Fewest blocks that a table of a decoding step has places for. */
+const FEWEST_BLOCKS = 16;
 
 /** Fewest tokens of a prefill pass: enough that products of any pass take the same kernel. */
 const FEWEST_TOKENS = 32;
@@ -101,7 +102,7 @@ export class ModelRunner {
   readonly #readback: Readback;
   readonly #last: Tensor;
   readonly #seen: Tensor;
-  readonly #decodes = new Map<number, Pass<DecodeField>>();
+  readonly #decodes = new Map<string, Pass<DecodeField>>();
   readonly #prefills = new Map<string, Pass<PrefillField>>();
 
   constructor(gpu: Gpu, model: CausalLM, options: RunnerOptions) {
@@ -171,7 +172,7 @@ export class ModelRunner {
    * @returns RESULT_WORDS words for each row, in order (ops/sampling/sample.ts)
    */
   async decode(rows: readonly DecodeRow[]): Promise<OnItsWay<Uint32Array<ArrayBuffer>>> {
-    const { program, inputs, output } = await this.#decodePass(rows.length);
+    const { program, inputs, output } = await this.#decodePass(rows);
     this.#fillDecode(inputs, rows);
     inputs.upload();
     program.run();
@@ -251,18 +252,20 @@ export class ModelRunner {
     }
   }
 
-  async #decodePass(count: number): Promise<Pass<DecodeField>> {
-    const rows = Math.min(powerOfTwo(count), this.#options.slots);
-    const known = this.#decodes.get(rows);
+  async #decodePass(sequences: readonly DecodeRow[]): Promise<Pass<DecodeField>> {
+    const rows = Math.min(powerOfTwo(sequences.length), this.#options.slots);
+    const longest = Math.max(FEWEST_BLOCKS, ...sequences.map(({ table }) => table.length));
+    const width = powerOfTwo(longest);
+    const key = `${rows} ${width}`;
+    const known = this.#decodes.get(key);
     if (known !== undefined) return known;
-    const table = Math.ceil(this.#options.positions / BLOCK_TOKENS) + 1;
     const inputs = new InputFields<DecodeField>(this.#gpu, 'decoding step', {
       forced: [rows],
       slots: [rows],
       positions: [rows],
       cacheRows: [rows],
       places: [rows, 4],
-      tables: [rows, table],
+      tables: [rows, width],
       rows: [rows, ROW_WORDS],
     });
     const layout = { places: inputs.tensor('places'), tables: inputs.tensor('tables') };
@@ -271,7 +274,7 @@ export class ModelRunner {
       recordCacheWrite(tape.recorder, k, v, inputs.tensor('cacheRows'), cache);
       return recordPagedAttention(tape.recorder, q, cache, layout, this.#model.attention[layer]);
     };
-    const pass = await this.#build(`decode ${rows}`, inputs, (tape) => {
+    const pass = await this.#build(`decode ${key}`, inputs, (tape) => {
       const { recorder } = tape;
       const ids = recordNextTokens(recorder, inputs.tensor('forced'), inputs.tensor('slots'), this.#last);
       const { weight, softcap } = this.#model.head;
@@ -287,7 +290,7 @@ export class ModelRunner {
         softcap,
       );
     });
-    this.#decodes.set(rows, pass);
+    this.#decodes.set(key, pass);
     return pass;
   }
 

@@ -11,10 +11,10 @@ import { type Outcome, streamOutcomes } from '../data/prepare.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import type { Truncation } from '../data/truncation.ts';
 import { InputError } from '../errors.ts';
+import { locateModel, type ModelLocation } from '../formats/model-location.ts';
 import { Gpu } from '../gpu/device.ts';
 import { checkComparable } from '../models/loading/comparable.ts';
-import { loadModel } from '../models/loading/load.ts';
-import { loadWithAdapter } from '../models/loading/load-with-adapter.ts';
+import { loadLocated, loadWithAdapter } from '../models/loading/load-with-adapter.ts';
 import { type ActiveObjective, activate } from '../objectives/choice.ts';
 import { epsilonSteps, simplestObjective } from '../objectives/probes.ts';
 import { findObjective } from '../objectives/registry.ts';
@@ -34,6 +34,8 @@ export interface ScoringOptions {
   readonly data: string;
   /** Directory of a reference model. */
   readonly reference?: string | undefined;
+  /** Directory of a PEFT adapter of the reference; without a reference it is on the model's own base. */
+  readonly referenceAdapter?: string | undefined;
   /** Whose contributions are wanted; without it they are left out. */
   readonly objective?:
     | { readonly name: string; readonly settings?: Readonly<Record<string, unknown>> }
@@ -93,10 +95,8 @@ export interface ScoreSummary extends DataReport {
  * @throws InputError before anything is scored for options that do not fit, and for an output that is there already
  */
 export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promise<ScoreSummary> {
-  const objective = chosenObjective(options);
-  checkReference(options, objective);
   const { files } = runtime;
-  const tokenizer = await loadTokenizer(files, options.model, options.chatTemplate);
+  const inputs = await inputsOf(runtime, options);
   const output = await LineOutput.open<DataReport>(files, options.out, {
     madeFrom: madeFrom(options),
     resume: options.resume === true,
@@ -107,7 +107,7 @@ export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promis
   let written = structuredClone(report);
   try {
     let [scored, tokens] = [0, 0];
-    for await (const lines of linesOf(runtime, options, objective, tokenizer, report)) {
+    for await (const lines of linesOf(runtime, options, inputs, report)) {
       written = structuredClone(report);
       await output.write(lines.map((line) => `${JSON.stringify(line)}\n`).join(''), written);
       scored += lines.length;
@@ -128,10 +128,27 @@ export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promis
 
 /** The lines of the file, one by one, without a file. @throws InputError for options or a row that are wrong */
 export async function* scoreRows(runtime: Runtime, options: ScoringOptions): AsyncGenerator<ScoreLine> {
+  const inputs = await inputsOf(runtime, options);
+  for await (const lines of linesOf(runtime, options, inputs, emptyReport())) yield* lines;
+}
+
+/** What is known before the device is opened. */
+interface Inputs {
+  readonly objective: ActiveObjective;
+  readonly location: ModelLocation;
+  readonly tokenizer: Tokenizer;
+}
+
+/** @throws InputError for options that do not fit, and a model that is not there */
+async function inputsOf({ files }: Runtime, options: ScoringOptions): Promise<Inputs> {
   const objective = chosenObjective(options);
   checkReference(options, objective);
-  const tokenizer = await loadTokenizer(runtime.files, options.model, options.chatTemplate);
-  for await (const lines of linesOf(runtime, options, objective, tokenizer, emptyReport())) yield* lines;
+  const location = await locateModel(files, options.model, options.adapter);
+  return {
+    objective,
+    location,
+    tokenizer: await loadTokenizer(files, location.tokenizer, options.chatTemplate),
+  };
 }
 
 /**
@@ -141,13 +158,12 @@ export async function* scoreRows(runtime: Runtime, options: ScoringOptions): Asy
 async function* linesOf(
   runtime: Runtime,
   options: ScoringOptions,
-  objective: ActiveObjective,
-  tokenizer: Tokenizer,
+  { objective, location, tokenizer }: Inputs,
   report: DataReport,
 ): AsyncGenerator<ScoreLine[]> {
   const gpu = await Gpu.open(runtime, { device: options.device });
   try {
-    const scoring = await openScoring(gpu, options, objective, tokenizer);
+    const scoring = await openScoring(gpu, options, location, objective, tokenizer);
     const outcomes = streamOutcomes(
       {
         files: runtime.files,
@@ -187,18 +203,18 @@ interface Scoring {
 async function openScoring(
   gpu: Gpu,
   options: ScoringOptions,
+  location: ModelLocation,
   objective: ActiveObjective,
   tokenizer: Tokenizer,
 ): Promise<Scoring> {
   const { kl = false, entropy = false, top = 0, epsilon } = options;
   const positions = options.maxLength ?? Number.MAX_SAFE_INTEGER;
-  const policy = await loadWithAdapter(gpu, options.model, options.adapter, positions);
-  const against =
-    options.reference === undefined
-      ? undefined
-      : await loadModel(gpu, options.reference, { train: 'none', dtype: 'auto', positions });
+  const policy = await loadLocated(gpu, location, { dtype: 'auto', positions });
+  const against = hasReference(options)
+    ? await loadWithAdapter(gpu, options.reference ?? location.path, options.referenceAdapter, positions)
+    : undefined;
   if (against !== undefined) checkComparable(policy.model, against.model, '--reference');
-  const reference = against && { model: against.model, adapter: false };
+  const reference = against && { model: against.model, adapter: against.lora !== undefined };
   const parts = { gpu, policy: policy.model, reference, objective };
   const scorer = new Scorer({ ...parts, details: kl || entropy || top > 0 });
   const beta = objective.settings.beta;
@@ -212,7 +228,7 @@ async function openScoring(
     entropy,
     top,
   };
-  const showsLoss = options.objective !== undefined || options.reference !== undefined;
+  const showsLoss = options.objective !== undefined || hasReference(options);
   return {
     maxPositions: policy.config.maxPositions,
     vocabSize: policy.config.vocabSize,
@@ -244,9 +260,10 @@ function stepOf(
 }
 
 /** Weights that rows carry count in the contributions of a method that takes them; without any they are 1. */
-function chosenObjective({ objective, reference, bmc }: ScoringOptions): ActiveObjective {
+function chosenObjective(options: ScoringOptions): ActiveObjective {
+  const { objective, bmc } = options;
   if (objective === undefined) {
-    const asked = { reference: reference !== undefined, tokenWeights: bmc !== undefined };
+    const asked = { reference: hasReference(options), tokenWeights: bmc !== undefined };
     return activate({ name: simplestObjective(asked), bmc });
   }
   const { takesTokenWeights } = findObjective(objective.name);
@@ -263,8 +280,13 @@ function weightsRefusedBy(
   return bmc === undefined ? objective.name : `${objective.name} with BMC's weights`;
 }
 
-function checkReference({ reference, kl, epsilon }: ScoringOptions, objective: ActiveObjective): void {
-  if (reference !== undefined) return;
+function hasReference({ reference, referenceAdapter }: ScoringOptions): boolean {
+  return reference !== undefined || referenceAdapter !== undefined;
+}
+
+function checkReference(options: ScoringOptions, objective: ActiveObjective): void {
+  if (hasReference(options)) return;
+  const { kl, epsilon } = options;
   const asks = [
     ...(objective.needs.reference === 'none' ? [] : [`--objective ${objective.name}`]),
     ...(kl === true ? ['--kl'] : []),

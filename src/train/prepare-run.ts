@@ -3,13 +3,12 @@ import { carryWeights } from '../data/examples.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import type { Gpu } from '../gpu/device.ts';
-import { loadModel } from '../models/loading/load.ts';
 import { activate } from '../objectives/choice.ts';
 import type { TrainConfig } from './config.ts';
 import { loadData } from './data.ts';
 import { chooseKernels } from './kernel-choices.ts';
-import { policyOptions } from './policy-options.ts';
-import { prepareReference } from './reference.ts';
+import { loadPolicy, locatePolicy } from './policy.ts';
+import { plannedReference, prepareReference } from './reference.ts';
 import { findCheckpoint, restore } from './run-checkpoint.ts';
 import { Trainer, type TrainerOptions } from './trainer.ts';
 
@@ -39,20 +38,24 @@ export async function prepareRun(
   const { files } = gpu.runtime;
   const { training, seed } = config;
   const { needs } = activate(config.objective);
-  const tokenizer = await loadTokenizer(files, config.model.path, config.data.chat_template);
-  const policy = await loadModel(gpu, config.model.path, policyOptions(config));
+  const location = await locatePolicy(files, config, note);
+  const tokenizer = await loadTokenizer(files, location.tokenizer, config.data.chat_template);
+  const policy = await loadPolicy(gpu, config, location);
   const data = await loadData(files, config, needs, tokenizer, policy.config, note);
   const dataWeights = carryWeights(data.train) || carryWeights(data.eval);
   const objective = activate({ ...config.objective, dataWeights });
-  const prepared = await prepareReference(gpu, config, objective, policy, data, note);
+  const parts = { gpu, objective, policy, ...data, training, seed };
+  const checkpoint = await findCheckpoint(files, config, resume);
+  // Before the reference: its log-probs must be made by the kernels that make the policy's, or they differ in rounding.
+  const planned = plannedReference(config, objective, policy);
+  await chooseKernels({ ...parts, reference: planned }, checkpoint?.state.kernel_choices, note);
+  const prepared = await prepareReference(gpu, config, objective, policy, location, data, note);
   try {
-    const { reference } = prepared;
-    const options: TrainerOptions = { gpu, objective, policy, reference, ...data, training, seed };
-    const checkpoint = await findCheckpoint(files, config, resume);
-    await chooseKernels(options, checkpoint?.state.kernel_choices, note);
+    const options: TrainerOptions = { ...parts, reference: prepared.reference };
     const trainer = Trainer.open(options);
     if (checkpoint !== undefined) await restore(gpu, trainer, checkpoint);
-    const chatTemplate = config.data.chat_template === undefined ? undefined : tokenizer.chatTemplate;
+    const isOwnTemplate = config.data.chat_template === undefined && location.tokenizer === location.path;
+    const chatTemplate = isOwnTemplate ? undefined : tokenizer.chatTemplate;
     return { options, trainer, tokenizer, chatTemplate, checkpoint, close: () => prepared.close() };
   } catch (error) {
     await prepared.close();

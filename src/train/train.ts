@@ -194,7 +194,10 @@ async function report(run: Run, clock: Clock, queued: QueuedStep): Promise<void>
     trainer.step = error.step - 1;
     throw new RunError(`${error.message} What was there before it: ${await save(run)}`);
   });
-  const isReferencePolicy = options.reference?.form === 'live' && config.reference.model === undefined;
+  const isReferencePolicy =
+    options.reference?.form === 'live' &&
+    config.reference.model === undefined &&
+    config.reference.adapter === undefined;
   if (step === 1) checkFirstStep(options.objective, isReferencePolicy, metrics);
   clock.done(step, trainer.plan.tokensOf(step - 1));
   const isLogged = step % options.training.logging_steps === 0 || step === trainer.totalSteps;

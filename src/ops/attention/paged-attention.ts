@@ -85,7 +85,6 @@ export function recordPagedAttention(
       KV_HEADS: kvHeads,
       SCALE: scoreScale(shape),
       BLOCK: BLOCK_TOKENS,
-      TABLE: tables.shape[1],
       ...(window === undefined ? {} : { WINDOW: window }),
       ...(softcap === undefined ? {} : { CAP: softcap }),
     },
