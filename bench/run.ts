@@ -55,6 +55,7 @@ for (const [name, [summary, load]] of Object.entries(BENCHES)) {
       publish(await (await load())(await detectRuntime(), quick, only), out),
     );
   if (name === 'objectives') command.option('--only <METHOD>', "one goal's duel, such as mipo");
+  if (name === 'generate') command.option('--only <PART>', 'peer or limit');
 }
 program
   .command('data')

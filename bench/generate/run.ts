@@ -27,10 +27,13 @@ const SIZES = {
 const BATCHES = [1, 8, 64];
 const NEW_TOKENS = 64;
 
-export async function benchGenerate(runtime: Runtime, quick: boolean) {
+/** @param only 'peer' or 'limit' */
+export async function benchGenerate(runtime: Runtime, quick: boolean, only?: string) {
   const gpu = await Gpu.open(runtime);
   const rounds = quick ? 3 : 11;
-  const rows = [...(await besidePeer(gpu, rounds)), ...(await besideLimit(gpu, rounds))];
+  const rows: Row[] = [];
+  if (only !== 'limit') rows.push(...(await besidePeer(gpu, rounds)));
+  if (only !== 'peer') rows.push(...(await besideLimit(gpu, rounds)));
   const report = reportOf(gpu, rows);
   gpu.close();
   return report;
