@@ -7,6 +7,7 @@ import { addContinue } from './command-continue.ts';
 import { addDoctor } from './command-doctor.ts';
 import { addEvaluate } from './command-evaluate.ts';
 import { addGenerate } from './command-generate.ts';
+import { addMerge } from './command-merge.ts';
 import { addObjectives } from './command-objectives.ts';
 import { addOwnOutput } from './command-own-output.ts';
 import { addPreview } from './command-preview.ts';
@@ -54,6 +55,7 @@ export function buildProgram(cli: Cli): Command {
     addBridge,
     addWeigh,
     addEvaluate,
+    addMerge,
     addObjectives,
     addDoctor,
   ]) {
@@ -74,6 +76,7 @@ export async function runCli(args: readonly string[], cli: Cli = processCli()): 
 
 /** stdout, stderr and the runtime of this process. */
 function processCli(): Cli {
+  for (const stream of [process.stdout, process.stderr]) outliveReader(stream);
   return {
     out: (text) => process.stdout.write(text),
     err: (text) => process.stderr.write(text),
@@ -81,4 +84,11 @@ function processCli(): Cli {
     runtime: () => detectRuntime((text) => process.stderr.write(`${text}\n`)),
     exitCode: EXIT.done,
   };
+}
+
+/** Whoever read the stream may be gone, such as a terminal or `head`: a run goes on without being heard. */
+function outliveReader(stream: NodeJS.WriteStream): void {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (!['EPIPE', 'EIO', 'ECONNRESET'].includes(error.code ?? '')) throw error;
+  });
 }

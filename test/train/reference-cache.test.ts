@@ -40,6 +40,14 @@ describe('the cache', () => {
     expect(await (await open(MODEL)).read(examples)).toEqual(logps);
   });
 
+  it('is not found by a run whose kernels round differently', async () => {
+    const gpu = await testGpu();
+    gpu.choices.linear = 'tiled';
+    expect(await (await open(MODEL)).read(examples)).toBeUndefined();
+    gpu.choices.clear();
+    expect(await (await open(MODEL)).read(examples)).toEqual(logps);
+  });
+
   it.each([
     ['a token of a prompt', [pair([1, 6], [7, 8, 2], [9, 2]), examples[1]]],
     ['a token of an answer', [pair([1, 5], [7, 8, 2], [8, 2]), examples[1]]],
