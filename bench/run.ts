@@ -66,6 +66,10 @@ program
     (await import('./data/memory.ts')).benchDataMemory(quick ? 50 : 1000, out),
   );
 program
+  .command('roofline')
+  .description('predicts the step on known devices from its recorded dispatches; measures nothing')
+  .action(async () => (await import('./roofline.ts')).benchRoofline(await detectRuntime()));
+program
   .command('plot')
   .description('draws how cost grows with size, as the rows of "train" say')
   .argument('<RESULT.json>')
