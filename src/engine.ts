@@ -25,7 +25,7 @@ export { type LoadedModel, loadModel } from './models/loading/load.ts';
 export { loadWithAdapter } from './models/loading/load-with-adapter.ts';
 export { describeModel } from './models/registry.ts';
 export { ParameterSlabs } from './nn/parameters.ts';
-export { makeRotaryTable } from './nn/rotary-table.ts';
+export { makeRotaryTable, rotaryFrequencies } from './nn/rotary-table.ts';
 export { type ActiveObjective, activate } from './objectives/choice.ts';
 export { epsilonSteps } from './objectives/probes.ts';
 export { Optimizer } from './optim/optimizer.ts';

@@ -24,9 +24,11 @@ import { segmentSum } from './reduction/segment-sum.ts';
 export type { Op } from '../autograd/op.ts';
 export {
   allocateTensor,
+  type DType,
   download,
   elementCount,
   freeTensor,
+  reserveTensor,
   type Tensor,
   upload,
   whole,
@@ -36,6 +38,7 @@ export { type AttentionLayout, attention } from './attention/attention.ts';
 export { recordFill } from './elementwise/fill.ts';
 export { glu } from './elementwise/glu.ts';
 export { rotary } from './elementwise/rotary.ts';
+export { gatherRows } from './indexing/gather-rows.ts';
 export { launchLinear, launchLinearBackwardInput, launchLinearBackwardWeight } from './linear/linear.ts';
 export { variantsFor } from './linear/linear-variants.ts';
 export { tokenLogps } from './logps/token-logps.ts';
