@@ -2,6 +2,7 @@
 import { carryWeights } from '../data/examples.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
+import type { ModelLocation } from '../formats/model-location.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { activate } from '../objectives/choice.ts';
 import type { TrainConfig } from './config.ts';
@@ -17,6 +18,7 @@ export interface PreparedRun {
   /** Opened, and where a checkpoint is continued, at its step. */
   readonly trainer: Trainer;
   readonly tokenizer: Tokenizer;
+  readonly location: ModelLocation;
   /** Saved with the model, so that everybody who uses it renders conversations as it has seen them. */
   readonly chatTemplate: string | undefined;
   readonly checkpoint: Awaited<ReturnType<typeof findCheckpoint>>;
@@ -56,7 +58,8 @@ export async function prepareRun(
     if (checkpoint !== undefined) await restore(gpu, trainer, checkpoint);
     const isOwnTemplate = config.data.chat_template === undefined && location.tokenizer === location.path;
     const chatTemplate = isOwnTemplate ? undefined : tokenizer.chatTemplate;
-    return { options, trainer, tokenizer, chatTemplate, checkpoint, close: () => prepared.close() };
+    const close = () => prepared.close();
+    return { options, trainer, tokenizer, location, chatTemplate, checkpoint, close };
   } catch (error) {
     await prepared.close();
     throw error;
