@@ -18,6 +18,7 @@ import { NonFiniteError } from './non-finite-error.ts';
 import { policyOptions } from './policy-options.ts';
 import { prepareReference } from './reference.ts';
 import { findCheckpoint, restore, saveRun } from './run-checkpoint.ts';
+import { writeRunFile } from './run-file.ts';
 import { RunLog } from './run-log.ts';
 import { Samples } from './samples.ts';
 import { trainedModelFiles } from './saving.ts';
@@ -120,6 +121,7 @@ async function prepareAndRun(
       const chatTemplate = config.data.chat_template === undefined ? undefined : tokenizer.chatTemplate;
       const summary = await run({ config, options, trainer, samples, log, chatTemplate, hooks, started });
       await log.close();
+      await writeRunFile(files, config, `${gpu.adapterName} (${gpu.driver})`, summary);
       hooks.finish(summary);
       return summary;
     } catch (error) {
