@@ -1,11 +1,11 @@
 /** npm run conformance: all cases on every adapter of this machine, and docs/conformance.md with what came of it. */
 import { writeFileSync } from 'node:fs';
-import { type TargetReport, targets } from '../test/conformance/targets.ts';
+import { asGpu, type TargetReport, targets } from '../test/conformance/targets.ts';
 import { hasAdapter } from '../test/support/adapters.ts';
 
 const STEPS = 20;
 const reports: { readonly name: string; readonly report: TargetReport | undefined }[] = [];
-for (const { name, needs, run } of targets) {
+for (const { name, needs, run } of [...targets, ...asGpu]) {
   const report = hasAdapter(needs) ? await run(STEPS) : undefined;
   reports.push({ name, report });
   const failed = report?.results.filter(({ error }) => error !== undefined) ?? [];

@@ -9,11 +9,11 @@ export interface Run {
   readonly directory: string;
   /** Lines of metrics.jsonl: those of steps, and those of evaluations with names that begin with eval_. */
   readonly metrics: readonly MetricsRow[];
-  /** run.json; undefined for a run that has not ended. */
+  /** Of config.yaml and run.json; undefined for a run that has not ended. */
   readonly facts: RunFacts | undefined;
 }
 
-/** The part of run.json that is used. */
+/** What the records of a run say. */
 export interface RunFacts {
   readonly seconds: number;
   readonly step: number;

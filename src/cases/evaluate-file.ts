@@ -1,4 +1,5 @@
 /** `prefgrad objectives --evaluate IN.json --out OUT.jsonl`. */
+import { writeAtomically } from '../formats/atomic-file.ts';
 import { Gpu } from '../gpu/device.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { objectiveOfCase } from './compute.ts';
@@ -23,17 +24,11 @@ export async function evaluateObjectivesFile(
   const { pairs, cases } = parseCaseFile(await runtime.files.readText(input), input);
   for (const request of cases) objectiveOfCase(request);
   const gpu = await Gpu.open(runtime, { device });
-  const partial = `${out}.partial`;
   try {
-    const sink = await runtime.files.create(partial);
-    for (const request of cases) {
-      await sink.write(`${JSON.stringify(await evaluateCase(gpu, pairs, request))}\n`);
-    }
-    await sink.close();
-    await runtime.files.rename(partial, out);
-  } catch (error) {
-    await runtime.files.remove(partial);
-    throw error;
+    await writeAtomically(runtime.files, out, async (write) => {
+      for (const request of cases)
+        await write(`${JSON.stringify(await evaluateCase(gpu, pairs, request))}\n`);
+    });
   } finally {
     gpu.close();
   }

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { InputError } from '../errors.ts';
 import type { JudgeModel } from '../evaluate/judges/judge-model.ts';
+import { checkOutput } from '../formats/atomic-file.ts';
 import type { LlmClient } from '../llm/client.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { Cli, GlobalOptions } from './context.ts';
@@ -10,6 +11,7 @@ import { addEndpointOptions, type EndpointOptions } from './pipelines/options.ts
 
 interface JudgeOptions extends GlobalOptions, EndpointOptions {
   readonly out: string;
+  readonly force?: boolean;
   readonly prompts: string;
   readonly maxTokens: number;
   readonly seed: number;
@@ -41,11 +43,13 @@ function addAlpacaEval(evaluate: Command, cli: Cli): void {
     )
     .requiredOption('--annotations <FILE.json>', 'judgments, a JSON array or JSON Lines')
     .requiredOption('--out <FILE.json>', 'where the numbers go')
+    .option('--force', 'replace an output that is there')
     .option('--difficulty <FILE.csv>', "AlpacaEval's df_gamed.csv, for the published length control")
-    .action(async (options: { annotations: string; out: string; difficulty?: string }) => {
+    .action(async (options: { annotations: string; out: string; force?: boolean; difficulty?: string }) => {
       const { alpacaEval } = await import('../evaluate/judges/alpaca-eval.ts');
-      const { writeJson } = await import('../evaluate/lines.ts');
+      const { writeJson } = await import('../formats/atomic-file.ts');
       const { files } = await cli.runtime();
+      await checkOutput(files, options.out, options.force ?? false);
       const metrics = await alpacaEval(files, options.annotations, options.difficulty);
       await writeJson(files, options.out, metrics);
       print(cli, metrics);
@@ -56,6 +60,7 @@ function addAlpacaEval(evaluate: Command, cli: Cli): void {
 function addJudgeOptions(command: Command): Command {
   return addEndpointOptions(command)
     .requiredOption('--out <FILE.jsonl>', 'where the judgments go; appears only when complete')
+    .option('--force', 'replace an output that is there')
     .option('--prompts <NAME|FILE.yaml>', "the judge's prompts; ours unless you bring others", 'benchmarks')
     .option('--max-tokens <COUNT>', 'most tokens per judgment', wholeNumber(1), 2048)
     .option('--seed <NUMBER>', 'seed of places and bootstraps', wholeNumber(0), 0);
@@ -175,6 +180,7 @@ function addHh(evaluate: Command, cli: Cli): void {
       'rule:FILE.mjs, command:PROGRAM, http:URL, judge:score, judge:pairwise',
     )
     .requiredOption('--out <FILE.jsonl>', 'where the cases go; appears only when complete')
+    .option('--force', 'replace an output that is there')
     .option('--prompts <NAME|FILE.yaml>', "a judge's prompts", 'judge')
     .option('--max-tokens <COUNT>', 'most tokens per judgment', wholeNumber(1), 1024)
     .option('--limit <COUNT>', 'the first dialogues only', wholeNumber(1))
@@ -183,6 +189,7 @@ function addHh(evaluate: Command, cli: Cli): void {
     .action(async (_: unknown, made: Command) => {
       const options = made.optsWithGlobals<HhOptions>();
       const runtime = await cli.runtime();
+      await checkOutput(runtime.files, options.out, options.force ?? false);
       const hh = await import('../evaluate/judges/hh.ts');
       const { answerWithModel } = await import('../evaluate/model-answers.ts');
       const { openRater } = await import('./pipelines/open-rater.ts');
@@ -218,6 +225,7 @@ async function judged(
   const { promptPath } = await import('./pipelines/prompt-path.ts');
   const { PromptFile } = await import('../preferences/prompt-file.ts');
   const runtime = await cli.runtime();
+  await checkOutput(runtime.files, options.out, options.force ?? false);
   const prompts = await PromptFile.load(runtime.files, promptPath(options.prompts));
   const model = await openEndpoint(runtime, options);
   try {

@@ -1,6 +1,7 @@
 /** `prefgrad objectives`. */
 import type { Command } from 'commander';
 import { InputError } from '../errors.ts';
+import { checkOutput } from '../formats/atomic-file.ts';
 import type { Cli, GlobalOptions } from './context.ts';
 import { EXIT_CODES } from './failure.ts';
 import { objectiveFacts, objectiveText, tokenWeightText } from './objective-list.ts';
@@ -9,6 +10,7 @@ import { adapterIsNoDevice } from './options.ts';
 interface Options extends GlobalOptions {
   readonly evaluate?: string;
   readonly out?: string;
+  readonly force?: boolean;
   readonly json?: true;
 }
 
@@ -29,6 +31,7 @@ export function addObjectives(program: Command, cli: Cli): void {
       'compute the cases of this file: batch.pairs with logits, cases with name and hp',
     )
     .option('--out <OUT.jsonl>', 'where the results of --evaluate go')
+    .option('--force', 'replace an output that is there')
     .addHelpText(
       'after',
       `
@@ -40,7 +43,7 @@ Examples:
 ${EXIT_CODES}`,
     )
     .action(async (_: unknown, command: Command) => {
-      const { evaluate, out, json, device } = command.optsWithGlobals<Options>();
+      const { evaluate, out, force = false, json, device } = command.optsWithGlobals<Options>();
       if (evaluate === undefined) {
         if (out !== undefined) throw new InputError('--out is for --evaluate; the list goes to stdout.');
         const { objectives, tokenWeights } = await import('../objectives/registry.ts');
@@ -51,7 +54,9 @@ ${EXIT_CODES}`,
       }
       if (out === undefined) throw new InputError('--evaluate needs --out OUT.jsonl.');
       const { evaluateObjectivesFile } = await import('../cases/evaluate-file.ts');
-      await evaluateObjectivesFile(await cli.runtime(), { input: evaluate, out, device });
+      const runtime = await cli.runtime();
+      await checkOutput(runtime.files, out, force);
+      await evaluateObjectivesFile(runtime, { input: evaluate, out, device });
       cli.err(`Results: ${out}\n`);
     });
 }

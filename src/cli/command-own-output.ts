@@ -1,6 +1,7 @@
 /** `prefgrad own-output`. */
 import type { Command } from 'commander';
-import type { Grade } from '../preferences/own-output.ts';
+import { InputError } from '../errors.ts';
+import type { Grade, OwnOutputOptions } from '../preferences/own-output.ts';
 import type { Cli } from './context.ts';
 import { EXIT_CODES } from './failure.ts';
 import { wholeNumber } from './options.ts';
@@ -35,8 +36,8 @@ export function addOwnOutput(program: Command, cli: Cli): void {
       'text',
     )
     .option(
-      '--grader <FILE.mjs>',
-      'drop right answers: a module with export default (answer, truth, row) => boolean',
+      '--grader <TASK|FILE.mjs>',
+      'drop right answers: a task of "prefgrad evaluate", or a module: export default (answer, truth, row) => boolean',
     )
     .addHelpText(
       'after',
@@ -51,13 +52,10 @@ ${EXIT_CODES}`,
       const options = made.optsWithGlobals<Options>();
       const { ownOutputStep } = await import('../preferences/own-output.ts');
       const { parsePromptShape } = await import('../preferences/prompt-shape.ts');
-      const { loadFunction } = await import('./pipelines/user-module.ts');
       const { openCompletionModel } = await import('./pipelines/open-completion-model.ts');
       const { runStep } = await import('./pipelines/run-step.ts');
       const shape = parsePromptShape(options.prompts);
-      const { grader: file } = options;
-      const grade =
-        file === undefined ? undefined : await loadFunction<Grade>(file, '(answer, truth, row) => boolean');
+      const grader = options.grader === undefined ? undefined : await openGrader(options.grader);
       const runtime = await cli.runtime();
       const { model, name, client, close } = await openCompletionModel(runtime, options);
       try {
@@ -66,7 +64,7 @@ ${EXIT_CODES}`,
           modelName: name,
           sampling: { temperature: 0, maxTokens: options.maxTokens },
           shape,
-          grader: grade && file ? { name: file, grade } : undefined,
+          grader,
           columns: options.column,
         });
         await runStep(cli, runtime, step, options, client);
@@ -74,4 +72,19 @@ ${EXIT_CODES}`,
         await close();
       }
     });
+}
+
+/** A module's grader, or that of a task, which finds the right answer in the row by itself. */
+async function openGrader(name: string): Promise<OwnOutputOptions['grader']> {
+  if (/[./\\]/.test(name)) {
+    const { loadFunction } = await import('./pipelines/user-module.ts');
+    return { name, grade: await loadFunction<Grade>(name, '(answer, truth, row) => boolean') };
+  }
+  const { tasks } = await import('../evaluate/tasks/registry.ts');
+  const task = tasks.find(name);
+  if (task === undefined)
+    throw new InputError(`--grader: ${tasks.unknown(name)}; a module has a '.' or '/' in its name.`);
+  const grade: Grade = (answer, truth, raw) =>
+    task.grade(task.read(raw.value)?.gold ?? truth, answer).correct;
+  return { name, grade };
 }

@@ -95,10 +95,11 @@ export async function generateRows(cli: Cli, runtime: Runtime, options: Generate
   const { files } = runtime;
   const { out, resume, force } = options;
   if (resume && force) throw new InputError('--resume and --force exclude each other.');
-  if (!resume && !force && (await files.exists(out)))
+  const { replaceable } = await files.outputTarget(out);
+  if (!resume && !force && replaceable && (await files.exists(out)))
     throw new InputError(`${out}: is there already. Go on with it by --resume, or replace it by --force.`);
   if (!(await files.exists(options.prompts))) throw new InputError(`${options.prompts}: no such file.`);
-  const facts = await readTextFacts(files, options.model);
+  const facts = await readTextFacts(files, options.model, options.adapter);
   const model = await openTextModel(runtime, { ...options, maxSequences: options.batchSize }, facts);
   const interrupt = listenForInterrupt(() =>
     cli.err('Stopping after the rows under way; once more to stop at once.\n'),
@@ -177,7 +178,8 @@ async function tell(
   cli.err(`${out}: ${report.written} rows. ${lengthText(report.summary)}\n`);
   cli.err(`${tokens} tokens in ${metric(seconds)} s, ${metric(speed.tokens_per_second)} tokens/s.\n`);
   if (report.bad > 0) {
-    cli.err(`${report.bad} bad rows were left out (${droppedPath(out)}):\n`);
+    const isListed = await files.exists(droppedPath(out));
+    cli.err(`${report.bad} bad rows were left out${isListed ? ` (${droppedPath(out)}):` : '.'}\n`);
     for (const message of await badRows(files, out)) cli.err(`  ${message}\n`);
     if (onBadRow === 'error') cli.exitCode = EXIT.wrongInput;
   }
@@ -186,6 +188,7 @@ async function tell(
 
 async function badRows(files: Runtime['files'], out: string): Promise<string[]> {
   const messages: string[] = [];
+  if (!(await files.exists(droppedPath(out)))) return messages;
   for await (const { value } of readRows(files, droppedPath(out))) {
     if (messages.length === MOST_LISTED) return [...messages, '...'];
     messages.push(String((value as JsonObject).message));

@@ -8,7 +8,7 @@ export interface Interrupt {
   release(): void;
 }
 
-/** @param announce called at the first Ctrl-C (or SIGTERM, which schedulers send) */
+/** @param announce called at the first Ctrl-C (or SIGTERM, which schedulers send, or SIGHUP, when a terminal is closed) */
 export function listenForInterrupt(
   announce: () => void,
   exit: (code: number) => void = process.exit,
@@ -22,7 +22,7 @@ export function listenForInterrupt(
     requested = true;
     announce();
   };
-  const signals = ['SIGINT', 'SIGTERM'] as const;
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   for (const signal of signals) process.on(signal, onSignal);
   return {
     get requested() {

@@ -8,6 +8,7 @@ import { addContinue } from './command-continue.ts';
 import { addDoctor } from './command-doctor.ts';
 import { addEvaluate } from './command-evaluate.ts';
 import { addGenerate } from './command-generate.ts';
+import { addMerge } from './command-merge.ts';
 import { addObjectives } from './command-objectives.ts';
 import { addOwnOutput } from './command-own-output.ts';
 import { addPreview } from './command-preview.ts';
@@ -16,6 +17,7 @@ import { addReport } from './command-report.ts';
 import { addRollout } from './command-rollout.ts';
 import { addScore } from './command-score.ts';
 import { addServe } from './command-serve.ts';
+import { addSweep } from './command-sweep.ts';
 import { addTrain } from './command-train.ts';
 import { addValidate } from './command-validate.ts';
 import { addView } from './command-view.ts';
@@ -43,6 +45,7 @@ export function buildProgram(cli: Cli): Command {
     .exitOverride();
   for (const add of [
     addTrain,
+    addSweep,
     addValidate,
     addView,
     addPreview,
@@ -58,6 +61,7 @@ export function buildProgram(cli: Cli): Command {
     addEvaluate,
     addAnalyze,
     addReport,
+    addMerge,
     addObjectives,
     addDoctor,
   ]) {
@@ -78,6 +82,7 @@ export async function runCli(args: readonly string[], cli: Cli = processCli()): 
 
 /** stdout, stderr and the runtime of this process. */
 function processCli(): Cli {
+  for (const stream of [process.stdout, process.stderr]) outliveReader(stream);
   return {
     out: (text) => process.stdout.write(text),
     err: (text) => process.stderr.write(text),
@@ -85,4 +90,11 @@ function processCli(): Cli {
     runtime: () => detectRuntime((text) => process.stderr.write(`${text}\n`)),
     exitCode: EXIT.done,
   };
+}
+
+/** Whoever read the stream may be gone, such as a terminal or `head`: a run goes on without being heard. */
+function outliveReader(stream: NodeJS.WriteStream): void {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (!['EPIPE', 'EIO', 'ECONNRESET'].includes(error.code ?? '')) throw error;
+  });
 }

@@ -41,6 +41,18 @@ export class KernelChoices {
     this.products.clear();
   }
 
+  /** A text that is equal where all choices are: products by other variants round differently. */
+  get fingerprint(): string {
+    const { linear, attention, rows, splitK, products } = this;
+    return JSON.stringify([
+      linear,
+      attention,
+      rows,
+      splitK,
+      [...products].sort(([a], [b]) => (a < b ? -1 : 1)),
+    ]);
+  }
+
   /** The measured choices, as files keep them. */
   toRecord(): Readonly<Record<string, string>> {
     return Object.fromEntries(this.products);

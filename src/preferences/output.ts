@@ -1,10 +1,12 @@
 /**
  * The output of a pipeline as it grows: rows in OUT, what became of the others in OUT.dropped.jsonl, both in the order of
  * the input and each line with the `index` of its row. So a process that was killed can be continued from the files alone.
+ * Rows that go into a pipe or a device have nothing beside them, and cannot be continued.
  */
 import { isObject, type JsonObject } from '../data/json.ts';
 import { readRows } from '../data/sources/read-rows.ts';
 import { InputError } from '../errors.ts';
+import { writeAtomically, writeJson } from '../formats/atomic-file.ts';
 import { readJson } from '../formats/json-file.ts';
 import type { FileSink, FileSystem } from '../runtime/runtime.ts';
 
@@ -25,6 +27,13 @@ export type Entry =
 export const droppedPath = (out: string) => `${out}.dropped.jsonl`;
 const settingsPath = (out: string) => `${out}.settings.json`;
 export const reportPath = (out: string) => `${out}.report.json`;
+
+/** Whether OUT is, or will be, a file with others beside it. */
+export async function isContinuable(files: FileSystem, path: string): Promise<boolean> {
+  return (await files.outputTarget(path)).replaceable;
+}
+
+const NOWHERE: FileSink = { write: async () => {}, close: async () => {} };
 
 export class RowOutput {
   readonly path: string;
@@ -62,13 +71,18 @@ export class RowOutput {
     settings: JsonObject,
     resume: boolean,
   ): Promise<RowOutput> {
+    if (!(await isContinuable(files, path))) {
+      if (resume) throw new InputError(`${path}: is not a regular file, so there is nothing to --resume.`);
+      const sinks = [await files.create(path), NOWHERE] as const;
+      return new RowOutput(files, path, sinks, 0, new Set(), async () => {});
+    }
     const release = await files.lock(`${path}.lock`);
     if (release === null) throw new InputError(`${path}: another process is writing it.`);
     try {
       const exists = (await files.exists(path)) || (await files.exists(settingsPath(path)));
       if (exists && !resume) {
         throw new InputError(
-          `${path}: is there already. Go on with it by --resume, or remove it and ${settingsPath(path)}.`,
+          `${path}: is there already. Go on with it by --resume, or replace it by --force.`,
         );
       }
       if (exists && (await files.exists(settingsPath(path)))) await compareSettings(files, path, settings);
@@ -136,20 +150,19 @@ async function mergeLines(
   entries: readonly Entry[],
   without: ReadonlySet<number>,
 ): Promise<void> {
-  const sink = await files.create(`${path}.tmp`);
-  let next = 0;
-  const writeBefore = async (index: number) => {
-    for (; next < entries.length && entries[next].index < index; next++)
-      await sink.write(`${JSON.stringify(entries[next].value)}\n`);
-  };
-  for await (const { value } of readRows(files, path)) {
-    const index = Number(value.index);
-    await writeBefore(index);
-    if (!without.has(index)) await sink.write(`${JSON.stringify(value)}\n`);
-  }
-  await writeBefore(Number.POSITIVE_INFINITY);
-  await sink.close();
-  await files.rename(`${path}.tmp`, path);
+  await writeAtomically(files, path, async (write) => {
+    let next = 0;
+    const writeBefore = async (index: number) => {
+      for (; next < entries.length && entries[next].index < index; next++)
+        await write(`${JSON.stringify(entries[next].value)}\n`);
+    };
+    for await (const { value } of readRows(files, path)) {
+      const index = Number(value.index);
+      await writeBefore(index);
+      if (!without.has(index)) await write(`${JSON.stringify(value)}\n`);
+    }
+    await writeBefore(Number.POSITIVE_INFINITY);
+  });
 }
 
 async function compareSettings(files: FileSystem, path: string, settings: JsonObject): Promise<void> {
@@ -205,16 +218,11 @@ async function wholeLineBytes(files: FileSystem, path: string): Promise<number> 
   }
 }
 
-export async function writeJson(files: FileSystem, path: string, value: unknown): Promise<void> {
-  const sink = await files.create(`${path}.tmp`);
-  await sink.write(`${JSON.stringify(value, null, 2)}\n`);
-  await sink.close();
-  await files.rename(`${path}.tmp`, path);
-}
-
-/** Removes an output and what lies beside it. */
+/** Removes an output and what lies beside it; symbolic links stay, and so does what is no regular file. */
 export async function removeOutput(files: FileSystem, path: string): Promise<void> {
-  for (const part of [path, droppedPath(path), settingsPath(path), reportPath(path)])
+  const target = await files.outputTarget(path);
+  if (!target.replaceable) return;
+  for (const part of [target.path, droppedPath(path), settingsPath(path), reportPath(path)])
     await files.remove(part);
 }
 

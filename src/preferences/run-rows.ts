@@ -4,15 +4,16 @@ import { expandData } from '../data/sources/expand.ts';
 import type { RawRow } from '../data/sources/raw-row.ts';
 import { readRows } from '../data/sources/read-rows.ts';
 import { InputError, RunError } from '../errors.ts';
+import { writeJson } from '../formats/atomic-file.ts';
 import { LlmError } from '../llm/retry.ts';
 import type { FileSystem } from '../runtime/runtime.ts';
 import {
   type Dropped,
   droppedPath,
   type Entry,
+  isContinuable,
   RowOutput,
   reportPath,
-  writeJson,
   writtenRows,
 } from './output.ts';
 import type { RowStep } from './row-step.ts';
@@ -92,6 +93,7 @@ export async function runRows<T>(step: RowStep<T>, options: RunRowsOptions): Pro
     await Promise.allSettled(pending);
     await output.close();
   }
+  if (!(await isContinuable(files, out))) return { ...tally.report, interrupted, summary: {} };
   const report = { ...(await reportOf(files, out)), interrupted, summary: {} };
   return { ...report, summary: (await step.summary?.(writtenRows(files, out))) ?? {} };
 }
@@ -110,7 +112,7 @@ async function reportOf(files: FileSystem, out: string): Promise<Omit<RowReport,
 }
 
 export async function writeReport(files: FileSystem, out: string, report: JsonObject): Promise<void> {
-  await writeJson(files, reportPath(out), report);
+  if (await isContinuable(files, out)) await writeJson(files, reportPath(out), report);
 }
 
 /** The rows of everything that `reference` names, one after the other. @throws InputError where there is none */
@@ -165,12 +167,17 @@ async function handle<T>(
 /** Counts of this run, for progress and to notice a broken endpoint. */
 class Tally {
   readonly #counts = { written: 0, dropped: 0, failed: 0, bad: 0 };
+  readonly #reasons: Record<string, number> = {};
   #failures = 0;
 
   /** @throws RunError at the last of many failures in a row */
   add(entry: Entry): RowCounts {
     if (entry.kind === 'row') this.#counts.written++;
-    else this.#counts[entry.value.kind]++;
+    else {
+      const { kind, reason } = entry.value;
+      this.#counts[kind]++;
+      this.#reasons[reason] = (this.#reasons[reason] ?? 0) + 1;
+    }
     const failed = entry.kind === 'other' && entry.value.kind === 'failed';
     this.#failures = failed ? this.#failures + 1 : 0;
     if (entry.kind === 'other' && this.#failures >= MOST_FAILURES) {
@@ -180,5 +187,10 @@ class Tally {
       );
     }
     return { ...this.#counts };
+  }
+
+  /** Of this run alone. */
+  get report(): Omit<RowReport, 'summary' | 'interrupted'> {
+    return { ...this.#counts, reasons: this.#reasons };
   }
 }

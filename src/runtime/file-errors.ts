@@ -16,6 +16,8 @@ export function describeFileError(path: string, error: unknown): unknown {
     case 'ENOSPC':
     case 'EDQUOT':
       return new RunError(`${path}: the disk is full. Free some space and run again with --resume.`);
+    case 'EIO':
+      return new RunError(`${path}: the device failed to read or write. Check the disk.`);
     case 'EMFILE':
     case 'ENFILE':
       return new RunError(`${path}: too many open files. Raise the limit with "ulimit -n 4096".`);
@@ -25,11 +27,22 @@ export function describeFileError(path: string, error: unknown): unknown {
       );
     case 'ENOTDIR':
       return new InputError(`${path}: a part of this path is a file, not a directory.`);
+    case 'EROFS':
+      return new InputError(`${path}: lies on a file system that is only read. Choose another directory.`);
+    case 'ELOOP':
+      return new InputError(`${path}: its symbolic links lead in a circle.`);
+    case 'ENAMETOOLONG':
+      return new InputError(`${path.slice(0, 60)}: the name is too long for this file system.`);
+    case 'ERR_INVALID_ARG_VALUE':
+      return new InputError(`${JSON.stringify(path)}: is no path; it holds a NUL character.`);
+    case 'ERR_FS_FILE_TOO_LARGE':
+    case 'ERR_STRING_TOO_LONG':
+      return new InputError(`${path}: is too large to be read as one text.`);
     case 'EACCES':
     case 'EPERM':
-    case 'EROFS':
       return new InputError(`${path}: not allowed. Check the permissions of the file and its directory.`);
     case 'EISDIR':
+    case 'ERR_FS_EISDIR':
       return new InputError(`${path}: is a directory, but a file was expected.`);
     case 'EEXIST':
     case 'ENOTEMPTY':

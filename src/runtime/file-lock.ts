@@ -22,8 +22,8 @@ export async function takeLock(path: string): Promise<(() => Promise<void>) | nu
   const text = `${JSON.stringify(me)}\n`;
   // Written elsewhere first and linked into place, the lock is never seen without its owner.
   const draft = `${path}.${crypto.randomUUID()}`;
-  await fs.writeFile(draft, text, { flag: 'wx' });
   try {
+    await fs.writeFile(draft, text, { flag: 'wx' });
     if ((await placed(draft, path, text)) || (await takeOver(draft, path, text, me)))
       return () => release(path, text);
     return null;

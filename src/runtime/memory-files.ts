@@ -1,6 +1,6 @@
 /** A file system in memory, for browsers. File contents are blobs, which browsers move to disk when they grow. */
 import { InputError } from '../errors.ts';
-import type { FileSink, FileSource, FileSystem } from './runtime.ts';
+import type { FileSink, FileSource, FileSystem, OutputTarget } from './runtime.ts';
 import { blobSource } from './web-sources.ts';
 
 /** What stands at a path: a directory, contents, or a source that was put there. */
@@ -58,6 +58,13 @@ export class MemoryFiles implements FileSystem {
 
   async exists(path: string): Promise<boolean> {
     return this.#entries.has(normalize(path));
+  }
+
+  async outputTarget(path: string): Promise<OutputTarget> {
+    const key = normalize(path);
+    if (this.#entries.get(key) === 'directory') throw isDirectory(path);
+    if (this.#entries.get(parentOf(key)) !== 'directory') throw missing(path);
+    return { path, replaceable: true };
   }
 
   async isDirectory(path: string): Promise<boolean> {

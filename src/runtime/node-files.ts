@@ -1,11 +1,12 @@
 /** The file system of Node, which Deno offers under the same names. */
+import type { Stats } from 'node:fs';
 import * as fs from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { InputError } from '../errors.ts';
 import { codeOf, guarded } from './file-errors.ts';
 import { takeLock } from './file-lock.ts';
 import { checkRange } from './file-range.ts';
-import type { FileSink, FileSource, FileSystem } from './runtime.ts';
+import type { FileSink, FileSource, FileSystem, OutputTarget } from './runtime.ts';
 
 export const nodeFiles: FileSystem = {
   open: (path) => guarded(path, () => openSource(path)),
@@ -17,6 +18,7 @@ export const nodeFiles: FileSystem = {
       () => true,
       () => false,
     ),
+  outputTarget: (path) => guarded(path, () => outputTarget(path)),
   isDirectory: (path) =>
     fs.stat(path).then(
       (stat) => stat.isDirectory(),
@@ -34,13 +36,48 @@ export const nodeFiles: FileSystem = {
   lock: (path) => guarded(path, () => takeLock(path)),
 };
 
-async function openSource(path: string): Promise<FileSource> {
-  const handle = await fs.open(path, 'r');
-  const stat = await handle.stat();
-  if (stat.isDirectory()) {
-    await handle.close();
-    throw new InputError(`${path}: is a directory, but a file was expected.`);
+async function outputTarget(path: string): Promise<OutputTarget> {
+  const stat = await statOf(path);
+  if (stat?.isDirectory()) throw new InputError(`${path}: is a directory, but a file was expected.`);
+  if (stat !== undefined && !stat.isFile()) {
+    await fs.access(path, fs.constants.W_OK);
+    return { path, replaceable: false };
   }
+  const target = stat === undefined ? await endOfLinks(path) : await fs.realpath(path);
+  if (stat !== undefined) await fs.access(target, fs.constants.W_OK);
+  try {
+    await fs.access(dirname(target), fs.constants.W_OK);
+  } catch (error) {
+    if (stat === undefined || codeOf(error) !== 'EACCES') throw error;
+    return { path: target, replaceable: false };
+  }
+  // A path without links stays as the user wrote it.
+  return { path: target === resolve(path) ? path : target, replaceable: true };
+}
+
+/** undefined for what is not there, which includes the target of a symbolic link. */
+function statOf(path: string): Promise<Stats | undefined> {
+  return fs.stat(path).catch((error) => {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  });
+}
+
+/** What is not there, at the end of symbolic links that lead to it. */
+async function endOfLinks(path: string): Promise<string> {
+  const link = await fs.readlink(path).catch(() => undefined);
+  return link === undefined ? resolve(path) : endOfLinks(resolve(dirname(path), link));
+}
+
+async function openSource(path: string): Promise<FileSource> {
+  // Before it is opened: a pipe would wait for its writer.
+  const stat = await fs.stat(path);
+  if (stat.isDirectory()) throw new InputError(`${path}: is a directory, but a file was expected.`);
+  if (!stat.isFile())
+    throw new InputError(
+      `${path}: is not a regular file, and cannot be read in pieces. Write it to a file first.`,
+    );
+  const handle = await fs.open(path, 'r');
   const { size } = stat;
   return {
     name: path,
@@ -89,7 +126,10 @@ function sinkOf(path: string, handle: fs.FileHandle, isNew: boolean): FileSink {
     close: () =>
       guarded(path, async () => {
         try {
-          await handle.sync();
+          await handle.sync().catch((error) => {
+            // Pipes and devices have nothing to flush.
+            if (!['EINVAL', 'ENOTSUP', 'EROFS'].includes(String(codeOf(error)))) throw error;
+          });
         } finally {
           await handle.close();
         }

@@ -32,6 +32,12 @@ export interface FileSystem {
    */
   append(path: string, offset?: number): Promise<FileSink>;
   exists(path: string): Promise<boolean>;
+  /**
+   * Where output for `path` goes, behind symbolic links. `replaceable` is false for what is there and no regular file, such as
+   * a pipe or /dev/null, or lies in a directory that is only read: it is written into.
+   * @throws InputError for a directory, and for what may not be written
+   */
+  outputTarget(path: string): Promise<OutputTarget>;
   isDirectory(path: string): Promise<boolean>;
   /** Names (not paths) in a directory, sorted. */
   list(path: string): Promise<string[]>;
@@ -45,6 +51,13 @@ export interface FileSystem {
    * gone is taken over.
    */
   lock(path: string): Promise<(() => Promise<void>) | null>;
+}
+
+/** Where an output goes. */
+export interface OutputTarget {
+  readonly path: string;
+  /** A complete file may take its place. */
+  readonly replaceable: boolean;
 }
 
 export interface DeviceChoice {

@@ -2,11 +2,12 @@
  * A file of lines that takes its name when it is complete, and can be continued before that.
  *
  * While it grows it is called OUT.tmp; OUT.tmp.json says how many bytes of it, and what else the writer wants to know, were
- * there at the last checkpoint. A file whose name ends in .gz is gzip, a member per checkpoint or megabyte.
+ * there at the last checkpoint. What is not a regular file, such as a pipe, is written into. A file whose name ends in .gz is gzip, a member per checkpoint or megabyte.
  */
 import { InputError } from '../errors.ts';
+import { writeJson } from '../formats/atomic-file.ts';
 import { readJson } from '../formats/json-file.ts';
-import type { FileSink, FileSystem } from '../runtime/runtime.ts';
+import type { FileSink, FileSystem, OutputTarget } from '../runtime/runtime.ts';
 
 /** What is kept at a checkpoint; JSON. */
 export interface Checkpoint<State> {
@@ -34,6 +35,8 @@ export class LineOutput<State> {
   readonly #files: FileSystem;
   readonly #path: string;
   readonly #madeFrom: string;
+  /** False for a pipe or a device, which is never renamed and never continued. */
+  readonly #isFile: boolean;
   #sink: FileSink;
   #bytes: number;
   #pending = '';
@@ -41,7 +44,7 @@ export class LineOutput<State> {
 
   private constructor(
     files: FileSystem,
-    path: string,
+    { path, replaceable }: OutputTarget,
     madeFrom: string,
     sink: FileSink,
     from: Checkpoint<State> | undefined,
@@ -49,6 +52,7 @@ export class LineOutput<State> {
     this.#files = files;
     this.#path = path;
     this.#madeFrom = madeFrom;
+    this.#isFile = replaceable;
     this.#sink = sink;
     this.#bytes = from?.bytes ?? 0;
     this.resumed = from?.state;
@@ -63,7 +67,10 @@ export class LineOutput<State> {
     path: string,
     { madeFrom, resume, force }: OutputOptions,
   ): Promise<LineOutput<State> | undefined> {
-    const [partial, notes] = [partialPath(path), notesPath(path)];
+    const target = await files.outputTarget(path);
+    if (!target.replaceable)
+      return new LineOutput<State>(files, target, madeFrom, await files.create(path), undefined);
+    const [partial, notes] = [partialPath(target.path), notesPath(target.path)];
     if (!force && (await files.exists(path))) {
       if (resume) return undefined;
       throw new InputError(
@@ -73,7 +80,7 @@ export class LineOutput<State> {
     const isBegun = (await files.exists(partial)) && (await files.exists(notes));
     if (!isBegun || force) {
       await files.remove(notes);
-      return new LineOutput<State>(files, path, madeFrom, await files.create(partial), undefined);
+      return new LineOutput<State>(files, target, madeFrom, await files.create(partial), undefined);
     }
     if (!resume) {
       throw new InputError(
@@ -86,7 +93,7 @@ export class LineOutput<State> {
         `${path}: was begun with other options (${from.made_from}); give those again, or start anew with --force.`,
       );
     }
-    return new LineOutput(files, path, madeFrom, await files.append(partial, from.bytes), from);
+    return new LineOutput(files, target, madeFrom, await files.append(partial, from.bytes), from);
   }
 
   /** Adds lines; `state` is that behind them, kept at the next checkpoint. */
@@ -100,9 +107,10 @@ export class LineOutput<State> {
   /** Makes everything written so far last, so that it can be continued from here. */
   async checkpoint(state: State): Promise<void> {
     await this.#flush();
+    if (!this.#isFile) return;
     await this.#sink.close();
     const kept: Checkpoint<State> = { made_from: this.#madeFrom, bytes: this.#bytes, state };
-    await writeText(this.#files, notesPath(this.#path), `${JSON.stringify(kept)}\n`);
+    await writeJson(this.#files, notesPath(this.#path), kept);
     this.#sink = await this.#files.append(partialPath(this.#path), this.#bytes);
     this.#last = Date.now();
   }
@@ -111,6 +119,7 @@ export class LineOutput<State> {
   async finish(): Promise<void> {
     await this.#flush();
     await this.#sink.close();
+    if (!this.#isFile) return;
     await this.#files.rename(partialPath(this.#path), this.#path);
     await this.#files.remove(notesPath(this.#path));
   }
@@ -119,7 +128,7 @@ export class LineOutput<State> {
   async stop(state: State | undefined): Promise<void> {
     if (state !== undefined) await this.checkpoint(state);
     await this.#sink.close();
-    if (state === undefined) await this.#files.remove(partialPath(this.#path));
+    if (state === undefined && this.#isFile) await this.#files.remove(partialPath(this.#path));
   }
 
   async #flush(): Promise<void> {
@@ -143,12 +152,4 @@ function partialPath(path: string): string {
 
 function notesPath(path: string): string {
   return `${path}.tmp.json`;
-}
-
-/** Replaces a file at once, so that it is never half-written. */
-async function writeText(files: FileSystem, path: string, text: string): Promise<void> {
-  const sink = await files.create(`${path}.new`);
-  await sink.write(text);
-  await sink.close();
-  await files.rename(`${path}.new`, path);
 }

@@ -18,6 +18,15 @@ import { crossProblems, objectiveProblems, renamedProblems } from './config-rule
 
 const path = () => z.string().min(1);
 const count = () => z.number().int().min(1);
+/** Steps, or below 1 a share of the run. */
+const stepsOrShare = () =>
+  z
+    .number()
+    .gt(0)
+    .refine(
+      (value) => value < 1 || Number.isInteger(value),
+      'must be a number of steps, or a share of the run below 1',
+    );
 
 const UNITS = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
 /** A number of bytes, or a text such as '8GiB'. */
@@ -37,8 +46,17 @@ const optimizerNames = [...Object.keys(optimizers), ...Object.keys(OPTIMIZER_SYN
 
 const model = z.strictObject({
   path: path().describe(
-    'model directory in the Hugging Face layout: config.json, safetensors, tokenizer.json',
+    'model directory in the Hugging Face layout (config.json, safetensors, tokenizer.json), or that of a PEFT adapter, whose base is looked up',
   ),
+  adapter: path()
+    .optional()
+    .describe('directory of a PEFT LoRA adapter on top of it, such as one that SFT made'),
+  adapter_mode: z
+    .enum(['continue', 'merge_and_new'])
+    .default('continue')
+    .describe(
+      'continue trains that adapter on; merge_and_new merges it into its base, written to OUTPUT_DIR/merged-base, and trains what lora says on top',
+    ),
   init: z
     .enum(['pretrained', 'random'])
     .default('pretrained')
@@ -70,7 +88,12 @@ const reference = z.strictObject({
   model: path()
     .optional()
     .describe(
-      'model directory of the reference; without it the policy before training (LoRA: its base weights)',
+      'model directory of the reference; without it the policy before training, with the adapter that it had then',
+    ),
+  adapter: path()
+    .optional()
+    .describe(
+      'directory of a PEFT adapter of the reference; without reference.model it is on the base of model.path',
     ),
   mode: z
     .enum(['auto', 'precompute', 'in_step'])
@@ -221,14 +244,46 @@ const training = z.strictObject({
     .gt(0)
     .default(1)
     .describe('gradients of a larger global norm are scaled down to it'),
-  logging_steps: count().default(10).describe('steps between lines of metrics'),
-  eval_steps: count()
+  logging_steps: stepsOrShare()
+    .default(10)
+    .describe('steps between lines of metrics, which are means over these steps; below 1 a share of the run'),
+  log_every_step: z
+    .boolean()
+    .default(false)
+    .describe("keep every step's own values in metrics.jsonl; what is shown stays a mean over logging_steps"),
+  eval_steps: stepsOrShare()
     .optional()
-    .describe('steps between evaluations; without it only before and after training'),
-  save_steps: count()
+    .describe(
+      'steps between evaluations, or below 1 a share of the run; without it only before and after training',
+    ),
+  save_steps: stepsOrShare()
     .optional()
-    .describe('steps between checkpoints; without it only at the end and on Ctrl-C'),
-  save_total_limit: count().optional().describe('older checkpoints than this many are removed'),
+    .describe('steps between checkpoints, or below 1 a share of the run; without it only on Ctrl-C'),
+  save_only_model: z
+    .boolean()
+    .default(false)
+    .describe('checkpoints hold the model alone, so that no run can continue from them'),
+  save_total_limit: count()
+    .optional()
+    .describe('older checkpoints than this many are removed, but never the best'),
+  metric_for_best_model: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'metric of the evaluation, with or without eval_, by which the best model gets a checkpoint; loss where one is needed',
+    ),
+  greater_is_better: z
+    .boolean()
+    .optional()
+    .describe('whether that metric is to be large; without it unless its name ends in loss'),
+  load_best_model_at_end: z
+    .boolean()
+    .default(false)
+    .describe('write the best model, not the last one, at the end'),
+  early_stopping_patience: count()
+    .optional()
+    .describe('end the run after this many evaluations in a row that are no better than the best'),
 });
 
 function withLearningRate(settings: z.output<typeof training>, objectiveName: string) {

@@ -4,6 +4,7 @@
  */
 import { Digest } from '../digest.ts';
 import { InputError } from '../errors.ts';
+import { writeJson } from '../formats/atomic-file.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { tuneProducts } from '../ops/linear/linear-tuning.ts';
 import { Trainer, type TrainerOptions } from './trainer.ts';
@@ -68,11 +69,7 @@ class ChoiceCache {
     if (this.path === undefined) return;
     const { files } = this.#gpu.runtime;
     await files.makeDirectory(this.path.slice(0, this.path.lastIndexOf('/')));
-    const temporary = `${this.path}.tmp`;
-    const sink = await files.create(temporary);
-    await sink.write(`${JSON.stringify(choices, null, 2)}\n`);
-    await sink.close();
-    await files.rename(temporary, this.path);
+    await writeJson(files, this.path, choices, { shared: true });
   }
 }
 

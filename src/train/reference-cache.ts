@@ -1,6 +1,6 @@
 /**
  * Reference log-probs and hidden states on disk. They depend on the reference's weights and compute type, on the token ids (and so on
- * tokenizer, template and truncation) and on the adapter that computed them; a file is named by a digest of all of
+ * tokenizer, template and truncation), on the adapter that computed them and on the kernels it chose; a file is named by a digest of all of
  * these, so a stale one is never found rather than refused.
  */
 
@@ -8,6 +8,7 @@ import { answersOf, shapeOf } from '../data/batches.ts';
 import type { Example } from '../data/examples.ts';
 import { Digest } from '../digest.ts';
 import { ModelDirectory } from '../formats/model-directory.ts';
+import { PeftAdapter } from '../formats/peft.ts';
 import { SafetensorsFile } from '../formats/safetensors.ts';
 import { tensorBytes } from '../formats/safetensors-dtypes.ts';
 import { type OutputTensor, writeSafetensors } from '../formats/safetensors-writer.ts';
@@ -25,6 +26,8 @@ export interface CacheKey {
   readonly gpu: Gpu;
   /** Directory of the reference model. */
   readonly model: string;
+  /** Directory of the PEFT adapter that it has. */
+  readonly adapter?: string | undefined;
   /** Type of the weights' compute copies. */
   readonly dtype: string;
 }
@@ -41,23 +44,13 @@ export class ReferenceCache {
   }
 
   /** Digests the model; nothing is written before `write`. */
-  static async open(directory: string, { gpu, model, dtype }: CacheKey): Promise<ReferenceCache> {
+  static async open(directory: string, { gpu, model, adapter, dtype }: CacheKey): Promise<ReferenceCache> {
     const { files } = gpu.runtime;
     const digest = new Digest();
-    await digest.add(JSON.stringify([dtype, gpu.adapterName, gpu.driver]));
-    const weights = await ModelDirectory.open(files, model);
-    try {
-      await digest.add(JSON.stringify(weights.config));
-      for (const entry of weights.tensors.values()) {
-        const { name, dtype: stored, shape } = entry;
-        await digest.add(JSON.stringify([name, stored, shape]));
-        const size = tensorBytes(entry);
-        for (let offset = 0; offset < size; offset += PIECE_BYTES)
-          await digest.add(await weights.readRange(name, offset, Math.min(PIECE_BYTES, size - offset)));
-      }
-    } finally {
-      await weights.close();
-    }
+    await digest.add(JSON.stringify([dtype, gpu.adapterName, gpu.driver, gpu.profile.kernels]));
+    await digest.add(gpu.choices.fingerprint);
+    await addWeights(digest, await ModelDirectory.open(files, model));
+    if (adapter !== undefined) await addWeights(digest, await PeftAdapter.open(files, adapter));
     return new ReferenceCache(files, directory, await digest.bytes());
   }
 
@@ -136,6 +129,22 @@ export class ReferenceCache {
       await digest.add(Int32Array.from([parts.length, ...parts.flatMap((ids) => [ids.length, ...ids])]));
     }
     return `${this.directory}/${kind}-${(await digest.hex()).slice(0, 32)}.safetensors`;
+  }
+}
+
+/** Adds the settings and every tensor of a model or an adapter, and closes it. */
+async function addWeights(digest: Digest, source: ModelDirectory | PeftAdapter): Promise<void> {
+  try {
+    await digest.add(JSON.stringify(source.config));
+    for (const entry of source.tensors.values()) {
+      const { name, dtype, shape } = entry;
+      await digest.add(JSON.stringify([name, dtype, shape]));
+      const size = tensorBytes(entry);
+      for (let offset = 0; offset < size; offset += PIECE_BYTES)
+        await digest.add(await source.readRange(name, offset, Math.min(PIECE_BYTES, size - offset)));
+    }
+  } finally {
+    await source.close();
   }
 }
 

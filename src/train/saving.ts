@@ -10,13 +10,19 @@ import type { Gpu } from '../gpu/device.ts';
 import { PIECE_BYTES, UploadRing } from '../gpu/staging.ts';
 import type { LoadedModel } from '../models/loading/load.ts';
 import type { ObjectiveState } from '../objectives/objective.ts';
+import type { BestState } from './best-checkpoint.ts';
+import type { IntervalState } from './log-interval.ts';
 
-/** The numbers of trainer_state.json. */
-export interface TrainerState {
+/** The numbers of trainer_state.json. What is optional was not written by older versions. */
+export interface TrainerState extends Partial<BestState> {
   readonly global_step: number;
   /** Bytes of metrics.jsonl that belong to the steps done. */
   readonly metrics_offset: number;
   readonly tensorboard: { readonly file: string; readonly offset: number };
+  /** What the steps since the last line of metrics add to the next one. */
+  readonly log_interval?: IntervalState;
+  /** Seconds that training took so far. */
+  readonly train_seconds?: number;
   readonly objective_state: Readonly<Record<string, number>>;
   /** Variants of kernels that were chosen for this adapter; a resumed run keeps them. */
   readonly kernel_choices: Readonly<Record<string, string>>;
@@ -42,7 +48,8 @@ export async function trainedModelFiles(
       r: lora.r,
       alpha: lora.alpha,
       targetModules: [...lora.targetModules],
-      baseModel: directory.path,
+      // As peft writes a model of the hub.
+      baseModel: directory.path.replace(/^hf:/, ''),
     };
     return [...adapterFiles(config, tensors), ...(await tokenizerFiles(files, directory.path, chatTemplate))];
   }
@@ -66,7 +73,7 @@ export function trainerStateFile(state: TrainerState): OutputFile {
 export async function restoreOptimizer(
   gpu: Gpu,
   path: string,
-  state: ReadonlyMap<string, Tensor>,
+  state: Iterable<readonly [string, Tensor]>,
 ): Promise<void> {
   const file = await SafetensorsFile.open(await gpu.runtime.files.open(`${path}/optimizer.safetensors`));
   const ring = new UploadRing(gpu, PIECE_BYTES);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Example, PairExample } from '../../src/data/examples.ts';
 import { type RowSettings, readRow } from '../../src/data/rows.ts';
 import { RowTokenizer, type TokenizeSettings } from '../../src/data/tokenize.ts';
-import { fitRow } from '../../src/data/truncation.ts';
+import { cutPrompt, fitRow } from '../../src/data/truncation.ts';
 import { LLAMA3, STORIES, tokenizerFrom } from './tokenizers.ts';
 
 const stories = await tokenizerFrom(STORIES);
@@ -247,5 +247,19 @@ describe('all turns of the assistant', () => {
     expect(() => new RowTokenizer(rewriting, { lossOn: 'assistant_turns' }).tokenize(row, 0)).toThrow(
       /d\.jsonl:2: the chat template writes the prompt differently/,
     );
+  });
+});
+
+describe('max_prompt_length', () => {
+  it('cuts the start of a long prompt behind the BOS, before max_length is looked at', () => {
+    expect(cutPrompt([1, 5, 6, 7, 8], 3, 1)).toEqual([1, 7, 8]);
+    expect(cutPrompt([5, 6, 7, 8], 3, 1)).toEqual([6, 7, 8]);
+    expect(cutPrompt([1, 5, 6], 1, 1)).toEqual([1]);
+    expect(cutPrompt([1, 5, 6], 3, 1)).toEqual([1, 5, 6]);
+    const { promptIds, chosen, truncated } = pair(ROW, { maxPromptLength: 3, maxLength: 7 });
+    expect([...promptIds]).toEqual([1, 261, 378]);
+    expect(chosen.ids).toHaveLength(4);
+    expect(truncated).toBe(true);
+    expect(pair(ROW, { maxPromptLength: 5 }).truncated).toBe(false);
   });
 });

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { loadTokenizer } from '../../src/data/load-tokenizer.ts';
 import { memoryFiles } from './memory-files.ts';
@@ -144,6 +145,30 @@ describe('blanks around special tokens', () => {
       356,
       ...x,
     ]);
+  });
+});
+
+describe('a chat template of the configuration', () => {
+  const files = memoryFiles({
+    'm/tokenizer.json': readFileSync(new URL('tokenizer.json', LLAMA3), 'utf8'),
+    'm/tokenizer_config.json': readFileSync(new URL('tokenizer_config.json', LLAMA3), 'utf8'),
+    'chat.jinja': '{{ messages[0].content }}',
+  });
+
+  it('replaces the one of the directory, from a file or as text', async () => {
+    const own = await loadTokenizer(files, 'm');
+    const fromFile = await loadTokenizer(files, 'm', 'chat.jinja');
+    const fromText = await loadTokenizer(files, 'm', '{{ messages[0].content }}');
+    expect(own.chatTemplate).toContain('start_header_id');
+    expect(fromFile.chatTemplate).toBe('{{ messages[0].content }}');
+    expect(fromText.chatTemplate).toBe(fromFile.chatTemplate);
+    expect(fromFile.fingerprintText).not.toBe(own.fingerprintText);
+  });
+
+  it('names a file that is not there', async () => {
+    await expect(loadTokenizer(files, 'm', 'chatml.jinja')).rejects.toThrow(
+      /^chatml\.jinja: no such file; a chat template is the path of a Jinja file, or its text/,
+    );
   });
 });
 

@@ -147,11 +147,15 @@ describe('tuning', () => {
     await tuneProducts(gpu, () => expect.unreachable('it was measured before'));
   });
 
-  it('never takes a variant that is wrong, however fast', async () => {
-    const broken = await brokenTiles();
-    await product('plain', 'FORWARD', [64, 64, 64]);
+  it.each([
+    ['forgets a factor', 'a.y * b', 'a.x * b'],
+    // 64 rows of 64 f32 are 4096 words: operands that repeat after as many would hide it.
+    ['takes other rows than it stores', 'stage_own(lane, first_row, ', 'stage_own(lane, first_row ^ 64u, '],
+  ])('never takes a variant that %s, however fast', async (_name, text, changed) => {
+    const broken = await brokenTiles(text, changed);
+    await product('plain', 'FORWARD', [128, 64, 64]);
     askedProducts(gpu).clear();
-    const { tensor, key } = asking(broken, [64, 64, 64]);
+    const { tensor, key } = asking(broken, [128, 64, 64]);
     await tuneProducts(broken, ({ winner, refused }) => {
       expect(refused).toEqual(['tiled']);
       expect(winner).not.toBe('tiled');
@@ -162,15 +166,16 @@ describe('tuning', () => {
   });
 });
 
-/** A device whose tiled kernel forgets a factor. */
-async function brokenTiles(): Promise<Gpu> {
+/** A device whose tiled kernel has `changed` in the place of `text`. */
+async function brokenTiles(text: string, changed: string): Promise<Gpu> {
   const runtime = nodeRuntime();
   return Gpu.open({
     ...runtime,
     async kernelSources() {
       const sources = await runtime.kernelSources();
       const name = 'linear/linear_tiled.wgsl';
-      return { ...sources, [name]: sources[name].replace('a.y * b', 'a.x * b') };
+      expect(sources[name]).toContain(text);
+      return { ...sources, [name]: sources[name].replace(text, changed) };
     },
   });
 }

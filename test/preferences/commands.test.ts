@@ -504,6 +504,23 @@ describe('own-output', () => {
   });
 });
 
+describe('own-output with the grader of a task', () => {
+  it('drops what that task takes for right', async () => {
+    writeRows('gsm8k.jsonl', [
+      { question: 'One and one?', answer: 'It is 1 + 1 = 2. #### 2' },
+      { question: 'One and two?', answer: 'It is 1 + 2 = 3. #### 3' },
+    ]);
+    const server = await endpoint(() => 'So we have two: the answer is 2.');
+    const columns = ['--column', 'prompt=question', '--column', 'completion=answer'];
+    const { stderr } = await cli(
+      ...['own-output', '--rows', path('gsm8k.jsonl'), '--out', path('graded.jsonl'), ...to(server)],
+      ...[...columns, '--grader', 'gsm8k'],
+    );
+    expect(stderr).toContain('1 rows; 1 dropped (1 right answer)');
+    expect(readRows('graded.jsonl')[0]).toMatchObject({ index: 1, chosen: 'It is 1 + 2 = 3. #### 3' });
+  });
+});
+
 describe('continue', () => {
   it('sends prompt and prefix as ids, and keeps the prefix in the rejected answer', async () => {
     writeRows('story.jsonl', [
@@ -560,7 +577,7 @@ describe('a process that is killed', () => {
       return undefined;
     });
     // Enough rows that none is done when the first ones of all are.
-    const many = Array.from({ length: 48 }, (_, n) => ({
+    const many = Array.from({ length: 20 }, (_, n) => ({
       ...PAIRS[n % 8],
       prompt: `What does cat ${n} like?`,
     }));
@@ -569,12 +586,12 @@ describe('a process that is killed', () => {
       'many-answers.jsonl',
       many.map(({ prompt }, n) => ({
         prompt,
-        all_generated_responses: [`a${'b'.repeat(n)}`, 'cd', 'efghi'],
+        all_generated_responses: [`a${'b'.repeat(n)}`, 'cd'],
       })),
     );
     const command = (name: string, ...more: string[]) => [name, '--rows', path('many.jsonl'), ...more];
     const commands: Record<string, string[]> = {
-      rollout: command('rollout'),
+      rollout: command('rollout', '--seeds', '13,22'),
       'own-output': command('own-output'),
       continue: command('continue', '--tokenizer', 'examples/stories260K'),
       bridge: command('bridge'),
@@ -609,12 +626,12 @@ describe('a process that is killed', () => {
     await new Promise((resolve) => child.once('close', resolve));
     expect(child.signalCode).toBe('SIGKILL');
     for (const name of Object.keys(commands)) {
-      expect(lineCount(path(`killed/${name}.jsonl`)), name).toBeLessThan(48);
+      expect(lineCount(path(`killed/${name}.jsonl`)), name).toBeLessThan(20);
       await finish(name, 'killed-cache', `killed/${name}.jsonl`, '--resume');
       await finish(name, 'killed-cache', `whole-${name}.jsonl`);
       const killed = readFileSync(path(`killed/${name}.jsonl`), 'utf8');
       expect(killed, name).toBe(readFileSync(path(`whole-${name}.jsonl`), 'utf8'));
-      expect(lineCount(path(`killed/${name}.jsonl`)), name).toBeGreaterThan(40);
+      expect(lineCount(path(`killed/${name}.jsonl`)), name).toBeGreaterThan(15);
     }
     expect(
       readdirSync(path('killed')).filter((name) => name.endsWith('.lock') || name.endsWith('.tmp')),

@@ -10,7 +10,12 @@ it.each([
   ['EMFILE', RunError, 'ulimit'],
   ['EACCES', InputError, 'permissions'],
   ['EPERM', InputError, 'permissions'],
-  ['EROFS', InputError, 'permissions'],
+  ['EROFS', InputError, 'only read'],
+  ['ELOOP', InputError, 'circle'],
+  ['ENAMETOOLONG', InputError, 'too long'],
+  ['ERR_FS_FILE_TOO_LARGE', InputError, 'too large'],
+  ['ERR_FS_EISDIR', InputError, 'a directory'],
+  ['EIO', RunError, 'failed to read'],
   ['ENOENT', InputError, 'no such file'],
   ['EISDIR', InputError, 'a directory'],
 ])('%s becomes a sentence with the path', (code, kind, text) => {

@@ -8,6 +8,7 @@ export interface RowOptions extends GlobalOptions {
   readonly rows: string;
   readonly out: string;
   readonly resume?: boolean;
+  readonly force?: boolean;
   readonly maxRows?: number;
   readonly onBadRow: 'error' | 'skip';
   readonly column?: Columns;
@@ -46,6 +47,7 @@ export function addRowOptions(command: Command): Command {
     )
     .requiredOption('--out <FILE.jsonl>', 'rows to write; dropped ones, settings and report lie beside it')
     .option('--resume', 'go on with an output that is not complete, and try failed rows again')
+    .option('--force', 'replace an output that is there')
     .option('--max-rows <COUNT>', 'read this many rows', wholeNumber(0))
     .option('--on-bad-row <error|skip>', 'what to do with a row that cannot be used', errorOrSkip, 'error')
     .option(

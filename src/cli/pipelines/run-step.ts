@@ -1,8 +1,9 @@
 /** Runs a pipeline for a command: dry run, progress, report, exit code. */
 import type { JsonObject } from '../../data/json.ts';
+import { InputError } from '../../errors.ts';
 import type { LlmClient } from '../../llm/client.ts';
 import { Estimate } from '../../llm/estimate.ts';
-import { droppedPath } from '../../preferences/output.ts';
+import { droppedPath, removeOutput } from '../../preferences/output.ts';
 import type { RowStep } from '../../preferences/row-step.ts';
 import {
   type RowCounts,
@@ -37,6 +38,8 @@ export async function runStep<T>(
     );
     return;
   }
+  if (options.resume && options.force) throw new InputError('--resume and --force exclude each other.');
+  if (options.force) await removeOutput(runtime.files, options.out);
   const interrupt = listenForInterrupt(() =>
     cli.err('Stopping after the rows under way; once more to stop at once.\n'),
   );

@@ -56,6 +56,10 @@ export function withHub(local: FileSystem, note: Note): FileSystem {
           (await repository(place).paths()).includes(place.path) || (await namesBelow(place)).length > 0,
         () => local.exists(path),
       ),
+    outputTarget: async (path) => {
+      writable(path);
+      return local.outputTarget(path);
+    },
     isDirectory: (path) =>
       either(
         path,
