@@ -51,11 +51,13 @@ export function plotOptions(figure: Figure, plot: Marks, theme: Theme, size: Siz
     },
     y: { type: figure.y.scale === 'log' ? 'log' : 'linear', nice: true },
     marks: [
+      backgroundMark(theme),
       plot.gridY({ stroke: theme.muted, strokeOpacity: 0.25 }),
       plot.axisX({
         ...axis,
         label: axisLabel(figure.x),
         labelOffset: 38,
+        tickFormat: numberText,
         ...(names && { ticks: names.map((_, i) => i + 1), tickFormat: (at: number) => names[at - 1] ?? '' }),
       }),
       plot.axisY({ ...axis, label: axisLabel(figure.y), labelOffset: 66, tickFormat: numberText }),
@@ -181,6 +183,16 @@ function rulesOf({ rules = [] }: Figure, plot: Marks, theme: Theme): Plot.Markis
           }),
         ],
   );
+}
+
+/** As a shape, since not every program that shows SVG knows a background. */
+function backgroundMark({ background }: Theme): Plot.RenderFunction {
+  return (_, _scales, _values, _dimensions, { document: page }) => {
+    const rect = page.createElementNS('http://www.w3.org/2000/svg', 'rect');
+    for (const [name, value] of Object.entries({ width: '100%', height: '100%', fill: background }))
+      rect.setAttribute(name, value);
+    return rect;
+  };
 }
 
 function titleMark(title: string, theme: Theme): Plot.RenderFunction {

@@ -8,13 +8,11 @@ import { groupBy } from '../summary.ts';
 /** Of an epoch. */
 const INTERVAL = 0.2;
 
-/** Means of a metric over intervals of 0.2 epochs, each at its end. */
+/** Means of a metric over intervals of 0.2 epochs, each at its end; the evaluation before the first step is at 0. */
 export function byInterval(metrics: readonly MetricsRow[], key: string): Point[] {
   const epochs = epochAtStep(metrics);
   const rows = metrics.filter((row) => key in row);
-  const intervals = groupBy(rows, (row) =>
-    Math.max(1, Math.ceil((row.epoch ?? epochs(row.step)) / INTERVAL - 1e-9)),
-  );
+  const intervals = groupBy(rows, (row) => Math.ceil((row.epoch ?? epochs(row.step)) / INTERVAL - 1e-9));
   return [...intervals]
     .sort(([a], [b]) => a - b)
     .map(([n, found]) => ({ x: Number((n * INTERVAL).toFixed(1)), y: mean(found.map((row) => row[key])) }));
