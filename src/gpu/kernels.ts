@@ -24,7 +24,7 @@ export class KernelLibrary {
   readonly #sources: Record<string, string>;
   /** 'linear/linear_tiles' by 'linear_tiles'. */
   readonly #paths: ReadonlyMap<string, string>;
-  readonly #modules = new Map<string, Promise<GPUShaderModule>>();
+  readonly #linked = new Map<string, Promise<GPUShaderModule>>();
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
   /** Told after every compiled pipeline how many there are, and how many were asked for. */
   onCompiled: ((compiled: number, asked: number) => void) | undefined;
@@ -73,7 +73,7 @@ export class KernelLibrary {
   }
 
   async #compile(variant: KernelVariant): Promise<GPUComputePipeline> {
-    const module = await this.#module(variant);
+    const module = await this.module(variant);
     try {
       return await this.#device.createComputePipelineAsync({
         label: variant.kernel,
@@ -85,12 +85,13 @@ export class KernelLibrary {
     }
   }
 
-  #module(variant: KernelVariant): Promise<GPUShaderModule> {
+  /** The linked and compiled source of a variant; `pipeline` also checks it against the adapter's limits. @throws RunError */
+  module(variant: KernelVariant): Promise<GPUShaderModule> {
     const key = JSON.stringify([variant.kernel, variant.conditions ?? {}, variant.constants ?? {}]);
-    let module = this.#modules.get(key);
+    let module = this.#linked.get(key);
     if (module === undefined) {
       module = this.#link(variant);
-      this.#modules.set(key, module);
+      this.#linked.set(key, module);
     }
     return module;
   }

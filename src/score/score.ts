@@ -42,7 +42,7 @@ export interface ScoringOptions {
     | undefined;
   /** BMC's token weights; without it there are none. */
   readonly bmc?: BmcSettings | undefined;
-  /** KL(model || reference) and entropy per token; ranks and this many of the likeliest tokens. */
+  /** KL(model || reference) and entropy per token; ranks and this many of the most probable tokens. */
   readonly kl?: boolean;
   readonly entropy?: boolean;
   readonly top?: number;

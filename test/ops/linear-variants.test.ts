@@ -123,7 +123,8 @@ describe('linear by matrices', () => {
     for (const fused of fusions) {
       const conditions = { ...product, ...weights, ...fused };
       const variant = { kernel: 'linear_matrices', conditions, constants: NVIDIA };
-      expect(await compiler.kernels.pipeline(variant)).toBeDefined();
+      // Not as a pipeline: the null backend has 16 KiB of workgroup memory, a third of what this form is for.
+      expect(await compiler.kernels.module(variant)).toBeDefined();
     }
     compiler.close();
   });
