@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { detectRuntime } from '../runtime/index.ts';
 import { VERSION } from '../version.ts';
+import { addAnalyze } from './command-analyze.ts';
 import { addBridge } from './command-bridge.ts';
 import { addContinue } from './command-continue.ts';
 import { addDoctor } from './command-doctor.ts';
@@ -12,6 +13,7 @@ import { addObjectives } from './command-objectives.ts';
 import { addOwnOutput } from './command-own-output.ts';
 import { addPreview } from './command-preview.ts';
 import { addRate } from './command-rate.ts';
+import { addReport } from './command-report.ts';
 import { addRollout } from './command-rollout.ts';
 import { addScore } from './command-score.ts';
 import { addServe } from './command-serve.ts';
@@ -57,6 +59,8 @@ export function buildProgram(cli: Cli): Command {
     addBridge,
     addWeigh,
     addEvaluate,
+    addAnalyze,
+    addReport,
     addMerge,
     addObjectives,
     addDoctor,

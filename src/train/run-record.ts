@@ -50,6 +50,7 @@ export async function writeOutcome(files: FileSystem, directory: string, summary
     best_model_checkpoint: best ?? null,
     before: summary.before ?? null,
     after: summary.after ?? null,
+    samples: summary.samples ?? [],
   };
   await writeText(files, `${directory}/run.json`, `${JSON.stringify(record, null, 2)}\n`);
 }

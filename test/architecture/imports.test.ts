@@ -24,11 +24,13 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   train: ['generate', ...RUN],
   score: ['train', ...RUN],
   evaluate: ['preferences', 'llm', 'generate', ...RUN],
+  // Reads what training and scoring wrote; statistics are those of evaluation.
+  analyze: ['evaluate', 'score', 'train', 'formats', 'data', 'runtime'],
   llm: ['runtime'],
   serve: ['generate', ...STEP],
   preferences: ['llm', 'generate', ...RUN],
   api: ['score', 'train', 'generate', ...RUN],
-  cli: ['serve', 'cases', 'preferences', 'evaluate', 'llm', 'score', 'train', 'generate', ...RUN],
+  cli: ['analyze', 'serve', 'cases', 'preferences', 'evaluate', 'llm', 'score', 'train', 'generate', ...RUN],
 };
 /** Pure helpers that any folder may use. */
 const SHARED = new Set([
