@@ -42,7 +42,7 @@ export async function prepareReference(
     };
     return { reference: { form, ...live }, close };
   }
-  const source = new Precomputed(gpu, config, objective, policy, await openCache(gpu, config), note);
+  const source = new Precomputed(gpu, config, objective, policy, await openCache(gpu, config, note), note);
   try {
     if (form === 'logps') {
       const train = await source.logps(data.train);
@@ -81,9 +81,14 @@ export function plannedReference(
   }
 }
 
-function openCache(gpu: Gpu, { reference, model, output_dir }: TrainConfig): Promise<ReferenceCache> {
+function openCache(
+  gpu: Gpu,
+  { reference, model, output_dir }: TrainConfig,
+  note: (line: string) => void,
+): Promise<ReferenceCache> {
   return ReferenceCache.open(reference.cache_dir ?? `${output_dir}/reference-cache`, {
     gpu,
+    note,
     model: reference.model ?? model.path,
     dtype: `${model.dtype}${model.load_in_8bit ? ' 8bit' : ''}${model.load_in_4bit ? ' 4bit' : ''}`,
   });

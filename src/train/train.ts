@@ -7,7 +7,7 @@ import { writeDirectory } from '../formats/directory-writer.ts';
 import { DeviceLostError, Gpu } from '../gpu/device.ts';
 import { loadModel } from '../models/loading/load.ts';
 import { activate } from '../objectives/choice.ts';
-import type { Runtime } from '../runtime/runtime.ts';
+import type { FileSystem, Runtime } from '../runtime/runtime.ts';
 import { Clock } from './clock.ts';
 import type { TrainConfig } from './config.ts';
 import { loadData } from './data.ts';
@@ -17,7 +17,8 @@ import { chooseKernels } from './kernel-choices.ts';
 import { NonFiniteError } from './non-finite-error.ts';
 import { policyOptions } from './policy-options.ts';
 import { plannedReference, prepareReference } from './reference.ts';
-import { findCheckpoint, restore, saveRun } from './run-checkpoint.ts';
+import { findCheckpoint, type RunDigests, restore, saveRun } from './run-checkpoint.ts';
+import { digestsOf } from './run-digests.ts';
 import { RunLog } from './run-log.ts';
 import { Samples } from './samples.ts';
 import { trainedModelFiles } from './saving.ts';
@@ -84,6 +85,8 @@ interface Run {
   readonly trainer: Trainer;
   readonly samples: Samples;
   readonly log: RunLog;
+  /** For checkpoints. */
+  readonly digests: RunDigests;
   /** Saved with the model, so that everybody who uses it renders conversations as it has seen them. */
   readonly chatTemplate: string | undefined;
   readonly hooks: RunHooks;
@@ -107,7 +110,8 @@ async function prepareAndRun(
   const dataWeights = carryWeights(data.train) || carryWeights(data.eval);
   const objective = activate({ ...config.objective, dataWeights });
   const parts = { gpu, objective, policy, ...data, training, seed };
-  const checkpoint = await findCheckpoint(files, config, resume);
+  const digests = await digestsOf(data, policy.checksum);
+  const checkpoint = await findCheckpoint(files, config, resume, digests, hooks.note);
   // Before the reference: its log-probs must be made by the kernels that make the policy's, or they differ in rounding.
   const reference = plannedReference(config, objective, policy);
   await chooseKernels({ ...parts, reference }, checkpoint?.state.kernel_choices, hooks.note);
@@ -120,8 +124,11 @@ async function prepareAndRun(
     const samples = new Samples(gpu, policy, tokenizer, data.eval, seed);
     try {
       const chatTemplate = config.data.chat_template === undefined ? undefined : tokenizer.chatTemplate;
-      const summary = await run({ config, options, trainer, samples, log, chatTemplate, hooks, started });
+      const summary = await run({
+        ...{ config, options, trainer, samples, log, digests, chatTemplate, hooks, started },
+      });
       await log.close();
+      await checkStillThere(files, config);
       hooks.finish(summary);
       return summary;
     } catch (error) {
@@ -234,10 +241,19 @@ async function evaluate({ options, trainer, log, hooks }: Run): Promise<Metrics 
   return metrics;
 }
 
-async function save({ config, options, trainer, log, chatTemplate, hooks }: Run): Promise<string> {
-  const path = await saveRun(options.gpu, config, trainer, log.position, chatTemplate);
+async function save({ config, options, trainer, log, digests, chatTemplate, hooks }: Run): Promise<string> {
+  const path = await saveRun(options.gpu, config, trainer, log.position, digests, chatTemplate);
   hooks.checkpoint(path);
   return path;
+}
+
+/** @throws RunError where somebody removed the output directory during the run, and metrics.jsonl with it */
+async function checkStillThere(files: FileSystem, { output_dir }: TrainConfig): Promise<void> {
+  if (await files.exists(`${output_dir}/metrics.jsonl`)) return;
+  throw new RunError(
+    `${output_dir} was removed while the run went on: metrics and earlier checkpoints are lost. What was written after ` +
+      'that is there.',
+  );
 }
 
 /** Says what was planned, and what is left out. */
