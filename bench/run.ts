@@ -55,6 +55,7 @@ for (const [name, [summary, load]] of Object.entries(BENCHES)) {
       publish(await (await load())(await detectRuntime(), quick, only), out),
     );
   if (name === 'objectives') command.option('--only <METHOD>', "one goal's duel, such as mipo");
+  if (name === 'generate') command.option('--only <PART>', 'peer or limit');
 }
 program
   .command('data')
@@ -64,6 +65,10 @@ program
   .action(async ({ quick, out }: Options) =>
     (await import('./data/memory.ts')).benchDataMemory(quick ? 50 : 1000, out),
   );
+program
+  .command('roofline')
+  .description('predicts the step on known devices from its recorded dispatches; measures nothing')
+  .action(async () => (await import('./roofline.ts')).benchRoofline(await detectRuntime()));
 program
   .command('plot')
   .description('draws how cost grows with size, as the rows of "train" say')

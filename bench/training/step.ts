@@ -5,12 +5,11 @@ import { join } from 'node:path';
 import type { PairExample } from '../../src/data/examples.ts';
 import { randomWord } from '../../src/data/random.ts';
 import { Gpu } from '../../src/gpu/device.ts';
-import { loadModel } from '../../src/models/loading/load.ts';
 import { activate } from '../../src/objectives/choice.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import { type TrainConfigInput, trainConfigFrom } from '../../src/train/config.ts';
 import { chooseKernels } from '../../src/train/kernel-choices.ts';
-import { policyOptions } from '../../src/train/policy-options.ts';
+import { loadPolicy, locatePolicy } from '../../src/train/policy.ts';
 import { plannedReference, prepareReference } from '../../src/train/reference.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 import { type LlamaSize, writeRandomLlama } from '../../test/support/random-llama.ts';
@@ -83,7 +82,8 @@ export class StepBench {
       output_dir: mkdtempSync(join(tmpdir(), 'prefgrad-bench-')),
     });
     const objective = activate(config.objective);
-    const policy = await loadModel(gpu, this.#model, policyOptions(config));
+    const location = await locatePolicy(gpu.runtime.files, config, () => {});
+    const policy = await loadPolicy(gpu, config, location);
     const data = { train: setup.pairs, eval: [] };
     const parts = {
       gpu,
@@ -96,7 +96,7 @@ export class StepBench {
     };
     const reference = plannedReference(config, objective, policy);
     await chooseKernels({ ...parts, reference }, undefined, () => {});
-    const prepared = await prepareReference(gpu, config, objective, policy, data, () => {});
+    const prepared = await prepareReference(gpu, config, objective, policy, location, data, () => {});
     const options = { ...parts, reference: prepared.reference };
     const trainer = Trainer.open(options);
     await trainer.warmUp();

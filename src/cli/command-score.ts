@@ -20,6 +20,7 @@ interface Options extends GlobalOptions {
   readonly adapter?: string;
   readonly adapterDir?: string;
   readonly reference?: string;
+  readonly referenceAdapter?: string;
   readonly data: string;
   readonly out: string;
   readonly objective?: string;
@@ -63,6 +64,10 @@ export function addScore(program: Command, cli: Cli): void {
     )
     .requiredOption('--out <FILE.jsonl[.gz]>', 'where the lines go; appears only when complete')
     .option('--reference <DIR>', 'reference model')
+    .option(
+      '--reference-adapter <DIR>',
+      "PEFT LoRA adapter of the reference; without --reference it is on the model's own base",
+    )
     .option(
       '--objective <NAME>',
       'objective whose contributions are wanted; "prefgrad objectives" lists them',
@@ -156,6 +161,7 @@ ${EXIT_CODES}`,
           model: options.model,
           adapter: options.adapter ?? options.adapterDir,
           reference: options.reference,
+          referenceAdapter: options.referenceAdapter,
           data: options.data,
           out: options.out,
           objective: objective === undefined ? undefined : { name: objective, settings },

@@ -99,7 +99,7 @@ export async function generateRows(cli: Cli, runtime: Runtime, options: Generate
   if (!resume && !force && replaceable && (await files.exists(out)))
     throw new InputError(`${out}: is there already. Go on with it by --resume, or replace it by --force.`);
   if (!(await files.exists(options.prompts))) throw new InputError(`${options.prompts}: no such file.`);
-  const facts = await readTextFacts(files, options.model);
+  const facts = await readTextFacts(files, options.model, options.adapter);
   const model = await openTextModel(runtime, { ...options, maxSequences: options.batchSize }, facts);
   const interrupt = listenForInterrupt(() =>
     cli.err('Stopping after the rows under way; once more to stop at once.\n'),

@@ -12,7 +12,7 @@ export async function generateTexts(
   texts: readonly string[],
   settings: GenerateSettings,
 ): Promise<void> {
-  const facts = await readTextFacts(runtime.files, settings.model);
+  const facts = await readTextFacts(runtime.files, settings.model, settings.adapter);
   const { tokenizer } = facts;
   const template = templateOf(tokenizer);
   const prompts = texts.map((text, i) =>

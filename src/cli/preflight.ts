@@ -10,6 +10,8 @@ import { expandData } from '../data/sources/expand.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { InputError, InputErrors } from '../errors.ts';
 import { ModelDirectory, readJson } from '../formats/model-directory.ts';
+import { locateModel } from '../formats/model-location.ts';
+import { PeftAdapter } from '../formats/peft.ts';
 import type { ModelConfig } from '../models/causal-lm.ts';
 import { describeModel } from '../models/registry.ts';
 import { activate } from '../objectives/choice.ts';
@@ -62,18 +64,32 @@ export async function preflight(
     `objective: ${active.name}${active.tokenWeights === undefined ? '' : ` with ${active.tokenWeights.name} token weights`}`,
   );
 
-  const model = await check('model.path', () => readModel(files, config.model.path, config.model.init));
-  if (model !== undefined) facts.push(`model: ${config.model.path}, ${modelText(model)}`);
-  const tokenizer = await check('model.path', () => readTokenizer(files, config.model.path));
+  const { path, adapter, init } = config.model;
+  const place = await check('model.path', () => locateModel(files, path, adapter));
+  const model = place && (await check('model.path', () => readModel(files, place.path, init)));
+  if (place !== undefined && model !== undefined) facts.push(`model: ${place.path}, ${modelText(model)}`);
+  if (place?.adapter !== undefined) {
+    const on = place.adapter;
+    const fact = await check(adapter === undefined ? 'model.path' : 'model.adapter', () =>
+      adapterText(files, on),
+    );
+    if (fact !== undefined) facts.push(`adapter: ${on}, ${fact}`);
+  }
+  const tokenizer = place && (await check('model.path', () => readTokenizer(files, place.tokenizer)));
   const template = config.data.chat_template;
   /** With the template of the configuration, where it has one. */
   const templated =
     template === undefined || tokenizer === undefined
       ? tokenizer
-      : await check('data.chat_template', () => loadTokenizer(files, config.model.path, template));
+      : await check('data.chat_template', () => loadTokenizer(files, place?.tokenizer ?? path, template));
   await check('data.max_length', async () => checkLength(config.data.max_length, model));
-  const { model: reference } = config.reference;
-  if (reference !== undefined) await check('reference.model', () => readModel(files, reference));
+  const { model: reference, adapter: referenceAdapter } = config.reference;
+  if (reference !== undefined)
+    await check('reference.model', async () =>
+      readModel(files, (await locateModel(files, reference, referenceAdapter)).path),
+    );
+  if (referenceAdapter !== undefined)
+    await check('reference.adapter', () => adapterText(files, referenceAdapter));
 
   for (const key of ['train', 'eval'] as const) {
     for (const { path } of sourcesOf(config.data[key] ?? [])) {
@@ -101,6 +117,13 @@ async function readModel(
   } finally {
     await directory.close();
   }
+}
+
+async function adapterText(files: FileSystem, path: string): Promise<string> {
+  const adapter = await PeftAdapter.open(files, path);
+  await adapter.close();
+  const { r, alpha, targetModules } = adapter.config;
+  return `LoRA of rank ${r}, alpha ${alpha}, on ${targetModules.join(', ')}`;
 }
 
 /** Says nothing about a directory that is not there: the model's check has done so. */

@@ -6,6 +6,7 @@ import { streamOutcomes } from '../data/prepare.ts';
 import { type DropReason, RowTokenizer } from '../data/tokenize.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { InputError } from '../errors.ts';
+import { locateModel } from '../formats/model-location.ts';
 import { activate } from '../objectives/choice.ts';
 import type { FileSystem } from '../runtime/runtime.ts';
 import { datasetSettings } from '../train/dataset-settings.ts';
@@ -19,7 +20,9 @@ export async function* previewRows(
 ): AsyncGenerator<string> {
   const { config } = await loadConfig(files, file, options.set);
   const { needs } = activate(config.objective);
-  const tokenizer = await loadTokenizer(files, config.model.path, config.data.chat_template);
+  const { path: model, adapter } = config.model;
+  const { tokenizer: directory } = await locateModel(files, model, adapter);
+  const tokenizer = await loadTokenizer(files, directory, config.data.chat_template);
   const settings = { ...datasetSettings(config, needs), diff: needs.differences ?? 'levenshtein' } as const;
   const whole = new RowTokenizer(tokenizer);
   for (const { path } of sourcesOf(config.data.train)) {

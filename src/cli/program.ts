@@ -7,6 +7,7 @@ import { addContinue } from './command-continue.ts';
 import { addDoctor } from './command-doctor.ts';
 import { addEvaluate } from './command-evaluate.ts';
 import { addGenerate } from './command-generate.ts';
+import { addMerge } from './command-merge.ts';
 import { addObjectives } from './command-objectives.ts';
 import { addOwnOutput } from './command-own-output.ts';
 import { addPreview } from './command-preview.ts';
@@ -54,6 +55,7 @@ export function buildProgram(cli: Cli): Command {
     addBridge,
     addWeigh,
     addEvaluate,
+    addMerge,
     addObjectives,
     addDoctor,
   ]) {

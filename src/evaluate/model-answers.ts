@@ -3,6 +3,7 @@ import { ChatTemplate } from '../data/chat-template.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
 import { InputError } from '../errors.ts';
 import { ModelDirectory } from '../formats/model-directory.ts';
+import { locateModel } from '../formats/model-location.ts';
 import { generate } from '../generate/generator.ts';
 import { Gpu } from '../gpu/device.ts';
 import { loadWithAdapter } from '../models/loading/load-with-adapter.ts';
@@ -38,10 +39,11 @@ export async function answerWithModel(
   options: ModelAnswerOptions,
 ): Promise<ModelAnswer[]> {
   const { files } = runtime;
-  const directory = await ModelDirectory.open(files, options.model);
+  const { path, tokenizer: tokenizerPath } = await locateModel(files, options.model, options.adapter);
+  const directory = await ModelDirectory.open(files, path);
   await directory.close();
-  const { maxPositions } = describeModel(directory.config, `${options.model}/config.json`).config;
-  const tokenizer = await loadTokenizer(files, options.model);
+  const { maxPositions } = describeModel(directory.config, `${path}/config.json`).config;
+  const tokenizer = await loadTokenizer(files, tokenizerPath);
   let template: ChatTemplate | undefined;
   const ids = prompts.map((prompt, i) => {
     if (typeof prompt === 'string') return tokenizer.encodePrompt(prompt);
@@ -57,14 +59,14 @@ export async function answerWithModel(
   }
   const gpu = await Gpu.open(runtime, { device: options.device });
   try {
-    const { model } = await loadWithAdapter(gpu, options.model, options.adapter, maxPositions);
+    const { model, lora } = await loadWithAdapter(gpu, options.model, options.adapter, maxPositions);
     const answers = await generate(gpu, model, ids, {
       maxNewTokens: options.maxNewTokens,
       temperature: options.temperature,
       seed: options.seed,
       batchSize: options.batchSize,
       eosIds: tokenizer.eosIds,
-      adapter: options.adapter !== undefined,
+      adapter: lora !== undefined,
     });
     return answers.map((answer) => ({
       text: tokenizer.decode(answer, { skipSpecial: true }),

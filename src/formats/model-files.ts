@@ -29,7 +29,9 @@ export interface ModelFilesOptions {
   /** A shard grows to at most this, unless one tensor is larger. 5 GB by default. */
   readonly maxShardBytes?: number;
   /** Replaces the chat template of the model it came from. */
-  readonly chatTemplate?: string;
+  readonly chatTemplate?: string | undefined;
+  /** Where tokenizer and generation settings come from, unless from the model's own directory. */
+  readonly tokenizerDirectory?: string | undefined;
 }
 
 /**
@@ -46,7 +48,7 @@ export async function modelFiles(
   const config = configWithDType(await files.readText(configPath), configPath, options.dtype);
   return [
     textFile('config.json', config),
-    ...(await tokenizerFiles(files, directory, options.chatTemplate)),
+    ...(await tokenizerFiles(files, options.tokenizerDirectory ?? directory, options.chatTemplate)),
     ...weightFiles(tensors, options.maxShardBytes ?? DEFAULT_SHARD_BYTES),
   ];
 }

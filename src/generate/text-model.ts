@@ -3,6 +3,7 @@ import { ChatTemplate } from '../data/chat-template.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { ModelDirectory } from '../formats/model-directory.ts';
+import { locateModel } from '../formats/model-location.ts';
 import { Gpu } from '../gpu/device.ts';
 import { loadWithAdapter } from '../models/loading/load-with-adapter.ts';
 import { describeModel } from '../models/registry.ts';
@@ -10,7 +11,7 @@ import type { FileSystem, Runtime } from '../runtime/runtime.ts';
 import { Engine } from './engine.ts';
 
 export interface TextModelOptions {
-  /** Model directory. */
+  /** Model directory, or the directory of an adapter that names its base. */
   readonly model: string;
   /** Directory of a PEFT adapter. */
   readonly adapter?: string;
@@ -39,14 +40,15 @@ export interface TextFacts {
 }
 
 /** @throws InputError for a directory without a model that prefgrad runs, or without its tokenizer */
-export async function readTextFacts(files: FileSystem, path: string): Promise<TextFacts> {
+export async function readTextFacts(files: FileSystem, model: string, adapter?: string): Promise<TextFacts> {
+  const { path, tokenizer } = await locateModel(files, model, adapter);
   const directory = await ModelDirectory.open(files, path);
   await directory.close();
   const { maxPositions: positions, vocabSize: vocabulary } = describeModel(
     directory.config,
     `${path}/config.json`,
   ).config;
-  return { tokenizer: await loadTokenizer(files, path), positions, vocabulary };
+  return { tokenizer: await loadTokenizer(files, tokenizer), positions, vocabulary };
 }
 
 /** @throws InputError for whatever is wrong with the model, its adapter or the device that is asked for */
@@ -55,12 +57,13 @@ export async function openTextModel(
   options: TextModelOptions,
   facts?: TextFacts,
 ): Promise<TextModel> {
-  const { tokenizer, positions } = facts ?? (await readTextFacts(runtime.files, options.model));
+  const { tokenizer, positions } =
+    facts ?? (await readTextFacts(runtime.files, options.model, options.adapter));
   const gpu = await Gpu.open(runtime, { device: options.device });
   try {
-    const { model } = await loadWithAdapter(gpu, options.model, options.adapter, positions);
+    const { model, lora } = await loadWithAdapter(gpu, options.model, options.adapter, positions);
     const { maxSequences, cacheBytes } = options;
-    const adapter = options.adapter !== undefined;
+    const adapter = lora !== undefined;
     const engine = new Engine(gpu, model, { adapter, maxSequences, cacheBytes, maxPositions: positions });
     return {
       tokenizer,

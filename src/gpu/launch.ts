@@ -39,6 +39,8 @@ export type Launch<K extends KernelName = KernelName> = K extends KernelName
       readonly grid: readonly [number, number];
       /** Times that the grid is repeated; kernels know the repetition by z. Default 1. */
       readonly repeats?: number;
+      /** Floating-point operations, where they and not memory decide; for rooflines. */
+      readonly flops?: number;
     } & Required<'constants', Table<K>['constants'][number], number> &
       ([Table<K>['overrides'][number]] extends [never]
         ? { readonly overrides?: OptionalOverrides<K> }

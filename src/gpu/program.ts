@@ -22,6 +22,8 @@ export interface Dispatch extends KernelVariant {
   readonly grid: readonly [number, number];
   /** Times that the grid is repeated; kernels know the repetition by z. Default 1. */
   readonly repeats?: number;
+  /** Floating-point operations, where they and not memory decide; for rooflines. */
+  readonly flops?: number;
 }
 
 /** What of a training step a dispatch belongs to, in profiles. */
@@ -74,9 +76,9 @@ export class Recorder {
 
   /** Records one launch of a kernel of ours. */
   launch(launch: Launch): void {
-    const { kernel, label = kernel, conditions, constants, overrides, grid, repeats } = launch;
+    const { kernel, label = kernel, conditions, constants, overrides, grid, repeats, flops } = launch;
     const bindings = orderedBindings(launch);
-    this.dispatch({ kernel, label, conditions, constants, overrides, bindings, grid, repeats });
+    this.dispatch({ kernel, label, conditions, constants, overrides, bindings, grid, repeats, flops });
   }
 
   /** Records a dispatch of any kernel, by the numbers of its bindings: for kernels that are not in kernels/. */

@@ -25,7 +25,7 @@ export async function hiddenStates(
   const examples = requests.map(exampleOf);
   const width = model.config.hiddenSize;
   const states: Float32Array[] = [];
-  for await (const values of referenceHidden(gpu, { model, adapter: false }, examples, maxTokens)) {
+  for await (const values of referenceHidden(gpu, { model, adapter: true }, examples, maxTokens)) {
     for (let at = 0; at < values.length; at += width) states.push(values.slice(at, at + width));
   }
   return examples.map((example) => states.splice(0, shapeOf(example).rows));

@@ -2,8 +2,9 @@
 import { loadTokenizer } from '../data/load-tokenizer.ts';
 import { RunError } from '../errors.ts';
 import { ModelDirectory } from '../formats/model-directory.ts';
+import { locateModel } from '../formats/model-location.ts';
 import { Gpu } from '../gpu/device.ts';
-import { loadModel } from '../models/loading/load.ts';
+import { loadLocated } from '../models/loading/load-with-adapter.ts';
 import { describeModel } from '../models/registry.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { hiddenStates } from './hidden-states.ts';
@@ -20,15 +21,17 @@ const PASS_TOKENS = 4096;
 /** @throws InputError for a directory without a model that prefgrad runs */
 export async function openEmbedder(
   runtime: Runtime,
-  path: string,
+  model: string,
   device: string | undefined,
 ): Promise<Embedder> {
-  const tokenizer = await loadTokenizer(runtime.files, path);
+  const location = await locateModel(runtime.files, model);
+  const { path } = location;
+  const tokenizer = await loadTokenizer(runtime.files, location.tokenizer);
   const directory = await ModelDirectory.open(runtime.files, path);
   await directory.close();
   const { maxPositions: positions } = describeModel(directory.config, `${path}/config.json`).config;
   const gpu = await Gpu.open(runtime, { device });
-  const loaded = await loadModel(gpu, path, { train: 'none', dtype: 'auto', positions });
+  const loaded = await loadLocated(gpu, location, { dtype: 'auto', positions });
   const embed = async (texts: readonly string[]) => {
     const requests = texts.map((text) => {
       const ids = tokenizer.encodePrompt(text, 'text');

@@ -11,10 +11,10 @@ import { type Outcome, streamOutcomes } from '../data/prepare.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import type { Truncation } from '../data/truncation.ts';
 import { InputError } from '../errors.ts';
+import { locateModel, type ModelLocation } from '../formats/model-location.ts';
 import { Gpu } from '../gpu/device.ts';
 import { checkComparable } from '../models/loading/comparable.ts';
-import { loadModel } from '../models/loading/load.ts';
-import { loadWithAdapter } from '../models/loading/load-with-adapter.ts';
+import { loadLocated, loadWithAdapter } from '../models/loading/load-with-adapter.ts';
 import { type ActiveObjective, activate } from '../objectives/choice.ts';
 import { epsilonSteps, simplestObjective } from '../objectives/probes.ts';
 import { findObjective } from '../objectives/registry.ts';
@@ -35,6 +35,8 @@ export interface ScoreOptions {
   readonly out: string;
   /** Directory of a reference model. */
   readonly reference?: string | undefined;
+  /** Directory of a PEFT adapter of the reference; without a reference it is on the model's own base. */
+  readonly referenceAdapter?: string | undefined;
   /** Whose contributions are wanted; without it they are left out. */
   readonly objective?:
     | { readonly name: string; readonly settings?: Readonly<Record<string, unknown>> }
@@ -92,7 +94,8 @@ export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promis
   const objective = chosenObjective(options);
   checkReference(options, objective);
   const { files } = runtime;
-  const tokenizer = await loadTokenizer(files, options.model, options.chatTemplate);
+  const location = await locateModel(files, options.model, options.adapter);
+  const tokenizer = await loadTokenizer(files, location.tokenizer, options.chatTemplate);
   const output = await LineOutput.open<DataReport>(files, options.out, {
     madeFrom: madeFrom(options),
     resume: options.resume === true,
@@ -104,7 +107,7 @@ export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promis
   try {
     const gpu = await Gpu.open(runtime, { device: options.device });
     try {
-      const scoring = await openScoring(gpu, options, objective, tokenizer);
+      const scoring = await openScoring(gpu, options, location, objective, tokenizer);
       const outcomes = streamOutcomes(
         {
           files,
@@ -160,18 +163,18 @@ interface Scoring {
 async function openScoring(
   gpu: Gpu,
   options: ScoreOptions,
+  location: ModelLocation,
   objective: ActiveObjective,
   tokenizer: Tokenizer,
 ): Promise<Scoring> {
   const { kl = false, entropy = false, top = 0, epsilon } = options;
   const positions = options.maxLength ?? Number.MAX_SAFE_INTEGER;
-  const policy = await loadWithAdapter(gpu, options.model, options.adapter, positions);
-  const against =
-    options.reference === undefined
-      ? undefined
-      : await loadModel(gpu, options.reference, { train: 'none', dtype: 'auto', positions });
+  const policy = await loadLocated(gpu, location, { dtype: 'auto', positions });
+  const against = hasReference(options)
+    ? await loadWithAdapter(gpu, options.reference ?? location.path, options.referenceAdapter, positions)
+    : undefined;
   if (against !== undefined) checkComparable(policy.model, against.model, '--reference');
-  const reference = against && { model: against.model, adapter: false };
+  const reference = against && { model: against.model, adapter: against.lora !== undefined };
   const parts = { gpu, policy: policy.model, reference, objective };
   const scorer = new Scorer({ ...parts, details: kl || entropy || top > 0 });
   const beta = objective.settings.beta;
@@ -185,7 +188,7 @@ async function openScoring(
     entropy,
     top,
   };
-  const showsLoss = options.objective !== undefined || options.reference !== undefined;
+  const showsLoss = options.objective !== undefined || hasReference(options);
   return {
     maxPositions: policy.config.maxPositions,
     vocabSize: policy.config.vocabSize,
@@ -217,9 +220,10 @@ function stepOf(
 }
 
 /** Weights that rows carry count in the contributions of a method that takes them; without any they are 1. */
-function chosenObjective({ objective, reference, bmc }: ScoreOptions): ActiveObjective {
+function chosenObjective(options: ScoreOptions): ActiveObjective {
+  const { objective, bmc } = options;
   if (objective === undefined) {
-    const asked = { reference: reference !== undefined, tokenWeights: bmc !== undefined };
+    const asked = { reference: hasReference(options), tokenWeights: bmc !== undefined };
     return activate({ name: simplestObjective(asked), bmc });
   }
   const { takesTokenWeights } = findObjective(objective.name);
@@ -233,8 +237,13 @@ function weightsRefusedBy({ objective, bmc }: ScoreOptions, { needs }: ActiveObj
   return bmc === undefined ? objective.name : `${objective.name} with BMC's weights`;
 }
 
-function checkReference({ reference, kl, epsilon }: ScoreOptions, objective: ActiveObjective): void {
-  if (reference !== undefined) return;
+function hasReference({ reference, referenceAdapter }: ScoreOptions): boolean {
+  return reference !== undefined || referenceAdapter !== undefined;
+}
+
+function checkReference(options: ScoreOptions, objective: ActiveObjective): void {
+  if (hasReference(options)) return;
+  const { kl, epsilon } = options;
   const asks = [
     ...(objective.needs.reference === 'none' ? [] : [`--objective ${objective.name}`]),
     ...(kl === true ? ['--kl'] : []),

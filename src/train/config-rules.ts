@@ -24,7 +24,7 @@ export function objectiveProblems(raw: unknown): Problem[] {
   if (!objective.settings.safeParse(settings ?? {}).success) return problems;
   const { needs } = objective.bind(settings ?? {});
   const reference = group(raw, 'reference') ?? {};
-  const hasLora = group(raw, 'lora') !== undefined;
+  const hasLora = trainsAdapter(raw);
   return [
     ...problems,
     ...referenceProblems(name, needs, reference, hasLora),
@@ -42,6 +42,11 @@ function startProblems(name: string, needs: Needs, raw: unknown): Problem[] {
       path: ['lora'],
       message: 'a model from scratch is trained whole; remove this group, or model.init',
     });
+  if (group(raw, 'model')?.adapter !== undefined)
+    problems.push({
+      path: ['model', 'adapter'],
+      message: 'a model from scratch has no adapter; remove this key, or model.init',
+    });
   if (needs.reference !== 'none' && group(raw, 'reference')?.model === undefined) {
     const message = `is missing: with model.init random the reference of ${name} would be random too`;
     problems.push({ path: ['reference', 'model'], message });
@@ -57,9 +62,10 @@ function lossProblems(name: string, needs: Needs, data: Group): Problem[] {
 
 function referenceProblems(name: string, needs: Needs, reference: Group, hasLora: boolean): Problem[] {
   const problems: Problem[] = [];
-  if (needs.reference === 'none' && reference.model !== undefined) {
+  for (const key of ['model', 'adapter']) {
+    if (needs.reference !== 'none' || reference[key] === undefined) continue;
     const message = `${name} uses no reference model; remove this key, or choose an objective that does`;
-    problems.push({ path: ['reference', 'model'], message });
+    problems.push({ path: ['reference', key], message });
   }
   const uncached = whyNotCached(name, needs);
   if (uncached !== undefined && reference.mode === 'precompute') {
@@ -67,8 +73,12 @@ function referenceProblems(name: string, needs: Needs, reference: Group, hasLora
     problems.push({ path: ['reference', 'mode'], message });
   }
   if (needs.referenceUpdate && hasLora) {
-    const message = `the reference of ${name} follows the policy, which needs full fine-tuning; remove this group`;
+    const message = `the reference of ${name} follows the policy, which needs full fine-tuning; train no adapter`;
     problems.push({ path: ['lora'], message });
+  }
+  if (needs.referenceUpdate && reference.adapter !== undefined) {
+    const message = `the reference of ${name} follows the policy, which has no adapter; remove this key`;
+    problems.push({ path: ['reference', 'adapter'], message });
   }
   return problems;
 }
@@ -90,10 +100,8 @@ export function renamedProblems(raw: unknown): Problem[] {
 /** Keys that would do nothing without another one, or that contradict each other. */
 export function crossProblems(raw: unknown): Problem[] {
   const [training, data] = [group(raw, 'training') ?? {}, group(raw, 'data') ?? {}];
-  const problems: Problem[] = quantizationProblems(
-    group(raw, 'model') ?? {},
-    group(raw, 'lora') !== undefined,
-  );
+  const model = group(raw, 'model') ?? {};
+  const problems: Problem[] = quantizationProblems(model, trainsAdapter(raw));
   if (training.eval_steps !== undefined && data.eval === undefined && data.eval_fraction === undefined) {
     problems.push({
       path: ['training', 'eval_steps'],
@@ -114,6 +122,12 @@ export function crossProblems(raw: unknown): Problem[] {
     problems.push({ path: ['training', 'save_total_limit'], message });
   }
   return problems;
+}
+
+/** Whether low-rank pairs are trained: new ones, or those of an adapter that goes on. */
+function trainsAdapter(raw: unknown): boolean {
+  const { adapter, adapter_mode } = group(raw, 'model') ?? {};
+  return group(raw, 'lora') !== undefined || (adapter !== undefined && adapter_mode !== 'merge_and_new');
 }
 
 function quantizationProblems(model: Group, hasLora: boolean): Problem[] {

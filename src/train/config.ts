@@ -37,8 +37,17 @@ const optimizerNames = [...Object.keys(optimizers), ...Object.keys(OPTIMIZER_SYN
 
 const model = z.strictObject({
   path: path().describe(
-    'model directory in the Hugging Face layout: config.json, safetensors, tokenizer.json',
+    'model directory in the Hugging Face layout (config.json, safetensors, tokenizer.json), or that of a PEFT adapter, whose base is looked up',
   ),
+  adapter: path()
+    .optional()
+    .describe('directory of a PEFT LoRA adapter on top of it, such as one that SFT made'),
+  adapter_mode: z
+    .enum(['continue', 'merge_and_new'])
+    .default('continue')
+    .describe(
+      'continue trains that adapter on; merge_and_new merges it into its base, written to OUTPUT_DIR/merged-base, and trains what lora says on top',
+    ),
   init: z
     .enum(['pretrained', 'random'])
     .default('pretrained')
@@ -70,7 +79,12 @@ const reference = z.strictObject({
   model: path()
     .optional()
     .describe(
-      'model directory of the reference; without it the policy before training (LoRA: its base weights)',
+      'model directory of the reference; without it the policy before training, with the adapter that it had then',
+    ),
+  adapter: path()
+    .optional()
+    .describe(
+      'directory of a PEFT adapter of the reference; without reference.model it is on the base of model.path',
     ),
   mode: z
     .enum(['auto', 'precompute', 'in_step'])

@@ -11,6 +11,7 @@ import { InputError } from '../errors.ts';
 import { writeAtomically } from '../formats/atomic-file.ts';
 import { Checksum } from '../formats/checksum.ts';
 import { ModelDirectory } from '../formats/model-directory.ts';
+import { PeftAdapter } from '../formats/peft.ts';
 import { SafetensorsFile } from '../formats/safetensors.ts';
 import { tensorBytes } from '../formats/safetensors-dtypes.ts';
 import { type OutputTensor, writeSafetensors } from '../formats/safetensors-writer.ts';
@@ -30,6 +31,8 @@ export interface CacheKey {
   readonly gpu: Gpu;
   /** Directory of the reference model. */
   readonly model: string;
+  /** Directory of the PEFT adapter that it has. */
+  readonly adapter?: string | undefined;
   /** Type of the weights' compute copies. */
   readonly dtype: string;
   /** Told of files that are damaged. */
@@ -55,24 +58,16 @@ export class ReferenceCache {
   }
 
   /** Digests the model; nothing is written before `write`. */
-  static async open(directory: string, { gpu, model, dtype, note }: CacheKey): Promise<ReferenceCache> {
+  static async open(
+    directory: string,
+    { gpu, model, adapter, dtype, note }: CacheKey,
+  ): Promise<ReferenceCache> {
     const { files } = gpu.runtime;
     const digest = new Digest();
     await digest.add(JSON.stringify([dtype, gpu.adapterName, gpu.driver, gpu.profile.kernels]));
     await digest.add(gpu.choices.fingerprint);
-    const weights = await ModelDirectory.open(files, model);
-    try {
-      await digest.add(JSON.stringify(weights.config));
-      for (const entry of weights.tensors.values()) {
-        const { name, dtype: stored, shape } = entry;
-        await digest.add(JSON.stringify([name, stored, shape]));
-        const size = tensorBytes(entry);
-        for (let offset = 0; offset < size; offset += PIECE_BYTES)
-          await digest.add(await weights.readRange(name, offset, Math.min(PIECE_BYTES, size - offset)));
-      }
-    } finally {
-      await weights.close();
-    }
+    await addWeights(digest, await ModelDirectory.open(files, model));
+    if (adapter !== undefined) await addWeights(digest, await PeftAdapter.open(files, adapter));
     return new ReferenceCache(files, directory, await digest.bytes(), note);
   }
 
@@ -201,6 +196,22 @@ async function isSound(file: SafetensorsFile, { name, dimensions }: Wanted, rows
 
 function rowsOf(examples: readonly Example[]): number {
   return examples.reduce((n, example) => n + shapeOf(example).rows, 0);
+}
+
+/** Adds the settings and every tensor of a model or an adapter, and closes it. */
+async function addWeights(digest: Digest, source: ModelDirectory | PeftAdapter): Promise<void> {
+  try {
+    await digest.add(JSON.stringify(source.config));
+    for (const entry of source.tensors.values()) {
+      const { name, dtype, shape } = entry;
+      await digest.add(JSON.stringify([name, dtype, shape]));
+      const size = tensorBytes(entry);
+      for (let offset = 0; offset < size; offset += PIECE_BYTES)
+        await digest.add(await source.readRange(name, offset, Math.min(PIECE_BYTES, size - offset)));
+    }
+  } finally {
+    await source.close();
+  }
 }
 
 function bytesOf(part: Float32Array): Uint8Array {

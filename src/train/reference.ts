@@ -4,9 +4,12 @@
  */
 import type { Example } from '../data/examples.ts';
 import { InputError } from '../errors.ts';
+import { locateModel, type ModelLocation } from '../formats/model-location.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { checkComparable } from '../models/loading/comparable.ts';
-import { type LoadedModel, loadHead, loadModel } from '../models/loading/load.ts';
+import { freezeAdapter } from '../models/loading/frozen-adapter.ts';
+import { type LoadedModel, loadHead } from '../models/loading/load.ts';
+import { loadLocated } from '../models/loading/load-with-adapter.ts';
 import type { ActiveObjective } from '../objectives/choice.ts';
 import type { LmHead } from '../ops/logps/logit-chunks.ts';
 import { referenceHidden, referenceLogps } from '../step/reference-rows.ts';
@@ -24,25 +27,57 @@ export interface PreparedReference {
   close(): Promise<void>;
 }
 
-/** @param note told what is computed and what was found */
+/** A model and whether its adapter takes part. */
+interface LoadedReference {
+  readonly loaded: LoadedModel;
+  readonly adapter: boolean;
+}
+
+/**
+ * To be called while the policy is as it was loaded, before a checkpoint is put back: it may be its own reference.
+ * @param start where the policy was loaded from
+ * @param note told what is computed and what was found
+ */
 export async function prepareReference(
   gpu: Gpu,
   config: TrainConfig,
   objective: ActiveObjective,
   policy: LoadedModel,
+  start: ModelLocation,
   data: Data,
   note: (line: string) => void,
 ): Promise<PreparedReference> {
+  if (objective.needs.referenceUpdate !== undefined && policy.lora !== undefined)
+    throw new InputError(
+      `${objective.name} moves its reference, which needs full fine-tuning; train no adapter.`,
+    );
   const form = referenceForm(objective.needs, config.reference.mode);
   if (form === 'none') return { reference: undefined, close: async () => {} };
   if (form === 'live') {
-    const live = await loadReference(gpu, config, objective, policy);
+    const location = await locateReference(gpu, config, start);
+    const live = isOwnReference(policy, location)
+      ? await heldPolicy(gpu, policy, start)
+      : await loadReference(gpu, config, objective, policy, location);
     const close = async () => {
       if (live.loaded !== policy) live.loaded.free();
     };
     return { reference: { form, ...live }, close };
   }
-  const source = new Precomputed(gpu, config, objective, policy, await openCache(gpu, config, note), note);
+  const location = await locateReference(gpu, config, start);
+  const place = location ?? start;
+  const load = async () =>
+    isOwnReference(policy, location)
+      ? { loaded: policy, adapter: start.adapter !== undefined }
+      : loadReference(gpu, config, objective, policy, location);
+  const source = new Precomputed(
+    gpu,
+    config,
+    load,
+    policy,
+    place,
+    await openCache(gpu, config, place, note),
+    note,
+  );
   try {
     if (form === 'logps') {
       const train = await source.logps(data.train);
@@ -81,15 +116,27 @@ export function plannedReference(
   }
 }
 
+/** undefined where the reference is the policy as it was loaded. */
+async function locateReference(
+  gpu: Gpu,
+  { reference }: TrainConfig,
+  start: ModelLocation,
+): Promise<ModelLocation | undefined> {
+  if (reference.model === undefined && reference.adapter === undefined) return undefined;
+  return locateModel(gpu.runtime.files, reference.model ?? start.path, reference.adapter);
+}
+
 function openCache(
   gpu: Gpu,
   { reference, model, output_dir }: TrainConfig,
+  { path, adapter }: ModelLocation,
   note: (line: string) => void,
 ): Promise<ReferenceCache> {
   return ReferenceCache.open(reference.cache_dir ?? `${output_dir}/reference-cache`, {
     gpu,
     note,
-    model: reference.model ?? model.path,
+    model: path,
+    adapter,
     dtype: `${model.dtype}${model.load_in_8bit ? ' 8bit' : ''}${model.load_in_4bit ? ' 4bit' : ''}`,
   });
 }
@@ -98,24 +145,27 @@ function openCache(
 class Precomputed {
   readonly #gpu: Gpu;
   readonly #config: TrainConfig;
-  readonly #objective: ActiveObjective;
+  readonly #open: () => Promise<LoadedReference>;
   readonly #policy: LoadedModel;
+  readonly #location: ModelLocation;
   readonly #cache: ReferenceCache;
   readonly #note: (line: string) => void;
-  #model: { readonly loaded: LoadedModel; readonly adapter: boolean } | undefined;
+  #model: LoadedReference | undefined;
 
   constructor(
     gpu: Gpu,
     config: TrainConfig,
-    objective: ActiveObjective,
+    open: () => Promise<LoadedReference>,
     policy: LoadedModel,
+    location: ModelLocation,
     cache: ReferenceCache,
     note: (line: string) => void,
   ) {
     this.#gpu = gpu;
     this.#config = config;
-    this.#objective = objective;
+    this.#open = open;
     this.#policy = policy;
+    this.#location = location;
     this.#cache = cache;
     this.#note = note;
   }
@@ -143,9 +193,10 @@ class Precomputed {
 
   /** The policy's own frozen head under LoRA, else the reference's, which stays on the GPU. */
   async head(): Promise<LmHead> {
-    const { model, reference } = this.#config;
-    if (this.#policy.lora !== undefined && reference.model === undefined) return this.#policy.model.head;
-    return loadHead(this.#gpu, reference.model ?? model.path, model.dtype);
+    const { path } = this.#location;
+    if (this.#policy.lora !== undefined && path === this.#policy.directory.path)
+      return this.#policy.model.head;
+    return loadHead(this.#gpu, path, this.#config.model.dtype);
   }
 
   free(): void {
@@ -157,7 +208,7 @@ class Precomputed {
   }
 
   async #load() {
-    this.#model ??= await loadReference(this.#gpu, this.#config, this.#objective, this.#policy);
+    this.#model ??= await this.#open();
     return { model: this.#model.loaded.model, adapter: this.#model.adapter };
   }
 
@@ -171,29 +222,34 @@ class Precomputed {
   }
 }
 
-/** The reference: the base of a LoRA model, or weights of its own. */
+/** Whether the frozen weights under the policy's adapter are those of the reference. */
+function isOwnReference({ lora }: LoadedModel, location: ModelLocation | undefined): boolean {
+  return lora !== undefined && location === undefined;
+}
+
+/** The policy as it is now, for the whole run: a new adapter starts as nothing, one that goes on is held as it was loaded. */
+async function heldPolicy(gpu: Gpu, policy: LoadedModel, start: ModelLocation): Promise<LoadedReference> {
+  if (start.adapter === undefined) return { loaded: policy, adapter: false };
+  return { loaded: await freezeAdapter(gpu, policy), adapter: true };
+}
+
+/** A reference with weights of its own; without a location those that the policy started from. */
 async function loadReference(
   gpu: Gpu,
-  config: TrainConfig,
+  { model, data, reference }: TrainConfig,
   objective: ActiveObjective,
   policy: LoadedModel,
-): Promise<{ readonly loaded: LoadedModel; readonly adapter: boolean }> {
-  const live = objective.needs.referenceUpdate !== undefined;
-  if (live && config.reference.mode === 'precompute') {
+  location: ModelLocation | undefined,
+): Promise<LoadedReference> {
+  const moves = objective.needs.referenceUpdate !== undefined;
+  if (moves && reference.mode === 'precompute') {
     throw new InputError(
       `reference.mode: ${objective.name} moves its reference during the run, so it cannot be precomputed; use auto.`,
     );
   }
-  if (live && config.lora !== undefined)
-    throw new InputError(`lora: ${objective.name} moves its reference, which needs full fine-tuning.`);
-  if (policy.lora !== undefined && config.reference.model === undefined)
-    return { loaded: policy, adapter: false };
-  const dtype = live ? 'f32' : config.model.dtype;
-  const loaded = await loadModel(gpu, config.reference.model ?? config.model.path, {
-    train: 'none',
-    dtype,
-    positions: config.data.max_length,
-  });
+  const place = location ?? { path: policy.directory.path, adapter: undefined };
+  const options = { dtype: moves ? ('f32' as const) : model.dtype, positions: data.max_length };
+  const loaded = await loadLocated(gpu, place, options);
   checkComparable(policy.model, loaded.model, 'reference.model');
-  return { loaded, adapter: false };
+  return { loaded, adapter: loaded.lora !== undefined };
 }

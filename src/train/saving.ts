@@ -36,7 +36,8 @@ export async function trainedModelFiles(
       r: lora.r,
       alpha: lora.alpha,
       targetModules: [...lora.targetModules],
-      baseModel: directory.path,
+      // As peft writes a model of the hub.
+      baseModel: directory.path.replace(/^hf:/, ''),
     };
     return [...adapterFiles(config, tensors), ...(await tokenizerFiles(files, directory.path, chatTemplate))];
   }

@@ -5,7 +5,6 @@ import { InputError, RunError } from '../errors.ts';
 import { latestCheckpoint } from '../formats/checkpoint.ts';
 import { writeDirectory } from '../formats/directory-writer.ts';
 import { DeviceLostError, Gpu } from '../gpu/device.ts';
-import { loadModel } from '../models/loading/load.ts';
 import { activate } from '../objectives/choice.ts';
 import type { FileSystem, Runtime } from '../runtime/runtime.ts';
 import { Clock } from './clock.ts';
@@ -15,7 +14,7 @@ import { checkFirstStep } from './first-step.ts';
 import { allHooks, type Metrics, type RunHooks, type RunSummary, type TrainHooks } from './hooks.ts';
 import { chooseKernels } from './kernel-choices.ts';
 import { NonFiniteError } from './non-finite-error.ts';
-import { policyOptions } from './policy-options.ts';
+import { loadPolicy, locatePolicy } from './policy.ts';
 import { plannedReference, prepareReference } from './reference.ts';
 import { findCheckpoint, type RunDigests, restore, saveRun } from './run-checkpoint.ts';
 import { digestsOf } from './run-digests.ts';
@@ -104,8 +103,9 @@ async function prepareAndRun(
   const { files } = gpu.runtime;
   const { training, seed } = config;
   const { needs } = activate(config.objective);
-  const tokenizer = await loadTokenizer(files, config.model.path, config.data.chat_template);
-  const policy = await loadModel(gpu, config.model.path, policyOptions(config));
+  const location = await locatePolicy(files, config, hooks.note);
+  const tokenizer = await loadTokenizer(files, location.tokenizer, config.data.chat_template);
+  const policy = await loadPolicy(gpu, config, location);
   const data = await loadData(files, config, needs, tokenizer, policy.config, hooks.note);
   const dataWeights = carryWeights(data.train) || carryWeights(data.eval);
   const objective = activate({ ...config.objective, dataWeights });
@@ -115,7 +115,7 @@ async function prepareAndRun(
   // Before the reference: its log-probs must be made by the kernels that make the policy's, or they differ in rounding.
   const reference = plannedReference(config, objective, policy);
   await chooseKernels({ ...parts, reference }, checkpoint?.state.kernel_choices, hooks.note);
-  const prepared = await prepareReference(gpu, config, objective, policy, data, hooks.note);
+  const prepared = await prepareReference(gpu, config, objective, policy, location, data, hooks.note);
   try {
     const options: TrainerOptions = { ...parts, reference: prepared.reference };
     const trainer = Trainer.open(options);
@@ -123,7 +123,8 @@ async function prepareAndRun(
     const log = await RunLog.open(files, config.output_dir, checkpoint?.state);
     const samples = new Samples(gpu, policy, tokenizer, data.eval, seed);
     try {
-      const chatTemplate = config.data.chat_template === undefined ? undefined : tokenizer.chatTemplate;
+      const isOwnTemplate = config.data.chat_template === undefined && location.tokenizer === location.path;
+      const chatTemplate = isOwnTemplate ? undefined : tokenizer.chatTemplate;
       const summary = await run({
         ...{ config, options, trainer, samples, log, digests, chatTemplate, hooks, started },
       });
@@ -224,7 +225,10 @@ async function report(run: Run, clock: Clock, queued: QueuedStep): Promise<void>
     trainer.step = error.step - 1;
     throw new RunError(`${error.message} What was there before it: ${await save(run)}`);
   });
-  const isReferencePolicy = options.reference?.form === 'live' && config.reference.model === undefined;
+  const isReferencePolicy =
+    options.reference?.form === 'live' &&
+    config.reference.model === undefined &&
+    config.reference.adapter === undefined;
   if (step === 1) checkFirstStep(options.objective, isReferencePolicy, metrics);
   clock.done(step, trainer.plan.tokensOf(step - 1));
   const isLogged = step % options.training.logging_steps === 0 || step === trainer.totalSteps;

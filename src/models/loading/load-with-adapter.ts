@@ -1,35 +1,47 @@
-/** A frozen model with, where one is given, a PEFT adapter on top. */
+/** A model with, where one is given, a PEFT adapter on top. */
 import { upload } from '../../autograd/tensor.ts';
 import { InputErrors } from '../../errors.ts';
 import { type FloatDType, widen } from '../../formats/half.ts';
+import { locateModel, type ModelLocation } from '../../formats/model-location.ts';
 import { PeftAdapter } from '../../formats/peft.ts';
 import type { Gpu } from '../../gpu/device.ts';
-import { Program } from '../../gpu/program.ts';
 import type { ParameterSlabs } from '../../nn/parameters.ts';
-import { recordCast } from '../../ops/elementwise/fill.ts';
-import { type LoadedModel, loadModel } from './load.ts';
+import { type LoadedModel, type LoadOptions, loadModel } from './load.ts';
 
-/** @throws InputErrors naming every tensor in which model and adapter do not match */
+/**
+ * Loads a model to be read: a model directory with or without an adapter, or the directory of an adapter alone.
+ * @throws InputErrors naming every tensor in which model and adapter do not match
+ */
 export async function loadWithAdapter(
   gpu: Gpu,
   path: string,
-  adapterPath: string | undefined,
+  adapter: string | undefined,
   positions: number,
 ): Promise<LoadedModel> {
-  if (adapterPath === undefined) return loadModel(gpu, path, { train: 'none', dtype: 'auto', positions });
+  const location = await locateModel(gpu.runtime.files, path, adapter);
+  return loadLocated(gpu, location, { dtype: 'auto', positions });
+}
+
+/** The same for a model that was located already. With an adapter its pairs are what is trained. */
+export async function loadLocated(
+  gpu: Gpu,
+  { path, adapter: adapterPath }: Omit<ModelLocation, 'tokenizer'>,
+  options: Omit<LoadOptions, 'train'>,
+): Promise<LoadedModel> {
+  if (adapterPath === undefined) return loadModel(gpu, path, { ...options, train: 'none' });
   const adapter = await PeftAdapter.open(gpu.runtime.files, adapterPath);
   try {
     const { r, alpha, targetModules } = adapter.config;
-    const train = { r, alpha, targetModules };
-    const loaded = await loadModel(gpu, path, { train, dtype: 'auto', positions });
+    const loaded = await loadModel(gpu, path, { ...options, train: { r, alpha, targetModules } });
     if (loaded.trained !== undefined) await fill(gpu, loaded.trained, adapter);
+    await loaded.roundMasters();
     return loaded;
   } finally {
     await adapter.close();
   }
 }
 
-async function fill(gpu: Gpu, { parameters, slabs }: ParameterSlabs, adapter: PeftAdapter): Promise<void> {
+async function fill(gpu: Gpu, { parameters }: ParameterSlabs, adapter: PeftAdapter): Promise<void> {
   const problems: string[] = [];
   for (const [name, { shape }] of parameters) {
     const found = adapter.tensors.get(name)?.shape;
@@ -47,8 +59,4 @@ async function fill(gpu: Gpu, { parameters, slabs }: ParameterSlabs, adapter: Pe
     const dtype = adapter.tensors.get(name)?.dtype as FloatDType;
     upload(gpu, master, widen(await adapter.readTensor(name), dtype));
   }
-  const round = await Program.build(gpu, 'round the adapter', (recorder) => {
-    for (const { master, copy } of slabs) if (copy !== undefined) recordCast(recorder, master, copy);
-  });
-  round.run();
 }

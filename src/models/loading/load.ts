@@ -79,6 +79,8 @@ export interface LoadedModel {
   readonly checksum: string;
   /** The tensor that layers read, by Hugging Face name. */
   weight(name: string): Tensor;
+  /** Another model over the same weights, with LoRA pairs of its own: the pair of a module such as 'model.layers.0.self_attn.q_proj'. */
+  withPairs(lora: (module: string) => LoraPair | undefined): CausalLM;
   /** Rounds the masters into the 16-bit copies, after they were written from outside. */
   roundMasters(): Promise<void>;
   free(): void;
@@ -128,16 +130,14 @@ export async function loadModel(gpu: Gpu, path: string, options: LoadOptions): P
     if (tensor === undefined) throw new RangeError(`${name} was not loaded.`);
     return tensor;
   };
+  const withPairs = (pairs: (module: string) => LoraPair | undefined) =>
+    description.build({ weight, lora: pairs, rope, precision: FILE_DTYPE[dtype as ComputeDType] });
   return {
     directory,
     config,
     weights,
-    model: description.build({
-      weight,
-      lora: (module) => loraPair(trained, lora, module),
-      rope,
-      precision: FILE_DTYPE[dtype as ComputeDType],
-    }),
+    model: withPairs((module) => loraPair(trained, lora, module)),
+    withPairs,
     trained,
     lora,
     dtype,

@@ -122,6 +122,7 @@ function launchPlain(
   const tile = plainTile(orientation, VEC4);
   const tileColumns = 'COLUMNS' in tile ? tile.COLUMNS : 4 * tile.COLUMNS4;
   const common = {
+    flops: 2 * product.rows * shard.rows * rowLength(weight.shape),
     overrides: sizesOf(product, shard),
     grid: gridOf(Math.ceil((Math.ceil(rows / tile.ROWS) * Math.ceil(columns / tileColumns)) / WORKGROUP)),
   };
@@ -184,6 +185,7 @@ function launchShared(
   const common = {
     label: LABELS[orientation],
     repeats: splits,
+    flops: 2 * product.rows * N * K + 2 * rows * columns * rank,
     bindings: {
       own,
       other,
