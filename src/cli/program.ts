@@ -15,6 +15,7 @@ import { addRate } from './command-rate.ts';
 import { addRollout } from './command-rollout.ts';
 import { addScore } from './command-score.ts';
 import { addServe } from './command-serve.ts';
+import { addSweep } from './command-sweep.ts';
 import { addTrain } from './command-train.ts';
 import { addValidate } from './command-validate.ts';
 import { addView } from './command-view.ts';
@@ -42,6 +43,7 @@ export function buildProgram(cli: Cli): Command {
     .exitOverride();
   for (const add of [
     addTrain,
+    addSweep,
     addValidate,
     addView,
     addPreview,

@@ -44,8 +44,9 @@ export function progressHooks(screen: Screen, shouldStop: () => boolean): Progre
       bar?.start(total, info.firstStep);
     },
     step(info: StepInfo) {
-      if (bar !== undefined) bar.update(info.step, stepText(info, isNarrow));
-      else if (info.log) line(`step ${info.step}/${total} | ${stepText(info, false)}`);
+      const { step, metrics, logged } = info;
+      if (bar !== undefined) bar.update(step, stepText(info, metrics, isNarrow));
+      else if (logged !== undefined) line(`step ${step}/${total} | ${stepText(info, logged, false)}`);
     },
     evaluated(metrics: Metrics, step: number) {
       const shown = Object.entries(metrics).map(([name, value]) => `${name} ${metric(value)}`);
@@ -61,7 +62,7 @@ export function progressHooks(screen: Screen, shouldStop: () => boolean): Progre
   };
 }
 
-function stepText({ metrics, tokensPerSecond, secondsLeft }: StepInfo, isNarrow: boolean): string {
+function stepText({ tokensPerSecond, secondsLeft }: StepInfo, metrics: Metrics, isNarrow: boolean): string {
   const shown = SHOWN.filter(([name]) => metrics[name] !== undefined).map(
     ([name, short]) => `${isNarrow ? short : name} ${metric(metrics[name])}`,
   );
@@ -72,7 +73,11 @@ function stepText({ metrics, tokensPerSecond, secondsLeft }: StepInfo, isNarrow:
 export function summaryText(summary: RunSummary): string {
   const { step, totalSteps, seconds, before = {}, after, samples = [], files } = summary;
   const verb = summary.outcome === 'finished' ? 'Finished' : 'Interrupted after';
-  const lines = [`${verb} ${step} of ${totalSteps} steps in ${duration(seconds)}.`, memoryText(summary)];
+  const lines = [
+    `${verb} ${step} of ${totalSteps} steps in ${duration(seconds)}.`,
+    compileText(summary),
+    memoryText(summary),
+  ];
   if (after !== undefined) {
     const names = Object.keys(after);
     const width = Math.max(...names.map((name) => name.length));
@@ -87,6 +92,11 @@ export function summaryText(summary: RunSummary): string {
   }
   if (files.length > 0) lines.push('', ...files.map(({ what, path }) => `${what}: ${path}`));
   return `${lines.join('\n')}\n`;
+}
+
+/** 'Compiled 61 pipelines in 4s.' */
+function compileText({ compiled: { pipelines, seconds } }: RunSummary): string {
+  return `Compiled ${pipelines} pipelines in ${duration(seconds)}.`;
 }
 
 /** 'Peak memory: 55.1 MiB (predicted 54.8 MiB, -0.5%); the process holds 310 MiB.' */

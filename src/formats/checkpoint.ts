@@ -17,6 +17,10 @@ export interface Checkpoint {
 /** `checkpoint-STEP` and nothing else: 'checkpoint-10.tmp' is none. */
 const NAME = /^checkpoint-(0|[1-9]\d*)$/;
 
+export function checkpointPath(directory: string, step: number): string {
+  return `${directory}/checkpoint-${step}`;
+}
+
 /** Writes the checkpoint of `step`; returns its path. One that is there is replaced. The caller holds the directory's lock. */
 export async function saveCheckpoint(
   files: FileSystem,
@@ -25,7 +29,7 @@ export async function saveCheckpoint(
   contents: readonly OutputFile[],
   before?: OperationHook,
 ): Promise<string> {
-  const path = `${directory}/checkpoint-${step}`;
+  const path = checkpointPath(directory, step);
   await writeDirectory(files, path, contents, before);
   return path;
 }

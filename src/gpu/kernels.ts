@@ -29,6 +29,10 @@ export class KernelLibrary {
   /** Told after every compiled pipeline how many there are, and how many were asked for. */
   onCompiled: ((compiled: number, asked: number) => void) | undefined;
   #compiled = 0;
+  /** Pipelines that are being compiled, since when there is at least one, and the seconds of such times before. */
+  #pending = 0;
+  #since = 0;
+  #seconds = 0;
 
   constructor(device: GPUDevice, sources: Record<string, string>) {
     this.#device = device;
@@ -48,12 +52,22 @@ export class KernelLibrary {
     if (pipeline === undefined) {
       pipeline = this.#compile(variant);
       this.#pipelines.set(key, pipeline);
-      void pipeline.then(
-        () => this.onCompiled?.(++this.#compiled, this.#pipelines.size),
-        () => {},
-      );
+      if (this.#pending++ === 0) this.#since = performance.now();
+      const settled = () => {
+        if (--this.#pending === 0) this.#seconds += (performance.now() - this.#since) / 1000;
+      };
+      void pipeline.then(() => {
+        settled();
+        this.#compiled++;
+        this.onCompiled?.(this.#compiled, this.#pipelines.size);
+      }, settled);
     }
     return pipeline;
+  }
+
+  /** How many pipelines there are, and the seconds in which at least one was being compiled. */
+  get compiled(): { readonly pipelines: number; readonly seconds: number } {
+    return { pipelines: this.#compiled, seconds: this.#seconds };
   }
 
   async #compile(variant: KernelVariant): Promise<GPUComputePipeline> {

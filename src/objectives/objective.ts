@@ -141,6 +141,8 @@ export interface Objective<Settings> extends Description {
   nextState?(tape: Tape, settings: Settings, state: ObjectiveState): Readonly<Record<string, Tensor>>;
   /** The factor of log p - log pref in the rewards that `score` writes per token; 1 unless given. */
   rewardScale?(settings: Settings): number;
+  /** What is worth knowing before a run of so many optimizer steps begins, such as a setting that will have no effect in it. */
+  warnings?(settings: Settings, totalSteps: number): readonly string[];
   /**
    * The loss where policy and reference are the same model, and rewards are exactly 0: what the first step of such a run
    * must show. Left out where it depends on the rows.
@@ -157,6 +159,7 @@ export interface BoundObjective {
   readonly initState: Readonly<Record<string, number>>;
   readonly rewardScale: number;
   readonly lossAtReference: number | undefined;
+  warnings(totalSteps: number): readonly string[];
   losses(inputs: ObjectiveInputs, state: ObjectiveState): ObjectiveResult;
   contributions(inputs: ObjectiveInputs, result: ObjectiveResult): Tensor;
   nextState?(tape: Tape, state: ObjectiveState): Readonly<Record<string, Tensor>>;
@@ -190,6 +193,7 @@ export function defineObjective<Settings>(objective: Objective<Settings>): Regis
         initState: objective.initState?.(settings) ?? {},
         rewardScale: objective.rewardScale?.(settings) ?? 1,
         lossAtReference: objective.lossAtReference?.(settings),
+        warnings: (totalSteps) => objective.warnings?.(settings, totalSteps) ?? [],
         losses: (inputs, state) => objective.losses(inputs, settings, state),
         contributions: (inputs, result) => objective.contributions(inputs, settings, result),
         nextState: nextState && ((tape, state) => nextState.call(objective, tape, settings, state)),

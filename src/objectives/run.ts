@@ -14,6 +14,8 @@ export interface ObjectiveRun extends ObjectiveResult {
   readonly contributions: Tensor;
   /** Sums of the contributions over each answer [P]. */
   readonly rewards: { readonly chosen: Tensor; readonly rejected: Tensor };
+  /** The same with every weight 1, where there are token weights. */
+  readonly unweightedRewards: { readonly chosen: Tensor; readonly rejected: Tensor } | undefined;
   /** Plain sums of policy log-probs [P]. */
   readonly logps: { readonly chosen: Tensor; readonly rejected: Tensor };
   /** lambda of the policy terms [R], where there are token weights. */
@@ -39,6 +41,14 @@ export function runObjective(
   const contributions = active.contributions(inputs, result);
   const l = likelihoods({ ...inputs, logps: detach(logps) });
   const ofWeights = weightMetrics(active, inputs);
+  const sums = (terms: Tensor) => ({
+    chosen: l.sumOver(tokens.chosen, terms),
+    rejected: l.sumOver(tokens.rejected, terms),
+  });
+  const plain =
+    inputs.weights === undefined
+      ? undefined
+      : active.contributions({ ...inputs, weights: undefined, refWeights: undefined }, result);
   if (tokens.training) {
     const one = temporary(recorder, 'one', [1]);
     recordFill(recorder, one, 1);
@@ -49,10 +59,8 @@ export function runObjective(
     metrics: { ...result.metrics, ...ofWeights },
     gradient: tape.gradientOf(logps),
     contributions,
-    rewards: {
-      chosen: l.sumOver(tokens.chosen, contributions),
-      rejected: l.sumOver(tokens.rejected, contributions),
-    },
+    rewards: sums(contributions),
+    unweightedRewards: plain && sums(plain),
     logps: { chosen: l.plainSum(tokens.chosen), rejected: l.plainSum(tokens.rejected) },
     weights: inputs.weights,
   };

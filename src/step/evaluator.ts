@@ -7,6 +7,7 @@ import { cutStep, type MicroBatch, planBuckets } from './micro-batches.ts';
 import { evaluationProgram, type PairGaps } from './programs/evaluate.ts';
 import { batchFields, type StepModels } from './programs/tokens.ts';
 import { type PairGap, quintileGains } from './quintiles.ts';
+import { addRewardMargins } from './reward-margins.ts';
 import type { StepRows } from './step-rows.ts';
 
 /** Pairs that are evaluated together at most. */
@@ -39,25 +40,30 @@ export class Evaluator {
     });
   }
 
-  /** Means over all rows, named `eval_...`. */
+  /**
+   * Means over all rows, named `eval_...`. The batches of a separable objective are parts of one sum, as micro-batches of a
+   * step are, so that means over tokens weigh every token the same; others see a batch as a whole, and batches count by their rows.
+   */
   async run(): Promise<Record<string, number>> {
-    const { length } = this.#rows.examples;
+    const { examples } = this.#rows;
+    const { separable } = this.#models.objective;
+    const ofAll = countsOf(examples);
     const total: Record<string, number> = {};
     const pairs: PairGap[] = [];
     for (const batch of this.#batches) {
-      const counts = countsOf(this.#rows.examplesOf(batch));
+      const counts = separable ? ofAll : countsOf(this.#rows.examplesOf(batch));
+      const share = batch.length / examples.length;
       const gaps = await this.#runner.run('evaluate', this.#rows, batch, { counts });
       const values = await this.#metrics.snapshot();
       for (const [name, value] of Object.entries(values))
-        total[name] = (total[name] ?? 0) + (value * batch.length) / length;
+        total[name] = (total[name] ?? 0) + value * (separable && !this.#metrics.isSet(name) ? 1 : share);
       if (gaps === undefined) continue;
       const [K, gap] = [await this.#read(gaps.reference), await this.#read(gaps.policy)];
       pairs.push(...batch.map((_, i) => ({ K: K[i], gap: gap[i] })));
     }
     Object.assign(total, quintileGains(pairs));
     const named = Object.fromEntries(Object.entries(total).map(([name, value]) => [`eval_${name}`, value]));
-    if ('eval_rewards/chosen' in named)
-      named['eval_rewards/margins'] = named['eval_rewards/chosen'] - named['eval_rewards/rejected'];
+    addRewardMargins(named, 'eval_');
     return named;
   }
 

@@ -17,6 +17,7 @@ export class StepMetrics {
   readonly tensor: Tensor;
   readonly #gpu: Gpu;
   readonly #indices = new Map<string, number>();
+  readonly #set = new Set<string>();
   readonly #staging: Storage[];
   #turn = 0;
 
@@ -41,13 +42,20 @@ export class StepMetrics {
     this.#launch(recorder, name, { SUM: true }, { values: value });
   }
 
+  /** Whether a metric was set as it stands, so that values of several batches are no parts of one sum. */
+  isSet(name: string): boolean {
+    return this.#set.has(name);
+  }
+
   /** Sets a metric to a value [1] as it stands. */
   set(recorder: Recorder, name: string, value: Tensor): void {
+    this.#set.add(name);
     this.#launch(recorder, name, { SET: true }, { values: value });
   }
 
   /** Sets a metric to one element of a vector. */
   setFrom(recorder: Recorder, name: string, values: Tensor, element: number): void {
+    this.#set.add(name);
     this.#launch(recorder, name, { SET: true }, { values }, element);
   }
 

@@ -117,9 +117,32 @@ export function crossProblems(raw: unknown): Problem[] {
       'it says which rows max_rows takes, so it does nothing without it; epochs are shuffled anyway';
     problems.push({ path: ['data', 'shuffle'], message });
   }
-  if (training.save_total_limit !== undefined && training.save_steps === undefined) {
+  const savesBest = training.metric_for_best_model !== undefined || training.load_best_model_at_end === true;
+  if (training.save_total_limit !== undefined && training.save_steps === undefined && !savesBest) {
     const message = 'checkpoints are only written in between when training.save_steps is given too';
     problems.push({ path: ['training', 'save_total_limit'], message });
+  }
+  return [...problems, ...bestProblems(training)];
+}
+
+/** What looks at evaluations during the run needs them. */
+function bestProblems(training: Group): Problem[] {
+  const problems: Problem[] = [];
+  const watching = ['metric_for_best_model', 'load_best_model_at_end', 'early_stopping_patience'].filter(
+    (key) => training[key] !== undefined && training[key] !== false,
+  );
+  if (training.eval_steps === undefined) {
+    const message = 'it looks at evaluations during the run; give training.eval_steps too';
+    problems.push(...watching.map((key) => ({ path: ['training', key], message })));
+  }
+  if (training.greater_is_better !== undefined && watching.length === 0) {
+    const message = 'it says how training.metric_for_best_model is read; give that too';
+    problems.push({ path: ['training', 'greater_is_better'], message });
+  }
+  if (training.load_best_model_at_end === true && training.save_only_model === true) {
+    const message =
+      'the best model is put back from a whole checkpoint; remove this key or load_best_model_at_end';
+    problems.push({ path: ['training', 'save_only_model'], message });
   }
   return problems;
 }

@@ -16,8 +16,20 @@ import { OPTIMIZER_SYNONYMS, type OptimizerName, optimizerKeys, optimizers } fro
 import { type Problem, problemsOf } from '../schema-problems.ts';
 import { crossProblems, objectiveProblems, renamedProblems } from './config-rules.ts';
 
+/** All steps are planned before the first one; more would take longer than they are worth. */
+const MOST_STEPS = 1_000_000;
+
 const path = () => z.string().min(1);
 const count = () => z.number().int().min(1);
+/** Steps, or below 1 a share of the run. */
+const stepsOrShare = () =>
+  z
+    .number()
+    .gt(0)
+    .refine(
+      (value) => value < 1 || Number.isInteger(value),
+      'must be a number of steps, or a share of the run below 1',
+    );
 
 const UNITS = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
 /** A number of bytes, or a text such as '8GiB'. */
@@ -67,7 +79,7 @@ const model = z.strictObject({
 
 const lora = z.strictObject({
   r: count().max(1024).default(16).describe('rank of the update'),
-  lora_alpha: z.number().gt(0).default(32).describe('the update is scaled by lora_alpha / r'),
+  lora_alpha: z.number().gt(0).max(1e30).default(32).describe('the update is scaled by lora_alpha / r'),
   target_modules: z
     .array(z.enum(LORA_TARGETS))
     .min(1)
@@ -174,6 +186,7 @@ const training = z.strictObject({
     .number()
     .int()
     .min(-1)
+    .max(MOST_STEPS)
     .refine((steps) => steps !== 0, 'must be -1 or at least 1, found 0')
     .default(-1)
     .describe('optimizer steps; overrides num_train_epochs unless it is -1'),
@@ -235,14 +248,46 @@ const training = z.strictObject({
     .gt(0)
     .default(1)
     .describe('gradients of a larger global norm are scaled down to it'),
-  logging_steps: count().default(10).describe('steps between lines of metrics'),
-  eval_steps: count()
+  logging_steps: stepsOrShare()
+    .default(10)
+    .describe('steps between lines of metrics, which are means over these steps; below 1 a share of the run'),
+  log_every_step: z
+    .boolean()
+    .default(false)
+    .describe("keep every step's own values in metrics.jsonl; what is shown stays a mean over logging_steps"),
+  eval_steps: stepsOrShare()
     .optional()
-    .describe('steps between evaluations; without it only before and after training'),
-  save_steps: count()
+    .describe(
+      'steps between evaluations, or below 1 a share of the run; without it only before and after training',
+    ),
+  save_steps: stepsOrShare()
     .optional()
-    .describe('steps between checkpoints; without it only at the end and on Ctrl-C'),
-  save_total_limit: count().optional().describe('older checkpoints than this many are removed'),
+    .describe('steps between checkpoints, or below 1 a share of the run; without it only on Ctrl-C'),
+  save_only_model: z
+    .boolean()
+    .default(false)
+    .describe('checkpoints hold the model alone, so that no run can continue from them'),
+  save_total_limit: count()
+    .optional()
+    .describe('older checkpoints than this many are removed, but never the best'),
+  metric_for_best_model: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'metric of the evaluation, with or without eval_, by which the best model gets a checkpoint; loss where one is needed',
+    ),
+  greater_is_better: z
+    .boolean()
+    .optional()
+    .describe('whether that metric is to be large; without it unless its name ends in loss'),
+  load_best_model_at_end: z
+    .boolean()
+    .default(false)
+    .describe('write the best model, not the last one, at the end'),
+  early_stopping_patience: count()
+    .optional()
+    .describe('end the run after this many evaluations in a row that are no better than the best'),
 });
 
 function withLearningRate(settings: z.output<typeof training>, objectiveName: string) {

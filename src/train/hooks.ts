@@ -15,11 +15,12 @@ export interface RunStart {
 export interface StepInfo {
   /** Optimizer steps done, 1-based. */
   readonly step: number;
+  /** Of this step alone. */
   readonly metrics: Metrics;
   readonly tokensPerSecond: number;
   readonly secondsLeft: number;
-  /** True every `logging_steps`, when the step is also written to metrics.jsonl. */
-  readonly log: boolean;
+  /** Every `logging_steps`: means over the steps since the last time. */
+  readonly logged: Metrics | undefined;
 }
 
 /** A continuation of one held-out prompt, by the model before and after training. */
@@ -34,6 +35,8 @@ export interface RunSummary {
   readonly step: number;
   readonly totalSteps: number;
   readonly seconds: number;
+  /** Pipelines that were compiled, and the time in which at least one was being compiled. */
+  readonly compiled: { readonly pipelines: number; readonly seconds: number };
   readonly predictedPeakBytes: number;
   /** GPU memory that was really held at most. */
   readonly peakBytes: number;
@@ -43,6 +46,8 @@ export interface RunSummary {
   readonly before?: Metrics;
   readonly after?: Metrics;
   readonly samples?: readonly Sample[];
+  /** The checkpoint of the best model, where a metric says which that is. */
+  readonly best?: string | undefined;
   /** The checkpoint to resume from, when the run was interrupted. */
   readonly checkpoint?: string;
   /** What was written, with a word on each: 'model', 'metrics', 'TensorBoard events'. */

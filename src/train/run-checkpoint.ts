@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { upload } from '../autograd/tensor.ts';
 import { InputError, InputErrors } from '../errors.ts';
 import {
+  checkpointPath,
   latestCheckpoint,
   listCheckpoints,
   rotateCheckpoints,
@@ -10,6 +11,7 @@ import {
 } from '../formats/checkpoint.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { FileSystem } from '../runtime/runtime.ts';
+import type { BestCheckpoint } from './best-checkpoint.ts';
 import type { TrainConfig } from './config.ts';
 import { checkLogPosition } from './log-position.ts';
 import type { LogPosition } from './run-log.ts';
@@ -52,6 +54,10 @@ export async function findCheckpoint(
     return undefined;
   }
   const state = await readTrainerState(files, path);
+  if (!(await files.exists(`${path}/optimizer.safetensors`)))
+    throw new InputError(
+      `${path} holds a model and no optimizer (training.save_only_model), so no run can continue from it.`,
+    );
   const changed = changedKeys(state.config, config);
   if (changed.length > 0)
     throw new InputErrors(`${path} belongs to another run; start that one anew:`, changed);
@@ -100,23 +106,43 @@ export async function restore(gpu: Gpu, trainer: Trainer, { path, state }: Found
   await trainer.policy.roundMasters();
 }
 
+/** Puts the weights of a checkpoint back, and nothing else of it. */
+export async function restoreWeights(gpu: Gpu, trainer: Trainer, path: string): Promise<void> {
+  const weights = [...trainer.checkpointTensors()].filter(([name]) => name.startsWith('master.'));
+  await restoreOptimizer(gpu, path, weights);
+  await trainer.policy.roundMasters();
+}
+
+/** What a checkpoint holds besides what the trainer knows. */
+export interface SavedRun {
+  readonly position: LogPosition;
+  readonly digests: RunDigests;
+  readonly best: BestCheckpoint;
+  /** Seconds that training took so far. */
+  readonly seconds: number;
+  /** Saved with the model, where it is not the tokenizer's. */
+  readonly chatTemplate?: string | undefined;
+  /** A run can continue from it. */
+  readonly isWhole: boolean;
+}
+
 /**
- * Writes a checkpoint and removes the oldest beyond `save_total_limit`.
- * @param chatTemplate saved with the model, where it is not the tokenizer's
+ * Writes a checkpoint and removes the oldest beyond `save_total_limit`, but not the best.
  * @returns the path of the checkpoint
  */
 export async function saveRun(
   gpu: Gpu,
   config: TrainConfig,
   trainer: Trainer,
-  position: LogPosition,
-  digests: RunDigests,
-  chatTemplate?: string,
+  { position, digests, best, seconds, chatTemplate, isWhole }: SavedRun,
 ): Promise<string> {
   const { files } = gpu.runtime;
+  best.saved(trainer.step, checkpointPath(config.output_dir, trainer.step));
   const state: TrainerState = {
     global_step: trainer.step,
     ...position,
+    ...best.state,
+    train_seconds: seconds,
     objective_state: await readObjectiveState(gpu, trainer.objectiveState),
     kernel_choices: gpu.choices.toRecord(),
     config: { ...config },
@@ -124,11 +150,12 @@ export async function saveRun(
   };
   const contents = [
     ...(await trainedModelFiles(gpu, trainer.policy, chatTemplate)),
-    ...optimizerFiles(gpu, trainer.checkpointTensors()),
+    ...(isWhole ? optimizerFiles(gpu, trainer.checkpointTensors()) : []),
     trainerStateFile(state),
   ];
   const path = await saveCheckpoint(files, config.output_dir, trainer.step, contents);
   const limit = config.training.save_total_limit;
-  if (limit !== undefined) await rotateCheckpoints(files, config.output_dir, limit);
+  if (limit !== undefined)
+    await rotateCheckpoints(files, config.output_dir, limit, best.state.best_model_checkpoint ?? undefined);
   return path;
 }

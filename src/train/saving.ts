@@ -83,7 +83,7 @@ export function trainerStateFile(state: TrainerState): OutputFile {
 export async function restoreOptimizer(
   gpu: Gpu,
   path: string,
-  state: ReadonlyMap<string, Tensor>,
+  state: Iterable<readonly [string, Tensor]>,
 ): Promise<void> {
   const { files } = gpu.runtime;
   const sumsPath = `${path}/${CHECKSUMS}`;

@@ -7,6 +7,7 @@ import { writeDirectory } from '../formats/directory-writer.ts';
 import { DeviceLostError, Gpu } from '../gpu/device.ts';
 import { activate } from '../objectives/choice.ts';
 import type { FileSystem, Runtime } from '../runtime/runtime.ts';
+import { BestCheckpoint } from './best-checkpoint.ts';
 import { Clock } from './clock.ts';
 import type { TrainConfig } from './config.ts';
 import { loadData } from './data.ts';
@@ -16,9 +17,10 @@ import { chooseKernels } from './kernel-choices.ts';
 import { NonFiniteError } from './non-finite-error.ts';
 import { loadPolicy, locatePolicy } from './policy.ts';
 import { plannedReference, prepareReference } from './reference.ts';
-import { findCheckpoint, type RunDigests, restore, saveRun } from './run-checkpoint.ts';
+import { findCheckpoint, type RunDigests, restore, restoreWeights, saveRun } from './run-checkpoint.ts';
 import { digestsOf } from './run-digests.ts';
 import { RunLog } from './run-log.ts';
+import { writeConfig, writeOutcome } from './run-record.ts';
 import { Samples } from './samples.ts';
 import { trainedModelFiles } from './saving.ts';
 import { type QueuedStep, Trainer, type TrainerOptions } from './trainer.ts';
@@ -86,6 +88,8 @@ interface Run {
   readonly log: RunLog;
   /** For checkpoints. */
   readonly digests: RunDigests;
+  readonly clock: Clock;
+  readonly best: BestCheckpoint;
   /** Saved with the model, so that everybody who uses it renders conversations as it has seen them. */
   readonly chatTemplate: string | undefined;
   readonly hooks: RunHooks;
@@ -120,16 +124,30 @@ async function prepareAndRun(
     const options: TrainerOptions = { ...parts, reference: prepared.reference };
     const trainer = Trainer.open(options);
     if (checkpoint !== undefined) await restore(gpu, trainer, checkpoint);
+    await writeConfig(gpu, config, location);
     const log = await RunLog.open(files, config.output_dir, checkpoint?.state);
+    const clock = new Clock(trainer.step, trainer.totalSteps, checkpoint?.state.train_seconds);
+    const best = new BestCheckpoint(training, checkpoint?.state);
     const samples = new Samples(gpu, policy, tokenizer, data.eval, seed);
     try {
       const isOwnTemplate = config.data.chat_template === undefined && location.tokenizer === location.path;
       const chatTemplate = isOwnTemplate ? undefined : tokenizer.chatTemplate;
       const summary = await run({
-        ...{ config, options, trainer, samples, log, digests, chatTemplate, hooks, started },
+        config,
+        options,
+        trainer,
+        samples,
+        log,
+        digests,
+        clock,
+        best,
+        chatTemplate,
+        hooks,
+        started,
       });
       await log.close();
       await checkStillThere(files, config);
+      await writeOutcome(files, config.output_dir, summary);
       hooks.finish(summary);
       return summary;
     } catch (error) {
@@ -161,11 +179,12 @@ async function run(run: Run): Promise<RunSummary> {
 
   const isInterrupted = await takeSteps(run);
 
-  const checkpoint = isInterrupted ? await save(run) : undefined;
-  const after = isInterrupted ? undefined : await evaluate(run);
+  const checkpoint = isInterrupted ? await save(run, true) : undefined;
+  const after = isInterrupted ? undefined : await evaluateLast(run);
   const compared = isInterrupted ? [] : await samples.compare();
   const files = [
     { what: 'metrics', path: `${config.output_dir}/metrics.jsonl` },
+    { what: 'configuration as it was run', path: `${config.output_dir}/config.yaml` },
     { what: 'TensorBoard events', path: config.output_dir },
   ];
   if (!isInterrupted) {
@@ -178,6 +197,8 @@ async function run(run: Run): Promise<RunSummary> {
     step: trainer.step,
     totalSteps: trainer.totalSteps,
     seconds: (Date.now() - started) / 1000,
+    compiled: gpu.kernels.compiled,
+    best: run.best.state.best_model_checkpoint ?? undefined,
     predictedPeakBytes,
     peakBytes: gpu.memory.peak,
     residentBytes: gpu.isCpu ? gpu.runtime.residentBytes() : undefined,
@@ -191,9 +212,11 @@ async function run(run: Run): Promise<RunSummary> {
 
 /** The loop. @returns whether it was stopped before the last step */
 async function takeSteps(run: Run): Promise<boolean> {
-  const { trainer, hooks, options } = run;
-  const { eval_steps, save_steps } = options.training;
-  const clock = new Clock(trainer.step, trainer.totalSteps);
+  const { trainer, hooks, options, best } = run;
+  const { training } = options;
+  const [evalSteps, saveSteps] = [training.eval_steps, training.save_steps].map(
+    (every) => every && wholeSteps(every, trainer.totalSteps),
+  );
   const isDue = (every: number | undefined) =>
     every !== undefined && trainer.step % every === 0 && trainer.step < trainer.totalSteps;
   /** Its numbers are still on their way. */
@@ -202,28 +225,31 @@ async function takeSteps(run: Run): Promise<boolean> {
   while (trainer.step < trainer.totalSteps && !isInterrupted) {
     const before = queued;
     queued = await trainer.enqueueStep();
-    if (before !== undefined) await report(run, clock, before);
+    if (before !== undefined) await report(run, before);
     isInterrupted = hooks.shouldStop();
-    if (isInterrupted || isDue(eval_steps) || isDue(save_steps)) {
-      await report(run, clock, queued);
+    if (isInterrupted || isDue(evalSteps) || isDue(saveSteps)) {
+      await report(run, queued);
       queued = undefined;
     }
-    if (isDue(eval_steps) && !isInterrupted) await evaluate(run);
-    if (isDue(save_steps) && !isInterrupted) await save(run);
+    if (!isInterrupted) {
+      const isBest = isDue(evalSteps) && (await evaluateOnTheWay(run));
+      if (isDue(saveSteps) || isBest) await save(run);
+      if (best.isExhausted) break;
+    }
     await nextTurn();
   }
-  if (queued !== undefined) await report(run, clock, queued);
+  if (queued !== undefined) await report(run, queued);
   await options.gpu.settle();
   return isInterrupted;
 }
 
 /** Waits for a step. One that is not finite ends the run, with what was there before it in a checkpoint. */
-async function report(run: Run, clock: Clock, queued: QueuedStep): Promise<void> {
-  const { config, options, trainer, log, hooks } = run;
+async function report(run: Run, queued: QueuedStep): Promise<void> {
+  const { config, options, trainer, log, clock, hooks } = run;
   const { step, metrics } = await queued.report.catch(async (error: unknown) => {
     if (!(error instanceof NonFiniteError)) throw error;
     trainer.step = error.step - 1;
-    throw new RunError(`${error.message} What was there before it: ${await save(run)}`);
+    throw new RunError(`${error.message} What was there before it: ${await save(run, true)}`);
   });
   const isReferencePolicy =
     options.reference?.form === 'live' &&
@@ -231,10 +257,16 @@ async function report(run: Run, clock: Clock, queued: QueuedStep): Promise<void>
     config.reference.adapter === undefined;
   if (step === 1) checkFirstStep(options.objective, isReferencePolicy, metrics);
   clock.done(step, trainer.plan.tokensOf(step - 1));
-  const isLogged = step % options.training.logging_steps === 0 || step === trainer.totalSteps;
-  if (isLogged) await log.write(step, metrics);
+  const { logging_steps, log_every_step: everyStep } = options.training;
+  const isDue = step % wholeSteps(logging_steps, trainer.totalSteps) === 0 || step === trainer.totalSteps;
+  const logged = await log.step(step, metrics, clock, { isDue, everyStep });
   const { tokensPerSecond, secondsLeft } = clock;
-  hooks.step({ step, metrics, tokensPerSecond, secondsLeft, log: isLogged });
+  hooks.step({ step, metrics, tokensPerSecond, secondsLeft, logged });
+}
+
+/** Steps as they are, a share of the run rounded up, as transformers does. */
+function wholeSteps(stepsOrShare: number, totalSteps: number): number {
+  return stepsOrShare < 1 ? Math.ceil(stepsOrShare * totalSteps) : stepsOrShare;
 }
 
 async function evaluate({ options, trainer, log, hooks }: Run): Promise<Metrics | undefined> {
@@ -245,8 +277,44 @@ async function evaluate({ options, trainer, log, hooks }: Run): Promise<Metrics 
   return metrics;
 }
 
-async function save({ config, options, trainer, log, digests, chatTemplate, hooks }: Run): Promise<string> {
-  const path = await saveRun(options.gpu, config, trainer, log.position, digests, chatTemplate);
+/** Evaluates between steps. @returns whether the model is the best so far, and is to be kept */
+async function evaluateOnTheWay(run: Run): Promise<boolean> {
+  const { best, trainer, hooks, config } = run;
+  const metrics = await evaluate(run);
+  if (metrics === undefined || !best.isWatching) return false;
+  const isBest = best.evaluated(trainer.step, metrics);
+  if (best.isExhausted) hooks.note(`Nothing better came after ${best.summary}: this run ends early.`);
+  const { metric_for_best_model, load_best_model_at_end } = config.training;
+  return isBest && (metric_for_best_model !== undefined || load_best_model_at_end);
+}
+
+/** Evaluates the model that is written: the last one, or where the configuration wants it the best one, which is put back. */
+async function evaluateLast(run: Run): Promise<Metrics | undefined> {
+  const { best, trainer, hooks, config, options } = run;
+  if (best.state.best_global_step !== trainer.step) {
+    const metrics = await evaluate(run);
+    if (metrics === undefined || !best.isWatching || best.evaluated(trainer.step, metrics)) return metrics;
+    const { best_model_checkpoint: path } = best.state;
+    if (!config.training.load_best_model_at_end || path === null) return metrics;
+    await restoreWeights(options.gpu, trainer, path);
+    hooks.note(`The best model is written, not the last one: ${best.summary} (${path}).`);
+  }
+  return trainer.evaluate();
+}
+
+/** @param isWhole also with `save_only_model`: a run that is cut off is to be continued */
+async function save(run: Run, isWhole = !run.config.training.save_only_model): Promise<string> {
+  const { config, options, trainer, log, clock, digests, best, chatTemplate, hooks } = run;
+  const { position } = log;
+  const { seconds } = clock;
+  const path = await saveRun(options.gpu, config, trainer, {
+    position,
+    digests,
+    best,
+    seconds,
+    chatTemplate,
+    isWhole,
+  });
   hooks.checkpoint(path);
   return path;
 }
@@ -266,6 +334,7 @@ function notePlan({ options, trainer, hooks }: Run): void {
   const { plan, memoryPlan } = trainer;
   const empty = `${(100 * plan.emptyShare).toFixed(1)}% of token slots empty`;
   hooks.note(`${rows.length} rows, ${plan.totalSteps} steps, ${plan.buckets.size} shape buckets, ${empty}.`);
+  for (const warning of options.objective.warnings(plan.totalSteps)) hooks.note(`Warning: ${warning}`);
   const emptyBatches = emptyBatchesLine(rows, plan);
   if (emptyBatches !== undefined) hooks.note(emptyBatches);
   if (training.memory_budget !== undefined) {

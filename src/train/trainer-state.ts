@@ -7,6 +7,13 @@ import { problemsOf } from '../schema-problems.ts';
 
 const count = () => z.number().int().min(0);
 
+/** JSON has no NaN and no infinity: they are written as null. */
+const written = () =>
+  z
+    .number()
+    .nullable()
+    .transform((value) => value ?? Number.NaN);
+
 const stateSchema = z.object({
   global_step: count().describe('optimizer steps done'),
   metrics_offset: count().describe('bytes of metrics.jsonl that belong to the steps done'),
@@ -17,6 +24,15 @@ const stateSchema = z.object({
       .regex(/^[^/\\\0]*tfevents[^/\\\0]*$/, 'must be the name of an event file, without a directory'),
     offset: count().describe('bytes of it that belong to the steps done'),
   }),
+  log_interval: z
+    .record(z.string(), z.tuple([written(), count()]).readonly())
+    .optional()
+    .describe('what the steps since the last line of metrics add to the next one'),
+  train_seconds: z.number().min(0).optional().describe('seconds that training took so far'),
+  best_metric: z.number().nullable().optional(),
+  best_global_step: count().nullable().optional(),
+  best_model_checkpoint: z.string().nullable().optional(),
+  early_stopping_patience_counter: count().optional().describe('evaluations since the best one'),
   objective_state: z.record(z.string(), z.number()).describe('what the objective carries from step to step'),
   kernel_choices: z
     .record(z.string(), z.string())

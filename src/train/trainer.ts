@@ -17,6 +17,7 @@ import { learningRate } from '../optim/schedule.ts';
 import { Evaluator } from '../step/evaluator.ts';
 import { reserveState, resetState } from '../step/objective-state.ts';
 import type { StepModels } from '../step/programs/tokens.ts';
+import { addRewardMargins } from '../step/reward-margins.ts';
 import { StepRows } from '../step/step-rows.ts';
 import { TrainingStep } from '../step/training-step.ts';
 import type { TrainingSettings } from './config.ts';
@@ -80,6 +81,8 @@ export class Trainer {
   readonly #movingReference: ReadonlyMap<string, Tensor>;
   /** At most two: the numbers of the one before the last must have arrived when a step is given to the GPU. */
   #queued: Promise<StepReport>[] = [];
+  /** By the number of steps: the input tokens of those. */
+  readonly #tokens: number[] = [0];
 
   private constructor(options: TrainerOptions) {
     const { gpu, objective, policy, reference, training } = options;
@@ -210,10 +213,19 @@ export class Trainer {
       ...raw,
       learning_rate: lr,
       epoch: this.plan.epochAt(step),
+      num_tokens: this.#tokensUntil(step),
     };
-    if ('rewards/chosen' in metrics)
-      metrics['rewards/margins'] = metrics['rewards/chosen'] - metrics['rewards/rejected'];
+    addRewardMargins(metrics);
     return { step, metrics };
+  }
+
+  /** Input tokens of the first `steps` steps. */
+  #tokensUntil(steps: number): number {
+    while (this.#tokens.length <= steps) {
+      const done = this.#tokens.length - 1;
+      this.#tokens.push(this.#tokens[done] + this.plan.tokensOf(done));
+    }
+    return this.#tokens[steps];
   }
 
   #learningRate(step: number): number {

@@ -12,7 +12,7 @@ const step = (n: number): StepInfo => ({
   metrics: { loss: 0.6789123, 'rewards/accuracies': 0.5, 'rewards/margins': 0.01234 },
   tokensPerSecond: 1234.4,
   secondsLeft: 75,
-  log: n % 10 === 0,
+  logged: n % 10 === 0 ? { loss: 0.7, 'rewards/accuracies': 0.5, 'rewards/margins': 0.01234 } : undefined,
 });
 
 describe('progress without a terminal', () => {
@@ -24,7 +24,7 @@ describe('progress without a terminal', () => {
     hooks.checkpoint('out/checkpoint-10');
     expect(text).toBe(
       'Device: mesa llvmpipe\nPredicted peak memory: 3.00 MiB\n' +
-        'step 10/20 | loss 0.6789 | rewards/accuracies 0.5 | rewards/margins 0.01234 | 1234 tokens/s | 1m15s left\n' +
+        'step 10/20 | loss 0.7 | rewards/accuracies 0.5 | rewards/margins 0.01234 | 1234 tokens/s | 1m15s left\n' +
         'Checkpoint: out/checkpoint-10\n',
     );
   });
@@ -37,6 +37,7 @@ describe('progress without a terminal', () => {
       step: 20,
       totalSteps: 20,
       seconds: 61,
+      compiled: { pipelines: 12, seconds: 3 },
       predictedPeakBytes: 1.5 * 2 ** 20,
       peakBytes: 2 ** 21,
       residentBytes: 2 ** 28,
@@ -45,7 +46,7 @@ describe('progress without a terminal', () => {
       samples: [{ prompt: 'Once', before: 'a\ncat', after: 'a dog' }],
       files: [{ what: 'Model', path: 'out/model' }],
     });
-    expect(text).toContain('Finished 20 of 20 steps in 1m01s.\n');
+    expect(text).toContain('Finished 20 of 20 steps in 1m01s.\nCompiled 12 pipelines in 3s.\n');
     expect(text).toContain(
       'Peak memory: 2.00 MiB (predicted 1.50 MiB, -25.0%); the process holds 256.0 MiB.\n',
     );

@@ -3,13 +3,17 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import { readMetrics } from '../support/metrics.ts';
 
 export type Moment = readonly ['submit' | 'file', number];
 
 /** What a whole run leaves, as bytes; TensorBoard's events carry times and are left out. */
 function resultOf(output: string): Record<string, string> {
-  const files = ['metrics.jsonl', 'model/adapter_model.safetensors', 'model/adapter_config.json'];
-  return Object.fromEntries(files.map((name) => [name, readFileSync(join(output, name)).toString('base64')]));
+  const files = ['model/adapter_model.safetensors', 'model/adapter_config.json'];
+  return {
+    metrics: JSON.stringify(readMetrics(join(output, 'metrics.jsonl'))),
+    ...Object.fromEntries(files.map((name) => [name, readFileSync(join(output, name)).toString('base64')])),
+  };
 }
 
 /** Runs the job in a process of its own. @returns how many submissions and file operations it made, if it lived */

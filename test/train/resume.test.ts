@@ -7,6 +7,7 @@ import { nodeRuntime } from '../../src/runtime/node.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
 import type { TrainHooks } from '../../src/train/hooks.ts';
 import { train } from '../../src/train/train.ts';
+import { readMetrics } from '../support/metrics.ts';
 
 const STEPS = 4;
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-resume-'));
@@ -43,8 +44,10 @@ function stoppingAfter(steps: number): TrainHooks {
   };
 }
 
-const files = ['metrics.jsonl', 'model/model.safetensors'];
-const read = (name: string) => files.map((file) => readFileSync(join(folder, name, file)).toString('base64'));
+const read = (name: string) => ({
+  metrics: readMetrics(join(folder, name, 'metrics.jsonl')),
+  model: readFileSync(join(folder, name, 'model/model.safetensors')).toString('base64'),
+});
 
 describe('resuming is exact', () => {
   it.each([

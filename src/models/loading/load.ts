@@ -213,7 +213,11 @@ function trainedSpecs(weights: readonly WeightSpec[], train: LoadOptions['train'
 }
 
 /** @throws InputErrors naming every weight that is missing, misshapen, of an unreadable dtype, or unknown. */
-function checkWeights(directory: WeightSource, weights: readonly WeightSpec[], backbone = false): void {
+export function checkWeights(
+  directory: WeightSource,
+  weights: readonly WeightSpec[],
+  backbone = false,
+): void {
   const problems: string[] = [];
   for (const { name, shape } of weights) {
     const entry = directory.tensors.get(name);

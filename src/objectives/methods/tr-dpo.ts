@@ -23,7 +23,8 @@ export const trDpo = defineObjective({
       .max(1)
       .default(0.6)
       .describe('share of the policy in the new reference; 1 is a hard update'),
-    tau: z.number().int().positive().default(512).describe('optimizer steps between reference updates'),
+    // The paper's 512 is more than the 478 steps of an epoch of UltraFeedback in batches of 128: the reference would never move.
+    tau: z.number().int().positive().default(64).describe('optimizer steps between reference updates'),
   }),
   separable: true,
   takesTokenWeights: false,
@@ -33,6 +34,12 @@ export const trDpo = defineObjective({
     rows: 'pairs',
   }),
   rewardScale: ({ beta }) => beta,
+  warnings: ({ tau }, totalSteps) =>
+    tau <= totalSteps
+      ? []
+      : [
+          `objective.settings.tau: the reference is updated every ${tau} steps, but the run has ${totalSteps}, so it never moves; lower it.`,
+        ],
   // -log sigmoid(0)
   lossAtReference: () => Math.LN2,
   losses(inputs, { beta }) {

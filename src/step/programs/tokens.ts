@@ -138,10 +138,15 @@ export function recordMetrics(
   const comparesAnswers = needs.rows !== 'chosen';
   const { rewards, logps } = run;
   metrics.addSum(recorder, 'loss', run.loss);
+  const addRewards = (group: string, { chosen, rejected }: ObjectiveRun['rewards']) => {
+    metrics.addMean(recorder, `${group}/chosen`, chosen, pairWeights);
+    metrics.addMean(recorder, `${group}/rejected`, rejected, pairWeights);
+    metrics.addShareGreater(recorder, `${group}/accuracies`, chosen, rejected, pairWeights);
+  };
   if (comparesAnswers) {
-    metrics.addMean(recorder, 'rewards/chosen', rewards.chosen, pairWeights);
-    metrics.addMean(recorder, 'rewards/rejected', rewards.rejected, pairWeights);
-    metrics.addShareGreater(recorder, 'rewards/accuracies', rewards.chosen, rewards.rejected, pairWeights);
+    addRewards('rewards', rewards);
+    // With token weights the rewards are not those of other methods; these are (BMC, Figure 6).
+    if (run.unweightedRewards !== undefined) addRewards('rewards_unweighted', run.unweightedRewards);
   }
   metrics.addMean(recorder, 'logps/chosen', logps.chosen, pairWeights);
   if (comparesAnswers) metrics.addMean(recorder, 'logps/rejected', logps.rejected, pairWeights);

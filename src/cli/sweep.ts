@@ -1,0 +1,149 @@
+/**
+ * A grid of runs, one after the other. Each has a directory of its own below that of the sweep, so that a sweep which was
+ * stopped goes on where it was: runs that are finished are left alone, and one that has a checkpoint continues from it.
+ */
+import { parse, YAMLParseError } from 'yaml';
+import { InputError, InputErrors } from '../errors.ts';
+import { latestCheckpoint } from '../formats/checkpoint.ts';
+import { readJson } from '../formats/json-file.ts';
+import type { FileSystem } from '../runtime/runtime.ts';
+
+/** A key of the configuration and the values that it takes. */
+export interface Axis {
+  readonly key: string;
+  readonly values: readonly unknown[];
+}
+
+/** One point of the grid. */
+export interface SweepRun {
+  /** Name of its directory, such as 'beta=2,learning_rate=5e-7'. */
+  readonly name: string;
+  readonly directory: string;
+  readonly values: readonly unknown[];
+  /** As `--set` takes them. */
+  readonly set: readonly string[];
+}
+
+/** Reads 'training.learning_rate=3e-7,5e-7'. @throws InputError for anything else */
+export function parseAxis(text: string): Axis {
+  const equals = text.indexOf('=');
+  const key = text.slice(0, Math.max(0, equals)).trim();
+  if (key === '')
+    throw new InputError(`--grid ${text}: expected KEY=VALUE,VALUE,..., such as objective.settings.beta=2,5`);
+  try {
+    return axis(`--grid ${key}`, key, parse(`[${text.slice(equals + 1)}]`));
+  } catch (error) {
+    if (!(error instanceof YAMLParseError)) throw error;
+    throw new InputError(`--grid ${key}: the values are no YAML list (${error.message}); quote them`);
+  }
+}
+
+/** The axes of a file: a YAML mapping of keys to lists of values. @throws InputError for anything else */
+export async function readAxes(files: FileSystem, file: string): Promise<Axis[]> {
+  const grid: unknown = parse(await files.readText(file));
+  if (typeof grid !== 'object' || grid === null || Array.isArray(grid))
+    throw new InputError(`${file}: expected keys of the configuration, each with a list of values`);
+  return Object.entries(grid).map(([key, values]) => axis(`${file}: ${key}`, key, values));
+}
+
+function axis(where: string, key: string, values: unknown): Axis {
+  if (!Array.isArray(values) || values.length === 0)
+    throw new InputError(`${where}: expected at least one value`);
+  return { key, values };
+}
+
+/** Every combination of values; the last axis changes fastest. @throws InputErrors for keys that are there twice */
+export function gridRuns(axes: readonly Axis[], directory: string): SweepRun[] {
+  const keys = axes.map(({ key }) => key);
+  const twice = keys.filter((key, i) => keys.indexOf(key) !== i);
+  if (twice.length > 0) throw new InputErrors('The grid has keys twice:', twice);
+  let points: unknown[][] = [[]];
+  for (const { values } of axes) points = points.flatMap((point) => values.map((value) => [...point, value]));
+  return points.map((values) => {
+    const name = values.map((value, i) => `${shortName(keys[i], keys)}=${valueText(value)}`).join(',');
+    const place = `${directory}/${name}`;
+    const set = values.map((value, i) => `${keys[i]}=${JSON.stringify(value)}`);
+    return { name, directory: place, values, set: [...set, `output_dir=${JSON.stringify(place)}`] };
+  });
+}
+
+/** The last part of a key, or all of it where two would be the same. */
+function shortName(key: string, keys: readonly string[]): string {
+  const last = (text: string) => text.slice(text.lastIndexOf('.') + 1);
+  return keys.filter((other) => last(other) === last(key)).length === 1 ? last(key) : key;
+}
+
+/** Free of what a file name cannot have. */
+function valueText(value: unknown): string {
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  return text.replaceAll(/[^\w.+-]+/g, '_');
+}
+
+export type RunState = 'finished' | 'begun' | 'new';
+
+/** How far a run has come. The caller must not be training it. */
+export async function stateOf(files: FileSystem, directory: string): Promise<RunState> {
+  if (await files.exists(`${directory}/run.json`)) {
+    const { outcome } = await readJson(files, `${directory}/run.json`);
+    if (outcome === 'finished') return 'finished';
+  }
+  return (await latestCheckpoint(files, directory)) === undefined ? 'new' : 'begun';
+}
+
+/** Columns that a table shows where runs have them. */
+const SHOWN = [
+  'eval_loss',
+  'eval_rewards/accuracies',
+  'eval_rewards/margins',
+  'loss',
+  'rewards/accuracies',
+  'rewards/margins',
+];
+
+export interface SweepTable {
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly unknown[])[];
+}
+
+/** A row per run: its values, its last metrics (of the evaluation, where there was one) and what it took. */
+export async function sweepTable(
+  files: FileSystem,
+  axes: readonly Axis[],
+  runs: readonly SweepRun[],
+): Promise<SweepTable> {
+  const found = await Promise.all(runs.map(({ directory }) => resultOf(files, directory)));
+  const shown = SHOWN.filter((name) => found.some((result) => result[name] !== undefined));
+  const columns = [...axes.map(({ key }) => key), ...shown, 'steps', 'seconds'];
+  const rows = runs.map(({ values }, i) => [
+    ...values,
+    ...[...shown, 'steps', 'seconds'].map((name) => found[i][name] ?? ''),
+  ]);
+  return { columns, rows };
+}
+
+async function resultOf(files: FileSystem, directory: string): Promise<Record<string, unknown>> {
+  if (!(await files.exists(`${directory}/run.json`))) return {};
+  const { after, global_step, wall_time_seconds } = await readJson(files, `${directory}/run.json`);
+  const lines = (await files.readText(`${directory}/metrics.jsonl`)).trim().split('\n');
+  const trained = lines
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter((line) => 'loss' in line);
+  return { ...trained.at(-1), ...(after as object | null), steps: global_step, seconds: wall_time_seconds };
+}
+
+export function csvText({ columns, rows }: SweepTable): string {
+  const cell = (value: unknown) => {
+    const text = typeof value === 'string' ? value : JSON.stringify(value);
+    return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  return [columns, ...rows].map((row) => `${row.map(cell).join(',')}\n`).join('');
+}
+
+/** Columns padded to the same width, numbers to four digits. */
+export function tableText({ columns, rows }: SweepTable): string {
+  const cell = (value: unknown) =>
+    typeof value === 'number' ? String(Number(value.toPrecision(4))) : String(value);
+  const cells = [columns, ...rows].map((row) => row.map(cell));
+  const widths = columns.map((_, i) => Math.max(...cells.map((row) => row[i].length)));
+  return cells.map((row) => `${row.map((text, i) => text.padStart(widths[i])).join('  ')}\n`).join('');
+}
