@@ -1,8 +1,8 @@
 /** Draws every series of a result file, rows with a size, as one picture: a browser and uPlot do the drawing. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { chromium } from 'playwright-core';
 import type UPlot from 'uplot';
-import { launchChromium } from '../test/support/adapters.ts';
 import type { Report, Row } from './report.ts';
 
 const WIDTH = 420;
@@ -20,7 +20,7 @@ export async function plot(resultFile: string, pictureFile: string): Promise<voi
     ),
   );
   const require = createRequire(import.meta.url);
-  const browser = await launchChromium();
+  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });
   const viewport = { width: charts.length * (WIDTH + 6), height: HEIGHT + 80 };
   const page = await browser.newPage({ deviceScaleFactor: 2, viewport });
   await page.setContent(

@@ -1,7 +1,7 @@
 /** What a benchmark leaves: a Markdown table on the screen and, with --out, a JSON file that anyone can compare with. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
-import type { Gpu } from '../src/gpu/device.ts';
+import type { Gpu } from '../src/engine.ts';
 
 export interface Row {
   readonly work: string;

@@ -2,16 +2,18 @@
  * npm run bench -- roofline: a prediction, not a measurement. Records one micro-batch of a DPO step with LoRA as training would,
  * takes each dispatch's FLOPs and bytes, and says what a device would need if it reached the shares of its peaks below.
  */
-import { type DType, reserveTensor, type Tensor } from '../src/autograd/tensor.ts';
-import { Gpu } from '../src/gpu/device.ts';
-import { type Dispatch, type Part, Recorder } from '../src/gpu/program.ts';
-import { describeModel } from '../src/models/registry.ts';
-import { rotaryFrequencies } from '../src/nn/rotary-table.ts';
-import { attention } from '../src/ops/attention/attention.ts';
-import { tapeFor } from '../src/ops/index.ts';
-import { gatherRows } from '../src/ops/indexing/gather-rows.ts';
-import { tokenLogps } from '../src/ops/logps/token-logps.ts';
-import type { Runtime } from '../src/runtime/runtime.ts';
+import { describeModel, rotaryFrequencies } from '../src/engine.ts';
+import { type Dispatch, Gpu, type Part, Recorder } from '../src/gpu/index.ts';
+import type { Runtime } from '../src/index.ts';
+import {
+  attention,
+  type DType,
+  gatherRows,
+  reserveTensor,
+  type Tensor,
+  tapeFor,
+  tokenLogps,
+} from '../src/ops/index.ts';
 
 /** Dense f16 products with f32 sums, in TFLOP/s, and memory, in TB/s, from the makers' data sheets. */
 const DEVICES = [

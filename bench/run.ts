@@ -1,7 +1,6 @@
 /** npm run bench -- kernels|peers|train|load|foundation|objectives|generate|data [--quick] [--out FILE.json], and plot. */
 import { Command, Option } from 'commander';
-import { detectRuntime } from '../src/runtime/index.ts';
-import type { Runtime } from '../src/runtime/runtime.ts';
+import { detectRuntime, type Runtime } from '../src/index.ts';
 import { publish, type Report } from './report.ts';
 
 type Bench = (runtime: Runtime, quick: boolean, only?: string) => Promise<Report>;

@@ -1,5 +1,5 @@
 /** How things are timed: contenders take turns in one run, so that whatever disturbs the machine disturbs them alike. */
-import { uniformAt } from '../src/data/random.ts';
+import { uniformAt } from '../src/engine.ts';
 
 export interface Contender {
   readonly name: string;

@@ -1,27 +1,35 @@
-/// <reference types="@webgpu/types" preserve="true" />
 /**
  * What `import ... from 'prefgrad'` gives, in Node, Deno and the browser alike.
  *
- *   const runtime = await detectRuntime();
- *   const summary = await train(runtime, trainConfigFrom({ ... }), hooks);
+ *   const run = await createRun({ model: 'Qwen2.5-0.5B-Instruct', data: 'pairs.jsonl', objective: 'dpo' });
+ *   for await (const { step, metrics } of run) console.log(step, metrics.loss);
+ *   await run.save('tuned');
  *
- * `registerObjective(defineObjective({ ... }))` and `registerTokenWeight(defineTokenWeight({ ... }))` add a method or a
- * token weight of one's own, which a configuration then names. `train` runs a whole job; `Trainer` advances one optimizer step at a time, for pages that watch. In a browser,
- * `browserRuntime()` has a tree of files in memory: put blobs and URLs there before a model is loaded from it.
+ *   const [answer] = await generate({ model: 'tuned', prompts: ['Once upon a time'], temperature: 0.7 });
+ *   for await (const row of score({ model: 'tuned', reference: 'base', data: 'pairs.jsonl' })) console.log(row);
+ *
+ * Options have the names of TRL and transformers, and of the configuration files. `train` makes a whole run with its files,
+ * as the command does. `registerObjective(defineObjective({ ... }))` and `registerTokenWeight(defineTokenWeight({ ... }))`
+ * add a method or a token weight of one's own, which a configuration then names (docs/methods.md). In a browser,
+ * `browserRuntime()` has a tree of files in memory: put blobs and URLs there and pass it as `runtime`.
+ *
+ * The types need neither WebGPU's nor the DOM's; devices and tensors are opaque.
  */
-export { DEFAULT_COLUMNS } from './data/columns.ts';
-export type { Answer, Example, PairExample, UnpairedExample } from './data/examples.ts';
-export { loadTokenizer } from './data/load-tokenizer.ts';
-export { prepareDataset, streamExamples } from './data/prepare.ts';
-export type { Tokenizer } from './data/tokenizer.ts';
+export { createRun, type Run, type RunOptions, type RunStep } from './api/create-run.ts';
+export {
+  type GenerateOptions,
+  type GenerationOptions,
+  generate,
+  type LoadModelOptions,
+  loadModel,
+  type Message,
+  type Model,
+  type Prompt,
+} from './api/model.ts';
+export { type ScoreFileOptions, type ScoreOptions, type ScoreRow, score, scoreFile } from './api/score.ts';
+export { type TrainOptions, train } from './api/train.ts';
+export type { Tensor } from './autograd/tensor.ts';
 export { InputError, InputErrors, RunError } from './errors.ts';
-export { Engine, type EngineOptions } from './generate/engine.ts';
-export { generate } from './generate/generator.ts';
-export type { GenerationEvent, GenerationRequest } from './generate/request.ts';
-export { Gpu, type GpuOptions } from './gpu/device.ts';
-export { type LoadedModel, type LoadOptions, loadModel } from './models/loading/load.ts';
-export { loadWithAdapter } from './models/loading/load-with-adapter.ts';
-export { type ActiveObjective, activate, type ObjectiveChoice } from './objectives/choice.ts';
 export { type Likelihoods, likelihoods } from './objectives/likelihoods.ts';
 export {
   defineObjective,
@@ -38,14 +46,6 @@ export { MemoryFiles } from './runtime/memory-files.ts';
 export { NoAdapterError } from './runtime/no-adapter.ts';
 export type { FileSink, FileSource, FileSystem, Runtime } from './runtime/runtime.ts';
 export { blobSource, fetchSource } from './runtime/web-sources.ts';
-export { type ScoreOptions, scoreFile as score } from './score/score.ts';
-export {
-  type TrainConfig,
-  type TrainConfigInput,
-  trainConfigFrom,
-  trainingSettings,
-} from './train/config.ts';
-export type { Metrics, RunSummary, StepInfo, TrainHooks } from './train/hooks.ts';
-export { referenceFrom, type TrainerReference } from './train/reference-form.ts';
-export { type TrainOptions, train } from './train/train.ts';
-export { type QueuedStep, type StepReport, Trainer, type TrainerOptions } from './train/trainer.ts';
+export type { ScoreSummary } from './score/score.ts';
+export type { TrainConfigInput } from './train/config.ts';
+export type { Metrics, RunStart, RunSummary, Sample, StepInfo, TrainHooks } from './train/hooks.ts';

@@ -1,11 +1,11 @@
 /** Reads one file of rows and says in JSON what memory it took: read-file.ts PATH ROWS. */
-import { readRow } from '../../src/data/rows.ts';
-import { readRows } from '../../src/data/sources/read-rows.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
+
+import { readRow, readRows } from '../../src/engine.ts';
+import { detectRuntime } from '../../src/index.ts';
 import type { ReadFile } from './memory.ts';
 
 const [path, expected] = process.argv.slice(2);
-const { files } = nodeRuntime();
+const { files } = await detectRuntime();
 const residentBefore = process.memoryUsage.rss();
 let [residentFirstTenth, residentPeak, rows] = [0, 0, 0];
 const started = performance.now();

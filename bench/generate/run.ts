@@ -6,13 +6,12 @@
  */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { elementCount } from '../../src/autograd/tensor.ts';
-import { Engine } from '../../src/generate/engine.ts';
-import { bufferOf, Gpu } from '../../src/gpu/device.ts';
-import { type LoadedModel, loadModel } from '../../src/models/loading/load.ts';
-import type { Runtime } from '../../src/runtime/runtime.ts';
-import { writeRandomLlama } from '../../test/support/random-llama.ts';
+import { Engine, Gpu, type LoadedModel, loadModel } from '../../src/engine.ts';
+import { bufferOf } from '../../src/gpu/index.ts';
+import type { Runtime } from '../../src/index.ts';
+import { elementCount } from '../../src/ops/index.ts';
 import type { TextPeer } from '../peers/transformers.js';
+import { writeRandomLlama } from '../random-llama.ts';
 import { type Row, reportOf } from '../report.ts';
 import { median, pairedRatio, takeTurns } from '../timing.ts';
 

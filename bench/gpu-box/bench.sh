@@ -21,7 +21,7 @@ run() {
 done_parts=0
 failed_parts=""
 run doctor src/cli/main.js doctor
-run conformance bench/gpu-box/conformance.js
+run conformance test/conformance/gpu-box.js
 run kernels bench/run.js kernels $quick --out results/kernels.json
 run train bench/run.js train $quick --out results/train.json
 run load bench/run.js load $quick --out results/load.json

@@ -29,7 +29,7 @@ const entries = [
   'src/runtime/node.ts',
   'bench/run.ts',
   'bench/gpu-box/compare.ts',
-  'bench/gpu-box/conformance.ts',
+  'test/conformance/gpu-box.ts',
 ];
 /** What a user's machine needs beyond these, it has: tsx translates sources, which are built here. */
 const NOT_NEEDED = ['tsx', '@webgpu/types'];

@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
-import { detectRuntime } from '../../src/runtime/index.ts';
+import { detectRuntime } from '../../src/index.ts';
 import { publish, type Row, reportOf } from '../report.ts';
 import { median, takeTurns } from '../timing.ts';
 import { pairsOf, StepBench } from '../training/step.ts';

@@ -1,17 +1,18 @@
 /** Gradients, with the forward pass that they need, and the optimizer. */
 
-import type { Op } from '../../src/autograd/op.ts';
-import { type Tensor, upload } from '../../src/autograd/tensor.ts';
-import { Workspace } from '../../src/autograd/workspace.ts';
-import type { Recorder } from '../../src/gpu/program.ts';
-import { ParameterSlabs } from '../../src/nn/parameters.ts';
-import { attention } from '../../src/ops/attention/attention.ts';
-import { glu } from '../../src/ops/elementwise/glu.ts';
-import { tapeFor } from '../../src/ops/index.ts';
-import { tokenLogps } from '../../src/ops/logps/token-logps.ts';
-import { rmsNorm } from '../../src/ops/norm/rms-norm.ts';
-import { Optimizer } from '../../src/optim/optimizer.ts';
-import { updateRule } from '../../src/optim/registry.ts';
+import { Optimizer, ParameterSlabs, updateRule } from '../../src/engine.ts';
+import type { Recorder } from '../../src/gpu/index.ts';
+import {
+  attention,
+  glu,
+  type Op,
+  rmsNorm,
+  type Tensor,
+  tapeFor,
+  tokenLogps,
+  upload,
+  Workspace,
+} from '../../src/ops/index.ts';
 import { causalLayout, inner, type Operands, type Size, samples, type Work } from './forward-works.ts';
 
 export function backwardWorks(bench: Operands, size: Size): Work[] {

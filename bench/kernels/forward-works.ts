@@ -1,22 +1,23 @@
 /** What the kernel benchmark runs: operands, and forward passes at the sizes of a transformer with what they must give. */
-import { allocateTensor, freeTensor, type Tensor, upload, whole } from '../../src/autograd/tensor.ts';
-import { normalAt } from '../../src/data/random.ts';
-import { tokenBlocks } from '../../src/data/token-blocks.ts';
-import { narrow, widen } from '../../src/formats/half.ts';
-import type { Gpu } from '../../src/gpu/device.ts';
-import type { Recorder } from '../../src/gpu/program.ts';
-import { makeRotaryTable } from '../../src/nn/rotary-table.ts';
-import { type AttentionLayout, attention } from '../../src/ops/attention/attention.ts';
-import { glu } from '../../src/ops/elementwise/glu.ts';
-import { rotary } from '../../src/ops/elementwise/rotary.ts';
-import { tapeFor } from '../../src/ops/index.ts';
+import { type Gpu, makeRotaryTable, narrow, normalAt, tokenBlocks, widen } from '../../src/engine.ts';
+import type { Recorder } from '../../src/gpu/index.ts';
 import {
+  type AttentionLayout,
+  allocateTensor,
+  attention,
+  freeTensor,
+  glu,
   launchLinear,
   launchLinearBackwardInput,
   launchLinearBackwardWeight,
-} from '../../src/ops/linear/linear.ts';
-import { tokenLogps } from '../../src/ops/logps/token-logps.ts';
-import { rmsNorm } from '../../src/ops/norm/rms-norm.ts';
+  rmsNorm,
+  rotary,
+  type Tensor,
+  tapeFor,
+  tokenLogps,
+  upload,
+  whole,
+} from '../../src/ops/index.ts';
 
 /** Sizes of one transformer, by the names models give them. */
 export interface Size {

@@ -1,13 +1,10 @@
 /** Every kernel: checked, then timed beside this adapter's own limit, a copy for what moves bytes, its best product for the rest. */
 
 import { readFileSync } from 'node:fs';
-import { download, type Tensor, whole } from '../../src/autograd/tensor.ts';
-import type { ProductVariant } from '../../src/gpu/choices.ts';
-import { bufferOf, Gpu } from '../../src/gpu/device.ts';
-import { Program } from '../../src/gpu/program.ts';
-import { launchLinear } from '../../src/ops/linear/linear.ts';
-import { variantsFor } from '../../src/ops/linear/linear-variants.ts';
-import type { Runtime } from '../../src/runtime/runtime.ts';
+import { Gpu } from '../../src/engine.ts';
+import { bufferOf, type ProductVariant, Program } from '../../src/gpu/index.ts';
+import type { Runtime } from '../../src/index.ts';
+import { download, launchLinear, type Tensor, variantsFor, whole } from '../../src/ops/index.ts';
 import { type Row, reportOf } from '../report.ts';
 import { median, pairedRatio, takeTurns } from '../timing.ts';
 import { backwardWorks } from './backward-works.ts';

@@ -1,14 +1,19 @@
 /** npm run bench -- peers: our products and log-probs beside those of other WebGPU libraries, on one adapter, in one run. */
 import { existsSync } from 'node:fs';
-import { allocateTensor, freeTensor, type Tensor, upload, whole } from '../../src/autograd/tensor.ts';
-import { normalAt } from '../../src/data/random.ts';
-import { Gpu } from '../../src/gpu/device.ts';
-import { Program, type Recorder } from '../../src/gpu/program.ts';
-import { recordFill } from '../../src/ops/elementwise/fill.ts';
-import { tapeFor } from '../../src/ops/index.ts';
-import { launchLinear } from '../../src/ops/linear/linear.ts';
-import { tokenLogps } from '../../src/ops/logps/token-logps.ts';
-import type { Runtime } from '../../src/runtime/runtime.ts';
+import { Gpu, normalAt } from '../../src/engine.ts';
+import { Program, type Recorder } from '../../src/gpu/index.ts';
+import type { Runtime } from '../../src/index.ts';
+import {
+  allocateTensor,
+  freeTensor,
+  launchLinear,
+  recordFill,
+  type Tensor,
+  tapeFor,
+  tokenLogps,
+  upload,
+  whole,
+} from '../../src/ops/index.ts';
 import { provideWebGpu } from '../provide-webgpu.ts';
 import { type Row, reportOf } from '../report.ts';
 import { median, pairedRatio, takeTurns } from '../timing.ts';

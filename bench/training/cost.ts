@@ -1,6 +1,6 @@
 /** What a step of DPO costs by the length of answers, the number of pairs and the size of the vocabulary. */
-import type { Runtime } from '../../src/runtime/runtime.ts';
-import type { LlamaSize } from '../../test/support/random-llama.ts';
+import type { Runtime } from '../../src/index.ts';
+import type { LlamaSize } from '../random-llama.ts';
 import type { Row } from '../report.ts';
 import { interval, median, takeTurns } from '../timing.ts';
 import { type OpenTrainer, pairsOf, StepBench } from './step.ts';

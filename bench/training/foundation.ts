@@ -3,8 +3,8 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { Gpu } from '../../src/gpu/device.ts';
-import type { Runtime } from '../../src/runtime/runtime.ts';
+import { Gpu } from '../../src/engine.ts';
+import type { Runtime } from '../../src/index.ts';
 import { type Row, reportOf } from '../report.ts';
 import { median, pairedRatio } from '../timing.ts';
 

@@ -2,12 +2,9 @@
 import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Gpu } from '../../src/gpu/device.ts';
-import { formatBytes } from '../../src/gpu/memory.ts';
-import { PIECE_BYTES } from '../../src/gpu/staging.ts';
-import { loadModel } from '../../src/models/loading/load.ts';
-import { describeModel } from '../../src/models/registry.ts';
-import type { Runtime } from '../../src/runtime/runtime.ts';
+import { describeModel, formatBytes, Gpu, loadModel } from '../../src/engine.ts';
+import { PIECE_BYTES } from '../../src/gpu/index.ts';
+import type { Runtime } from '../../src/index.ts';
 import { type Row, reportOf } from '../report.ts';
 
 const LLAMA_1B = {

@@ -1,7 +1,6 @@
 /** The step of every method beside dpo's, on one model of at least 5M parameters (CPU adapter) or 1B (GPU). */
-import type { PairExample } from '../../src/data/examples.ts';
-import { objectives } from '../../src/objectives/registry.ts';
-import type { Runtime } from '../../src/runtime/runtime.ts';
+import type { PairExample } from '../../src/engine.ts';
+import { objectives, type Runtime } from '../../src/index.ts';
 import { type Row, reportOf } from '../report.ts';
 import { type Contender, median, pairedRatio, type Rounds, takeTurns } from '../timing.ts';
 import { pairsOf, StepBench, type StepSetup } from './step.ts';

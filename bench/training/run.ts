@@ -1,7 +1,7 @@
 /** Whole training steps: the headline methods, each technique with and without, cost by size, and where the time goes. */
-import type { Gpu } from '../../src/gpu/device.ts';
-import { Program } from '../../src/gpu/program.ts';
-import type { Runtime } from '../../src/runtime/runtime.ts';
+import type { Gpu } from '../../src/engine.ts';
+import { Program } from '../../src/gpu/index.ts';
+import type { Runtime } from '../../src/index.ts';
 import { type Row, reportOf } from '../report.ts';
 import { median, pairedRatio, takeTurns } from '../timing.ts';
 import { benchCost } from './cost.ts';

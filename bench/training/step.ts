@@ -2,17 +2,21 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { PairExample } from '../../src/data/examples.ts';
-import { randomWord } from '../../src/data/random.ts';
-import { Gpu } from '../../src/gpu/device.ts';
-import { activate } from '../../src/objectives/choice.ts';
-import type { Runtime } from '../../src/runtime/runtime.ts';
-import { type TrainConfigInput, trainConfigFrom } from '../../src/train/config.ts';
-import { chooseKernels } from '../../src/train/kernel-choices.ts';
-import { loadPolicy, locatePolicy } from '../../src/train/policy.ts';
-import { plannedReference, prepareReference } from '../../src/train/reference.ts';
-import { Trainer } from '../../src/train/trainer.ts';
-import { type LlamaSize, writeRandomLlama } from '../../test/support/random-llama.ts';
+import {
+  activate,
+  chooseKernels,
+  Gpu,
+  loadPolicy,
+  locatePolicy,
+  type PairExample,
+  plannedReference,
+  prepareReference,
+  randomWord,
+  Trainer,
+  trainConfigFrom,
+} from '../../src/engine.ts';
+import type { Runtime, TrainConfigInput } from '../../src/index.ts';
+import { type LlamaSize, writeRandomLlama } from '../random-llama.ts';
 
 export interface StepSetup {
   readonly objective: TrainConfigInput['objective'];

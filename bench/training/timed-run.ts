@@ -7,20 +7,25 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type * as runtimes from '../../src/runtime/index.ts';
-import type * as config from '../../src/train/config.ts';
-import type { StepInfo } from '../../src/train/hooks.ts';
-import type * as training from '../../src/train/train.ts';
+import type { Runtime, StepInfo } from '../../src/index.ts';
+
+/** What both sources have under the same paths; the older one has no API that could be loaded in their place. */
+interface Sources {
+  detectRuntime(): Promise<Runtime>;
+  trainConfigFrom(raw: object): object;
+  train(runtime: Runtime, config: object, hooks: object): Promise<object>;
+}
 
 /** Pipelines are compiled and caches filled in these. */
 const WARM_UP = 4;
 
 const [folder, count] = [resolve(process.argv[2]), Number(process.argv[3])];
 process.chdir(folder);
-const load = <T>(path: string) => import(pathToFileURL(join(folder, path)).href) as Promise<T>;
-const { detectRuntime } = await load<typeof runtimes>('src/runtime/index.ts');
-const { trainConfigFrom } = await load<typeof config>('src/train/config.ts');
-const { train } = await load<typeof training>('src/train/train.ts');
+const load = <K extends keyof Sources>(path: string): Promise<Pick<Sources, K>> =>
+  import(pathToFileURL(join(folder, 'src', path)).href);
+const { detectRuntime } = await load<'detectRuntime'>('runtime/index.ts');
+const { trainConfigFrom } = await load<'trainConfigFrom'>('train/config.ts');
+const { train } = await load<'train'>('train/train.ts');
 
 const out = mkdtempSync(join(tmpdir(), 'prefgrad-timed-'));
 const quickstart = trainConfigFrom({

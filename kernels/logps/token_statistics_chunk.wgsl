@@ -2,7 +2,7 @@
 //
 //   p_v = exp(z_v - lse),  q_v likewise of the other stream:
 //   entropy -= sum p_v log p_v     kl += sum p_v (log p_v - log q_v)     reverse += sum q_v (log q_v - log p_v)
-//   rank += |{v: z_v > z_y, or z_v = z_y and v < y}|     top: the K likeliest so far, ties by the lower id
+//   rank += |{v: z_v > z_y, or z_v = z_y and v < y}|     top: the K most probable so far, ties by the lower id
 //
 //   z, other: [ROWS, C] f32 logits    lse, other_lse: [ROWS] f32, over the whole vocabulary    logps: [ROWS] f32, of the target
 //   targets: [ROWS] u32    stats: [ROWS, 4 + 2 K] f32: entropy, kl, reverse, rank, then K times (id, log-prob)

@@ -1,7 +1,7 @@
 // gradient_norm: result = (norm, clip scale, finite, failed)
 //
 //   norm = sqrt(sum partial);   clip scale = min(1, max_norm / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_
-//   finite = 1, or 0 when the sum is infinite or no number: then the optimizer and all state updates stand still, in this
+//   finite = 1, or 0 when the sum is infinite or NaN: then the optimizer and all state updates stand still, in this
 //   step and (failed = 1) in all that follow, since the host hears of it a step later and must find what was there before.
 //
 //   partial: f32    MAX_NORM: the limit, 0 for none    result: [4] f32, overwritten but for `failed`.

@@ -12,9 +12,9 @@
 //
 //   logits: [R, V] f32    rows: [R]    seen: [slots, ceil(V / 32)] u32, a bit per token; gets the bit of the drawn one
 //   last: [slots] u32, gets the drawn token    out: [R, 2 + 2 * TOP] u32: token, log-prob of the token before penalty and
-//   temperature, then TOP times (id, log-prob), likeliest first; log-probs only as far as the row asks for them.
+//   temperature, then TOP times (id, log-prob), most probable first; log-probs only as far as the row asks for them.
 //
-// TARGETS: nothing is drawn; tokens are those of targets: [R] u32, with LIKELIEST of the likeliest beside each.
+// TARGETS: nothing is drawn; tokens are those of targets: [R] u32, with LIKELIEST of the most probable beside each.
 //
 // A workgroup to a row (ROW_PER_WORKGROUP), or an invocation (rows.wgsl): no row's bits depend on another's. Limited by reading the
 // logits, 2 to 14 times.
@@ -44,7 +44,7 @@ struct Row {
   /// Random word of (seed, sample, position).
   key: u32,
   slot: u32,
-  /// 0: no log-probs; 1: of the drawn token; 1 + n: and of the n likeliest.
+  /// 0: no log-probs; 1: of the drawn token; 1 + n: and of the n most probable.
   logprobs: u32,
 }
 
@@ -216,7 +216,7 @@ fn drawn(row: u32, lane: u32) -> u32 {
   return best_of(own, lane).y;
 }
 
-/// Writes the log-prob of a token and of the `count` likeliest ones. All invocations of the row must call it.
+/// Writes the log-prob of a token and of the `count` most probable ones. All invocations of the row must call it.
 fn write_logprobs(row: u32, lane: u32, token: u32, count: u32) {
   let start = row * STRIDE;
   var own = vec2u(0u, vocabulary());

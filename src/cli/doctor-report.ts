@@ -42,7 +42,7 @@ export interface DoctorReport {
   /** Tile shapes of tensor cores: 'f16 x f16 -> f32 16x16x16'. */
   readonly subgroupMatrices: readonly string[];
   readonly measurement: Measurement | undefined;
-  /** What is wrong or missing, and the command that mends it. */
+  /** What is wrong or missing, and the command that fixes it. */
   readonly advice: readonly string[];
 }
 

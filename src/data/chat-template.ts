@@ -177,7 +177,7 @@ export class ChatTemplate {
       where,
       'the chat template writes the prompt differently once the answer is there ' +
         `(${near(head)} against ${near(whole)} at character ${at})`,
-      'mend the template so that the prompt with its generation prompt begins the whole conversation',
+      'fix the template so that the prompt with its generation prompt begins the whole conversation',
     );
   }
 }

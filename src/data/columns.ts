@@ -1,5 +1,5 @@
 /**
- * Which column of the data holds which field, and errors that say where a field is wrong and how to mend it.
+ * Which column of the data holds which field, and errors that say where a field is wrong and how to fix it.
  */
 
 import { InputError } from '../errors.ts';

@@ -16,6 +16,7 @@ export type SpecialText = 'parse' | 'text';
 /** The parts of which `loadTokenizer` builds a `Tokenizer`. */
 export interface TokenizerParts {
   readonly name: string;
+  /** @internal */
   readonly variants: Variants;
   readonly specials: SpecialStrings;
   /** Ids the tokenizer's post-processor puts before a text, after `add_bos_token` had its say. */

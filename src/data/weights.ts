@@ -81,7 +81,7 @@ export function spreadWeights(weights: Weights, target: WeightTarget, where: Whe
       throw rowError(
         where,
         `field '${weights.column}': span [${start}, ${end}) ends behind the answer's ${textEnd} characters`,
-        'mend the span',
+        'fix the span',
       );
     }
     for (let t = 0; t < ids.length; t++) {

@@ -25,9 +25,9 @@ export interface GenerationRequest {
   readonly sampling?: Partial<SamplingOptions>;
   /** Ids that end a continuation; the ending id is told like any other. */
   readonly stopIds?: readonly number[];
-  /** Log-probs of drawn tokens, with those of so many of the likeliest; at most TOP_LOGPROBS. Default: none. */
+  /** Log-probs of drawn tokens, with those of so many of the most probable; at most TOP_LOGPROBS. Default: none. */
   readonly logprobs?: number;
-  /** Log-probs of the prompt's own tokens, each with its likeliest alternatives. Default false. */
+  /** Log-probs of the prompt's own tokens, each with its most probable alternatives. Default false. */
   readonly promptLogprobs?: boolean;
   /** Told every token at once, before it is handed on; false ends the continuation there (stop strings). */
   readonly accept?: (sample: number, token: number) => boolean;

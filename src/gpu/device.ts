@@ -37,8 +37,10 @@ export interface GpuOptions extends DeviceChoice {
 
 export class Gpu {
   readonly runtime: Runtime;
+  /** @internal */
   readonly device: GPUDevice;
   readonly memory: MemoryPool;
+  /** @internal */
   readonly kernels: KernelLibrary;
   /** Largest slice that one kernel binding may cover. */
   readonly maxBindingBytes: number;
@@ -163,7 +165,10 @@ export class DeviceLostError extends RunError {
   }
 }
 
-/** The buffer behind a storage. @throws RunError for one that was freed, has no place yet, or is in host memory. */
+/**
+ * The buffer behind a storage. @throws RunError for one that was freed, has no place yet, or is in host memory.
+ * @internal
+ */
 export function bufferOf(storage: Storage): GPUBuffer {
   if (storage.buffer === undefined)
     throw new RunError(

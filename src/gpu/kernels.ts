@@ -34,6 +34,7 @@ export class KernelLibrary {
   #since = 0;
   #seconds = 0;
 
+  /** @internal */
   constructor(device: GPUDevice, sources: Record<string, string>) {
     this.#device = device;
     this.#sources = sources;
@@ -45,6 +46,7 @@ export class KernelLibrary {
   /**
    * The compiled pipeline of a variant, made once.
    * @throws RunError that names the kernel file and the line when the source does not compile.
+   * @internal
    */
   pipeline(variant: KernelVariant): Promise<GPUComputePipeline> {
     const key = variantKey(variant);

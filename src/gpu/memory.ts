@@ -24,6 +24,7 @@ export interface Storage {
   readonly label: string;
   readonly byteLength: number;
   readonly kind: MemoryKind;
+  /** @internal */
   buffer: GPUBuffer | undefined;
   /** Its bytes, when they are kept in host memory instead. */
   host?: Uint8Array<ArrayBuffer>;
@@ -49,6 +50,7 @@ export class MemoryPool {
   #current = 0;
   #peak = 0;
 
+  /** @internal */
   constructor(device: GPUDevice) {
     this.#device = device;
   }

@@ -74,7 +74,10 @@ export class Arena {
     });
   }
 
-  /** The buffer of a slot, after `allocate`. */
+  /**
+   * The buffer of a slot, after `allocate`.
+   * @internal
+   */
   buffer(slot: number): GPUBuffer {
     const buffer = this.#buffers[slot]?.buffer;
     if (buffer === undefined)

@@ -50,17 +50,24 @@ export interface DeviceProfile {
   readonly matrices: MatrixProfile | undefined;
 }
 
-/** What of an adapter the profile is made of. */
+/**
+ * What of an adapter the profile is made of.
+ * @internal
+ */
 export interface AdapterFacts {
   readonly info: GPUAdapterInfo;
   readonly features: Pick<GPUSupportedFeatures, 'has'>;
 }
 
-/** Whether an adapter is software. One rule for everything that asks. */
+/**
+ * Whether an adapter is software. One rule for everything that asks.
+ * @internal
+ */
 export function isSoftware({ vendor, architecture, device, description }: GPUAdapterInfo): boolean {
   return /llvmpipe|swiftshader|software|\bcpu\b/i.test(`${vendor} ${architecture} ${device} ${description}`);
 }
 
+/** @internal */
 export function profileOf({ info, features }: AdapterFacts, choice: ProfileChoice = 'auto'): DeviceProfile {
   const kind = isSoftware(info) ? 'cpu' : 'gpu';
   const kernels = choice === 'auto' ? kind : choice;

@@ -20,6 +20,30 @@ import { tokenLogps } from './logps/token-logps.ts';
 import { rmsNorm } from './norm/rms-norm.ts';
 import { segmentSum } from './reduction/segment-sum.ts';
 
+// Benchmarks time ops alone: what they need of an op is exported here.
+export type { Op } from '../autograd/op.ts';
+export {
+  allocateTensor,
+  type DType,
+  download,
+  elementCount,
+  freeTensor,
+  reserveTensor,
+  type Tensor,
+  upload,
+  whole,
+} from '../autograd/tensor.ts';
+export { Workspace } from '../autograd/workspace.ts';
+export { type AttentionLayout, attention } from './attention/attention.ts';
+export { recordFill } from './elementwise/fill.ts';
+export { glu } from './elementwise/glu.ts';
+export { rotary } from './elementwise/rotary.ts';
+export { gatherRows } from './indexing/gather-rows.ts';
+export { launchLinear, launchLinearBackwardInput, launchLinearBackwardWeight } from './linear/linear.ts';
+export { variantsFor } from './linear/linear-variants.ts';
+export { tokenLogps } from './logps/token-logps.ts';
+export { rmsNorm } from './norm/rms-norm.ts';
+
 export const ops = {
   attention,
   binary,

@@ -2,6 +2,7 @@
 import { InputError } from '../errors.ts';
 import type { FileSink, FileSource, FileSystem, OutputTarget } from './runtime.ts';
 import { blobSource } from './web-sources.ts';
+import type { WebBlob } from './web-types.ts';
 
 /** What stands at a path: a directory, contents, or a source that was put there. */
 type Entry = 'directory' | Blob | FileSource;
@@ -13,7 +14,7 @@ export class MemoryFiles implements FileSystem {
    * Puts a file into the tree with the directories above it: text, bytes, a dropped `File`, or a source such as
    * `fetchSource` gives. Sources can be read, but not written to.
    */
-  add(path: string, content: string | Uint8Array<ArrayBuffer> | Blob | FileSource): void {
+  add(path: string, content: string | Uint8Array<ArrayBuffer> | WebBlob | FileSource): void {
     const key = normalize(path);
     this.#makeDirectories(parentOf(key), path);
     const isRaw = typeof content === 'string' || content instanceof Uint8Array;
@@ -21,7 +22,7 @@ export class MemoryFiles implements FileSystem {
   }
 
   /** The contents of a file, for a download. */
-  async blob(path: string): Promise<Blob> {
+  async blob(path: string): Promise<WebBlob> {
     const entry = this.#file(path);
     return entry instanceof Blob ? entry : new Blob([await entry.readRange(0, entry.size)]);
   }

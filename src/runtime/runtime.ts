@@ -74,7 +74,10 @@ export interface DeviceChoice {
 export interface Runtime {
   readonly name: 'node' | 'deno' | 'browser';
   readonly files: FileSystem;
-  /** The WebGPU entry point. Throws `NoAdapterError` with the remedy when the machine has none. */
+  /**
+   * The WebGPU entry point. Throws `NoAdapterError` with the remedy when the machine has none.
+   * @internal
+   */
   requestAdapter(choice?: DeviceChoice): Promise<GPUAdapter>;
   /** Names under which `requestAdapter` gives each device of this machine, in an order that does not change. */
   deviceNames(): Promise<string[]>;

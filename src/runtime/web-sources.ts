@@ -2,9 +2,10 @@
 import { InputError } from '../errors.ts';
 import { checkRange } from './file-range.ts';
 import type { FileSource } from './runtime.ts';
+import type { WebBlob, WebFetch } from './web-types.ts';
 
 /** A blob or a `File` as a source. @param name - used in messages */
-export function blobSource(blob: Blob, name: string): FileSource {
+export function blobSource(blob: WebBlob, name: string): FileSource {
   return {
     name,
     size: blob.size,
@@ -21,7 +22,7 @@ export function blobSource(blob: Blob, name: string): FileSource {
  * taken into a blob, which browsers keep on disk when it is large.
  * @throws InputError naming the URL, for an answer that is neither 206 nor 200
  */
-export async function fetchSource(url: string, request: typeof fetch = fetch): Promise<FileSource> {
+export async function fetchSource(url: string, request: WebFetch = fetch): Promise<FileSource> {
   const first = await fetchRange(request, url, 0, 1);
   if (first.status === 200) return blobSource(await first.blob(), url);
   const size = sizeOf(first);

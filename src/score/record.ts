@@ -10,7 +10,7 @@ const numbers = () => z.array(z.number());
 
 const candidate = z
   .strictObject({ id: z.number().int(), token: z.string(), logp: z.number() })
-  .describe('one of the likeliest next tokens');
+  .describe('one of the most probable next tokens');
 
 const answerFields = {
   token_ids: z.array(z.number().int()).describe('tokens of the answer, with its EOS'),
@@ -25,10 +25,10 @@ const answerFields = {
   contributions: numbers().optional().describe('terms whose sum is the reward that the objective logs'),
   entropy: numbers().optional().describe('entropy of the next-token distribution, nats'),
   kl: numbers().optional().describe('KL(model || reference), nats'),
-  ranks: numbers().optional().describe('rank of the token under the model; 0 is the likeliest'),
+  ranks: numbers().optional().describe('rank of the token under the model; 0 is the most probable'),
   ref_ranks: numbers().optional().describe('the same under the reference'),
-  top: z.array(z.array(candidate)).optional().describe('likeliest tokens under the model'),
-  ref_top: z.array(z.array(candidate)).optional().describe('likeliest tokens under the reference'),
+  top: z.array(z.array(candidate)).optional().describe('most probable tokens under the model'),
+  ref_top: z.array(z.array(candidate)).optional().describe('most probable tokens under the reference'),
 };
 
 const answer = z.strictObject(answerFields);
@@ -40,7 +40,7 @@ const record = z.strictObject({
   margin: z.number().optional().describe('sum of the rewards of chosen minus that of rejected'),
 });
 
-/** One of the likeliest next tokens. */
+/** One of the most probable next tokens. */
 export type Candidate = Readonly<z.infer<typeof candidate>>;
 
 /** One answer of a scored pair; every array has one entry per response token. */
@@ -104,7 +104,7 @@ export interface Shown {
   /** Of the statistics, where there are any; all of them unless told otherwise. */
   readonly entropy?: boolean;
   readonly kl?: boolean;
-  /** How many of the likeliest tokens, at most TOP. */
+  /** How many of the most probable tokens, at most TOP. */
   readonly top?: number;
 }
 

@@ -25,14 +25,13 @@ import { LineOutput } from './output.ts';
 import { type ScoreLine, type Shown, scoreRecords } from './record.ts';
 import { PAIRS_TOGETHER, Scorer, type Vectors } from './scorer.ts';
 
-export interface ScoreOptions {
+/** What is scored, and what the lines say. */
+export interface ScoringOptions {
   readonly model: string;
   /** Directory of a PEFT adapter on top of the model. */
   readonly adapter?: string | undefined;
   /** A file, a pattern, or a data set of the hub. */
   readonly data: string;
-  /** A name that ends in .gz is written as gzip. */
-  readonly out: string;
   /** Directory of a reference model. */
   readonly reference?: string | undefined;
   /** Directory of a PEFT adapter of the reference; without a reference it is on the model's own base. */
@@ -43,7 +42,7 @@ export interface ScoreOptions {
     | undefined;
   /** BMC's token weights; without it there are none. */
   readonly bmc?: BmcSettings | undefined;
-  /** KL(model || reference) and entropy per token; ranks and this many of the likeliest tokens. */
+  /** KL(model || reference) and entropy per token; ranks and this many of the most probable tokens. */
   readonly kl?: boolean;
   readonly entropy?: boolean;
   readonly top?: number;
@@ -64,6 +63,11 @@ export interface ScoreOptions {
   readonly onBadRow?: 'error' | 'skip';
   /** The GPU; the best one unless given. */
   readonly device?: string | undefined;
+}
+
+export interface ScoreOptions extends ScoringOptions {
+  /** A name that ends in .gz is written as gzip. */
+  readonly out: string;
   /** Continue an output that was begun; replace one that is there. */
   readonly resume?: boolean;
   readonly force?: boolean;
@@ -91,11 +95,8 @@ export interface ScoreSummary extends DataReport {
  * @throws InputError before anything is scored for options that do not fit, and for an output that is there already
  */
 export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promise<ScoreSummary> {
-  const objective = chosenObjective(options);
-  checkReference(options, objective);
   const { files } = runtime;
-  const location = await locateModel(files, options.model, options.adapter);
-  const tokenizer = await loadTokenizer(files, location.tokenizer, options.chatTemplate);
+  const inputs = await inputsOf(runtime, options);
   const output = await LineOutput.open<DataReport>(files, options.out, {
     madeFrom: madeFrom(options),
     resume: options.resume === true,
@@ -105,50 +106,89 @@ export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promis
   const report = output.resumed ?? emptyReport();
   let written = structuredClone(report);
   try {
-    const gpu = await Gpu.open(runtime, { device: options.device });
-    try {
-      const scoring = await openScoring(gpu, options, location, objective, tokenizer);
-      const outcomes = streamOutcomes(
-        {
-          files,
-          path: options.data,
-          tokenizer,
-          columns: options.columns,
-          format: options.format,
-          expects: 'paired',
-          maxLength: options.maxLength ?? scoring.maxPositions,
-          maxPromptLength: options.maxPromptLength,
-          truncation: options.truncation,
-          refusesWeights: weightsRefusedBy(options, objective),
-          diff: objective.needs.differences ?? 'levenshtein',
-          modelVocabSize: scoring.vocabSize,
-          limit: options.maxRows,
-          skip: report.rows,
-        },
-        report,
-      );
-      let [scored, tokens] = [0, 0];
-      for await (const group of inGroups(outcomes, PAIRS_TOGETHER)) {
-        if (options.onBadRow !== 'skip') for (const row of group) if (row.kind === 'bad') throw row.error;
-        const lines = await scoring.lines(group);
-        written = structuredClone(report);
-        await output.write(lines.map((line) => `${JSON.stringify(line)}\n`).join(''), written);
-        scored += group.length;
-        tokens += lines.reduce((sum, line) => sum + tokensOf(line), 0);
-        options.progress?.({ rows: written.rows, scored, tokens });
-        if (options.shouldStop?.() === true) {
-          await output.stop(written);
-          return { ...written, finished: false };
-        }
+    let [scored, tokens] = [0, 0];
+    for await (const lines of linesOf(runtime, options, inputs, report)) {
+      written = structuredClone(report);
+      await output.write(lines.map((line) => `${JSON.stringify(line)}\n`).join(''), written);
+      scored += lines.length;
+      tokens += lines.reduce((sum, line) => sum + tokensOf(line), 0);
+      options.progress?.({ rows: written.rows, scored, tokens });
+      if (options.shouldStop?.() === true) {
+        await output.stop(written);
+        return { ...written, finished: false };
       }
-    } finally {
-      gpu.close();
     }
     await output.finish();
     return { ...written, finished: true };
   } catch (error) {
     await output.stop(written.rows > 0 ? written : undefined).catch(() => {});
     throw error;
+  }
+}
+
+/** The lines of the file, one by one, without a file. @throws InputError for options or a row that are wrong */
+export async function* scoreRows(runtime: Runtime, options: ScoringOptions): AsyncGenerator<ScoreLine> {
+  const inputs = await inputsOf(runtime, options);
+  for await (const lines of linesOf(runtime, options, inputs, emptyReport())) yield* lines;
+}
+
+/** What is known before the device is opened. */
+interface Inputs {
+  readonly objective: ActiveObjective;
+  readonly location: ModelLocation;
+  readonly tokenizer: Tokenizer;
+}
+
+/** @throws InputError for options that do not fit, and a model that is not there */
+async function inputsOf({ files }: Runtime, options: ScoringOptions): Promise<Inputs> {
+  const objective = chosenObjective(options);
+  checkReference(options, objective);
+  const location = await locateModel(files, options.model, options.adapter);
+  return {
+    objective,
+    location,
+    tokenizer: await loadTokenizer(files, location.tokenizer, options.chatTemplate),
+  };
+}
+
+/**
+ * Lines in groups, each with at most PAIRS_TOGETHER pairs.
+ * @param report - counts the rows of the groups so far; its `rows` are passed over, since an earlier run has scored them
+ */
+async function* linesOf(
+  runtime: Runtime,
+  options: ScoringOptions,
+  { objective, location, tokenizer }: Inputs,
+  report: DataReport,
+): AsyncGenerator<ScoreLine[]> {
+  const gpu = await Gpu.open(runtime, { device: options.device });
+  try {
+    const scoring = await openScoring(gpu, options, location, objective, tokenizer);
+    const outcomes = streamOutcomes(
+      {
+        files: runtime.files,
+        path: options.data,
+        tokenizer,
+        columns: options.columns,
+        format: options.format,
+        expects: 'paired',
+        maxLength: options.maxLength ?? scoring.maxPositions,
+        maxPromptLength: options.maxPromptLength,
+        truncation: options.truncation,
+        refusesWeights: weightsRefusedBy(options, objective),
+        diff: objective.needs.differences ?? 'levenshtein',
+        modelVocabSize: scoring.vocabSize,
+        limit: options.maxRows,
+        skip: report.rows,
+      },
+      report,
+    );
+    for await (const group of inGroups(outcomes, PAIRS_TOGETHER)) {
+      if (options.onBadRow !== 'skip') for (const row of group) if (row.kind === 'bad') throw row.error;
+      yield await scoring.lines(group);
+    }
+  } finally {
+    gpu.close();
   }
 }
 
@@ -162,7 +202,7 @@ interface Scoring {
 /** Loads the models. */
 async function openScoring(
   gpu: Gpu,
-  options: ScoreOptions,
+  options: ScoringOptions,
   location: ModelLocation,
   objective: ActiveObjective,
   tokenizer: Tokenizer,
@@ -220,7 +260,7 @@ function stepOf(
 }
 
 /** Weights that rows carry count in the contributions of a method that takes them; without any they are 1. */
-function chosenObjective(options: ScoreOptions): ActiveObjective {
+function chosenObjective(options: ScoringOptions): ActiveObjective {
   const { objective, bmc } = options;
   if (objective === undefined) {
     const asked = { reference: hasReference(options), tokenWeights: bmc !== undefined };
@@ -232,16 +272,19 @@ function chosenObjective(options: ScoreOptions): ActiveObjective {
 }
 
 /** What to call a method that would pass over the weights of a row; undefined where none does. */
-function weightsRefusedBy({ objective, bmc }: ScoreOptions, { needs }: ActiveObjective): string | undefined {
+function weightsRefusedBy(
+  { objective, bmc }: ScoringOptions,
+  { needs }: ActiveObjective,
+): string | undefined {
   if (objective === undefined || needs.dataWeights) return undefined;
   return bmc === undefined ? objective.name : `${objective.name} with BMC's weights`;
 }
 
-function hasReference({ reference, referenceAdapter }: ScoreOptions): boolean {
+function hasReference({ reference, referenceAdapter }: ScoringOptions): boolean {
   return reference !== undefined || referenceAdapter !== undefined;
 }
 
-function checkReference(options: ScoreOptions, objective: ActiveObjective): void {
+function checkReference(options: ScoringOptions, objective: ActiveObjective): void {
   if (hasReference(options)) return;
   const { kl, epsilon } = options;
   const asks = [

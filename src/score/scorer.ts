@@ -27,7 +27,7 @@ export interface ScorerParts {
   readonly policy: CausalLM;
   readonly reference: FrozenModel | undefined;
   readonly objective: ActiveObjective;
-  /** Also entropy, KL, ranks and likeliest tokens. */
+  /** Also entropy, KL, ranks and most probable tokens. */
   readonly details: boolean;
 }
 

@@ -143,7 +143,7 @@ function logprobsOf(
   };
 }
 
-/** By text, the token itself and the likeliest ones; of tokens with the same text the likelier one. */
+/** By text, the token itself and the most probable ones; of tokens with the same text the likelier one. */
 function topOf(tokenizer: Tokenizer, { token, logprob, top }: ScoredToken, likeliest: number) {
   const rising = [...top.slice(0, likeliest), { token, logprob }].toSorted((a, b) => a.logprob - b.logprob);
   return Object.fromEntries(rising.map((t) => [tokenizer.tokenText(t.token), t.logprob]));

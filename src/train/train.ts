@@ -1,29 +1,22 @@
 /** A training run from configuration to files. */
-import { carryWeights } from '../data/examples.ts';
-import { loadTokenizer } from '../data/load-tokenizer.ts';
 import { InputError, RunError } from '../errors.ts';
 import { latestCheckpoint } from '../formats/checkpoint.ts';
 import { writeDirectory } from '../formats/directory-writer.ts';
 import { DeviceLostError, Gpu } from '../gpu/device.ts';
-import { activate } from '../objectives/choice.ts';
 import type { FileSystem, Runtime } from '../runtime/runtime.ts';
 import { BestCheckpoint } from './best-checkpoint.ts';
 import { Clock } from './clock.ts';
 import type { TrainConfig } from './config.ts';
-import { loadData } from './data.ts';
 import { checkFirstStep } from './first-step.ts';
 import { allHooks, type Metrics, type RunHooks, type RunSummary, type TrainHooks } from './hooks.ts';
-import { chooseKernels } from './kernel-choices.ts';
 import { NonFiniteError } from './non-finite-error.ts';
-import { loadPolicy, locatePolicy } from './policy.ts';
-import { plannedReference, prepareReference } from './reference.ts';
-import { findCheckpoint, type RunDigests, restore, restoreWeights, saveRun } from './run-checkpoint.ts';
-import { digestsOf } from './run-digests.ts';
+import { prepareRun } from './prepare-run.ts';
+import { type RunDigests, restoreWeights, saveRun } from './run-checkpoint.ts';
 import { RunLog } from './run-log.ts';
 import { writeConfig, writeOutcome } from './run-record.ts';
 import { Samples } from './samples.ts';
 import { trainedModelFiles } from './saving.ts';
-import { type QueuedStep, Trainer, type TrainerOptions } from './trainer.ts';
+import type { QueuedStep, Trainer, TrainerOptions } from './trainer.ts';
 import { emptyBatchesLine } from './varied-tokens.ts';
 
 export interface TrainOptions {
@@ -104,47 +97,18 @@ async function prepareAndRun(
   { resume }: TrainOptions,
 ): Promise<RunSummary> {
   const started = Date.now();
-  const { files } = gpu.runtime;
-  const { training, seed } = config;
-  const { needs } = activate(config.objective);
-  const location = await locatePolicy(files, config, hooks.note);
-  const tokenizer = await loadTokenizer(files, location.tokenizer, config.data.chat_template);
-  const policy = await loadPolicy(gpu, config, location);
-  const data = await loadData(files, config, needs, tokenizer, policy.config, hooks.note);
-  const dataWeights = carryWeights(data.train) || carryWeights(data.eval);
-  const objective = activate({ ...config.objective, dataWeights });
-  const parts = { gpu, objective, policy, ...data, training, seed };
-  const digests = await digestsOf(data, policy.checksum);
-  const checkpoint = await findCheckpoint(files, config, resume, digests, hooks.note);
-  // Before the reference: its log-probs must be made by the kernels that make the policy's, or they differ in rounding.
-  const reference = plannedReference(config, objective, policy);
-  await chooseKernels({ ...parts, reference }, checkpoint?.state.kernel_choices, hooks.note);
-  const prepared = await prepareReference(gpu, config, objective, policy, location, data, hooks.note);
+  const prepared = await prepareRun(gpu, config, hooks.note, resume);
+  const { options, trainer, tokenizer, chatTemplate, checkpoint, digests } = prepared;
   try {
-    const options: TrainerOptions = { ...parts, reference: prepared.reference };
-    const trainer = Trainer.open(options);
-    if (checkpoint !== undefined) await restore(gpu, trainer, checkpoint);
-    await writeConfig(gpu, config, location);
+    await writeConfig(gpu, config, prepared.location);
+    const { files } = gpu.runtime;
     const log = await RunLog.open(files, config.output_dir, checkpoint?.state);
     const clock = new Clock(trainer.step, trainer.totalSteps, checkpoint?.state.train_seconds);
-    const best = new BestCheckpoint(training, checkpoint?.state);
-    const samples = new Samples(gpu, policy, tokenizer, data.eval, seed);
+    const best = new BestCheckpoint(config.training, checkpoint?.state);
+    const samples = new Samples(gpu, options.policy, tokenizer, options.eval ?? [], config.seed);
     try {
-      const isOwnTemplate = config.data.chat_template === undefined && location.tokenizer === location.path;
-      const chatTemplate = isOwnTemplate ? undefined : tokenizer.chatTemplate;
-      const summary = await run({
-        config,
-        options,
-        trainer,
-        samples,
-        log,
-        digests,
-        clock,
-        best,
-        chatTemplate,
-        hooks,
-        started,
-      });
+      const parts = { config, options, trainer, samples, log, digests, clock, best, hooks, started };
+      const summary = await run({ ...parts, chatTemplate });
       await log.close();
       await checkStillThere(files, config);
       await writeOutcome(files, config.output_dir, summary);

@@ -27,6 +27,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   llm: ['runtime'],
   serve: ['generate', ...STEP],
   preferences: ['llm', 'generate', ...RUN],
+  api: ['score', 'train', 'generate', ...RUN],
   cli: ['serve', 'cases', 'preferences', 'evaluate', 'llm', 'score', 'train', 'generate', ...RUN],
 };
 /** Pure helpers that any folder may use. */
@@ -45,6 +46,9 @@ const PLATFORM = new Set(['runtime', 'cli', 'serve']);
 
 /** Seeded random numbers are arithmetic; models draw LoRA's first values, tests of ops their inputs. */
 const ALSO: readonly string[] = ['data/random.ts'];
+
+/** What those outside of src import: the API, and what the page and the benchmarks need below it. */
+const ENTRIES = new Set(['index.ts', 'engine.ts']);
 
 const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((name) =>
   name.endsWith('.ts'),
@@ -68,8 +72,7 @@ describe('the layers', () => {
         .filter((target) => {
           const [from, to] = [folderOf(path), folderOf(target)];
           const isPlanned = from === to || SHARED.has(target) || (BELOW[from] ?? []).includes(to);
-          // The public API re-exports from every layer.
-          return !isPlanned && path !== 'index.ts' && !ALSO.includes(target);
+          return !isPlanned && !ENTRIES.has(path) && !ALSO.includes(target);
         })
         .map((target) => `${path} -> ${target}`),
     );
@@ -87,6 +90,41 @@ describe('the layers', () => {
       importsOf(path).some((name) => /(^|\/)(examples|test|bench|web)\//.test(name)),
     );
     expect(wrong).toEqual([]);
+  });
+});
+
+/** Files of a folder beside src that import something else than `allowed`, each with what it imports. */
+function foreignImports(folder: string, allowed: RegExp): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts') && !name.startsWith('dist/'))
+    .map((name) => join(folder, name))
+    .flatMap((path) =>
+      [
+        ...readFileSync(path, 'utf8').matchAll(
+          /^(?:import|export) ([^;]*?)from '(\.[^']+)'|import\('(\.[^']+)'\)/gms,
+        ),
+      ]
+        .map(([, what, name, lazy]) => {
+          const target = normalize(join(dirname(path), name ?? lazy));
+          return `${what?.startsWith('type ') ? 'type ' : ''}${target}`;
+        })
+        .filter((target) => !allowed.test(target))
+        .map((target) => `${path} -> ${target}`),
+    );
+}
+
+describe('outside of src', () => {
+  it("the page's worker imports entries of src alone", () => {
+    expect(foreignImports('web/worker', /^(type )?(web\/worker\/|src\/(index|engine)\.ts$)/)).toEqual([]);
+  });
+
+  it('the page imports types of its worker, and nothing of src', () => {
+    expect(foreignImports('web/app', /^((type )?web\/app\/|type web\/worker\/)/)).toEqual([]);
+  });
+
+  it('benchmarks import entries of src alone, and nothing of the tests', () => {
+    const allowed = /^(type )?(bench\/|src\/(index|engine|gpu\/index|ops\/index)\.ts$)/;
+    expect(foreignImports('bench', allowed)).toEqual([]);
   });
 });
 

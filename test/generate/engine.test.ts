@@ -140,7 +140,7 @@ describe('log-probs', () => {
     own.forEach((token, i) => {
       expect(token.logprob).toBeCloseTo(drawn.scored[i]?.logprob ?? Number.NaN, 4);
       expect(token.top.map((t) => t.token)).toEqual(drawn.scored[i]?.top.map((t) => t.token));
-      // Greedy: the token is the likeliest one, to the bit.
+      // Greedy: the token is the most probable one, to the bit.
       expect(token.logprob).toBe(token.top[0].logprob);
     });
   });

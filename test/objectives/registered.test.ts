@@ -2,17 +2,16 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import {
-  activate,
   defineObjective,
   defineTokenWeight,
   likelihoods,
   registerObjective,
   registerTokenWeight,
-  trainConfigFrom,
 } from '../../src/index.ts';
+import { activate } from '../../src/objectives/choice.ts';
 import { vectorMath } from '../../src/ops/elementwise/vector.ts';
 import { tapeFor } from '../../src/ops/index.ts';
-import { readTrainConfig } from '../../src/train/config.ts';
+import { readTrainConfig, trainConfigFrom } from '../../src/train/config.ts';
 import { expectClose } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';
 import { openTrainer, runSteps, randomPairs as tokenPairs } from '../support/trainer.ts';

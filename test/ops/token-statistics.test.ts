@@ -1,4 +1,4 @@
-/** Entropy, KL, ranks and likeliest words against the same computed in f64 over the whole vocabulary. */
+/** Entropy, KL, ranks and most probable tokens against the same computed in f64 over the whole vocabulary. */
 import { describe, expect, it } from 'vitest';
 import {
   recordTokenStatistics,
@@ -24,7 +24,7 @@ function logSoftmax(hidden: HostTensor, head: HostTensor, row: number, softcap?:
   return z.map((v) => v - total);
 }
 
-/** Sums [R, 4] and likeliest words [R, TOP, 2] of the rows. */
+/** Sums [R, 4] and most probable tokens [R, TOP, 2] of the rows. */
 function parts(found: Float32Array): { sums: Float32Array; top: Float32Array } {
   const rows = Array.from({ length: found.length / STRIDE }, (_, r) =>
     found.subarray(r * STRIDE, (r + 1) * STRIDE),

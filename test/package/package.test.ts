@@ -54,7 +54,8 @@ beforeAll(() => {
     .map((entry) => join(entry.parentPath, entry.name).slice(installed.length + 1))
     .filter((path) => !/^(dist\/types|web\/dist\/(assets|models))\//.test(path))
     .sort();
-  for (const name of Object.keys(manifest.dependencies)) {
+  writeFileSync(join(consumer, 'package.json'), '{"type": "module"}');
+  for (const name of [...Object.keys(manifest.dependencies), '@types/node', 'undici-types']) {
     const link = join(consumer, 'node_modules', name);
     mkdirSync(dirname(link), { recursive: true });
     symlinkSync(join(root, 'node_modules', name), link);
@@ -117,7 +118,7 @@ describe('the tarball', () => {
 describe('import ... from "prefgrad"', () => {
   it('runs in Node', () => {
     const script =
-      "import { objectives, Trainer } from 'prefgrad'; console.log(objectives.length, typeof Trainer.open)";
+      "import { createRun, objectives } from 'prefgrad'; console.log(objectives.length, typeof createRun)";
     writeFileSync(join(consumer, 'use.mjs'), script);
     expect(run(process.execPath, ['use.mjs'], consumer)).toMatchObject({
       status: 0,
@@ -125,37 +126,36 @@ describe('import ... from "prefgrad"', () => {
     });
   });
 
-  it('has types, which refuse what is wrong', () => {
+  const PLATFORMS = [
+    ['the DOM', ['--lib', 'es2022,dom', '--types', '']],
+    ["Node's types", ['--lib', 'es2022', '--types', 'node']],
+  ] as const;
+  const RESOLUTIONS = [
+    ['nodenext', ['--module', 'nodenext']],
+    ['bundler', ['--module', 'esnext', '--moduleResolution', 'bundler']],
+  ] as const;
+
+  const check = (program: string, options: readonly string[]) => {
+    writeFileSync(join(consumer, 'use.ts'), program);
     const tsc = join(root, 'node_modules/.bin/tsc');
-    const options = [
-      '--noEmit',
-      '--strict',
-      '--skipLibCheck',
-      '--module',
-      'esnext',
-      '--moduleResolution',
-      'bundler',
-    ];
-    const check = (body: string) => {
-      writeFileSync(
-        join(consumer, 'use.ts'),
-        `import { detectRuntime, Gpu, score, Trainer } from 'prefgrad';\n${body}`,
-      );
-      return run(
-        tsc,
-        [...options, '--target', 'es2022', '--lib', 'es2022,dom', '--types', '', 'use.ts'],
-        consumer,
-      );
-    };
-    const right = `
-      const gpu: Gpu = await Gpu.open(await detectRuntime());
-      export const bytes: number = gpu.device.limits.maxBufferSize;
-      export const step = (trainer: Trainer) => trainer.runStep();
-      export { score };`;
-    expect(check(right)).toMatchObject({ status: 0 });
-    expect(check('export const wrong: string = (null as unknown as Trainer).totalSteps;').stdout).toMatch(
-      /use\.ts\(2,14\): error TS2322/,
+    return run(tsc, ['--noEmit', '--strict', '--target', 'es2022', ...options, 'use.ts'], consumer);
+  };
+
+  describe.each(PLATFORMS)('with %s', (_, platform) => {
+    it.each(RESOLUTIONS)(
+      'has types that a strict program with checked libraries compiles against: %s',
+      (_, resolution) => {
+        const program = readFileSync(join(root, 'test/package/program.ts.txt'), 'utf8');
+        expect(check(program, [...platform, ...resolution])).toMatchObject({ stdout: '', status: 0 });
+      },
     );
+  });
+
+  it('has types that refuse what is wrong', () => {
+    const wrong =
+      "import type { Run } from 'prefgrad';\nexport const wrong: string = (null as unknown as Run).totalSteps;";
+    const { stdout } = check(wrong, [...PLATFORMS[0][1], ...RESOLUTIONS[1][1]]);
+    expect(stdout).toMatch(/use\.ts\(2,14\): error TS2322/);
   });
 });
 

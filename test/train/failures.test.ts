@@ -13,6 +13,7 @@ import { NonFiniteError } from '../../src/train/non-finite-error.ts';
 import { train } from '../../src/train/train.ts';
 import type { Trainer } from '../../src/train/trainer.ts';
 import { testGpu } from '../support/gpu.ts';
+import { readMetrics } from '../support/metrics.ts';
 import { openTrainer, randomPairs } from '../support/trainer.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-failures-'));
@@ -114,11 +115,7 @@ function configFor(name: string, changes: Record<string, unknown> = {}): TrainCo
   });
 }
 
-const linesOf = (name: string) =>
-  readFileSync(join(folder, name, 'metrics.jsonl'), 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as { step: number; loss: number });
+const linesOf = (name: string) => readMetrics(join(folder, name, 'metrics.jsonl'));
 
 describe('a run whose gradient becomes infinite', () => {
   it('names the step and its rows, and keeps the weights from before it', async () => {

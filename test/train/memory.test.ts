@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { writeRandomLlama } from '../../bench/random-llama.ts';
 import { openGpu } from '../support/gpu.ts';
-import { writeRandomLlama } from '../support/random-llama.ts';
 import { openTrainer, randomPairs, runSteps } from '../support/trainer.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-memory-'));

@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeRandomLlama } from '../../bench/random-llama.ts';
 import { type LoadedModel, loadModel } from '../../src/models/loading/load.ts';
 import { testGpu } from '../support/gpu.ts';
-import { writeRandomLlama } from '../support/random-llama.ts';
 import { openTrainer, randomPairs, runSteps, TINY_LLAMA } from '../support/trainer.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-quantized-'));

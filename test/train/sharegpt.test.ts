@@ -3,10 +3,10 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
+import { writeRandomLlama } from '../../bench/random-llama.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
 import { train } from '../../src/train/train.ts';
-import { writeRandomLlama } from '../support/random-llama.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-sharegpt-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

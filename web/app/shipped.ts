@@ -1,4 +1,4 @@
-/** Scores that come with the page, made by web/make_assets.ts. */
+/** Scores that come with the page, made by scripts/page-assets.ts. */
 import type { MethodChoice, PairText, ScoredPair, ScoredSide } from '../worker/protocol.ts';
 import { sum } from './views.ts';
 

@@ -3,20 +3,20 @@
  * a `Runtime` with files in memory does; the worker wraps it, tests call it. Calls are served one at a time, in order;
  * training takes its turn step by step, so that scores and `pause` come in between.
  */
-import { loadTokenizer } from '../../src/data/load-tokenizer.ts';
-import type { Tokenizer } from '../../src/data/tokenizer.ts';
-import { InputError, RunError } from '../../src/errors.ts';
-import { writeDirectory } from '../../src/formats/directory-writer.ts';
-import { generate } from '../../src/generate/generator.ts';
-import { Gpu } from '../../src/gpu/device.ts';
-import { formatBytes } from '../../src/gpu/memory.ts';
-import type { LoadedModel } from '../../src/models/loading/load.ts';
-import { loadWithAdapter } from '../../src/models/loading/load-with-adapter.ts';
-import { activate } from '../../src/objectives/choice.ts';
-import type { MemoryFiles } from '../../src/runtime/memory-files.ts';
-import type { Runtime } from '../../src/runtime/runtime.ts';
-import { sum } from '../../src/score/record.ts';
-import { trainedModelFiles } from '../../src/train/saving.ts';
+import {
+  activate,
+  formatBytes,
+  Gpu,
+  generateTokens,
+  type LoadedModel,
+  loadTokenizer,
+  loadWithAdapter,
+  sum,
+  type Tokenizer,
+  trainedModelFiles,
+  writeDirectory,
+} from '../../src/engine.ts';
+import { InputError, type MemoryFiles, RunError, type Runtime } from '../../src/index.ts';
 import { methodSummaries } from './methods.ts';
 import { placeModel } from './model-files.ts';
 import { readPairTexts } from './pair-rows.ts';
@@ -161,7 +161,7 @@ export class Engine implements api.EngineApi {
       }
       const ids: number[] = [];
       const text = () => tokenizer.decode(ids, { skipSpecial: true });
-      await generate(gpu, loaded.model, [prompt], {
+      await generateTokens(gpu, loaded.model, [prompt], {
         temperature: request.temperature,
         topK: 0,
         topP: 1,

@@ -1,6 +1,6 @@
 /** The methods of the registry as a page shows them. */
-import { objectives } from '../../src/objectives/registry.ts';
-import { inputSchema, type ValueSchema } from '../../src/schema-problems.ts';
+import { inputSchema, type ValueSchema } from '../../src/engine.ts';
+import { objectives } from '../../src/index.ts';
 import type { MethodSummary, SettingSummary } from './protocol.ts';
 
 export function methodSummaries(): MethodSummary[] {

@@ -1,7 +1,5 @@
 /** Brings a model into the engine's tree of files: from a folder behind a URL, or from files that were dropped. */
-import { InputError } from '../../src/errors.ts';
-import type { MemoryFiles } from '../../src/runtime/memory-files.ts';
-import { fetchSource } from '../../src/runtime/web-sources.ts';
+import { fetchSource, InputError, type MemoryFiles } from '../../src/index.ts';
 import type { ModelSource, NamedFile } from './protocol.ts';
 
 /** Directories in the tree. */

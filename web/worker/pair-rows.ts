@@ -1,10 +1,6 @@
 /** Rows of a file as the page's texts. */
-import { ChatTemplate } from '../../src/data/chat-template.ts';
-import type { ReadFiles } from '../../src/data/load-tokenizer.ts';
-import { readRow } from '../../src/data/rows.ts';
-import { readRows } from '../../src/data/sources/read-rows.ts';
-import type { Tokenizer } from '../../src/data/tokenizer.ts';
-import { InputError } from '../../src/errors.ts';
+import { ChatTemplate, type ReadFiles, readRow, readRows, type Tokenizer } from '../../src/engine.ts';
+import { InputError } from '../../src/index.ts';
 import type { PairText } from './protocol.ts';
 
 /**

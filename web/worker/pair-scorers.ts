@@ -1,13 +1,18 @@
 /** Scorers of the page's models, kept while they are in use, and what they give as records of the page. */
-import type { PairExample } from '../../src/data/examples.ts';
-import { tokenizePair } from '../../src/data/pair-text.ts';
-import type { Tokenizer } from '../../src/data/tokenizer.ts';
-import { InputError } from '../../src/errors.ts';
-import type { Gpu } from '../../src/gpu/device.ts';
-import type { ActiveObjective } from '../../src/objectives/choice.ts';
-import { epsilonSteps } from '../../src/objectives/probes.ts';
-import { type ScoredAnswer, scoreRecords, sum } from '../../src/score/record.ts';
-import { PAIRS_TOGETHER, Scorer } from '../../src/score/scorer.ts';
+import {
+  type ActiveObjective,
+  epsilonSteps,
+  type Gpu,
+  PAIRS_TOGETHER,
+  type PairExample,
+  type ScoredAnswer,
+  Scorer,
+  scoreRecords,
+  sum,
+  type Tokenizer,
+  tokenizePair,
+} from '../../src/engine.ts';
+import { InputError } from '../../src/index.ts';
 import type { Slot } from './engine.ts';
 import type { PairStatistics, PairText, ScoredPair, ScoredSide, ScoreRequest } from './protocol.ts';
 

@@ -4,9 +4,7 @@
  * around a common level, so that chosen minus rejected is the margin wanted.
  */
 
-import { computeCase } from '../../src/cases/compute.ts';
-import type { CasePair } from '../../src/cases/file.ts';
-import type { Gpu } from '../../src/gpu/device.ts';
+import { type CasePair, computeCase, type Gpu } from '../../src/engine.ts';
 import type { LambdaRequest, PlaygroundCurve, PlaygroundRequest } from './protocol.ts';
 
 /** Log-prob per token of an answer at margin 0, or lower where the margins would need probabilities above 1. */

@@ -63,7 +63,7 @@ export interface ScoreRequest {
   readonly details: boolean;
 }
 
-/** One of the likeliest next tokens. */
+/** One of the most probable next tokens. */
 export interface Candidate {
   readonly id: number;
   readonly token: string;
@@ -93,7 +93,7 @@ export interface ScoredSide {
   readonly entropy?: readonly number[];
   /** KL(policy || reference) of the next-token distribution, nats. */
   readonly kl?: readonly number[];
-  /** 0 is the likeliest token. */
+  /** 0 is the most probable token. */
   readonly ranks?: readonly number[];
   readonly ref_ranks?: readonly number[];
   readonly top?: readonly (readonly Candidate[])[];

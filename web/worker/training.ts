@@ -1,14 +1,18 @@
 /** A training run that the page drives step by step; the trainer is the command line's. */
-import { chosenOnly, type Example } from '../../src/data/examples.ts';
-import { tokenizePair } from '../../src/data/pair-text.ts';
-import { InputError } from '../../src/errors.ts';
-import type { Gpu } from '../../src/gpu/device.ts';
-import { type LoadedModel, loadModel } from '../../src/models/loading/load.ts';
-import { loadWithAdapter } from '../../src/models/loading/load-with-adapter.ts';
-import { activate } from '../../src/objectives/choice.ts';
-import { trainingSettings } from '../../src/train/config.ts';
-import { referenceFrom } from '../../src/train/reference-form.ts';
-import { Trainer } from '../../src/train/trainer.ts';
+import {
+  activate,
+  chosenOnly,
+  type Example,
+  type Gpu,
+  type LoadedModel,
+  loadModel,
+  loadWithAdapter,
+  referenceFrom,
+  Trainer,
+  tokenizePair,
+  trainingSettings,
+} from '../../src/engine.ts';
+import { InputError } from '../../src/index.ts';
 import type { Slot } from './engine.ts';
 import type { StepReport, TrainRequest } from './protocol.ts';
 

@@ -3,7 +3,7 @@
  * chunk by chunk over the vocabulary as token_logps is; [tokens, vocabulary] is never stored. Carries no gradient.
  *
  *   entropy H(p), KL(p || q) of the policy p against another stream q, and KL(q || p), in nats; rank of the target
- *   (0 is the likeliest; words within f32 rounding of the target may count on either side), and the likeliest words.
+ *   (0 is the most probable; words within f32 rounding of the target may count on either side), and the most probable tokens.
  */
 import { type Tensor, temporary, whole } from '../../autograd/tensor.ts';
 import type { Recorder } from '../../gpu/program.ts';
@@ -19,7 +19,7 @@ import {
 } from './logit-chunks.ts';
 import { tokenLogps } from './token-logps.ts';
 
-/** Likeliest words that are kept per token. */
+/** Most probable tokens that are kept per token. */
 export const TOP = 5;
 
 /** Hidden states [R, H] and the head that makes logits of them. */
@@ -28,7 +28,7 @@ export interface LogitStream {
   readonly head: LmHead;
 }
 
-/** Columns of the statistics; behind them TOP times (id, log-prob), likeliest first. KLs are 0 without another stream. */
+/** Columns of the statistics; behind them TOP times (id, log-prob), most probable first. KLs are 0 without another stream. */
 export const COLUMNS = { entropy: 0, kl: 1, reverseKl: 2, rank: 3 } as const;
 /** Numbers per token. */
 export const STRIDE = 4 + 2 * TOP;

@@ -47,7 +47,7 @@ export interface SampleRow {
   readonly position: number;
   /** Where the token, and the set of tokens seen, are kept. */
   readonly slot: number;
-  /** Undefined: no log-probs; otherwise so many of the likeliest tokens beside the drawn one. */
+  /** Undefined: no log-probs; otherwise so many of the most probable tokens beside the drawn one. */
   readonly logprobs: number | undefined;
 }
 
@@ -101,7 +101,7 @@ export function recordSample(
 const SCORED_ROWS = 64;
 
 /**
- * Log-probs of given tokens, each beside the likeliest ones. Logits exist for SCORED_ROWS rows at a time.
+ * Log-probs of given tokens, each beside the most probable ones. Logits exist for SCORED_ROWS rows at a time.
  * @param hidden hidden states [R, H]; row r predicts `targets[r]` (u32)
  * @returns u32 [R, RESULT_WORDS]
  */
@@ -131,7 +131,7 @@ export function recordScores(
 /** What drawing and scoring differ in: scoring knows its targets. */
 interface SampleVariant {
   readonly inputs: Pick<BindingsOf<'sample'>, 'rows' | 'seen' | 'last' | 'targets'>;
-  /** How many of the likeliest tokens are kept. Scoring only. */
+  /** How many of the most probable tokens are kept. Scoring only. */
   readonly likeliest?: number;
 }
 
@@ -181,7 +181,7 @@ export interface TokenLogprob {
   readonly logprob: number;
 }
 
-/** A token of a text with its log-prob and the likeliest tokens in its place, likeliest first. */
+/** A token of a text with its log-prob and the most probable tokens in its place, most probable first. */
 export interface ScoredToken extends TokenLogprob {
   readonly top: readonly TokenLogprob[];
 }

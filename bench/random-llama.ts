@@ -1,10 +1,7 @@
 /** Model directories with seeded random weights, of any size: Llama's, or another family's by its fields of config.json. */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { narrow } from '../../src/formats/half.ts';
-import { writeSafetensors } from '../../src/formats/safetensors-writer.ts';
-import { describeModel } from '../../src/models/registry.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
-import { normals } from './trainer.ts';
+import { describeModel, narrow, normalAt, writeSafetensors } from '../src/engine.ts';
+import { detectRuntime } from '../src/index.ts';
 
 export interface LlamaSize {
   readonly vocabulary: number;
@@ -44,7 +41,7 @@ export async function writeRandomLlama(
   };
   mkdirSync(path, { recursive: true });
   writeFileSync(`${path}/config.json`, JSON.stringify(config));
-  const sink = await nodeRuntime().files.create(`${path}/model.safetensors`);
+  const sink = await (await detectRuntime()).files.create(`${path}/model.safetensors`);
   const { weights } = describeModel(config, 'config.json');
   await writeSafetensors(
     sink,
@@ -55,7 +52,7 @@ export async function writeRandomLlama(
       *read() {
         const count = shape.reduce((a, b) => a * b, 1);
         const isNorm = shape.length === 1;
-        const drawn = normals(seed, Math.min(count, PERIOD));
+        const drawn = Float64Array.from({ length: Math.min(count, PERIOD) }, (_, i) => normalAt(seed, 0, i));
         const bytes = narrow(
           Float32Array.from(drawn, (x) => (isNorm ? 1 : 0.05 * x)),
           dtype,

@@ -1,6 +1,6 @@
 /** The conformance cases on this machine's adapter, as a count and the failures. */
-import { detectRuntime } from '../../src/runtime/index.ts';
-import { runCases } from '../../test/conformance/cases.ts';
+import { detectRuntime } from '../../src/index.ts';
+import { runCases } from './cases.ts';
 
 const STEPS = 20;
 let passed = 0;

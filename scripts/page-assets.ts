@@ -11,10 +11,10 @@ import { loadConfig } from '../src/cli/config-file.ts';
 import { MemoryFiles } from '../src/runtime/memory-files.ts';
 import { nodeRuntime } from '../src/runtime/node.ts';
 import { train } from '../src/train/train.ts';
-import { SHIPPED_METHODS, SHIPPED_MODELS } from './app/content.ts';
-import type { ShippedScores } from './app/shipped.ts';
-import { Engine } from './worker/engine.ts';
-import type { NamedFile, PairText, ScoredPair } from './worker/protocol.ts';
+import { SHIPPED_METHODS, SHIPPED_MODELS } from '../web/app/content.ts';
+import type { ShippedScores } from '../web/app/shipped.ts';
+import { Engine } from '../web/worker/engine.ts';
+import type { NamedFile, PairText, ScoredPair } from '../web/worker/protocol.ts';
 
 const PUBLIC = 'web/public';
 const BASE = 'examples/stories260K';

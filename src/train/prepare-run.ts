@@ -1,0 +1,71 @@
+/** Everything that a run has before its first step: model, data, reference, chosen kernels, and the trainer on them. */
+import { carryWeights } from '../data/examples.ts';
+import { loadTokenizer } from '../data/load-tokenizer.ts';
+import type { Tokenizer } from '../data/tokenizer.ts';
+import type { ModelLocation } from '../formats/model-location.ts';
+import type { Gpu } from '../gpu/device.ts';
+import { activate } from '../objectives/choice.ts';
+import type { TrainConfig } from './config.ts';
+import { loadData } from './data.ts';
+import { chooseKernels } from './kernel-choices.ts';
+import { loadPolicy, locatePolicy } from './policy.ts';
+import { plannedReference, prepareReference } from './reference.ts';
+import { findCheckpoint, type RunDigests, restore } from './run-checkpoint.ts';
+import { digestsOf } from './run-digests.ts';
+import { Trainer, type TrainerOptions } from './trainer.ts';
+
+export interface PreparedRun {
+  readonly options: TrainerOptions;
+  /** Opened, and where a checkpoint is continued, at its step. */
+  readonly trainer: Trainer;
+  readonly tokenizer: Tokenizer;
+  readonly location: ModelLocation;
+  /** Saved with the model, so that everybody who uses it renders conversations as it has seen them. */
+  readonly chatTemplate: string | undefined;
+  readonly checkpoint: Awaited<ReturnType<typeof findCheckpoint>>;
+  /** Of what the run reads, for its checkpoints. */
+  readonly digests: RunDigests;
+  /** Lets go of the reference. */
+  close(): Promise<void>;
+}
+
+/**
+ * @param note told what is worth a line
+ * @param resume as in `TrainOptions`
+ * @throws InputError for whatever is wrong with model, data or checkpoint
+ */
+export async function prepareRun(
+  gpu: Gpu,
+  config: TrainConfig,
+  note: (line: string) => void,
+  resume?: string | boolean,
+): Promise<PreparedRun> {
+  const { files } = gpu.runtime;
+  const { training, seed } = config;
+  const { needs } = activate(config.objective);
+  const location = await locatePolicy(files, config, note);
+  const tokenizer = await loadTokenizer(files, location.tokenizer, config.data.chat_template);
+  const policy = await loadPolicy(gpu, config, location);
+  const data = await loadData(files, config, needs, tokenizer, policy.config, note);
+  const dataWeights = carryWeights(data.train) || carryWeights(data.eval);
+  const objective = activate({ ...config.objective, dataWeights });
+  const parts = { gpu, objective, policy, ...data, training, seed };
+  const digests = await digestsOf(data, policy.checksum);
+  const checkpoint = await findCheckpoint(files, config, resume, digests, note);
+  // Before the reference: its log-probs must be made by the kernels that make the policy's, or they differ in rounding.
+  const planned = plannedReference(config, objective, policy);
+  await chooseKernels({ ...parts, reference: planned }, checkpoint?.state.kernel_choices, note);
+  const prepared = await prepareReference(gpu, config, objective, policy, location, data, note);
+  try {
+    const options: TrainerOptions = { ...parts, reference: prepared.reference };
+    const trainer = Trainer.open(options);
+    if (checkpoint !== undefined) await restore(gpu, trainer, checkpoint);
+    const isOwnTemplate = config.data.chat_template === undefined && location.tokenizer === location.path;
+    const chatTemplate = isOwnTemplate ? undefined : tokenizer.chatTemplate;
+    const close = () => prepared.close();
+    return { options, trainer, tokenizer, location, chatTemplate, checkpoint, digests, close };
+  } catch (error) {
+    await prepared.close();
+    throw error;
+  }
+}
