@@ -47,6 +47,13 @@ ${EXIT_CODES}`,
       const { set = [], resume, device } = command.optsWithGlobals<Options>();
       const runtime = await cli.runtime();
       const { config } = await preflight(runtime, file, { set, device, resume: resume !== undefined });
+      const { isFinished } = await import('../train/run-checkpoint.ts');
+      if (resume === true && (await isFinished(runtime.files, config))) {
+        cli.err(
+          `The run is finished: its model is in ${config.output_dir}/model. There is nothing to resume.\n`,
+        );
+        return;
+      }
       const { train } = await import('../train/train.ts');
       const interrupt = listenForInterrupt(() =>
         hooks.note('Finishing this step and writing a checkpoint. Ctrl-C again stops at once.'),

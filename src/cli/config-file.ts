@@ -2,10 +2,11 @@
  * Reads a configuration from YAML and the command line's `--set`, and reports everything that is wrong with it at once,
  * each problem under FILE:LINE:COLUMN or under the `--set` it came from.
  */
-import { isMap, isPair, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { isMap, isPair, isScalar, isSeq, LineCounter, type Node, YAMLParseError } from 'yaml';
 import { InputErrors } from '../errors.ts';
 import type { FileSystem } from '../runtime/runtime.ts';
 import { expandShorthand, readTrainConfig, type TrainConfig } from '../train/config.ts';
+import { readYaml, yamlValues } from '../yaml-values.ts';
 import { applyOverride, type Override, parseOverride } from './overrides.ts';
 
 type Path = readonly (string | number)[];
@@ -29,7 +30,7 @@ export async function loadConfig(
 /** The same for a text; `file` is its name in messages. */
 export function parseConfig(text: string, file: string, overrides: readonly string[] = []): LoadedConfig {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document = usable(file, () => readYaml(text, { lineCounter: lines, prettyErrors: false }));
   const at = (offset: number) => {
     const { line, col } = lines.linePos(offset);
     return `${file}:${Math.max(line, 1)}:${Math.max(col, 1)}`;
@@ -41,7 +42,7 @@ export function parseConfig(text: string, file: string, overrides: readonly stri
 
   const parsed = overrides.map(parseOverride);
   const wrong = parsed.flatMap((p) => ('problem' in p ? [p.problem] : []));
-  let values: unknown = expandShorthand(document.toJS());
+  let values: unknown = expandShorthand(usable(file, () => yamlValues(document)));
   const applied: Override[] = [];
   for (const override of parsed) {
     if ('problem' in override) continue;
@@ -69,7 +70,21 @@ function problemText({ where, key, message }: { where: string; key: string; mess
 
 function fail(file: string, problems: readonly string[]): never {
   const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
-  throw new InputErrors(`${file}: ${count} in the configuration`, problems);
+  const shown = problems.slice(0, MOST_SHOWN);
+  if (problems.length > MOST_SHOWN) shown.push(`... and ${problems.length - MOST_SHOWN} more`);
+  throw new InputErrors(`${file}: ${count} in the configuration`, shown);
+}
+
+const MOST_SHOWN = 20;
+
+/** @throws InputErrors in place of what the parser throws */
+function usable<T>(file: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof YAMLParseError) fail(file, [`${file}: ${error.message}`]);
+    throw error;
+  }
 }
 
 /** The last override that wrote the value at `path`, or something around it. */

@@ -1,6 +1,7 @@
 /** Readers of option values. What they refuse, commander reports with the option's name. */
 import { InvalidArgumentError, Option } from 'commander';
-import { parse, YAMLParseError } from 'yaml';
+import { YAMLParseError } from 'yaml';
+import { parseYaml } from '../yaml-values.ts';
 
 /** A whole number from `least` to `most`. */
 export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -35,7 +36,7 @@ export function assignments(
   const equals = text.indexOf('=');
   if (equals < 1) throw new InvalidArgumentError('Expected NAME=VALUE.');
   try {
-    return { ...before, [text.slice(0, equals)]: parse(text.slice(equals + 1)) as unknown };
+    return { ...before, [text.slice(0, equals)]: parseYaml(text.slice(equals + 1)) as unknown };
   } catch (error) {
     if (error instanceof YAMLParseError)
       throw new InvalidArgumentError('The value is not valid YAML; quote it.');

@@ -1,5 +1,6 @@
 /** `--set a.b=value`: one value of the configuration, given on the command line. */
-import { parseDocument } from 'yaml';
+import { YAMLError } from 'yaml';
+import { readYaml, yamlValues } from '../yaml-values.ts';
 
 /** A key path and the value that goes there. */
 export interface Override {
@@ -16,12 +17,15 @@ export function parseOverride(text: string): Override | Problem {
   if (equals < 1 || keys.some((key) => key === '')) {
     return { problem: `--set ${text}: expected KEY=VALUE, such as training.learning_rate=1e-6` };
   }
-  const document = parseDocument(text.slice(equals + 1), { prettyErrors: false });
-  const [error] = [...document.errors, ...document.warnings];
-  if (error !== undefined) {
+  try {
+    const document = readYaml(text.slice(equals + 1), { prettyErrors: false });
+    const [error] = [...document.errors, ...document.warnings];
+    if (error !== undefined) throw error;
+    return { keys, value: yamlValues(document) };
+  } catch (error) {
+    if (!(error instanceof YAMLError)) throw error;
     return { problem: `--set ${keys.join('.')}: the value is not valid YAML (${error.message}); quote it` };
   }
-  return { keys, value: document.toJS() };
 }
 
 /** A copy of `values` with the override in it. Groups that are not there yet are made. */

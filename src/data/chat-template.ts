@@ -5,6 +5,7 @@
 
 import { Template } from '@huggingface/jinja';
 import { InputError } from '../errors.ts';
+import { TimeLimitError, withTimeLimit } from '../runtime/time-limit.ts';
 import { rowError, type Where } from './columns.ts';
 import type { Turn } from './conversations.ts';
 import { reason } from './json.ts';
@@ -54,12 +55,17 @@ export class ChatTemplate {
   render(turns: readonly Turn[], addGenerationPrompt: boolean, where: Where, mark?: string): string {
     const messages = mark === undefined ? turns : turns.map((turn) => this.#hide(turn, mark));
     try {
-      return this.#template.render({
+      const variables = {
         ...this.#tokenizer.namedTokens,
         messages,
         add_generation_prompt: addGenerationPrompt,
-      });
+      };
+      return withTimeLimit(
+        () => `${where.file}:${where.line}`,
+        () => this.#template.render(variables),
+      );
     } catch (error) {
+      if (error instanceof TimeLimitError) throw error;
       throw rowError(
         where,
         `the chat template refuses this conversation (${reason(error)})`,

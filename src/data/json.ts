@@ -3,6 +3,7 @@
  */
 
 import { InputError } from '../errors.ts';
+import { nestingProblem } from '../json-text.ts';
 
 /** A JSON object of unknown content. */
 export type JsonObject = { [key: string]: unknown };
@@ -23,6 +24,8 @@ export function typeName(value: unknown): string {
 
 /** Parses a file that must hold one JSON object. Throws `InputError` naming the file. */
 export function parseJsonObject(text: string, name: string): JsonObject {
+  const problem = nestingProblem(text);
+  if (problem !== undefined) throw new InputError(`${name}: ${problem}`);
   let value: unknown;
   try {
     value = JSON.parse(text);

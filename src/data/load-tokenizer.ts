@@ -5,9 +5,10 @@
 
 import { InputError } from '../errors.ts';
 import type { FileSystem } from '../runtime/runtime.ts';
-import { isObject, type JsonObject, parseJsonObject } from './json.ts';
+import { isObject, type JsonObject, parseJsonObject, reason } from './json.ts';
 import { SpecialStrings, type SpecialToken } from './special-strings.ts';
 import { Tokenizer } from './tokenizer.ts';
+import { checkTokenizer, isTokenId } from './tokenizer-checks.ts';
 import { buildVariants, type Variants } from './tokenizer-variants.ts';
 
 /** The part of `FileSystem` that reading data needs. */
@@ -46,6 +47,7 @@ export async function loadTokenizer(
       : await templateText(files, template);
 
   const namedTokens = namedTokensOf(config);
+  checkTokenizer(json, name);
   const specials = specialTokensOf(json, config, namedTokens);
   const variants = buildVariants(json, config, specials, unknownOf(json, namedTokens), name);
   const bosId = idOf(namedTokens.bos_token, specials);
@@ -53,9 +55,13 @@ export async function loadTokenizer(
     name,
     variants,
     specials: new SpecialStrings(specials),
-    prefix: prefixOf(variants, specials, bosId, config.add_bos_token),
+    prefix: prefixOf(variants, specials, bosId, config.add_bos_token, name),
     bosId,
-    eosIds: eosIdsOf(idOf(namedTokens.eos_token, specials), generation.eos_token_id),
+    eosIds: eosIdsOf(
+      idOf(namedTokens.eos_token, specials),
+      generation.eos_token_id,
+      at('generation_config.json'),
+    ),
     chatTemplate,
     namedTokens,
     fingerprintText: JSON.stringify([text, config, chatTemplate ?? null]),
@@ -122,8 +128,11 @@ function idOf(content: string | undefined, specials: readonly SpecialToken[]): n
   return specials.find((token) => token.content === content)?.id;
 }
 
-function eosIdsOf(eosId: number | undefined, generation: unknown): number[] {
-  const more = (Array.isArray(generation) ? generation : [generation]).filter((id) => typeof id === 'number');
+function eosIdsOf(eosId: number | undefined, generation: unknown, file: string): number[] {
+  const listed = Array.isArray(generation) ? generation : [generation];
+  const more = listed.filter((id) => typeof id === 'number');
+  const wrong = more.find((id) => !isTokenId(id));
+  if (wrong !== undefined) throw new InputError(`${file}: eos_token_id: ${wrong} is no token id`);
   return [...new Set(eosId === undefined ? more : [eosId, ...more])];
 }
 
@@ -145,9 +154,10 @@ function prefixOf(
   specials: readonly SpecialToken[],
   bosId: number | undefined,
   addBos: unknown,
+  name: string,
 ): number[] {
   const probe = '\uE000';
-  const tokens = variants.start.post_processor?.([probe], null, true).tokens ?? [probe];
+  const tokens = postProcessed(variants, probe, name);
   const before = tokens.slice(0, tokens.indexOf(probe));
   let ids = before
     .map((token) => idOf(token, specials) ?? variants.start.token_to_id(token))
@@ -155,4 +165,13 @@ function prefixOf(
   if (addBos === false) ids = ids.filter((id) => id !== bosId);
   if (addBos === true && bosId !== undefined && !ids.includes(bosId)) ids = [bosId, ...ids];
   return ids;
+}
+
+/** @throws InputError for a post-processor that the library cannot run */
+function postProcessed({ start }: Variants, probe: string, name: string): readonly string[] {
+  try {
+    return start.post_processor?.([probe], null, true).tokens ?? [probe];
+  } catch (error) {
+    throw new InputError(`${name}: the post-processor cannot be used (${reason(error)})`);
+  }
 }

@@ -3,6 +3,7 @@
  */
 
 import { InputError } from '../errors.ts';
+import { withTimeLimit } from '../runtime/time-limit.ts';
 import { ChatTemplate } from './chat-template.ts';
 import { rowError } from './columns.ts';
 import type { LossOn } from './completions.ts';
@@ -68,7 +69,8 @@ export class RowTokenizer {
       diff,
       modelVocabSize,
     } = this.#settings;
-    const { promptIds: wholePrompt, answers } = this.#encode(row);
+    const where = () => `${row.file}:${row.line}`;
+    const { promptIds: wholePrompt, answers } = withTimeLimit(where, () => this.#encode(row));
     const promptIds = cutPrompt(wholePrompt, maxPromptLength, this.#tokenizer.bosId);
     if (promptIds.length === 0) {
       throw rowError(row, 'the prompt has no tokens, and the tokenizer has no BOS', 'give the row a prompt');

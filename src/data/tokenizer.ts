@@ -5,6 +5,8 @@
  */
 
 import { InputError } from '../errors.ts';
+import { withTimeLimit } from '../runtime/time-limit.ts';
+import { reason } from './json.ts';
 import type { SpecialStrings } from './special-strings.ts';
 import type { Variants } from './tokenizer-variants.ts';
 
@@ -152,7 +154,7 @@ export class Tokenizer {
   checkIds(ids: ArrayLike<number>, modelVocabSize: number): void {
     for (let i = 0; i < ids.length; i++) {
       const id = ids[i] ?? 0;
-      if (id < modelVocabSize) continue;
+      if (Number.isInteger(id) && id >= 0 && id < modelVocabSize) continue;
       throw new InputError(
         `${this.name}: token id ${id} ('${this.tokenText(id)}') lies outside the model's vocabulary of ` +
           `${modelVocabSize}; use the tokenizer that belongs to the model`,
@@ -170,6 +172,13 @@ export class Tokenizer {
     if (!text) return [];
     const { start, continuation, firstOnly } = this.#variants;
     const unmarked = position === 0 ? continues : firstOnly;
-    return (unmarked ? continuation : start).encode(text, { add_special_tokens: false }).ids;
+    const library = unmarked ? continuation : start;
+    const encode = () => library.encode(text, { add_special_tokens: false }).ids;
+    try {
+      return withTimeLimit(() => this.name, encode);
+    } catch (error) {
+      if (error instanceof InputError) throw error;
+      throw new InputError(`${this.name}: the tokenizer cannot encode a text (${reason(error)})`);
+    }
   }
 }

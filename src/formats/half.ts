@@ -89,3 +89,18 @@ function f16OfWord(word: number): number {
   float[0] += 0.5;
   return sign | (bits[0] - 0x3f000000);
 }
+
+/** Bits of the exponent, in one word of F32 or in both halves of a word of 16-bit values. */
+const EXPONENTS = { F32: 0x7f800000, F16: 0x7c00, BF16: 0x7f80 } as const;
+
+/** Whether no value is infinite or NaN, which are those whose exponent has all bits set. */
+export function allFinite(bytes: Uint8Array<ArrayBuffer>, dtype: FloatDType): boolean {
+  const mask = EXPONENTS[dtype];
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  const values =
+    dtype === 'F32'
+      ? new Uint32Array(aligned.buffer, aligned.byteOffset, aligned.length >>> 2)
+      : new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.length >>> 1);
+  for (let i = 0; i < values.length; i++) if ((values[i] & mask) === mask) return false;
+  return true;
+}

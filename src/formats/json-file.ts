@@ -1,5 +1,6 @@
 /** JSON files with an object on top. */
 import { InputError } from '../errors.ts';
+import { nestingProblem } from '../json-text.ts';
 import type { FileSystem } from '../runtime/runtime.ts';
 
 /** Reads a JSON object. @throws InputError naming the file */
@@ -9,6 +10,8 @@ export async function readJson(files: FileSystem, path: string): Promise<Record<
 
 /** @param path - for messages */
 export function parseJsonObject(text: string, path: string): Record<string, unknown> {
+  const problem = nestingProblem(text);
+  if (problem !== undefined) throw new InputError(`${path}: ${problem}.`);
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -109,7 +109,7 @@ async function readWeightMap(files: FileSystem, index: string): Promise<Map<stri
   const result = new Map<string, string>();
   for (const [name, shard] of Object.entries(map)) {
     // A path would lead out of the model's directory.
-    if (typeof shard !== 'string' || /[\\/]/.test(shard))
+    if (typeof shard !== 'string' || /[\\/]|^\.*$/.test(shard))
       throw new InputError(
         `${index}: weight_map gives ${JSON.stringify(shard)} for ${name}, which is no file name.`,
       );

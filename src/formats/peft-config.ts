@@ -76,7 +76,7 @@ export function parsePeftConfig(
 ): Omit<LoraConfig, 'targetModules'> {
   const problems: string[] = [];
   for (const [key, value] of Object.entries(raw)) {
-    const allowed = REQUIRED[key];
+    const allowed = Object.hasOwn(REQUIRED, key) ? REQUIRED[key] : undefined;
     if (allowed !== undefined) {
       if (!allowed.includes(value))
         problems.push(
@@ -90,7 +90,7 @@ export function parsePeftConfig(
   const { r, lora_alpha: alpha, base_model_name_or_path: baseModel } = raw;
   if (typeof r !== 'number' || !Number.isInteger(r) || r < 1)
     problems.push(`r: ${JSON.stringify(r)} is no rank`);
-  if (typeof alpha !== 'number' || !(alpha > 0))
+  if (typeof alpha !== 'number' || !(alpha > 0 && Number.isFinite(Math.fround(alpha))))
     problems.push(`lora_alpha: ${JSON.stringify(alpha)} is not a positive number`);
   if (problems.length > 0) throw new InputErrors(`${path} describes an adapter we cannot read:`, problems);
   return { r: Number(r), alpha: Number(alpha), baseModel: typeof baseModel === 'string' ? baseModel : '' };

@@ -93,12 +93,14 @@ export function adapterFiles(config: LoraConfig, tensors: readonly OutputTensor[
 function checkPairs(entries: ReadonlyMap<string, TensorEntry>, r: number, path: string): string[] {
   const problems: string[] = [];
   const halves = new Map<string, string>();
-  for (const [name, { shape }] of entries) {
+  for (const [name, { dtype, shape }] of entries) {
     const match = name.startsWith(PREFIX) ? LORA_NAME.exec(name.slice(PREFIX.length)) : null;
     if (match === null) {
       problems.push(`${name}: is no LoRA weight of a linear module`);
       continue;
     }
+    if (!['F32', 'F16', 'BF16'].includes(dtype))
+      problems.push(`${name}: ${dtype} is not supported, only F32, F16 and BF16`);
     const [, module, half] = match;
     halves.set(module, (halves.get(module) ?? '') + half);
     const expected = half === 'A' ? `[${r}, in]` : `[out, ${r}]`;

@@ -1,5 +1,6 @@
 /** Checks the header of a safetensors file against the size of the file, before a single tensor is read. */
 import { InputError, InputErrors } from '../errors.ts';
+import { nestingProblem, repeatedKey } from '../json-text.ts';
 import { dtypeBytes, type TensorEntry } from './safetensors-dtypes.ts';
 
 /** A tensor and where its bytes lie, counted from the end of the header. */
@@ -10,12 +11,17 @@ export interface PlacedEntry extends TensorEntry {
 
 /** @throws InputError when `text` is no JSON object */
 export function parseHeader(text: string, file: string): Record<string, unknown> {
+  const problem = nestingProblem(text);
+  if (problem !== undefined) throw new InputError(`${file}: the header is unsound: ${problem}.`);
   try {
     const header: unknown = JSON.parse(text);
+    const twice = repeatedKey(text);
+    if (twice !== undefined) throw new InputError(`${file}: the tensor ${twice} is there twice.`);
     if (typeof header === 'object' && header !== null && !Array.isArray(header))
       return header as Record<string, unknown>;
-  } catch {
-    // The message below says it for both cases.
+  } catch (error) {
+    // The message below says it for both other cases.
+    if (error instanceof InputError) throw error;
   }
   throw new InputError(`${file}: the header is not a JSON object; this is no safetensors file.`);
 }

@@ -52,6 +52,14 @@ export class ConfigReader {
     return 1;
   }
 
+  /** A positive whole number of things that are listed one by one, so that a wrong one must not fill memory. */
+  countUpTo(field: string, most: number): number {
+    const value = this.whole(field);
+    if (value <= most) return value;
+    this.problem(field, `${value} is more than any model has; expected at most ${most}`);
+    return 1;
+  }
+
   optionalWhole(field: string): number | undefined {
     return this.raw(field) === undefined ? undefined : this.whole(field);
   }
@@ -124,7 +132,9 @@ export class ConfigReader {
   }
 
   #positive(field: string, value: unknown): number {
-    if (typeof value === 'number' && value > 0) return value;
+    // Kernels have f32, in which larger numbers are infinite and smaller ones zero.
+    const isUsable = typeof value === 'number' && value > 0 && Number.isFinite(Math.fround(value));
+    if (isUsable && Math.fround(value) > 0) return value;
     this.problem(field, `expected a positive number, found ${JSON.stringify(value)}`);
     return 1;
   }

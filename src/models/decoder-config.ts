@@ -10,6 +10,9 @@ export interface DecoderDefaults {
   readonly headDim?: number;
 }
 
+/** The deepest published models have a few hundred. */
+const MOST_LAYERS = 10_000;
+
 export function readDecoderConfig(reader: ConfigReader, defaults: DecoderDefaults): ModelConfig {
   const heads = reader.whole('num_attention_heads');
   const hiddenSize = reader.whole('hidden_size');
@@ -19,7 +22,7 @@ export function readDecoderConfig(reader: ConfigReader, defaults: DecoderDefault
     vocabSize: reader.whole('vocab_size'),
     hiddenSize,
     intermediateSize: reader.whole('intermediate_size'),
-    layers: reader.whole('num_hidden_layers'),
+    layers: reader.countUpTo('num_hidden_layers', MOST_LAYERS),
     heads,
     kvHeads: reader.whole('num_key_value_heads', heads),
     headDim: reader.optionalWhole('head_dim') ?? defaults.headDim ?? hiddenSize / heads,

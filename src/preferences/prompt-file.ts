@@ -1,9 +1,10 @@
 /** Prompts for language models as files: named, versioned, with places for the texts of a row. */
-import { parse, YAMLParseError } from 'yaml';
+import { YAMLParseError } from 'yaml';
 import * as z from 'zod';
 import { InputError } from '../errors.ts';
 import type { ChatMessage } from '../llm/request.ts';
 import type { FileSystem } from '../runtime/runtime.ts';
+import { parseYaml } from '../yaml-values.ts';
 
 const schema = z.strictObject({
   name: z.string(),
@@ -31,7 +32,7 @@ export class PromptFile {
   static async load(files: Pick<FileSystem, 'readText'>, path: string): Promise<PromptFile> {
     const text = await files.readText(path);
     try {
-      return new PromptFile(path, schema.parse(parse(text)));
+      return new PromptFile(path, schema.parse(parseYaml(text)));
     } catch (error) {
       if (error instanceof YAMLParseError) throw new InputError(`${path}: ${error.message}`);
       if (!(error instanceof z.ZodError)) throw error;

@@ -16,6 +16,9 @@ import { OPTIMIZER_SYNONYMS, type OptimizerName, optimizerKeys, optimizers } fro
 import { type Problem, problemsOf } from '../schema-problems.ts';
 import { crossProblems, objectiveProblems, renamedProblems } from './config-rules.ts';
 
+/** All steps are planned before the first one; more would take longer than they are worth. */
+const MOST_STEPS = 1_000_000;
+
 const path = () => z.string().min(1);
 const count = () => z.number().int().min(1);
 /** Steps, or below 1 a share of the run. */
@@ -76,7 +79,7 @@ const model = z.strictObject({
 
 const lora = z.strictObject({
   r: count().max(1024).default(16).describe('rank of the update'),
-  lora_alpha: z.number().gt(0).default(32).describe('the update is scaled by lora_alpha / r'),
+  lora_alpha: z.number().gt(0).max(1e30).default(32).describe('the update is scaled by lora_alpha / r'),
   target_modules: z
     .array(z.enum(LORA_TARGETS))
     .min(1)
@@ -183,6 +186,7 @@ const training = z.strictObject({
     .number()
     .int()
     .min(-1)
+    .max(MOST_STEPS)
     .refine((steps) => steps !== 0, 'must be -1 or at least 1, found 0')
     .default(-1)
     .describe('optimizer steps; overrides num_train_epochs unless it is -1'),

@@ -10,7 +10,8 @@ import { loadData } from './data.ts';
 import { chooseKernels } from './kernel-choices.ts';
 import { loadPolicy, locatePolicy } from './policy.ts';
 import { plannedReference, prepareReference } from './reference.ts';
-import { findCheckpoint, restore } from './run-checkpoint.ts';
+import { findCheckpoint, type RunDigests, restore } from './run-checkpoint.ts';
+import { digestsOf } from './run-digests.ts';
 import { Trainer, type TrainerOptions } from './trainer.ts';
 
 export interface PreparedRun {
@@ -22,6 +23,8 @@ export interface PreparedRun {
   /** Saved with the model, so that everybody who uses it renders conversations as it has seen them. */
   readonly chatTemplate: string | undefined;
   readonly checkpoint: Awaited<ReturnType<typeof findCheckpoint>>;
+  /** Of what the run reads, for its checkpoints. */
+  readonly digests: RunDigests;
   /** Lets go of the reference. */
   close(): Promise<void>;
 }
@@ -47,7 +50,8 @@ export async function prepareRun(
   const dataWeights = carryWeights(data.train) || carryWeights(data.eval);
   const objective = activate({ ...config.objective, dataWeights });
   const parts = { gpu, objective, policy, ...data, training, seed };
-  const checkpoint = await findCheckpoint(files, config, resume);
+  const digests = await digestsOf(data, policy.checksum);
+  const checkpoint = await findCheckpoint(files, config, resume, digests, note);
   // Before the reference: its log-probs must be made by the kernels that make the policy's, or they differ in rounding.
   const planned = plannedReference(config, objective, policy);
   await chooseKernels({ ...parts, reference: planned }, checkpoint?.state.kernel_choices, note);
@@ -59,7 +63,7 @@ export async function prepareRun(
     const isOwnTemplate = config.data.chat_template === undefined && location.tokenizer === location.path;
     const chatTemplate = isOwnTemplate ? undefined : tokenizer.chatTemplate;
     const close = () => prepared.close();
-    return { options, trainer, tokenizer, location, chatTemplate, checkpoint, close };
+    return { options, trainer, tokenizer, location, chatTemplate, checkpoint, digests, close };
   } catch (error) {
     await prepared.close();
     throw error;

@@ -69,7 +69,15 @@ export async function prepareReference(
     isOwnReference(policy, location)
       ? { loaded: policy, adapter: start.adapter !== undefined }
       : loadReference(gpu, config, objective, policy, location);
-  const source = new Precomputed(gpu, config, load, policy, place, await openCache(gpu, config, place), note);
+  const source = new Precomputed(
+    gpu,
+    config,
+    load,
+    policy,
+    place,
+    await openCache(gpu, config, place, note),
+    note,
+  );
   try {
     if (form === 'logps') {
       const train = await source.logps(data.train);
@@ -122,9 +130,11 @@ function openCache(
   gpu: Gpu,
   { reference, model, output_dir }: TrainConfig,
   { path, adapter }: ModelLocation,
+  note: (line: string) => void,
 ): Promise<ReferenceCache> {
   return ReferenceCache.open(reference.cache_dir ?? `${output_dir}/reference-cache`, {
     gpu,
+    note,
     model: path,
     adapter,
     dtype: `${model.dtype}${model.load_in_8bit ? ' 8bit' : ''}${model.load_in_4bit ? ' 4bit' : ''}`,

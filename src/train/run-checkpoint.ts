@@ -1,28 +1,33 @@
 /** The checkpoints of a run: which one it continues, how it is put back, and how the next one is written. */
+import { z } from 'zod';
 import { upload } from '../autograd/tensor.ts';
 import { InputError, InputErrors } from '../errors.ts';
 import {
   checkpointPath,
   latestCheckpoint,
+  listCheckpoints,
   rotateCheckpoints,
   saveCheckpoint,
 } from '../formats/checkpoint.ts';
-import { readJson } from '../formats/json-file.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { FileSystem } from '../runtime/runtime.ts';
 import type { BestCheckpoint } from './best-checkpoint.ts';
 import type { TrainConfig } from './config.ts';
+import { checkLogPosition } from './log-position.ts';
 import type { LogPosition } from './run-log.ts';
 import { changedKeys } from './same-run.ts';
 import {
-  optimizerFile,
-  readState,
+  optimizerFiles,
+  readObjectiveState,
   restoreOptimizer,
-  type TrainerState,
   trainedModelFiles,
   trainerStateFile,
 } from './saving.ts';
 import type { Trainer } from './trainer.ts';
+import { readTrainerState, type TrainerState } from './trainer-state.ts';
+
+/** Digests of what a run reads, by the configuration's name for it. */
+export type RunDigests = Readonly<Record<string, string>>;
 
 export interface FoundCheckpoint {
   readonly path: string;
@@ -31,18 +36,24 @@ export interface FoundCheckpoint {
 
 /**
  * @param resume true takes the newest checkpoint in the output directory, a text is the path of one
- * @throws InputError when there is none, or it belongs to another run
+ * @param digests of what the run reads, as `RunDigests`
+ * @param note told when there is no checkpoint yet, as after a run that was killed early: it then starts anew
+ * @throws InputError for a checkpoint that is damaged, or belongs to another run
  */
 export async function findCheckpoint(
   files: FileSystem,
   config: TrainConfig,
   resume: string | boolean | undefined,
+  digests: RunDigests,
+  note: (line: string) => void,
 ): Promise<FoundCheckpoint | undefined> {
   if (resume === undefined || resume === false) return undefined;
   const path = typeof resume === 'string' ? resume : (await latestCheckpoint(files, config.output_dir))?.path;
-  if (path === undefined)
-    throw new InputError(`${config.output_dir} holds no checkpoint to resume from. Start without --resume.`);
-  const state = await readJson(files, `${path}/trainer_state.json`);
+  if (path === undefined) {
+    note(`${config.output_dir} holds no checkpoint yet: the run starts anew.`);
+    return undefined;
+  }
+  const state = await readTrainerState(files, path);
   if (!(await files.exists(`${path}/optimizer.safetensors`)))
     throw new InputError(
       `${path} holds a model and no optimizer (training.save_only_model), so no run can continue from it.`,
@@ -50,15 +61,48 @@ export async function findCheckpoint(
   const changed = changedKeys(state.config, config);
   if (changed.length > 0)
     throw new InputErrors(`${path} belongs to another run; start that one anew:`, changed);
-  return { path, state: state as unknown as TrainerState };
+  const other = Object.entries(digests).filter(
+    ([what, digest]) => (state.digests?.[what] ?? digest) !== digest,
+  );
+  if (other.length > 0)
+    throw new InputErrors(
+      `${path} belongs to another run; start that one anew:`,
+      other.map(([what]) => `${what}: not what it was when the checkpoint was written, under the same path`),
+    );
+  await checkLogPosition(files, config.output_dir, state);
+  return { path, state };
 }
+
+/** Whether the run of this configuration has come to its end, so that there is nothing to resume. */
+export async function isFinished(files: FileSystem, config: TrainConfig): Promise<boolean> {
+  if (!(await files.exists(`${config.output_dir}/model`))) return false;
+  const latest = (await listCheckpoints(files, config.output_dir)).at(-1);
+  if (latest === undefined) return true;
+  const { config: before } = await readTrainerState(files, latest.path);
+  const { max_steps, num_train_epochs } = config.training;
+  // A run that is to be longer than it was goes on.
+  const { data } = lengthOf.safeParse(before);
+  return data?.training.max_steps === max_steps && data.training.num_train_epochs === num_train_epochs;
+}
+
+const lengthOf = z.object({ training: z.object({ max_steps: z.number(), num_train_epochs: z.number() }) });
 
 /** Puts weights, moments, the objective's state and the number of steps back. */
 export async function restore(gpu: Gpu, trainer: Trainer, { path, state }: FoundCheckpoint): Promise<void> {
+  const file = `${path}/trainer_state.json`;
+  if (state.global_step > trainer.totalSteps)
+    throw new InputError(
+      `${file}: is of step ${state.global_step}, but the run has ${trainer.totalSteps}; raise training.max_steps.`,
+    );
+  const [wanted, found] = [trainer.objectiveState, state.objective_state].map((s) => Object.keys(s).sort());
+  if (wanted.join() !== found.join())
+    throw new InputError(
+      `${file}: objective_state has ${found.join(', ') || 'nothing'}, but the objective carries ${wanted.join(', ') || 'nothing'}.`,
+    );
   await restoreOptimizer(gpu, path, trainer.checkpointTensors());
   for (const [name, value] of Object.entries(state.objective_state))
     upload(gpu, trainer.objectiveState[name], new Float32Array([value]));
-  trainer.step = Number(state.global_step);
+  trainer.step = state.global_step;
   await trainer.policy.roundMasters();
 }
 
@@ -72,6 +116,7 @@ export async function restoreWeights(gpu: Gpu, trainer: Trainer, path: string): 
 /** What a checkpoint holds besides what the trainer knows. */
 export interface SavedRun {
   readonly position: LogPosition;
+  readonly digests: RunDigests;
   readonly best: BestCheckpoint;
   /** Seconds that training took so far. */
   readonly seconds: number;
@@ -89,7 +134,7 @@ export async function saveRun(
   gpu: Gpu,
   config: TrainConfig,
   trainer: Trainer,
-  { position, best, seconds, chatTemplate, isWhole }: SavedRun,
+  { position, digests, best, seconds, chatTemplate, isWhole }: SavedRun,
 ): Promise<string> {
   const { files } = gpu.runtime;
   best.saved(trainer.step, checkpointPath(config.output_dir, trainer.step));
@@ -98,13 +143,14 @@ export async function saveRun(
     ...position,
     ...best.state,
     train_seconds: seconds,
-    objective_state: await readState(gpu, trainer.objectiveState),
+    objective_state: await readObjectiveState(gpu, trainer.objectiveState),
     kernel_choices: gpu.choices.toRecord(),
-    config,
+    config: { ...config },
+    digests,
   };
   const contents = [
     ...(await trainedModelFiles(gpu, trainer.policy, chatTemplate)),
-    ...(isWhole ? [optimizerFile(gpu, trainer.checkpointTensors())] : []),
+    ...(isWhole ? optimizerFiles(gpu, trainer.checkpointTensors()) : []),
     trainerStateFile(state),
   ];
   const path = await saveCheckpoint(files, config.output_dir, trainer.step, contents);

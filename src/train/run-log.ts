@@ -4,7 +4,7 @@ import type { FileSink, FileSystem } from '../runtime/runtime.ts';
 import type { Clock } from './clock.ts';
 import type { Metrics } from './hooks.ts';
 import { LogInterval } from './log-interval.ts';
-import type { TrainerState } from './saving.ts';
+import type { TrainerState } from './trainer-state.ts';
 
 /** How far a log is, for a checkpoint. */
 export type LogPosition = Pick<TrainerState, 'metrics_offset' | 'tensorboard' | 'log_interval'>;
@@ -25,7 +25,7 @@ export class RunLog {
   /** @param position where a checkpoint continues; what was written after it is cut off */
   static async open(files: FileSystem, directory: string, position?: LogPosition): Promise<RunLog> {
     const path = `${directory}/metrics.jsonl`;
-    const offset = Number(position?.metrics_offset ?? 0);
+    const offset = position?.metrics_offset ?? 0;
     const sink = offset > 0 ? await files.append(path, offset) : await files.create(path);
     const board = await TensorBoardWriter.open(files, directory, { resume: position?.tensorboard });
     return new RunLog(sink, board, offset, new LogInterval(position?.log_interval));

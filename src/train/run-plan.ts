@@ -4,6 +4,7 @@
  */
 import { addShapes, type BatchShape } from '../data/batches.ts';
 import { epochOrder } from '../data/shuffle.ts';
+import { InputError } from '../errors.ts';
 import {
   type BatchItem,
   bucketTokens,
@@ -13,6 +14,9 @@ import {
   type MicroBatch,
   planBuckets,
 } from '../step/micro-batches.ts';
+
+/** Every one is planned before the first. */
+const MOST_STEPS = 1_000_000;
 
 export interface RunPlanOptions extends CutLimits {
   readonly epochs: number;
@@ -46,6 +50,10 @@ export class RunPlan {
     this.stepsPerEpoch = Math.ceil(examples / options.stepSize);
     this.totalSteps =
       options.maxSteps > 0 ? options.maxSteps : Math.ceil(this.stepsPerEpoch * options.epochs);
+    if (this.totalSteps > MOST_STEPS)
+      throw new InputError(
+        `training: ${this.totalSteps} optimizer steps are more than ${MOST_STEPS}; lower num_train_epochs.`,
+      );
     const sizes: BatchShape[] = [];
     let largest: BatchShape = { tokens: 0, rows: 0, pairs: 0 };
     for (let step = 0; step < this.totalSteps; step++) {

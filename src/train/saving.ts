@@ -1,6 +1,9 @@
 /** What a run writes: the model in its own layout, and everything a resumed run needs. */
 import { download, rowLength, type Shard, type Tensor } from '../autograd/tensor.ts';
+import { InputError } from '../errors.ts';
+import { Checksum } from '../formats/checksum.ts';
 import { type FloatDType, narrow } from '../formats/half.ts';
+import { readJson } from '../formats/json-file.ts';
 import { modelFiles, tokenizerFiles } from '../formats/model-files.ts';
 import { jsonFile, type OutputFile } from '../formats/output-file.ts';
 import { adapterFiles } from '../formats/peft.ts';
@@ -10,25 +13,10 @@ import type { Gpu } from '../gpu/device.ts';
 import { PIECE_BYTES, UploadRing } from '../gpu/staging.ts';
 import type { LoadedModel } from '../models/loading/load.ts';
 import type { ObjectiveState } from '../objectives/objective.ts';
-import type { BestState } from './best-checkpoint.ts';
-import type { IntervalState } from './log-interval.ts';
+import type { TrainerState } from './trainer-state.ts';
 
-/** The numbers of trainer_state.json. What is optional was not written by older versions. */
-export interface TrainerState extends Partial<BestState> {
-  readonly global_step: number;
-  /** Bytes of metrics.jsonl that belong to the steps done. */
-  readonly metrics_offset: number;
-  readonly tensorboard: { readonly file: string; readonly offset: number };
-  /** What the steps since the last line of metrics add to the next one. */
-  readonly log_interval?: IntervalState;
-  /** Seconds that training took so far. */
-  readonly train_seconds?: number;
-  readonly objective_state: Readonly<Record<string, number>>;
-  /** Variants of kernels that were chosen for this adapter; a resumed run keeps them. */
-  readonly kernel_choices: Readonly<Record<string, string>>;
-  /** The configuration, to refuse resuming another run. */
-  readonly config: unknown;
-}
+const OPTIMIZER = 'optimizer.safetensors';
+const CHECKSUMS = 'checksums.json';
 
 /**
  * The trained model: a full one in its checkpoint's dtype, or a PEFT adapter.
@@ -59,29 +47,69 @@ export async function trainedModelFiles(
   return modelFiles(files, directory.path, tensors, { dtype: loaded.storedDType, chatTemplate });
 }
 
-/** @param state f32 tensors by name: what `Trainer.checkpointTensors` gives */
-export function optimizerFile(gpu: Gpu, state: ReadonlyMap<string, Tensor>): OutputFile {
-  const tensors = [...state].map(([name, tensor]) => outputTensor(gpu, name, tensor, 'F32'));
-  return safetensorsFile('optimizer.safetensors', tensors);
+/**
+ * The tensors of a checkpoint, and the checksum of each.
+ * @param state f32 tensors by name: what `Trainer.checkpointTensors` gives
+ */
+export function optimizerFiles(gpu: Gpu, state: ReadonlyMap<string, Tensor>): OutputFile[] {
+  const sums = new Map<string, string>();
+  const tensors = [...state].map(([name, tensor]): OutputTensor => {
+    const output = outputTensor(gpu, name, tensor, 'F32');
+    return {
+      ...output,
+      async *read() {
+        const sum = new Checksum();
+        for await (const piece of output.read()) {
+          sum.add(piece);
+          yield piece;
+        }
+        sums.set(name, sum.hex());
+      },
+    };
+  });
+  // Written after the tensors, when their checksums are known.
+  const checksums: OutputFile = {
+    name: CHECKSUMS,
+    write: (sink) => sink.write(`${JSON.stringify(Object.fromEntries(sums), null, 2)}\n`),
+  };
+  return [safetensorsFile(OPTIMIZER, tensors), checksums];
 }
 
 export function trainerStateFile(state: TrainerState): OutputFile {
   return jsonFile('trainer_state.json', state);
 }
 
-/** Puts tensors back as the checkpoint at `path` has them. */
+/** Puts tensors back as the checkpoint at `path` has them. @throws InputError for one that is missing or damaged */
 export async function restoreOptimizer(
   gpu: Gpu,
   path: string,
   state: Iterable<readonly [string, Tensor]>,
 ): Promise<void> {
-  const file = await SafetensorsFile.open(await gpu.runtime.files.open(`${path}/optimizer.safetensors`));
+  const { files } = gpu.runtime;
+  const sumsPath = `${path}/${CHECKSUMS}`;
+  // Older checkpoints have none.
+  const sums = (await files.exists(sumsPath)) ? await readJson(files, sumsPath) : undefined;
+  const file = await SafetensorsFile.open(await files.open(`${path}/${OPTIMIZER}`));
   const ring = new UploadRing(gpu, PIECE_BYTES);
   try {
     for (const [name, tensor] of state) {
+      const { dtype, shape } = file.entries.get(name) ?? {};
+      if (shape !== undefined && (dtype !== 'F32' || shape.join() !== tensor.shape.join()))
+        throw new InputError(
+          `${path}/${OPTIMIZER}: ${name} is ${dtype} of shape [${shape}], expected F32 of shape [${tensor.shape}].`,
+        );
+      const sum = new Checksum();
       const rowBytes = 4 * rowLength(tensor.shape);
-      for (const { shard, start, bytes } of pieces(tensor))
-        await ring.write(shard, await file.readRange(name, shard.rowStart * rowBytes + start, bytes), start);
+      for (const { shard, start, bytes } of pieces(tensor)) {
+        const piece = await file.readRange(name, shard.rowStart * rowBytes + start, bytes);
+        sum.add(piece);
+        await ring.write(shard, piece, start);
+      }
+      if (sums !== undefined && sums[name] !== sum.hex())
+        throw new InputError(
+          `${path}/${OPTIMIZER}: ${name} is damaged, its checksum is not that of ${CHECKSUMS}. ` +
+            'Resume from another checkpoint with --resume PATH.',
+        );
     }
   } finally {
     ring.free();
@@ -89,7 +117,7 @@ export async function restoreOptimizer(
   }
 }
 
-export async function readState(gpu: Gpu, state: ObjectiveState): Promise<Record<string, number>> {
+export async function readObjectiveState(gpu: Gpu, state: ObjectiveState): Promise<Record<string, number>> {
   const values: Record<string, number> = {};
   for (const [name, tensor] of Object.entries(state)) values[name] = (await download(gpu, tensor))[0];
   return values;

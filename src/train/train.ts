@@ -3,7 +3,7 @@ import { InputError, RunError } from '../errors.ts';
 import { latestCheckpoint } from '../formats/checkpoint.ts';
 import { writeDirectory } from '../formats/directory-writer.ts';
 import { DeviceLostError, Gpu } from '../gpu/device.ts';
-import type { Runtime } from '../runtime/runtime.ts';
+import type { FileSystem, Runtime } from '../runtime/runtime.ts';
 import { BestCheckpoint } from './best-checkpoint.ts';
 import { Clock } from './clock.ts';
 import type { TrainConfig } from './config.ts';
@@ -11,7 +11,7 @@ import { checkFirstStep } from './first-step.ts';
 import { allHooks, type Metrics, type RunHooks, type RunSummary, type TrainHooks } from './hooks.ts';
 import { NonFiniteError } from './non-finite-error.ts';
 import { prepareRun } from './prepare-run.ts';
-import { restoreWeights, saveRun } from './run-checkpoint.ts';
+import { type RunDigests, restoreWeights, saveRun } from './run-checkpoint.ts';
 import { RunLog } from './run-log.ts';
 import { writeConfig, writeOutcome } from './run-record.ts';
 import { Samples } from './samples.ts';
@@ -79,6 +79,8 @@ interface Run {
   readonly trainer: Trainer;
   readonly samples: Samples;
   readonly log: RunLog;
+  /** For checkpoints. */
+  readonly digests: RunDigests;
   readonly clock: Clock;
   readonly best: BestCheckpoint;
   /** Saved with the model, so that everybody who uses it renders conversations as it has seen them. */
@@ -96,7 +98,7 @@ async function prepareAndRun(
 ): Promise<RunSummary> {
   const started = Date.now();
   const prepared = await prepareRun(gpu, config, hooks.note, resume);
-  const { options, trainer, tokenizer, chatTemplate, checkpoint } = prepared;
+  const { options, trainer, tokenizer, chatTemplate, checkpoint, digests } = prepared;
   try {
     await writeConfig(gpu, config, prepared.location);
     const { files } = gpu.runtime;
@@ -105,9 +107,10 @@ async function prepareAndRun(
     const best = new BestCheckpoint(config.training, checkpoint?.state);
     const samples = new Samples(gpu, options.policy, tokenizer, options.eval ?? [], config.seed);
     try {
-      const parts = { config, options, trainer, samples, log, clock, best, chatTemplate, hooks, started };
-      const summary = await run(parts);
+      const parts = { config, options, trainer, samples, log, digests, clock, best, hooks, started };
+      const summary = await run({ ...parts, chatTemplate });
       await log.close();
+      await checkStillThere(files, config);
       await writeOutcome(files, config.output_dir, summary);
       hooks.finish(summary);
       return summary;
@@ -265,11 +268,12 @@ async function evaluateLast(run: Run): Promise<Metrics | undefined> {
 
 /** @param isWhole also with `save_only_model`: a run that is cut off is to be continued */
 async function save(run: Run, isWhole = !run.config.training.save_only_model): Promise<string> {
-  const { config, options, trainer, log, clock, best, chatTemplate, hooks } = run;
+  const { config, options, trainer, log, clock, digests, best, chatTemplate, hooks } = run;
   const { position } = log;
   const { seconds } = clock;
   const path = await saveRun(options.gpu, config, trainer, {
     position,
+    digests,
     best,
     seconds,
     chatTemplate,
@@ -277,6 +281,15 @@ async function save(run: Run, isWhole = !run.config.training.save_only_model): P
   });
   hooks.checkpoint(path);
   return path;
+}
+
+/** @throws RunError where somebody removed the output directory during the run, and metrics.jsonl with it */
+async function checkStillThere(files: FileSystem, { output_dir }: TrainConfig): Promise<void> {
+  if (await files.exists(`${output_dir}/metrics.jsonl`)) return;
+  throw new RunError(
+    `${output_dir} was removed while the run went on: metrics and earlier checkpoints are lost. What was written after ` +
+      'that is there.',
+  );
 }
 
 /** Says what was planned, and what is left out. */

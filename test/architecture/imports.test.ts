@@ -36,6 +36,8 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
 const SHARED = new Set([
   'errors.ts',
   'nearest.ts',
+  'json-text.ts',
+  'yaml-values.ts',
   'digest.ts',
   'registry.ts',
   'schema-problems.ts',

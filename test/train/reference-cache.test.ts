@@ -59,6 +59,34 @@ describe('the cache', () => {
     expect(await (await open(MODEL)).read(others)).toBeUndefined();
   });
 
+  it.each([
+    [
+      'has one wrong bit',
+      (bytes: Buffer) => bytes.map((byte, at) => (at === bytes.length - 20 ? byte ^ 1 : byte)),
+    ],
+    ['has lost its second half', (bytes: Buffer) => bytes.subarray(0, bytes.length / 2)],
+    ['is empty', () => Buffer.alloc(0)],
+  ])('is made again, and says so, where a file %s', async (_, damage) => {
+    const directory = join(folder, 'damaged');
+    const notes: string[] = [];
+    const note = (line: string) => void notes.push(line);
+    const cache = await ReferenceCache.open(directory, {
+      gpu: await testGpu(),
+      model: MODEL,
+      dtype: 'f32',
+      note,
+    });
+    await cache.write(examples, logps);
+    const [name] = readdirSync(directory);
+    const path = join(directory, name);
+    writeFileSync(path, damage(readFileSync(path)));
+    expect(await cache.read(examples)).toBeUndefined();
+    expect(notes).toEqual([`${path} is damaged, and is made again.`]);
+    await cache.write(examples, logps);
+    expect(await cache.read(examples)).toEqual(logps);
+    expect(readdirSync(directory)).toEqual([name]);
+  });
+
   it('is not found by another compute type, nor by a model with other weights', async () => {
     expect(await (await open(MODEL, 'bf16')).read(examples)).toBeUndefined();
     const other = join(folder, 'model');

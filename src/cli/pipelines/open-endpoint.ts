@@ -1,9 +1,10 @@
 /** An endpoint from the command line's options. */
-import { parse, YAMLParseError } from 'yaml';
+import { YAMLParseError } from 'yaml';
 import { InputError } from '../../errors.ts';
 import { LlmClient } from '../../llm/client.ts';
 import { type EndpointSettings, endpointSettings } from '../../llm/settings.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
+import { parseYaml as readValues } from '../../yaml-values.ts';
 import type { EndpointOptions } from './options.ts';
 
 /** @throws InputError for settings that are wrong or incomplete */
@@ -56,7 +57,7 @@ async function readEndpoint({ files }: Runtime, options: EndpointOptions): Promi
 
 function parseYaml(text: string, file: string): unknown {
   try {
-    return parse(text);
+    return readValues(text);
   } catch (error) {
     if (error instanceof YAMLParseError) throw new InputError(`${file}: ${error.message}`);
     throw error;

@@ -1,5 +1,6 @@
 /** Rows of JSON Lines, or of one JSON array, each with the line it begins on. */
 import { InputError } from '../../errors.ts';
+import { nestingProblem } from '../../json-text.ts';
 import { isObject, type JsonObject, reason, typeName } from '../json.ts';
 import type { Bytes } from './bytes.ts';
 import type { RawRow } from './raw-row.ts';
@@ -63,6 +64,8 @@ function decode(parts: readonly Uint8Array[], file: string, line: number): strin
 }
 
 function parseRow(text: string, file: string, line: number): JsonObject {
+  const problem = nestingProblem(text);
+  if (problem !== undefined) throw new InputError(`${file}:${line}: ${problem}`);
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -1,8 +1,9 @@
 /** A task from a YAML file: prompt template, stops, columns, where the answer stands and how it is compared. */
-import { parse, YAMLParseError } from 'yaml';
+import { YAMLParseError } from 'yaml';
 import * as z from 'zod';
 import { InputError, InputErrors } from '../../errors.ts';
 import { problemsOf } from '../../schema-problems.ts';
+import { parseYaml } from '../../yaml-values.ts';
 import { extractAnswer } from '../maths/extract.ts';
 import { areEqualAnswers } from '../maths/grade.ts';
 import { gradeNumber } from '../maths/grade-school.ts';
@@ -69,7 +70,7 @@ export function parseCustomTask(text: string, file: string): Task {
 
 function yamlOf(text: string, file: string): unknown {
   try {
-    return parse(text);
+    return parseYaml(text);
   } catch (error) {
     if (!(error instanceof YAMLParseError)) throw error;
     const line = error.linePos?.[0].line;

@@ -16,7 +16,8 @@ import {
 } from '../../autograd/tensor.ts';
 import { uniformAt } from '../../data/random.ts';
 import { InputError, InputErrors } from '../../errors.ts';
-import { type FloatDType, narrow, widen } from '../../formats/half.ts';
+import { Checksum } from '../../formats/checksum.ts';
+import { allFinite, type FloatDType, narrow, widen } from '../../formats/half.ts';
 import { ModelDirectory } from '../../formats/model-directory.ts';
 import type { Gpu } from '../../gpu/device.ts';
 import { Program } from '../../gpu/program.ts';
@@ -74,6 +75,8 @@ export interface LoadedModel {
   readonly dtype: DType;
   /** dtype of the checkpoint's files; a trained model is written in it. */
   readonly storedDType: FloatDType;
+  /** Of all weights as the checkpoint has them. */
+  readonly checksum: string;
   /** The tensor that layers read, by Hugging Face name. */
   weight(name: string): Tensor;
   /** Another model over the same weights, with LoRA pairs of its own: the pair of a module such as 'model.layers.0.self_attn.q_proj'. */
@@ -100,12 +103,13 @@ export async function loadModel(gpu: Gpu, path: string, options: LoadOptions): P
   const specs = trainedSpecs(weights, options.train);
   const trained = specs.length === 0 ? undefined : new ParameterSlabs(gpu, specs, dtype);
   const frozen = new Map<string, Tensor>();
+  const checksum = new Checksum();
   await throughRing(gpu, weights, async (ring) => {
     for (const spec of weights) {
       const { name } = spec;
       const parameter = trained?.parameters.get(name);
       const tensor = parameter?.master ?? allocateFrozen(gpu, spec, dtype, options.quantize);
-      await copyWeight(ring, directory, name, tensor);
+      await copyWeight(ring, directory, name, tensor, checksum);
       if (parameter === undefined) frozen.set(name, tensor);
     }
   });
@@ -138,6 +142,7 @@ export async function loadModel(gpu: Gpu, path: string, options: LoadOptions): P
     lora,
     dtype,
     storedDType,
+    checksum: checksum.hex(),
     weight,
     roundMasters: async () => {
       if (trained !== undefined) await roundMasters(gpu, trained);
@@ -208,7 +213,11 @@ function trainedSpecs(weights: readonly WeightSpec[], train: LoadOptions['train'
 }
 
 /** @throws InputErrors naming every weight that is missing, misshapen, of an unreadable dtype, or unknown. */
-function checkWeights(directory: WeightSource, weights: readonly WeightSpec[], backbone = false): void {
+export function checkWeights(
+  directory: WeightSource,
+  weights: readonly WeightSpec[],
+  backbone = false,
+): void {
   const problems: string[] = [];
   for (const { name, shape } of weights) {
     const entry = directory.tensors.get(name);
@@ -301,6 +310,7 @@ async function copyWeight(
   directory: WeightSource,
   name: string,
   tensor: Tensor,
+  checksum = new Checksum(),
 ): Promise<void> {
   const from = (directory.tensors.get(name)?.dtype ?? 'F32') as FloatDType;
   const { dtype, scales } = tensor;
@@ -316,6 +326,8 @@ async function copyWeight(
         (shard.rowStart + row) * length * fromBytes,
         rows * length * fromBytes,
       );
+      checksum.add(bytes);
+      if (!allFinite(bytes, from)) throw notFinite(directory, name);
       const place = row * length * bytesPerElement(dtype);
       if (scales !== undefined) {
         const quantized = quantize(widen(bytes, from), dtype as QuantizedDType);
@@ -330,6 +342,12 @@ async function copyWeight(
       await ring.write(shard, padded, place);
     }
   }
+}
+
+function notFinite({ path }: WeightSource, name: string): InputError {
+  return new InputError(
+    `${path}: ${name} has values that are not finite; the weights are damaged, or a training diverged.`,
+  );
 }
 
 /** LoRA starts as PEFT's does: A uniform in +-1 / sqrt(inputs), B zero, so that the first step is the base model's. */
