@@ -42,7 +42,7 @@ it('trains on dpo_en_demo.json', async () => {
     finish() {},
   });
   expect(summary.outcome).toBe('finished');
-  expect(notes.join('\n')).toMatch(/dpo_en_demo\.json: \d+ of 6 rows.*\d+ truncated/);
+  expect(notes.join('\n')).toMatch(/dpo_en_demo\.json: 6 rows read as sharegpt, .*; 3 kept, 3 truncated/);
   expect(losses).toHaveLength(3);
   expect(losses[0]).toBeCloseTo(Math.LN2, 4);
 });
