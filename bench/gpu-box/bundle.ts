@@ -72,7 +72,7 @@ await build({
     rolldownOptions: {
       input: entries,
       // The peers are installed for their own benchmark only, which the box does without.
-      external: /bench\/peers\/contenders|\.\/contenders/,
+      external: /peers\/(contenders|transformers)|\.\/contenders/,
       output: { preserveModules: true, preserveModulesRoot: '.', entryFileNames: '[name].js' },
     },
   },

@@ -45,6 +45,12 @@ export function lossTokens({ ids, lossMask }: Answer): number {
   return lossMask === undefined ? ids.length : lossMask.reduce((sum, flag) => sum + flag, 0);
 }
 
+/** Tokens of a row as TRL counts them: every answer with its prompt, however they are packed. */
+export function inputTokens(example: Example): number {
+  const answers = example.kind === 'pair' ? [example.chosen, example.rejected] : [example.completion];
+  return answers.reduce((sum, { ids }) => sum + example.promptIds.length + ids.length, 0);
+}
+
 /** The chosen answer alone, as methods that compare nothing learn from it. */
 export function chosenOnly(example: Example): UnpairedExample {
   if (example.kind === 'unpaired') return example;

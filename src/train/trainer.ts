@@ -4,7 +4,7 @@
  */
 import type { Tensor } from '../autograd/tensor.ts';
 import { Workspace } from '../autograd/workspace.ts';
-import type { Example } from '../data/examples.ts';
+import { type Example, inputTokens } from '../data/examples.ts';
 import { uniformAt } from '../data/random.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { LoadedModel } from '../models/loading/load.ts';
@@ -223,7 +223,8 @@ export class Trainer {
   #tokensUntil(steps: number): number {
     while (this.#tokens.length <= steps) {
       const done = this.#tokens.length - 1;
-      this.#tokens.push(this.#tokens[done] + this.plan.tokensOf(done));
+      const rows = this.plan.examplesOf(done).map((i) => inputTokens(this.#options.train[i]));
+      this.#tokens.push(rows.reduce((sum, tokens) => sum + tokens, this.#tokens[done]));
     }
     return this.#tokens[steps];
   }

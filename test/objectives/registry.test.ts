@@ -16,7 +16,7 @@ const DEFAULTS: Readonly<Record<string, object>> = {
   rrhf: { sft_weight: 1 },
   slic: { delta: 1, sft_weight: 0.1 },
   'beta-dpo': { beta: 0.1, a: 0.6, rho: 0.2, momentum: 0.9 },
-  'tr-dpo': { beta: 0.1, alpha: 0.6, tau: 512 },
+  'tr-dpo': { beta: 0.1, alpha: 0.6, tau: 64 },
   figa: { alpha: 1, beta: 0.5, diff: 'levenshtein' },
   mipo: { beta: 25 },
   'epsilon-dpo': { beta: 0.01, epsilon: 0.01, step_epsilon: 0.01, beta_update: 'mean_step' },

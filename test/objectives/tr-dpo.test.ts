@@ -46,7 +46,7 @@ it.each(soft.map((s) => [s.alpha, s.ref_after] as const))('alpha %f', async (alp
 it('asks for a reference that nothing may cache', () => {
   expect(activate({ name: 'tr-dpo' }).needs).toEqual({
     reference: 'logps',
-    referenceUpdate: { every: 512, share: 0.6 },
+    referenceUpdate: { every: 64, share: 0.6 },
     rows: 'pairs',
   });
 });
