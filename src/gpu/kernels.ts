@@ -85,7 +85,11 @@ export class KernelLibrary {
     }
   }
 
-  /** The linked and compiled source of a variant; `pipeline` also checks it against the adapter's limits. @throws RunError */
+  /**
+   * The linked and compiled source of a variant; `pipeline` also checks it against the adapter's limits.
+   * @internal
+   * @throws RunError
+   */
   module(variant: KernelVariant): Promise<GPUShaderModule> {
     const key = JSON.stringify([variant.kernel, variant.conditions ?? {}, variant.constants ?? {}]);
     let module = this.#linked.get(key);

@@ -74,6 +74,7 @@ describe('the tarball', () => {
       'dist/deno.js',
       'dist/index.js',
       'dist/node.js',
+      'examples/prompts/benchmarks.yaml',
       'examples/prompts/bridge-instructions.yaml',
       'examples/prompts/bridge-qa-maths.yaml',
       'examples/prompts/judge.yaml',
