@@ -14,7 +14,7 @@
 //   last: [slots] u32, gets the drawn token    out: [R, 2 + 2 * TOP] u32: token, log-prob of the token before penalty and
 //   temperature, then TOP times (id, log-prob), most probable first; log-probs only as far as the row asks for them.
 //
-// TARGETS: nothing is drawn; tokens are those of targets: [R] u32, with LIKELIEST of the most probable beside each.
+// TARGETS: nothing is drawn; tokens are those of targets: [R] u32, with TOP_COUNT of the most probable beside each.
 //
 // A workgroup to a row (ROW_PER_WORKGROUP), or an invocation (rows.wgsl): no row's bits depend on another's. Limited by reading the
 // logits, 2 to 14 times.
@@ -28,7 +28,7 @@ import package::shared::softcap::capped;
 import constants::TOP;
 import constants::WORKGROUP;
 
-@if(TARGETS) override LIKELIEST: u32;
+@if(TARGETS) override TOP_COUNT: u32;
 
 /// Words of a row of out.
 const STRIDE = 2u + 2u * TOP;
@@ -224,24 +224,24 @@ fn write_logprobs(row: u32, lane: u32, token: u32, count: u32) {
     let s = sortable(raw(row, v));
     if (s > own.x) { own = vec2u(s, v); }
   }
-  var likeliest = best_of(own, lane);
-  let largest = raw(row, likeliest.y);
+  var best = best_of(own, lane);
+  let largest = raw(row, best.y);
   var mass = 0.0;
   for (var v = first_element(lane); v < vocabulary(); v += STEP) { mass += exp(raw(row, v) - largest); }
   let lse = largest + log(row_sum(vec4f(mass, 0.0, 0.0, 0.0), lane).x);
   if (writes_row(lane)) { out[start + 1u] = bitcast<u32>(raw(row, token) - lse); }
   for (var i = 0u; i < count; i++) {
     if (writes_row(lane)) {
-      out[start + 2u + 2u * i] = likeliest.y;
-      out[start + 3u + 2u * i] = bitcast<u32>(raw(row, likeliest.y) - lse);
+      out[start + 2u + 2u * i] = best.y;
+      out[start + 3u + 2u * i] = bitcast<u32>(raw(row, best.y) - lse);
     }
     own = vec2u(0u, vocabulary());
     for (var v = first_element(lane); v < vocabulary(); v += STEP) {
       let s = sortable(raw(row, v));
-      let is_after = s < likeliest.x || (s == likeliest.x && v > likeliest.y);
+      let is_after = s < best.x || (s == best.x && v > best.y);
       if (is_after && s > own.x) { own = vec2u(s, v); }
     }
-    likeliest = best_of(own, lane);
+    best = best_of(own, lane);
   }
 }
 
@@ -254,7 +254,7 @@ fn main(
   let row = row_of(workgroup, workgroups, lane);
   if (row >= row_count()) { return; }
   @if(TARGETS) {
-    write_logprobs(row, lane, targets[row], LIKELIEST);
+    write_logprobs(row, lane, targets[row], TOP_COUNT);
     if (writes_row(lane)) { out[row * STRIDE] = targets[row]; }
   }
   @if(!TARGETS) {

@@ -92,7 +92,7 @@ export function addScore(program: Command, cli: Cli): void {
     .option('--kl', 'KL(model || reference) per token')
     .option('--entropy', 'entropy of the next-token distribution per token')
     .addOption(
-      new Option('--top-k <COUNT>', `ranks and this many of the likeliest tokens, at most ${MOST_LIKELY}`)
+      new Option('--top-k <COUNT>', `ranks and this many of the most probable tokens, at most ${MOST_LIKELY}`)
         .argParser(wholeNumber(0, MOST_LIKELY))
         .default(0),
     )

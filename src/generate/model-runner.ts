@@ -72,7 +72,7 @@ export interface RunnerOptions {
   readonly slots: number;
 }
 
-/** Likeliest tokens that are told of beside each token of a prompt. */
+/** Most probable tokens that are given beside each token of a prompt. */
 export const PROMPT_TOP_LOGPROBS = 5;
 
 /** Prompts begin at multiples of this in a pack, where tiles of keys would otherwise fall differently in each pack. */

@@ -598,7 +598,7 @@ export const KERNELS = {
     conditions: ['ROW_PER_WORKGROUP', 'SOFTCAP', 'TARGETS'],
     constants: ['TOP', 'WORKGROUP'],
     overrides: [],
-    optionalOverrides: ['CAP', 'LIKELIEST'],
+    optionalOverrides: ['CAP', 'TOP_COUNT'],
     bindings: { logits: 0, out: 4 },
     optionalBindings: { rows: 1, targets: 1, seen: 2, last: 3 },
   },

@@ -158,7 +158,7 @@ function details(
   const rows = Array.from({ length: end - start }, (_, t) => start + t);
   const column = (values: Float32Array, name: keyof typeof COLUMNS) =>
     rows.map((row) => values[row * STRIDE + COLUMNS[name]]);
-  const likeliest = (values: Float32Array) =>
+  const candidates = (values: Float32Array) =>
     rows.map((row) =>
       Array.from({ length: top }, (_, i): Candidate => {
         const at = row * STRIDE + STRIDE - 2 * TOP + 2 * i;
@@ -167,10 +167,10 @@ function details(
     );
   return {
     ...(entropy && { entropy: column(statistics, 'entropy') }),
-    ...(top > 0 && { ranks: column(statistics, 'rank'), top: likeliest(statistics) }),
+    ...(top > 0 && { ranks: column(statistics, 'rank'), top: candidates(statistics) }),
     ...(kl && refStatistics && { kl: column(statistics, 'kl') }),
     ...(top > 0 &&
-      refStatistics && { ref_ranks: column(refStatistics, 'rank'), ref_top: likeliest(refStatistics) }),
+      refStatistics && { ref_ranks: column(refStatistics, 'rank'), ref_top: candidates(refStatistics) }),
   };
 }
 

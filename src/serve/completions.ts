@@ -122,7 +122,7 @@ function unscored(token: number): ScoredToken {
 function logprobsOf(
   { tokenizer }: Served,
   scored: readonly ScoredToken[],
-  likeliest: number,
+  topCount: number,
   offset: number,
 ) {
   const tokens = scored.map(({ token }) => tokenizer.tokenText(token));
@@ -136,15 +136,15 @@ function logprobsOf(
     tokens,
     token_logprobs: scored.map(({ logprob }) => (Number.isNaN(logprob) ? null : logprob)),
     top_logprobs:
-      likeliest === 0
+      topCount === 0
         ? null
-        : scored.map((token) => (Number.isNaN(token.logprob) ? null : topOf(tokenizer, token, likeliest))),
+        : scored.map((token) => (Number.isNaN(token.logprob) ? null : topOf(tokenizer, token, topCount))),
     text_offset,
   };
 }
 
 /** By text, the token itself and the most probable ones; of tokens with the same text the likelier one. */
-function topOf(tokenizer: Tokenizer, { token, logprob, top }: ScoredToken, likeliest: number) {
-  const rising = [...top.slice(0, likeliest), { token, logprob }].toSorted((a, b) => a.logprob - b.logprob);
+function topOf(tokenizer: Tokenizer, { token, logprob, top }: ScoredToken, topCount: number) {
+  const rising = [...top.slice(0, topCount), { token, logprob }].toSorted((a, b) => a.logprob - b.logprob);
   return Object.fromEntries(rising.map((t) => [tokenizer.tokenText(t.token), t.logprob]));
 }

@@ -170,7 +170,7 @@ describe('a drawn token', () => {
 });
 
 describe('log-probs', () => {
-  it('are those of the capped logits, likeliest first, lower ids first among equals', async () => {
+  it('are those of the capped logits, most probable first, lower ids first among equals', async () => {
     const logits = [3, 1, 3, -2, 0, 1];
     const capped = logits.map((z) => 2 * Math.tanh(z / 2));
     const lse = Math.log(capped.reduce((sum, z) => sum + Math.exp(z), 0));
@@ -207,7 +207,7 @@ describe('log-probs', () => {
       const found = readResult(new Uint32Array(results.buffer), r, 2);
       expect(found.token).toBe(targets[r]);
       expectClose([found.logprob], [z[targets[r]] - lse], 1e-5, `log-prob ${r}`);
-      expectClose([found.top[0].logprob], [Math.max(...z) - lse], 1e-5, `likeliest ${r}`);
+      expectClose([found.top[0].logprob], [Math.max(...z) - lse], 1e-5, `top candidate ${r}`);
     }
     expect(results.length).toBe(rows * RESULT_WORDS);
   });

@@ -82,7 +82,7 @@ async function check(
       logps,
       order.map((v) => p[v]),
       1e-5,
-      `likeliest of row ${r}`,
+      `top candidate of row ${r}`,
     );
   }
 }

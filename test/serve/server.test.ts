@@ -110,12 +110,12 @@ describe('lm-evaluation-harness', () => {
       expect(tokens.length).toBe(prompt[index].length + 1);
       expect(tokens[0]).toBeNull();
       const own = tokens.slice(lmEval.context_lengths[index], -1);
-      const likeliest = top
+      const mostProbable = top
         .slice(lmEval.context_lengths[index], -1)
         .map((t) => Math.max(...Object.values(t)));
       return {
         sum: own.reduce((a, b) => a + b, 0),
-        isGreedy: own.every((logprob, i) => logprob === likeliest[i]),
+        isGreedy: own.every((logprob, i) => logprob === mostProbable[i]),
       };
     });
     expect(found.map(({ isGreedy }) => isGreedy)).toEqual([true, false, false]);

@@ -110,7 +110,7 @@ export function recordScores(
   hidden: Tensor,
   { weight, softcap }: LmHead,
   targets: Tensor,
-  likeliest: number,
+  topCount: number,
 ): Tensor {
   const [rows] = hidden.shape;
   const results = temporary(recorder, 'scored tokens', [rows, RESULT_WORDS], 'u32');
@@ -122,7 +122,7 @@ export function recordScores(
     launchLinear(recorder, part(hidden), scratch, { rows: count, weight, scale: 1, accumulate: false });
     dispatchSample(recorder, scratch, part(results), softcap, {
       inputs: { targets: part(targets) },
-      likeliest,
+      topCount,
     });
   }
   return results;
@@ -132,7 +132,7 @@ export function recordScores(
 interface SampleVariant {
   readonly inputs: Pick<BindingsOf<'sample'>, 'rows' | 'seen' | 'last' | 'targets'>;
   /** How many of the most probable tokens are kept. Scoring only. */
-  readonly likeliest?: number;
+  readonly topCount?: number;
 }
 
 function dispatchSample(
@@ -140,7 +140,7 @@ function dispatchSample(
   logits: Slice,
   results: Slice,
   softcap: number | undefined,
-  { inputs, likeliest }: SampleVariant,
+  { inputs, topCount }: SampleVariant,
 ): void {
   const isWide = takesWorkgroups(recorder);
   const workgroup = isWide ? 256 : 8;
@@ -152,7 +152,7 @@ function dispatchSample(
     conditions: { TARGETS, ROW_PER_WORKGROUP: isWide, SOFTCAP: softcap !== undefined },
     constants: { WORKGROUP: workgroup, TOP: TOP_LOGPROBS },
     overrides: {
-      ...(likeliest === undefined ? {} : { LIKELIEST: likeliest }),
+      ...(topCount === undefined ? {} : { TOP_COUNT: topCount }),
       ...(softcap === undefined ? {} : { CAP: softcap }),
     },
     bindings: { logits, ...inputs, out: results },
@@ -245,10 +245,10 @@ function gumbelAt(key: number, token: number): number {
 }
 
 /** Row `row` of results. */
-export function readResult(words: Uint32Array<ArrayBuffer>, row: number, likeliest: number): ScoredToken {
+export function readResult(words: Uint32Array<ArrayBuffer>, row: number, topCount: number): ScoredToken {
   const values = new Float32Array(words.buffer, words.byteOffset, words.length);
   const start = row * RESULT_WORDS;
-  const top = Array.from({ length: likeliest }, (_, i) => {
+  const top = Array.from({ length: topCount }, (_, i) => {
     return { token: words[start + 2 + 2 * i], logprob: values[start + 3 + 2 * i] };
   });
   return { token: words[start], logprob: values[start + 1], top };
