@@ -2,7 +2,13 @@ import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Files that take minutes begin first: the one that is last would leave a core idle. */
-const LONGEST = ['test/conformance/', 'test/web/page', 'test/train/methods', 'test/package/', 'test/train/kill'];
+const LONGEST = [
+  'test/conformance/',
+  'test/web/page',
+  'test/train/methods',
+  'test/package/',
+  'test/train/kill',
+];
 
 class LongestFirst extends BaseSequencer {
   async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

@@ -119,12 +119,7 @@ function unscored(token: number): ScoredToken {
 }
 
 /** Log-probs in the form of the completions API: lists side by side, null where there are none. */
-function logprobsOf(
-  { tokenizer }: Served,
-  scored: readonly ScoredToken[],
-  topCount: number,
-  offset: number,
-) {
+function logprobsOf({ tokenizer }: Served, scored: readonly ScoredToken[], topCount: number, offset: number) {
   const tokens = scored.map(({ token }) => tokenizer.tokenText(token));
   let end = offset;
   const text_offset = tokens.map((text) => {
