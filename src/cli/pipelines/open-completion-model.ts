@@ -6,7 +6,7 @@ import type { CompletionModel } from '../../preferences/completion-model.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import type { GlobalOptions } from '../context.ts';
 import { openEndpoint } from './open-endpoint.ts';
-import type { EndpointOptions, LocalModelOptions } from './options.ts';
+import type { EndpointOptions, LocalModelOptions, RowOptions } from './options.ts';
 
 export interface OpenCompletionModel {
   readonly model: CompletionModel;
@@ -22,7 +22,7 @@ export interface OpenCompletionModel {
 /** @throws InputError for options that are wrong or incomplete */
 export async function openCompletionModel(
   runtime: Runtime,
-  options: EndpointOptions & LocalModelOptions & GlobalOptions,
+  options: EndpointOptions & LocalModelOptions & GlobalOptions & Pick<RowOptions, 'dryRun'>,
 ): Promise<OpenCompletionModel> {
   if (options.model === undefined) {
     if (options.endpoint === undefined)

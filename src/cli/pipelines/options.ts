@@ -12,6 +12,7 @@ export interface RowOptions extends GlobalOptions {
   readonly maxRows?: number;
   readonly onBadRow: 'error' | 'skip';
   readonly column?: Columns;
+  readonly dryRun?: boolean;
 }
 
 export interface EndpointOptions {
@@ -22,7 +23,6 @@ export interface EndpointOptions {
   readonly maxCost?: number;
   readonly maxTotalTokens?: number;
   readonly cache?: string;
-  readonly dryRun?: boolean;
 }
 
 /** A model on this machine, instead of an endpoint. */
@@ -49,6 +49,7 @@ export function addRowOptions(command: Command): Command {
     .option('--resume', 'go on with an output that is not complete, and try failed rows again')
     .option('--force', 'replace an output that is there')
     .option('--max-rows <COUNT>', 'read this many rows', wholeNumber(0))
+    .option('--dry-run', 'say how many requests there would be and what they could cost; send none')
     .option('--on-bad-row <error|skip>', 'what to do with a row that cannot be used', errorOrSkip, 'error')
     .option(
       '--column <FIELD=NAME>',
@@ -76,8 +77,7 @@ export function addEndpointOptions(command: Command): Command {
       'most tokens that this run may use, prompts included',
       wholeNumber(1),
     )
-    .option('--cache <DIR>', "where raw answers are kept (default: llm/ in the user's cache)")
-    .option('--dry-run', 'say how many requests there would be and what they could cost; send none');
+    .option('--cache <DIR>', "where raw answers are kept (default: llm/ in the user's cache)");
 }
 
 export function errorOrSkip(text: string): 'error' | 'skip' {
