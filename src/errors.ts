@@ -1,5 +1,5 @@
 /**
- * Errors a user can act on. The command line turns the class into its exit code: 2 for input that must be mended
+ * Errors a user can act on. The command line turns the class into its exit code: 2 for input that must be corrected
  * before anything can run, 1 for a run that failed on the way.
  */
 

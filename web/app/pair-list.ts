@@ -1,4 +1,4 @@
-/** All pairs, sortable, with what is known of each. Only the rows in sight of the scroll position are elements. */
+/** All pairs, sortable, with what is known of each. Only the visible rows are elements. */
 import type { PairStatistics, PairText } from '../worker/protocol.ts';
 import { choice, fill, h } from './dom.ts';
 import { number } from './views.ts';
