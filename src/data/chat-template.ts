@@ -3,7 +3,7 @@
  * template adds when the answer is there, and ends as the template ends it.
  */
 
-import { Template } from '@huggingface/jinja';
+import { parse, Template, tokenize } from '@huggingface/jinja';
 import { InputError } from '../errors.ts';
 import { TimeLimitError, withTimeLimit } from '../runtime/time-limit.ts';
 import { rowError, type Where } from './columns.ts';
@@ -27,6 +27,22 @@ export interface EncodedPiece {
   readonly inLoss: boolean;
 }
 
+/** Elements of a range that transformers' sandbox (Jinja2's) allows. An array of billions ends the process itself. */
+const MAX_RANGE = 100_000;
+
+/** Jinja's range(start, stop, step), or range(stop). */
+function boundedRange(first: number, second?: number, step = 1): number[] {
+  const [start, stop] = second === undefined ? [0, first] : [first, second];
+  if (step === 0) throw new RangeError('range() step must not be zero');
+  const length = Math.max(0, Math.ceil((stop - start) / step));
+  if (length > MAX_RANGE)
+    throw new RangeError(`range() of ${length} elements; at most ${MAX_RANGE} are allowed`);
+  return Array.from({ length }, (_, i) => start + i * step);
+}
+
+/** Goes before a template's own statements: a variable of the caller may not have the name of a global. */
+const SET_RANGE = parse(tokenize('{% set range = bounded_range %}')).body;
+
 /** The chat template of one tokenizer, compiled. */
 export class ChatTemplate {
   readonly #tokenizer: Tokenizer;
@@ -46,6 +62,7 @@ export class ChatTemplate {
     this.#source = source;
     try {
       this.#template = new Template(source);
+      this.#template.parsed.body.unshift(...SET_RANGE);
     } catch (error) {
       throw new InputError(`${tokenizer.name}: the chat template does not compile (${reason(error)})`);
     }
@@ -58,6 +75,7 @@ export class ChatTemplate {
       const variables = {
         ...this.#tokenizer.namedTokens,
         messages,
+        bounded_range: boundedRange,
         add_generation_prompt: addGenerationPrompt,
       };
       return withTimeLimit(
