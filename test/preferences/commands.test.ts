@@ -276,8 +276,19 @@ describe('an endpoint', () => {
     expect(asked).toBeGreaterThan(0);
     expect(asked).toBeLessThan(8);
     expect(readRows('cheap.jsonl')).toHaveLength(asked);
-    expect((await cli(...args, ...file, '--resume')).code).toBe(0);
+    const poorer = await cli(...args, ...file, '--max-cost', '0.75', '--resume');
+    expect(poorer.code).toBe(1);
+    expect(poorer.stderr).toContain(`${(asked * 0.06).toFixed(4)} are spent`);
+    expect(server.calls).toHaveLength(asked);
+    const rest = await cli(...args, ...file, '--resume');
+    expect(rest.code).toBe(0);
     expect(server.calls).toHaveLength(8);
+    expect(rest.stderr).toContain('; 80 + 40 tokens, 0.4800 USD with the runs before it');
+    expect(JSON.parse(readFileSync(path('cheap.jsonl.report.json'), 'utf8')).usage).toEqual({
+      prompt_tokens: 80,
+      completion_tokens: 40,
+      cost: 0.48,
+    });
     rmSync(path('cheap.jsonl'));
     rmSync(path('cheap.jsonl.settings.json'));
     const again = await cli(...args, ...file);
