@@ -64,15 +64,23 @@ export const asGpu: readonly Target[] = [
   },
 ];
 
+/** Where the cases of matrix-cases.ts run. */
+export const matrices: Target = {
+  name: 'Node, lavapipe with matrices',
+  needs: 'lavapipe-matrices',
+  run: inProcess(withMatrices, 'lavapipe-matrices', {}, ['matrices']),
+};
+
 function inProcess(
   [command, ...args]: readonly string[],
   adapter: string,
   more: Readonly<Record<string, string>> = {},
+  last: readonly string[] = [],
 ): Target['run'] {
   return (steps) =>
     new Promise((resolve, reject) => {
       const env = { ...process.env, PREFGRAD_DEVICE: adapter, ...more };
-      const child = spawn(command, [...args, String(steps)], { cwd: root, env });
+      const child = spawn(command, [...args, String(steps), ...last], { cwd: root, env });
       let output = '';
       let errors = '';
       child.stdout.on('data', (chunk: Buffer) => {
