@@ -3,9 +3,9 @@
  * template adds when the answer is there, and ends as the template ends it.
  */
 
-import { parse, Template, tokenize } from '@huggingface/jinja';
 import { InputError } from '../errors.ts';
 import { TimeLimitError, withTimeLimit } from '../runtime/time-limit.ts';
+import { BoundedTemplate } from './bounded-template.ts';
 import { rowError, type Where } from './columns.ts';
 import type { Turn } from './conversations.ts';
 import { reason } from './json.ts';
@@ -27,26 +27,10 @@ export interface EncodedPiece {
   readonly inLoss: boolean;
 }
 
-/** Elements of a range that transformers' sandbox (Jinja2's) allows. An array of billions ends the process itself. */
-const MAX_RANGE = 100_000;
-
-/** Jinja's range(start, stop, step), or range(stop). */
-function boundedRange(first: number, second?: number, step = 1): number[] {
-  const [start, stop] = second === undefined ? [0, first] : [first, second];
-  if (step === 0) throw new RangeError('range() step must not be zero');
-  const length = Math.max(0, Math.ceil((stop - start) / step));
-  if (length > MAX_RANGE)
-    throw new RangeError(`range() of ${length} elements; at most ${MAX_RANGE} are allowed`);
-  return Array.from({ length }, (_, i) => start + i * step);
-}
-
-/** Goes before a template's own statements: a variable of the caller may not have the name of a global. */
-const SET_RANGE = parse(tokenize('{% set range = bounded_range %}')).body;
-
 /** The chat template of one tokenizer, compiled. */
 export class ChatTemplate {
   readonly #tokenizer: Tokenizer;
-  readonly #template: Template;
+  readonly #template: BoundedTemplate;
   readonly #source: string;
 
   /** Throws `InputError` when the tokenizer has no template, or one that does not compile. */
@@ -61,10 +45,11 @@ export class ChatTemplate {
     this.#tokenizer = tokenizer;
     this.#source = source;
     try {
-      this.#template = new Template(source);
-      this.#template.parsed.body.unshift(...SET_RANGE);
+      this.#template = new BoundedTemplate(source);
     } catch (error) {
-      throw new InputError(`${tokenizer.name}: the chat template does not compile (${reason(error)})`);
+      throw new InputError(
+        `${tokenizer.templateName}: the chat template does not compile (${reason(error)})`,
+      );
     }
   }
 
@@ -75,7 +60,6 @@ export class ChatTemplate {
       const variables = {
         ...this.#tokenizer.namedTokens,
         messages,
-        bounded_range: boundedRange,
         add_generation_prompt: addGenerationPrompt,
       };
       return withTimeLimit(
@@ -86,7 +70,7 @@ export class ChatTemplate {
       if (error instanceof TimeLimitError) throw error;
       throw rowError(
         where,
-        `the chat template refuses this conversation (${reason(error)})`,
+        `the chat template (${this.#tokenizer.templateName}) refuses this conversation (${reason(error)})`,
         'bring its roles into the order the template wants, or drop the row',
       );
     }

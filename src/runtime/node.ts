@@ -10,6 +10,7 @@
  *  - Mesa's lavapipe before version 24 lacks what Dawn needs, and is not offered.
  */
 import { create, globals } from 'webgpu';
+import { InputError } from '../errors.ts';
 import { deviceAt, deviceOfEnvironment, isIndex } from './device-choice.ts';
 import type { Note } from './hub/download.ts';
 import { withHub } from './hub/files.ts';
@@ -55,13 +56,21 @@ export function nodeRuntime(note: Note = () => {}): Runtime {
 async function requestAdapter(choice: DeviceChoice = {}): Promise<GPUAdapter> {
   Object.assign(globalThis, globals);
   const backend = choice.backend ?? platformBackend();
+  if (!BACKENDS.includes(backend))
+    throw new InputError(`There is no backend ${JSON.stringify(backend)}; Dawn has ${BACKENDS.join(', ')}.`);
   const asked = choice.device || deviceOfEnvironment(process.env) || 'auto';
   const wanted = isIndex(asked) ? deviceAt(await deviceNames(backend), asked) : asked;
   const adapter =
     wanted === 'auto' ? await firstAdapter(backend) : await adapterNamed(backend, wanted.toLowerCase());
-  if (adapter === null) throw new NoAdapterError(MISSING_ADAPTER);
-  return adapter;
+  if (adapter !== null) return adapter;
+  if (backend === platformBackend()) throw new NoAdapterError(MISSING_ADAPTER);
+  throw new NoAdapterError(
+    `The backend ${backend} has no device here; this platform's own is ${platformBackend()}.`,
+  );
 }
+
+/** Those that Dawn knows; a platform has one or two of them. */
+const BACKENDS: readonly string[] = ['vulkan', 'metal', 'd3d12', 'd3d11', 'opengl', 'opengles', 'null'];
 
 function platformBackend(): string {
   return { darwin: 'metal', win32: 'd3d12' }[process.platform as string] ?? 'vulkan';
