@@ -5,8 +5,7 @@
  *  - A pending GPU promise keeps the process alive, an idle device does not: a process ends by itself, with devices
  *    destroyed or not, and `process.exit()` with work in flight is safe. But when the object that `create()` returned
  *    has been collected while work is in flight, the process dies of a segmentation fault at its end.
- *  - For CPU drivers it prints two 'maxDynamic...' lines on stderr whenever an instance looks for adapters. They are
- *    harmless, and no toggle silences them.
+ *  - For CPU drivers it prints two 'maxDynamic...' lines on stderr whenever an instance looks for adapters; see quiet.ts.
  *  - Mesa's lavapipe before version 24 lacks what Dawn needs, and is not offered.
  */
 import { create, globals } from 'webgpu';
@@ -18,6 +17,7 @@ import { kernelSources } from './kernel-sources.ts';
 import { NoAdapterError } from './no-adapter.ts';
 import { nodeFiles } from './node-files.ts';
 import { profileVariable } from './profile-variable.ts';
+import { quietly } from './quiet.ts';
 import type { DeviceChoice, Runtime } from './runtime.ts';
 import { userCache } from './user-cache.ts';
 import { cpuDriverFile, selectDriver } from './vulkan-drivers.ts';
@@ -80,9 +80,12 @@ function platformBackend(): string {
 async function firstAdapter(backend: string, filter: string[] = []): Promise<GPUAdapter | null> {
   const gpu = create([`backend=${backend}`, ...filter, ...TOGGLES]);
   instances.push(gpu);
+  // Dawn looks for adapters within the call, before it returns a promise.
+  const request = async (options: GPURequestAdapterOptions) =>
+    (await quietly(() => [gpu.requestAdapter(options)]))[0];
   return (
-    (await gpu.requestAdapter({ powerPreference: 'high-performance' })) ??
-    (await gpu.requestAdapter({ forceFallbackAdapter: true }))
+    (await request({ powerPreference: 'high-performance' })) ??
+    (await request({ forceFallbackAdapter: true }))
   );
 }
 
