@@ -43,8 +43,13 @@ class BoundedInterpreter extends Interpreter {
   }
 }
 
+/** The template makes more than any conversation needs, and would of the next one too. */
+export class BoundsError extends Error {
+  override name = 'BoundsError';
+}
+
 function refuseBeyond(found: number, most: number, what: string, unit: string): void {
-  if (found > most) throw new RangeError(`it makes ${what} ${found} ${unit}; at most ${most} are allowed`);
+  if (found > most) throw new BoundsError(`it makes ${what} ${found} ${unit}; at most ${most} are allowed`);
 }
 
 /** Jinja's range(start, stop, step), or range(stop). */
@@ -53,7 +58,7 @@ function range(first: number, second?: number, step = 1): number[] {
   if (step === 0) throw new RangeError('range() step must not be zero');
   const length = Math.max(0, Math.ceil((stop - start) / step));
   if (!(length <= MAX_RANGE))
-    throw new RangeError(`range() of ${length} elements; at most ${MAX_RANGE} are allowed`);
+    throw new BoundsError(`range() of ${length} elements; at most ${MAX_RANGE} are allowed`);
   return Array.from({ length }, (_, i) => start + i * step);
 }
 

@@ -4,8 +4,8 @@
  */
 
 import { InputError } from '../errors.ts';
-import { TimeLimitError, withTimeLimit } from '../runtime/time-limit.ts';
-import { BoundedTemplate } from './bounded-template.ts';
+import { LimitError, withTimeLimit } from '../runtime/time-limit.ts';
+import { BoundedTemplate, BoundsError } from './bounded-template.ts';
 import { rowError, type Where } from './columns.ts';
 import type { Turn } from './conversations.ts';
 import { reason } from './json.ts';
@@ -27,11 +27,17 @@ export interface EncodedPiece {
   readonly inLoss: boolean;
 }
 
+/** Honest templates take a millisecond. Slow ones may take this long together. */
+const SLOW_MS = 200;
+const MOST_SLOW_MS = 15_000;
+
 /** The chat template of one tokenizer, compiled. */
 export class ChatTemplate {
   readonly #tokenizer: Tokenizer;
   readonly #template: BoundedTemplate;
   readonly #source: string;
+  /** Milliseconds of renderings that were slow. */
+  #slow = 0;
 
   /** Throws `InputError` when the tokenizer has no template, or one that does not compile. */
   constructor(tokenizer: Tokenizer) {
@@ -62,18 +68,36 @@ export class ChatTemplate {
         messages,
         add_generation_prompt: addGenerationPrompt,
       };
-      return withTimeLimit(
+      const started = performance.now();
+      const text = withTimeLimit(
         () => `${where.file}:${where.line}`,
         () => this.#template.render(variables),
       );
+      this.#count(performance.now() - started, where);
+      return text;
     } catch (error) {
-      if (error instanceof TimeLimitError) throw error;
+      if (error instanceof LimitError) throw error;
+      if (error instanceof BoundsError)
+        throw new LimitError(
+          `${where.file}:${where.line}: the chat template (${this.#tokenizer.templateName}) goes too far: ${error.message}; ` +
+            'use that of a model that you trust',
+        );
       throw rowError(
         where,
         `the chat template (${this.#tokenizer.templateName}) refuses this conversation (${reason(error)})`,
         'bring its roles into the order the template wants, or drop the row',
       );
     }
+  }
+
+  /** A second for each of a million rows never ends either. @throws LimitError */
+  #count(milliseconds: number, { file, line }: Where): void {
+    if (milliseconds > SLOW_MS) this.#slow += milliseconds;
+    if (this.#slow <= MOST_SLOW_MS) return;
+    throw new LimitError(
+      `${file}:${line}: the chat template (${this.#tokenizer.templateName}) takes longer than ${SLOW_MS / 1000} s for a ` +
+        'conversation, time and again; use that of a model that you trust',
+    );
   }
 
   /**

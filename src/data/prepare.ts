@@ -1,6 +1,6 @@
 /** From data files to examples, row by row: what training and `score` call. */
 import { InputError, InputErrors } from '../errors.ts';
-import { TimeLimitError } from '../runtime/time-limit.ts';
+import { LimitError } from '../runtime/time-limit.ts';
 import { readColumns } from './columns.ts';
 import { type DataReport, emptyReport, leftText } from './data-report.ts';
 import type { Example } from './examples.ts';
@@ -71,7 +71,7 @@ export async function* streamOutcomes(
           ? { ...common, kind: 'example', row, example: tokenized.example }
           : { ...common, kind: 'dropped', row, reason: tokenized.dropped };
     } catch (error) {
-      if (!(error instanceof InputError) || error instanceof TimeLimitError) throw error;
+      if (!(error instanceof InputError) || error instanceof LimitError) throw error;
       outcome = { ...common, kind: 'bad', error };
     }
     count(report, outcome);

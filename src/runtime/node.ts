@@ -53,7 +53,17 @@ export function nodeRuntime(note: Note = () => {}): Runtime {
   };
 }
 
-async function requestAdapter(choice: DeviceChoice = {}): Promise<GPUAdapter> {
+/** The search that was asked for last. */
+let searching: Promise<unknown> = Promise.resolve();
+
+/** One after the other: a search for a CPU driver changes the environment that Vulkan reads while it lasts. */
+function requestAdapter(choice: DeviceChoice = {}): Promise<GPUAdapter> {
+  const found = searching.then(() => findAdapter(choice));
+  searching = found.catch(() => undefined);
+  return found;
+}
+
+async function findAdapter(choice: DeviceChoice): Promise<GPUAdapter> {
   Object.assign(globalThis, globals);
   const backend = choice.backend ?? platformBackend();
   if (!BACKENDS.includes(backend))

@@ -75,7 +75,10 @@ const model = z.strictObject({
     .boolean()
     .default(false)
     .describe('hold the frozen weights of layers in 8 bits; needs lora'),
-  load_in_4bit: z.boolean().default(false).describe('hold them in 4 bits (NF4, groups of 64); needs lora'),
+  load_in_4bit: z
+    .boolean()
+    .default(false)
+    .describe('hold them in 4 bits instead (NF4, groups of 64); needs lora'),
 });
 
 const lora = z.strictObject({

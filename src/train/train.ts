@@ -3,7 +3,8 @@ import { InputError, RunError } from '../errors.ts';
 import { latestCheckpoint } from '../formats/checkpoint.ts';
 import { writeDirectory } from '../formats/directory-writer.ts';
 import type { OutputFile } from '../formats/output-file.ts';
-import { DeviceLostError, Gpu } from '../gpu/device.ts';
+import { Gpu } from '../gpu/device.ts';
+import { DeviceLostError } from '../gpu/open-device.ts';
 import type { FileSystem, Runtime } from '../runtime/runtime.ts';
 import { BestCheckpoint } from './best-checkpoint.ts';
 import { Clock } from './clock.ts';
@@ -162,7 +163,7 @@ async function run(run: Run): Promise<RunSummary> {
     step: trainer.step,
     totalSteps: trainer.totalSteps,
     seconds: (Date.now() - started) / 1000,
-    compiled: gpu.kernels.compiled,
+    compiled: gpu.compiled,
     best: run.best.state.best_model_checkpoint ?? undefined,
     predictedPeakBytes,
     peakBytes: gpu.memory.peak,

@@ -136,13 +136,23 @@ const cases: readonly [what: string, files: Readonly<Record<string, Contents>>, 
     /attention_bias/,
   ],
   [
-    'a tokenizer with more words than the model',
+    'a vocabulary of another size',
     {
       'm/config.json': json('config.json', (c) => {
         c.vocab_size = 300;
       }),
     },
-    /vocab/i,
+    /embed_tokens\.weight: has shape \[512,64\], expected \[300,64\]/,
+  ],
+  [
+    'a tokenizer with more tokens than the model',
+    {
+      'm/tokenizer.json': json('tokenizer.json', (t) => {
+        (t.added_tokens as unknown[]).push({ id: 512, content: '<extra>', special: true });
+      }),
+      'pairs.jsonl': lines({ ...PAIR, prompt: 'Once <extra>' }),
+    },
+    /token id 512 \('<extra>'\) lies outside the model's vocabulary of 512/,
   ],
   ['a line that is no JSON', { 'pairs.jsonl': lines(PAIR, '{"prompt": ', PAIR) }, /pairs\.jsonl:2: /],
   [

@@ -16,6 +16,13 @@ export const cases: readonly ConformanceCase[] = [
   ...trainingCases,
 ];
 
+/** Which cases run: the full list trains for 20 steps, the short one for 4 and without the long cases. */
+export type Scope = 'full' | 'short';
+
+export function casesOf(scope: Scope): readonly ConformanceCase[] {
+  return scope === 'full' ? cases : cases.filter(({ isLong }) => isLong !== true);
+}
+
 /** Files that the cases read; a browser fetches them from the repository. */
 export const caseFiles: readonly string[] = [
   'test/fixtures/golden/golden.json',
@@ -40,15 +47,16 @@ export interface AdapterReport {
   readonly driver: string;
 }
 
-/** Runs all cases one after the other. A case that fails does not stop the others. */
+/** Runs the cases one after the other. A case that fails does not stop the others. */
 export async function runCases(
   runtime: Runtime,
-  steps: number,
+  scope: Scope,
   onResult: (result: CaseResult) => void,
 ): Promise<AdapterReport> {
   const gpu = await Gpu.open(runtime);
+  const steps = scope === 'full' ? 20 : 4;
   try {
-    for (const { group, name, run } of cases) {
+    for (const { group, name, run } of casesOf(scope)) {
       const start = performance.now();
       const error = await run({ gpu, runtime, steps }).then(
         () => undefined,

@@ -143,6 +143,7 @@ const EVERY_MODULE = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_p
 const sameBits: ConformanceCase = {
   group,
   name: 'with LoRA on every module of a model in bf16, rewards of the first step are exactly 0',
+  isLong: true,
   async run({ gpu }) {
     gpu.choices.linear = 'matrices';
     try {

@@ -88,17 +88,6 @@ describe('token ids that are none', () => {
       /the token "zzz" has the id -3/,
     ));
 
-  it('of a piece that no token is for', () =>
-    fails(
-      () =>
-        readRows(PLAIN, (json) => {
-          const model = json.model as { vocab: Record<string, number>; unk_token: unknown };
-          for (const token of ['a', '<0x61>', '<unk>']) delete model.vocab[token];
-          json.model = { ...model, unk_token: null, byte_fallback: false };
-        }),
-      /m\/tokenizer\.json: the tokenizer cannot encode a text \(a piece of it is not in the vocabulary/,
-    ));
-
   it('that end a text', async () => {
     const files = new MemoryFiles();
     files.add('m/tokenizer.json', readFileSync(`${MODEL}/tokenizer.json`, 'utf8'));
@@ -144,11 +133,11 @@ describe('sizes that fill memory', () => {
   it.each(['range(1000000000)', 'range(0, -1000000000, -1)'])('a template with %s', (range) =>
     fails(
       () => readRows(CHAT, () => {}, `{% for i in ${range} %}{% endfor %}{{ messages }}`),
-      /rows\.jsonl:1: the chat template \(chat_template\) refuses this conversation \(range\(\) of 1000000000 elements; at most 100000/,
+      /rows\.jsonl:1: the chat template \(chat_template\) goes too far: range\(\) of 1000000000 elements; at most 100000/,
     ),
   );
   const grow = (start: string, step: string, inner = '') =>
-    `{% set ns = namespace(v=${start}, w=[]) %}{% for i in range(99999) %}{% set ns.v = ${step} %}${inner}{% endfor %}{{ ns.v }}`;
+    `{% set ns = namespace(v=${start}, w=[]) %}{% for i in range(150) %}{% set ns.v = ${step} %}${inner}{% endfor %}{{ ns.v }}`;
   it.each([
     ['a text that doubles', grow('"ab"', 'ns.v ~ ns.v'), /it makes a text of 33554432 characters/],
     ['a list that doubles', grow('[1]', 'ns.v + ns.v'), /it makes a list of 1048576 elements/],
