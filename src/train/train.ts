@@ -2,7 +2,9 @@
 import { InputError, RunError } from '../errors.ts';
 import { latestCheckpoint } from '../formats/checkpoint.ts';
 import { writeDirectory } from '../formats/directory-writer.ts';
-import { DeviceLostError, Gpu } from '../gpu/device.ts';
+import type { OutputFile } from '../formats/output-file.ts';
+import { Gpu } from '../gpu/device.ts';
+import { DeviceLostError } from '../gpu/open-device.ts';
 import type { FileSystem, Runtime } from '../runtime/runtime.ts';
 import { BestCheckpoint } from './best-checkpoint.ts';
 import { Clock } from './clock.ts';
@@ -83,8 +85,8 @@ interface Run {
   readonly digests: RunDigests;
   readonly clock: Clock;
   readonly best: BestCheckpoint;
-  /** Saved with the model, so that everybody who uses it renders conversations as it has seen them. */
-  readonly chatTemplate: string | undefined;
+  /** Saved with the model, as they were when the run began. */
+  readonly companions: readonly OutputFile[];
   readonly hooks: RunHooks;
   /** The checkpoint was written at a step whose evaluation was still to come. */
   readonly isEvaluationDue: boolean;
@@ -100,7 +102,7 @@ async function prepareAndRun(
 ): Promise<RunSummary> {
   const started = Date.now();
   const prepared = await prepareRun(gpu, config, hooks.note, resume);
-  const { options, trainer, tokenizer, chatTemplate, checkpoint, digests } = prepared;
+  const { options, trainer, tokenizer, companions, checkpoint, digests } = prepared;
   try {
     await writeConfig(gpu, config, prepared.location);
     const { files } = gpu.runtime;
@@ -111,7 +113,7 @@ async function prepareAndRun(
     try {
       const parts = { config, options, trainer, samples, log, digests, clock, best, hooks, started };
       const isEvaluationDue = checkpoint?.state.evaluation_due ?? false;
-      const summary = await run({ ...parts, chatTemplate, isEvaluationDue });
+      const summary = await run({ ...parts, companions, isEvaluationDue });
       await log.close();
       await checkStillThere(files, config);
       await writeOutcome(files, config.output_dir, summary);
@@ -158,7 +160,7 @@ async function run(run: Run): Promise<RunSummary> {
   ];
   if (!isInterrupted) {
     const path = `${config.output_dir}/model`;
-    await writeDirectory(gpu.runtime.files, path, await trainedModelFiles(gpu, policy, run.chatTemplate));
+    await writeDirectory(gpu.runtime.files, path, await trainedModelFiles(gpu, policy, run.companions));
     files.unshift({ what: policy.lora === undefined ? 'model' : 'PEFT adapter', path });
   }
   return {
@@ -166,7 +168,7 @@ async function run(run: Run): Promise<RunSummary> {
     step: trainer.step,
     totalSteps: trainer.totalSteps,
     seconds: (Date.now() - started) / 1000,
-    compiled: gpu.kernels.compiled,
+    compiled: gpu.compiled,
     best: run.best.state.best_model_checkpoint ?? undefined,
     predictedPeakBytes,
     peakBytes: gpu.memory.peak,
@@ -276,7 +278,7 @@ async function save(
   run: Run,
   { isWhole = !run.config.training.save_only_model, isEvaluationDue = false } = {},
 ): Promise<string> {
-  const { config, options, trainer, log, clock, digests, best, chatTemplate, hooks } = run;
+  const { config, options, trainer, log, clock, digests, best, companions, hooks } = run;
   const { position } = log;
   const { seconds } = clock;
   const path = await saveRun(options.gpu, config, trainer, {
@@ -284,7 +286,7 @@ async function save(
     digests,
     best,
     seconds,
-    chatTemplate,
+    companions,
     isWhole,
     isEvaluationDue,
   });

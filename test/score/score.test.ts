@@ -52,7 +52,7 @@ const hooks: TrainHooks = {
   finish() {},
 };
 
-const rows = readFileSync('examples/quickstart/eval.jsonl', 'utf8').trim().split('\n').slice(0, 20);
+const rows = readFileSync('examples/quickstart/eval.jsonl', 'utf8').trim().split('\n').slice(0, 12);
 const data = join(folder, 'rows.jsonl');
 let logged: Record<string, number>;
 
@@ -61,7 +61,7 @@ beforeAll(async () => {
   const config = trainConfigFrom({
     model: { path: BASE },
     objective: { name: 'dpo', settings: { beta: 0.5 }, bmc: { delta: 2 } },
-    data: { train: 'examples/quickstart/train.jsonl', eval: data, max_length: 256, max_rows: 20 },
+    data: { train: 'examples/quickstart/train.jsonl', eval: data, max_length: 256, max_rows: 12 },
     training: { learning_rate: 3e-4, max_steps: 2, per_device_train_batch_size: 8 },
     output_dir: join(folder, 'run'),
   });
@@ -151,7 +151,7 @@ describe('score of a PEFT adapter', () => {
       model: { path: BASE },
       lora: { r: 4 },
       objective: 'simpo',
-      data: { train: 'examples/quickstart/train.jsonl', eval: data, max_length: 256, max_rows: 20 },
+      data: { train: 'examples/quickstart/train.jsonl', eval: data, max_length: 256, max_rows: 12 },
       training: { learning_rate: 1e-2, max_steps: 2, warmup_ratio: 0, per_device_train_batch_size: 8 },
       output_dir: join(folder, 'lora'),
     });
