@@ -1,4 +1,4 @@
-/** Every method trains the quickstart model for 30 steps; stopped in the middle and resumed, it ends bit by bit the same. */
+/** Every method trains the quickstart model for 12 steps; stopped in the middle and resumed, it ends bit by bit the same. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import type { TrainHooks } from '../../src/train/hooks.ts';
 import { train } from '../../src/train/train.ts';
 import { readMetrics } from '../support/metrics.ts';
 
-const STEPS = 30;
+const STEPS = 12;
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-methods-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -36,7 +36,7 @@ function hooks(losses: number[], stopAfter: number): TrainHooks {
   };
 }
 
-describe('every method over 30 steps', () => {
+describe('every method over 12 steps', () => {
   it.each(methods)('%s', async (label, objective) => {
     const configFor = (kind: string) =>
       trainConfigFrom({
