@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { shapeOf } from '../../src/data/batches.ts';
 import { type Answer, chosenOnly, type Example } from '../../src/data/examples.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
 import { train } from '../../src/train/train.ts';
 import { expectClose } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';
+import { testRuntime } from '../support/runtime.ts';
 import { openTrainer, randomPairs, runSteps } from '../support/trainer.ts';
 
 const single = (prompt: readonly number[], completion: Answer): Example => ({
@@ -84,7 +84,7 @@ it('runs from a file with columns of other names, and evaluates', async () => {
   });
   const none = () => {};
   const hooks = { note: none, start: none, step: none, evaluated: none, checkpoint: none, finish: none };
-  const { before, after } = await train(nodeRuntime(), config, { ...hooks, shouldStop: () => false });
+  const { before, after } = await train(testRuntime(), config, { ...hooks, shouldStop: () => false });
   expect(after?.eval_loss).toBeLessThan(Number(before?.eval_loss));
   const [line] = readFileSync(join(folder, 'run', 'metrics.jsonl'), 'utf8').split('\n');
   expect(Object.keys(JSON.parse(line))).not.toContain('eval_logps/rejected');
