@@ -175,7 +175,7 @@ describe('a base model that is removed during the run', () => {
     const base = join(folder, 'base');
     cpSync('examples/stories260K', base, { recursive: true });
     const config = configFor('orphan', { model: { path: base } });
-    const summary = await train(nodeRuntime(), config, { start: () => rmSync(base, { recursive: true }) });
+    const summary = await train(testRuntime(), config, { start: () => rmSync(base, { recursive: true }) });
     expect(summary.outcome).toBe('finished');
     for (const name of ['checkpoint-2', 'model'])
       expect(readdirSync(join(config.output_dir, name))).toEqual(
