@@ -2,7 +2,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { locateModel } from '../../src/formats/model-location.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
 import type { Metrics, RunSummary } from '../../src/train/hooks.ts';
 import { train } from '../../src/train/train.ts';
@@ -10,6 +9,7 @@ import { temporaryDirectory } from '../runtime/temporary.ts';
 import { expectClose } from '../support/close.ts';
 import { parquetOf } from '../support/parquet.ts';
 import { cli } from '../support/run-cli.ts';
+import { testRuntime } from '../support/runtime.ts';
 
 const BASE = 'examples/stories260K';
 const LORA = { r: 4, lora_alpha: 8, target_modules: ['q_proj', 'v_proj', 'down_proj'] };
@@ -29,7 +29,7 @@ async function run(name: string, changes: Readonly<Record<string, unknown>>) {
     output_dir: `${folder}/${name}`,
     ...changes,
   });
-  const summary: RunSummary = await train(nodeRuntime(), config, {
+  const summary: RunSummary = await train(testRuntime(), config, {
     step: ({ metrics }) => steps.push(metrics),
   });
   expect(summary.outcome).toBe('finished');
@@ -94,7 +94,7 @@ describe('the reference of a run on an adapter is base and adapter as they were 
       lora: { r: 2, lora_alpha: 4, target_modules: ['k_proj'] },
     });
     expectAtReference(steps[0]);
-    const { path, adapter } = await locateModel(nodeRuntime().files, model);
+    const { path, adapter } = await locateModel(testRuntime().files, model);
     expect(path).toBe(`${folder}/merge-and-new/merged-base`);
     expect(adapter).toBe(model);
     const [merged] = await scores('--model', path);
@@ -138,7 +138,7 @@ describe('from Parquet to a merged model: SFT, DPO on top, score, merge, generat
 });
 
 describe('what is wrong with an adapter', () => {
-  const { files } = nodeRuntime();
+  const { files } = testRuntime();
 
   it('a lora group that asks for another adapter than the one that goes on', async () => {
     await expect(run('other', { model: { path: BASE, adapter: sft }, lora: { r: 16 } })).rejects.toThrow(

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { shapeOf } from '../../src/data/batches.ts';
 import { type Answer, chosenOnly, type Example } from '../../src/data/examples.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
 import { train } from '../../src/train/train.ts';
 import { expectClose } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';
+import { testRuntime } from '../support/runtime.ts';
 import { openTrainer, randomPairs, runSteps } from '../support/trainer.ts';
 
 const single = (prompt: readonly number[], completion: Answer): Example => ({
@@ -91,7 +91,7 @@ it('runs from a file with columns of other names, and evaluates', async () => {
   const none = () => {};
   const hooks = { note: none, start: none, step: none, evaluated: none, checkpoint: none, finish: none };
   const run = (name: string, training: object) =>
-    train(nodeRuntime(), configOf(name, training), { ...hooks, shouldStop: () => false });
+    train(testRuntime(), configOf(name, training), { ...hooks, shouldStop: () => false });
   const { before, after } = await run('run', { num_train_epochs: 1 });
   expect(after?.eval_loss).toBeLessThan(Number(before?.eval_loss));
   // All rows fit one batch there. Here most have one each, and those of long answers count for more.
