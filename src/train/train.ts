@@ -2,6 +2,7 @@
 import { InputError, RunError } from '../errors.ts';
 import { latestCheckpoint } from '../formats/checkpoint.ts';
 import { writeDirectory } from '../formats/directory-writer.ts';
+import type { OutputFile } from '../formats/output-file.ts';
 import { Gpu } from '../gpu/device.ts';
 import { DeviceLostError } from '../gpu/open-device.ts';
 import type { FileSystem, Runtime } from '../runtime/runtime.ts';
@@ -88,9 +89,11 @@ interface Run {
   readonly digests: RunDigests;
   readonly clock: Clock;
   readonly best: BestCheckpoint;
-  /** Saved with the model, so that everybody who uses it renders conversations as it has seen them. */
-  readonly chatTemplate: string | undefined;
+  /** Saved with the model, as they were when the run began. */
+  readonly companions: readonly OutputFile[];
   readonly hooks: RunHooks;
+  /** The checkpoint was written at a step whose evaluation was still to come. */
+  readonly isEvaluationDue: boolean;
   /** In milliseconds. */
   readonly started: number;
 }
@@ -103,7 +106,7 @@ async function prepareAndRun(
 ): Promise<RunSummary> {
   const started = Date.now();
   const prepared = await prepareRun(gpu, config, hooks.note, resume);
-  const { options, trainer, tokenizer, chatTemplate, checkpoint, digests } = prepared;
+  const { options, trainer, tokenizer, companions, checkpoint, digests } = prepared;
   try {
     const tasks = await TaskAccuracy.open(gpu, options.policy, tokenizer, config);
     await writeConfig(gpu, config, prepared.location);
@@ -116,7 +119,8 @@ async function prepareAndRun(
     try {
       const measures = { trainer, samples, tasks, divergence };
       const parts = { config, options, log, digests, clock, best, hooks, started };
-      const summary = await run({ ...parts, ...measures, chatTemplate });
+      const isEvaluationDue = checkpoint?.state.evaluation_due ?? false;
+      const summary = await run({ ...parts, ...measures, companions, isEvaluationDue });
       await log.close();
       await checkStillThere(files, config);
       await writeOutcome(files, config.output_dir, summary);
@@ -153,7 +157,9 @@ async function run(run: Run): Promise<RunSummary> {
 
   const isInterrupted = await takeSteps(run);
 
-  const checkpoint = isInterrupted ? await save(run, true) : undefined;
+  const checkpoint = isInterrupted
+    ? await save(run, { isWhole: true, isEvaluationDue: dueEvaluation(run) !== undefined })
+    : undefined;
   const after = isInterrupted ? undefined : await evaluateLast(run);
   const compared = isInterrupted ? [] : await samples.compare();
   const files = [
@@ -163,7 +169,7 @@ async function run(run: Run): Promise<RunSummary> {
   ];
   if (!isInterrupted) {
     const path = `${config.output_dir}/model`;
-    await writeDirectory(gpu.runtime.files, path, await trainedModelFiles(gpu, policy, run.chatTemplate));
+    await writeDirectory(gpu.runtime.files, path, await trainedModelFiles(gpu, policy, run.companions));
     files.unshift({ what: policy.lora === undefined ? 'model' : 'PEFT adapter', path });
   }
   return {
@@ -187,31 +193,24 @@ async function run(run: Run): Promise<RunSummary> {
 /** The loop. @returns whether it was stopped before the last step */
 async function takeSteps(run: Run): Promise<boolean> {
   const { trainer, hooks, options, best } = run;
-  const { training } = options;
-  const { eval_steps, save_steps, eval_tasks_steps = eval_steps } = training;
-  const [evalSteps, taskSteps, saveSteps] = [eval_steps, eval_tasks_steps, save_steps].map(
-    (every) => every && wholeSteps(every, trainer.totalSteps),
-  );
-  const isDue = (every: number | undefined) =>
-    every !== undefined && trainer.step % every === 0 && trainer.step < trainer.totalSteps;
+  const { save_steps } = options.training;
+  if (run.isEvaluationDue && (await evaluateOnTheWay(run, dueEvaluation(run)))) await save(run);
   /** Its numbers are still on their way. */
   let queued: QueuedStep | undefined;
   let isInterrupted = false;
-  while (trainer.step < trainer.totalSteps && !isInterrupted) {
+  while (trainer.step < trainer.totalSteps && !isInterrupted && !best.isExhausted) {
     const before = queued;
     queued = await trainer.enqueueStep();
     if (before !== undefined) await report(run, before);
     isInterrupted = hooks.shouldStop();
-    const due: Evaluated = { rows: isDue(evalSteps), tasks: isDue(taskSteps) };
-    const isEvaluated = due.rows || due.tasks;
-    if (isInterrupted || isEvaluated || isDue(saveSteps)) {
+    const due = dueEvaluation(run);
+    if (isInterrupted || due !== undefined || isDue(save_steps, trainer)) {
       await report(run, queued);
       queued = undefined;
     }
     if (!isInterrupted) {
-      const isBest = isEvaluated && (await evaluateOnTheWay(run, due));
-      if (isDue(saveSteps) || isBest) await save(run);
-      if (best.isExhausted) break;
+      const isBest = await evaluateOnTheWay(run, due);
+      if (isDue(save_steps, trainer) || isBest) await save(run);
     }
     await nextTurn();
   }
@@ -220,13 +219,18 @@ async function takeSteps(run: Run): Promise<boolean> {
   return isInterrupted;
 }
 
+/** Is the step one of those between which there are `every` steps, or that share of the run? The end is dealt with by itself. */
+function isDue(every: number | undefined, { step, totalSteps }: Trainer): boolean {
+  return every !== undefined && step % wholeSteps(every, totalSteps) === 0 && step < totalSteps;
+}
+
 /** Waits for a step. One that is not finite ends the run, with what was there before it in a checkpoint. */
 async function report(run: Run, queued: QueuedStep): Promise<void> {
   const { config, options, trainer, log, clock, hooks } = run;
   const { step, metrics } = await queued.report.catch(async (error: unknown) => {
     if (!(error instanceof NonFiniteError)) throw error;
     trainer.step = error.step - 1;
-    throw new RunError(`${error.message} What was there before it: ${await save(run, true)}`);
+    throw new RunError(`${error.message} What was there before it: ${await save(run, { isWhole: true })}`);
   });
   const isReferencePolicy =
     options.reference?.form === 'live' &&
@@ -255,6 +259,13 @@ interface Evaluated {
 
 const EVERYTHING: Evaluated = { rows: true, tasks: true };
 
+/** What is to be evaluated after this step; undefined for nothing. */
+function dueEvaluation({ options, trainer }: Run): Evaluated | undefined {
+  const { eval_steps, eval_tasks_steps = eval_steps } = options.training;
+  const due = { rows: isDue(eval_steps, trainer), tasks: isDue(eval_tasks_steps, trainer) };
+  return due.rows || due.tasks ? due : undefined;
+}
+
 async function measure({ options, trainer, tasks, divergence }: Run, what: Evaluated): Promise<Metrics> {
   const hasRows = what.rows && options.eval?.length !== 0;
   return {
@@ -273,7 +284,8 @@ async function evaluate(run: Run, what: Evaluated): Promise<Metrics | undefined>
 }
 
 /** Evaluates between steps. @returns whether the model is the best so far, and is to be kept */
-async function evaluateOnTheWay(run: Run, what: Evaluated): Promise<boolean> {
+async function evaluateOnTheWay(run: Run, what: Evaluated | undefined): Promise<boolean> {
+  if (what === undefined) return false;
   const { best, trainer, hooks, config } = run;
   const metrics = await evaluate(run, what);
   const isWhole = what.rows && what.tasks;
@@ -298,9 +310,12 @@ async function evaluateLast(run: Run): Promise<Metrics | undefined> {
   return measure(run, EVERYTHING);
 }
 
-/** @param isWhole also with `save_only_model`: a run that is cut off is to be continued */
-async function save(run: Run, isWhole = !run.config.training.save_only_model): Promise<string> {
-  const { config, options, trainer, log, clock, digests, best, chatTemplate, hooks } = run;
+/** @param how `isWhole` also with `save_only_model`: a run that is cut off is to be continued */
+async function save(
+  run: Run,
+  { isWhole = !run.config.training.save_only_model, isEvaluationDue = false } = {},
+): Promise<string> {
+  const { config, options, trainer, log, clock, digests, best, companions, hooks } = run;
   const { position } = log;
   const { seconds } = clock;
   const path = await saveRun(options.gpu, config, trainer, {
@@ -308,8 +323,9 @@ async function save(run: Run, isWhole = !run.config.training.save_only_model): P
     digests,
     best,
     seconds,
-    chatTemplate,
+    companions,
     isWhole,
+    isEvaluationDue,
   });
   hooks.checkpoint(path);
   return path;
