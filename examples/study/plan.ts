@@ -69,7 +69,7 @@ const STANDARD: Size = {
   test: 400,
   epochs: 1,
   methods: METHODS,
-  learningRates: [5e-6, 1.5e-5, 5e-5],
+  learningRates: [2e-6, 5e-6, 1e-5],
   seeds: [1, 2, 3],
   shares: [0, 0.25, 0.5, 0.75],
   deltas: [1, 2],
