@@ -16,12 +16,15 @@ const LISTS_LOCKED = /Could not get lock|Unable to lock directory/;
 
 /**
  * @param {string} [icd] the Vulkan driver to use; without it the loader's own choice
+ * @param {Record<string, string>} [more] environment that the driver needs
  * @returns {{ found: boolean, name?: string, reason?: string }}
  */
-export function probeAdapter(icd) {
+export function probeAdapter(icd, more = {}) {
   if (icd !== undefined && !fs.existsSync(icd)) return { found: false, reason: `${icd} is not there` };
   const env =
-    icd === undefined ? process.env : { ...process.env, VK_ICD_FILENAMES: icd, VK_DRIVER_FILES: icd };
+    icd === undefined
+      ? process.env
+      : { ...process.env, ...more, VK_ICD_FILENAMES: icd, VK_DRIVER_FILES: icd };
   const result = spawnSync(process.execPath, [PROBE], { env, encoding: 'utf8', timeout: 120_000 });
   try {
     return JSON.parse(result.stdout.trim().split('\n').at(-1));

@@ -17,11 +17,13 @@ import {
 } from './install-adapter.mjs';
 import { installMatrices } from './matrices.mjs';
 import { withLock } from './setup-lock.mjs';
+import { fetchedSwiftShader, installSwiftShader } from './swiftshader.mjs';
 
 const USAGE = `Usage: node scripts/setup.mjs [options]
 
 Installs the npm packages of package-lock.json where they are missing, then looks for a WebGPU adapter. Where there is
-none, installs Mesa lavapipe (an adapter that runs on the CPU) when it may, else prints the one command to run.
+none, installs Mesa lavapipe (an adapter that runs on the CPU) when it may, else fetches SwiftShader, a slower one, from
+npm into the user cache; "prefgrad cache clean" removes that. Where neither works it prints the one command to run.
 
   --install-adapter  only install lavapipe, even where a GPU is found, and no npm packages: the part that needs root
   --with-lavapipe    install lavapipe even where a GPU is found
@@ -75,11 +77,20 @@ function run(options) {
   if (options['with-matrices']) fetchMatrices();
   const needsLavapipe = options['install-adapter'] || options['with-lavapipe'];
   const wanted = [];
-  if (!probeAdapter(needsLavapipe ? LAVAPIPE_ICD : undefined).found) wanted.push('lavapipe');
+  const fetched = needsLavapipe ? undefined : fetchedSwiftShader();
+  const isThere =
+    probeAdapter(needsLavapipe ? LAVAPIPE_ICD : undefined).found ||
+    (fetched !== undefined && probeAdapter(fetched.icd, fetched.env).found);
+  if (!isThere) wanted.push('lavapipe');
   if (options['with-browser'] && !fs.existsSync(SWIFTSHADER_ICD)) wanted.push('chromium');
   if (wanted.length === 0) return;
   const todo = installAdapter(wanted, say);
-  if (todo.length > 0) throw new SetupError(todo.join('\n'));
+  if (todo.length > 0) {
+    // Without root the last rung is npm; a system package is faster, so it stays the advice.
+    if (!wanted.includes('lavapipe') || needsLavapipe) throw new SetupError(todo.join('\n'));
+    useSwiftShader(todo);
+    return;
+  }
   confirm(wanted, options['with-browser']);
 }
 
@@ -87,6 +98,15 @@ function run(options) {
 function fetchMatrices() {
   const obstacle = installMatrices(aptSourceFiles(), say);
   if (obstacle !== undefined) say(`No adapter lavapipe-matrices: ${obstacle}. Tests run without it.`);
+}
+
+/** @throws SetupError with what to do instead, where npm has no adapter for this machine */
+function useSwiftShader(todo) {
+  const obstacle = installSwiftShader(say);
+  if (obstacle !== undefined) throw new SetupError([`${obstacle}.`, ...todo].join('\n'));
+  const { icd, env } = fetchedSwiftShader();
+  report(probeAdapter(icd, env), 'SwiftShader');
+  say(['It is several times slower than lavapipe, which root can install:', ...todo.filter(Boolean)].join('\n'));
 }
 
 /** Installed is not yet working: an adapter counts once WebGPU has opened it. */

@@ -10,7 +10,7 @@ import type { FileSink, FileSource, FileSystem, OutputTarget } from './runtime.t
 
 export const nodeFiles: FileSystem = {
   open: (path) => guarded(path, () => openSource(path)),
-  readText: (path) => guarded(path, () => fs.readFile(path, 'utf8')),
+  readText: (path) => guarded(path, () => readText(path)),
   create: (path) => guarded(path, async () => sinkOf(path, await fs.open(path, 'w'), true)),
   append: (path, offset) => guarded(path, () => openForAppending(path, offset)),
   exists: (path) =>
@@ -69,14 +69,23 @@ async function endOfLinks(path: string): Promise<string> {
   return link === undefined ? resolve(path) : endOfLinks(resolve(dirname(path), link));
 }
 
-async function openSource(path: string): Promise<FileSource> {
-  // Before it is opened: a pipe would wait for its writer.
+/** To be asked before a file is opened: a pipe would wait for its writer, and a device may have no end. */
+async function regularFile(path: string): Promise<Stats> {
   const stat = await fs.stat(path);
   if (stat.isDirectory()) throw new InputError(`${path}: is a directory, but a file was expected.`);
-  if (!stat.isFile())
-    throw new InputError(
-      `${path}: is not a regular file, and cannot be read in pieces. Write it to a file first.`,
-    );
+  if (stat.isFile()) return stat;
+  throw new InputError(
+    `${path}: is not a regular file, and cannot be read in pieces. Write it to a file first.`,
+  );
+}
+
+async function readText(path: string): Promise<string> {
+  await regularFile(path);
+  return fs.readFile(path, 'utf8');
+}
+
+async function openSource(path: string): Promise<FileSource> {
+  const stat = await regularFile(path);
   const handle = await fs.open(path, 'r');
   const { size } = stat;
   return {

@@ -1,5 +1,6 @@
 /** CPU adapters are ordinary Vulkan drivers: the loader offers the one whose description file the environment names. */
 import * as fs from 'node:fs';
+import { userCache } from './user-cache.ts';
 
 interface CpuDriver {
   /** What users call it. */
@@ -36,7 +37,42 @@ const VARIABLES = ['VK_DRIVER_FILES', 'VK_ICD_FILENAMES'] as const;
 export function cpuDriverFile(name: string): string | undefined {
   if (name.toLowerCase() === MATRICES) return process.env.PREFGRAD_MATRICES_ICD;
   const driver = DRIVERS.find(({ names }) => names.includes(name.toLowerCase()));
-  return driver?.files.find((file) => fs.existsSync(file));
+  const files = driver?.names.includes('swiftshader') ? [...driver.files, fetchedFile(FETCHED_ICD)] : driver?.files;
+  return files?.find((file) => fs.existsSync(file));
+}
+
+const FETCHED_ICD = 'vk_swiftshader_icd.json';
+
+/** The description file of SwiftShader as scripts/swiftshader.mjs fetches it where the system has no driver. */
+export function fetchedDriverFile(): string | undefined {
+  const file = fetchedFile(FETCHED_ICD);
+  return fs.existsSync(file) ? file : undefined;
+}
+
+function fetchedFile(name: string): string {
+  return `${userCache() ?? ''}/swiftshader/${name}`;
+}
+
+let hasLoader: Promise<void> | undefined;
+
+/**
+ * Dawn opens the Vulkan loader by the name libvulkan.so.1. Where the system has none, the one that came with SwiftShader
+ * is opened before, from then on known under that name. To be called before the first WebGPU instance.
+ */
+export function provideLoader(): Promise<void> {
+  hasLoader ??= (async () => {
+    if (process.platform !== 'linux' || fetchedDriverFile() === undefined) return;
+    const { default: koffi } = await import('koffi');
+    for (const library of ['libvulkan.so.1', fetchedFile('libvulkan.so.1')]) {
+      try {
+        koffi.load(library, { global: true });
+        return;
+      } catch {
+        // The next one, or none: then there is no adapter, which says what to do.
+      }
+    }
+  })();
+  return hasLoader;
 }
 
 /**

@@ -1,0 +1,3 @@
+import { checkCommands } from './commands.ts';
+
+checkCommands(1000);
