@@ -43,7 +43,7 @@ export function installSwiftShader(say) {
     const unpacked = `${FOLDER}.${process.pid}.tmp`;
     fs.rmSync(unpacked, { recursive: true, force: true });
     fs.mkdirSync(unpacked, { recursive: true });
-    run('tar', ['-xf', tar, '--no-same-owner', '-C', unpacked, ...LIBRARIES.map((name) => `./${name}`)], work);
+    run('tar', ['-xf', tar, '--no-same-owner', '-C', unpacked, ...LIBRARIES], work);
     const description = { library_path: join(FOLDER, LIBRARIES[0]), api_version: '1.0.5' };
     const icd = { file_format_version: '1.0.0', ICD: description };
     fs.writeFileSync(join(unpacked, 'vk_swiftshader_icd.json'), `${JSON.stringify(icd, null, 2)}\n`);

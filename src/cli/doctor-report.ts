@@ -36,6 +36,8 @@ export interface DoctorReport {
   readonly runtime: string;
   readonly system: string;
   readonly residentBytes: number | undefined;
+  /** Description file of the CPU driver that set-up fetched from npm, where it did. */
+  readonly fetchedDriver: string | undefined;
   readonly adapters: readonly AdapterFacts[];
   readonly features: readonly FeatureFacts[];
   readonly limits: readonly LimitFacts[];
@@ -75,6 +77,9 @@ function systemRows(report: DoctorReport): string[][] {
     ['runtime', report.runtime],
     ['system', report.system],
     ['resident memory', memory === undefined ? 'not known' : formatBytes(memory)],
+    ...(report.fetchedDriver === undefined
+      ? []
+      : [['fetched driver', `${report.fetchedDriver} ("prefgrad cache clean" removes it)`]]),
   ];
 }
 

@@ -7,6 +7,7 @@ import { Gpu } from '../gpu/device.ts';
 import { isSoftware } from '../gpu/profile.ts';
 import { NoAdapterError } from '../runtime/no-adapter.ts';
 import type { DeviceChoice, Runtime } from '../runtime/runtime.ts';
+import { fetchedDriverFile } from '../runtime/vulkan-drivers.ts';
 import { VERSION } from '../version.ts';
 import { adviceFor } from './doctor-advice.ts';
 import { type Measurement, measure } from './doctor-measure.ts';
@@ -70,6 +71,7 @@ async function examine(
     runtime: runtimeVersion(),
     system: `${os.type()} ${os.release()} ${os.arch()}, ${os.cpus().length} x ${os.cpus()[0]?.model.trim() ?? 'CPU'}`,
     residentBytes: runtime.residentBytes(),
+    fetchedDriver: fetchedDriverFile(),
     adapters,
     features,
     limits: chosen === null ? [] : limitsOf(chosen),

@@ -4,6 +4,7 @@ import { detectRuntime } from '../runtime/index.ts';
 import { VERSION } from '../version.ts';
 import { addAnalyze } from './command-analyze.ts';
 import { addBridge } from './command-bridge.ts';
+import { addCache } from './command-cache.ts';
 import { addCompare } from './command-compare.ts';
 import { addContinue } from './command-continue.ts';
 import { addDoctor } from './command-doctor.ts';
@@ -72,6 +73,7 @@ export function buildProgram(cli: Cli): Command {
     addMerge,
     addObjectives,
     addDoctor,
+    addCache,
   ]) {
     add(program, cli);
   }

@@ -20,7 +20,7 @@ import { profileVariable } from './profile-variable.ts';
 import { quietly } from './quiet.ts';
 import type { DeviceChoice, Runtime } from './runtime.ts';
 import { userCache } from './user-cache.ts';
-import { cpuDriverFile, selectDriver } from './vulkan-drivers.ts';
+import { cpuDriverFile, fetchedDriverFile, provideLoader, selectDriver } from './vulkan-drivers.ts';
 
 /**
  * Dawn's toggles: f16 on NVIDIA is off by default; our kernels stay inside their bindings, so clamping every access and
@@ -88,6 +88,20 @@ function platformBackend(): string {
 
 /** Dawn sorts a discrete GPU before an integrated one, and both before CPU drivers. */
 async function firstAdapter(backend: string, filter: string[] = []): Promise<GPUAdapter | null> {
+  if (backend === 'vulkan') await provideLoader();
+  const found = await askDawn(backend, filter);
+  const fetched = found === null && backend === 'vulkan' ? fetchedDriverFile() : undefined;
+  if (fetched === undefined) return found;
+  // A machine without a driver of its own.
+  const restore = selectDriver(fetched);
+  try {
+    return await askDawn(backend, filter);
+  } finally {
+    restore();
+  }
+}
+
+async function askDawn(backend: string, filter: string[]): Promise<GPUAdapter | null> {
   const gpu = create([`backend=${backend}`, ...filter, ...TOGGLES]);
   instances.push(gpu);
   // Dawn looks for adapters within the call, before it returns a promise.

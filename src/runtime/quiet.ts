@@ -9,7 +9,12 @@ import { join } from 'node:path';
 
 /** Set by `--verbose`: whatever drivers write is shown. */
 const VERBOSE = 'PREFGRAD_VERBOSE';
-const NOISE = /^Warning: maxDynamic\w+ artificially reduced .*\n/gm;
+const NOISE = [
+  /^Warning: maxDynamic\w+ artificially reduced .*\n/gm,
+  // A machine without a driver, which our own message says with what to do.
+  /^Warning: vkCreateInstance: Found no drivers!\n/gm,
+  /^Warning: vkCreateInstance failed with VK_ERROR_INCOMPATIBLE_DRIVER\n( +at .*\n)*\n?/gm,
+];
 const STDERR = 2;
 
 /** The C library's dup(2) and dup2(2); null where they cannot be called. */
@@ -41,7 +46,7 @@ function withoutNoise<T>({ dup, dup2 }: Duplicates, action: () => T): T {
     const bytes = new Uint8Array(fs.fstatSync(aside).size);
     fs.readSync(aside, bytes, 0, bytes.length, 0);
     fs.closeSync(aside);
-    const text = new TextDecoder().decode(bytes).replace(NOISE, '');
+    const text = NOISE.reduce((said, noise) => said.replace(noise, ''), new TextDecoder().decode(bytes));
     if (text !== '') process.stderr.write(text);
   }
 }

@@ -23,6 +23,7 @@ const report: DoctorReport = {
   version: '0.1.0',
   runtime: 'Node 20.19.0',
   system: 'Linux',
+  fetchedDriver: undefined,
   residentBytes: 2 ** 27,
   adapters: [gpu, { ...cpu, isChosen: false }],
   features: [
