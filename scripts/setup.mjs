@@ -106,7 +106,9 @@ function useSwiftShader(todo) {
   if (obstacle !== undefined) throw new SetupError([`${obstacle}.`, ...todo].join('\n'));
   const { icd, env } = fetchedSwiftShader();
   report(probeAdapter(icd, env), 'SwiftShader');
-  say(['It is several times slower than lavapipe, which root can install:', ...todo.filter(Boolean)].join('\n'));
+  say(
+    ['It is several times slower than lavapipe, which root can install:', ...todo.filter(Boolean)].join('\n'),
+  );
 }
 
 /** Installed is not yet working: an adapter counts once WebGPU has opened it. */

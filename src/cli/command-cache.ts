@@ -10,7 +10,9 @@ export function addCache(program: Command, cli: Cli): void {
   const cache = program
     .command('cache')
     .summary('what set-up has fetched for this user')
-    .description('CPU adapters that set-up has fetched into the user cache, without root and beside the system.')
+    .description(
+      'CPU adapters that set-up has fetched into the user cache, without root and beside the system.',
+    )
     .addHelpText('after', `\n${EXIT_CODES}`);
   cache
     .command('list', { isDefault: true })

@@ -37,7 +37,9 @@ const VARIABLES = ['VK_DRIVER_FILES', 'VK_ICD_FILENAMES'] as const;
 export function cpuDriverFile(name: string): string | undefined {
   if (name.toLowerCase() === MATRICES) return process.env.PREFGRAD_MATRICES_ICD;
   const driver = DRIVERS.find(({ names }) => names.includes(name.toLowerCase()));
-  const files = driver?.names.includes('swiftshader') ? [...driver.files, fetchedFile(FETCHED_ICD)] : driver?.files;
+  const files = driver?.names.includes('swiftshader')
+    ? [...driver.files, fetchedFile(FETCHED_ICD)]
+    : driver?.files;
   return files?.find((file) => fs.existsSync(file));
 }
 
