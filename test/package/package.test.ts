@@ -84,9 +84,11 @@ describe('the tarball', () => {
       'scripts/apt-sources.mjs',
       'scripts/dependencies.mjs',
       'scripts/install-adapter.mjs',
+      'scripts/matrices.mjs',
       'scripts/probe-adapter.mjs',
       'scripts/setup-lock.mjs',
       'scripts/setup.mjs',
+      'scripts/swiftshader.mjs',
       'web/dist/index.html',
       'web/dist/scores.json',
     ]);
