@@ -173,7 +173,7 @@ describe('examples/browser-minimal.html', () => {
       await page.goto(`${server.origin}/examples/browser-minimal.html`);
       await page
         .getByText(/trained: \d+ bytes/)
-        .waitFor({ timeout: 120_000 })
+        .waitFor({ timeout: 280_000 })
         .catch((error: unknown) => {
           throw new Error([...errors, String(error)].join('\n'));
         });
