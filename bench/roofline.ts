@@ -16,7 +16,7 @@ import {
 } from '../src/ops/index.ts';
 
 /** Dense f16 products with f32 sums, in TFLOP/s, and memory, in TB/s, from the makers' data sheets. */
-const DEVICES = [
+export const DEVICES = [
   { name: 'H100 SXM', tflops: 989, bandwidth: 3.35 },
   { name: 'H200', tflops: 989, bandwidth: 4.8 },
   { name: 'RTX 4090', tflops: 165, bandwidth: 1.008 },
@@ -174,6 +174,44 @@ export function stepCosts(gpu: Gpu): Cost[] {
   return recorder.dispatches.map((dispatch, i) => costOf(dispatch, recorder.parts[i]));
 }
 
+/** Seconds that our step is to take on an H200 at the shares of 'possible'. */
+const GOAL = { device: 'H200', seconds: 0.5 } as const;
+
+/**
+ * Elementwise kernels that eager PyTorch runs in a block of transformers' Llama in bf16, beside products and fused attention: bytes
+ * that all of them read and write for each token, as transformers' LlamaDecoderLayer and PEFT's lora.Linear write
+ * them down.
+ */
+function eagerBlockBytes(): number {
+  const {
+    hidden_size: hidden,
+    intermediate_size: inner,
+    num_attention_heads: heads,
+    head_dim: head,
+  } = CONFIG;
+  const [queries, keys] = [heads * head, CONFIG.num_key_value_heads * head];
+  // To f32, square, mean, scale, back to bf16, times the weight.
+  const norms = 2 * (6 + 8 + 4 + 8 + 6 + 4) * hidden;
+  // x cos, the rotated half (negate, concatenate), times sin, add.
+  const rotary = (4 + 2 + 4 + 4 + 6) * (queries + keys);
+  const residuals = 2 * 6 * hidden;
+  // silu, times up.
+  const gate = (4 + 6) * inner;
+  // Of each adapted module: the pair's product times its scale, added to the base's.
+  const pairs = (4 + 6) * (2 * hidden + queries + 2 * keys + 2 * inner);
+  return norms + rotary + residuals + gate + pairs;
+}
+
+/**
+ * Seconds of eager PyTorch's elementwise kernels for the same step, every block recomputed: the policy's forward pass, once
+ * more, and a backward pass that moves twice as much; and the reference's forward pass.
+ */
+export function eagerElementwise({ bandwidth }: (typeof DEVICES)[number], column: string): number {
+  const passes = 1 + 1 + 2 + (STEP.reference ? 1 : 0);
+  const bytes = passes * STEP.tokens * STEP.microBatches * CONFIG.num_hidden_layers * eagerBlockBytes();
+  return bytes / (EFFICIENCIES[column].memory * bandwidth * 1e12);
+}
+
 /** Prints the step by part, and what devices would need. */
 export async function benchRoofline(runtime: Runtime): Promise<void> {
   const gpu = await Gpu.open(runtime, { profile: 'gpu' });
@@ -223,4 +261,29 @@ export async function benchRoofline(runtime: Runtime): Promise<void> {
       ...Object.keys(EFFICIENCIES).map((column) => times(costs, device, column).toFixed(2)),
     ]),
   ]);
+  const found = times(costs, deviceOf(GOAL.device), 'possible');
+  console.log(
+    `Goal: at most ${GOAL.seconds} s on an ${GOAL.device} at the shares of 'possible'. Predicted: ${found.toFixed(2)} s, ` +
+      `${found <= GOAL.seconds ? 'met' : `missed by ${(found - GOAL.seconds).toFixed(2)} s`}.\n`,
+  );
+  console.log(
+    'Beside it, memory-bound kernels alone: ours as recorded, and those of eager PyTorch (transformers with PEFT, bf16, every block ' +
+      'recomputed) by its list of operations. Products and attention are the same FLOPs in both where no prompt is shared.',
+  );
+  const memoryBound = costs.filter(({ kind }) => kind === 'memory');
+  table([
+    ['device', 'ours, ms', 'eager PyTorch, ms'],
+    ['---', '---:', '---:'],
+    ...DEVICES.map((device) => [
+      device.name,
+      ms(times(memoryBound, device, 'possible')),
+      ms(eagerElementwise(device, 'possible')),
+    ]),
+  ]);
+}
+
+function deviceOf(wanted: (typeof DEVICES)[number]['name']): (typeof DEVICES)[number] {
+  const device = DEVICES.find(({ name }) => name === wanted);
+  if (device === undefined) throw new RangeError(`There is no ${wanted}.`);
+  return device;
 }

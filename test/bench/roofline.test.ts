@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { CONFIG, STEP, stepCosts } from '../../bench/roofline.ts';
+import { CONFIG, DEVICES, eagerElementwise, STEP, stepCosts } from '../../bench/roofline.ts';
 import { openGpu } from '../support/gpu.ts';
 
 it('the roofline counts the FLOPs of the reference that its formula gives', async () => {
@@ -21,4 +21,11 @@ it('the roofline counts the FLOPs of the reference that its formula gives', asyn
   // Two products for each of the seen pairs of a query and a key, in every head.
   const seen = (STEP.tokens * (STEP.document + 1)) / 2;
   expect(sum('attention')).toBe(2 * 2 * seen * hidden * layers);
+});
+
+it("counts eager PyTorch's elementwise kernels: 540,672 bytes for each token of a block, five passes", () => {
+  const h200 = DEVICES.find(({ name }) => name === 'H200');
+  if (h200 === undefined) throw new RangeError('There is no H200.');
+  const bytes = 540_672 * STEP.tokens * STEP.microBatches * CONFIG.num_hidden_layers * 5;
+  expect(eagerElementwise(h200, 'possible')).toBeCloseTo(bytes / (0.8 * 4.8e12), 6);
 });
