@@ -6,7 +6,8 @@
  * Without momentum it keeps nothing per weight. The weight decay goes through the momentum, unlike AdamW's.
  */
 import { z } from 'zod';
-import { defineOptimizer, updateLaunch } from './update-rule.ts';
+import { recordSgd } from '../ops/optimizer/update.ts';
+import { defineOptimizer, updateOf } from './update-rule.ts';
 
 export const sgd = defineOptimizer({
   keys: {
@@ -20,15 +21,7 @@ export const sgd = defineOptimizer({
   create: ({ sgd_momentum: momentum, weight_decay }) => ({
     moments: momentum === 0 ? [] : ['momentum_buffer'],
     values: (_step, learningRate) => [learningRate, momentum, weight_decay],
-    record(recorder, range, inputs) {
-      const common = updateLaunch(recorder, range, inputs);
-      const [buffer] = range.moments;
-      recorder.launch({
-        kernel: 'sgd',
-        ...common,
-        conditions: { ...common.conditions, MOMENTUM: momentum !== 0 },
-        bindings: { ...common.bindings, buffer },
-      });
-    },
+    record: (recorder, range, inputs) =>
+      recordSgd(recorder, updateOf(range, inputs), momentum === 0 ? undefined : range.moments[0]),
   }),
 });

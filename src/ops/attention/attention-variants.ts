@@ -31,19 +31,13 @@ export function launchForward(
     ...commonOf(recorder, variant, attributes, attributes.heads),
     conditions: conditionsOf(recorder, variant, attributes),
   };
-  switch (variant) {
-    case 'plain':
-      recorder.launch({ kernel: 'attention_forward', ...common, bindings });
-      return;
-    case 'subgroup': {
-      const blocks = whole(attributes.layout.blocks);
-      const all = { ...bindings, blocks };
-      recorder.launch({ kernel: 'attention_forward_subgroup', ...common, bindings: all });
-      return;
-    }
-    case 'tiled':
-      recorder.launch({ kernel: 'attention_forward_tiled', ...common, bindings });
+  if (variant === 'subgroup') {
+    const blocks = whole(attributes.layout.blocks);
+    recorder.launch({ kernel: 'attention_forward_subgroup', ...common, bindings: { ...bindings, blocks } });
+    return;
   }
+  const kernel = variant === 'plain' ? 'attention_forward' : 'attention_forward_tiled';
+  recorder.launch({ kernel, ...common, bindings });
 }
 
 export function launchBackwardQuery(
@@ -53,30 +47,22 @@ export function launchBackwardQuery(
   accumulate: boolean,
 ): void {
   const variant = variantFor(recorder, Object.keys(bindings).length);
-  const conditions = { ...conditionsOf(recorder, variant, attributes), ACCUMULATE: accumulate };
   const common = {
     label: 'attention_backward_query',
     ...commonOf(recorder, variant, attributes, attributes.heads),
-    conditions,
+    conditions: { ...conditionsOf(recorder, variant, attributes), ACCUMULATE: accumulate },
   };
-  switch (variant) {
-    case 'plain':
-      recorder.launch({ kernel: 'attention_backward_query', ...common, bindings });
-      return;
-    case 'subgroup': {
-      const blocks = whole(attributes.layout.blocks);
-      const all = { ...bindings, blocks };
-      recorder.launch({ kernel: 'attention_backward_query_subgroup', ...common, bindings: all });
-      return;
-    }
-    case 'tiled':
-      recorder.launch({
-        kernel: 'attention_backward_query_tiled',
-        ...common,
-        conditions: { ...conditions, BACKWARD: true },
-        bindings,
-      });
+  if (variant === 'subgroup') {
+    const blocks = whole(attributes.layout.blocks);
+    recorder.launch({
+      kernel: 'attention_backward_query_subgroup',
+      ...common,
+      bindings: { ...bindings, blocks },
+    });
+    return;
   }
+  const kernel = variant === 'plain' ? 'attention_backward_query' : 'attention_backward_query_tiled';
+  recorder.launch({ kernel, ...common, bindings });
 }
 
 export function launchBackwardKeyValue(
@@ -85,30 +71,22 @@ export function launchBackwardKeyValue(
   bindings: BindingsOf<'attention_backward_key_value'>,
 ): void {
   const variant = variantFor(recorder, Object.keys(bindings).length);
-  const conditions = conditionsOf(recorder, variant, attributes);
   const common = {
     label: 'attention_backward_key_value',
     ...commonOf(recorder, variant, attributes, attributes.kvHeads),
-    conditions,
+    conditions: conditionsOf(recorder, variant, attributes),
   };
-  switch (variant) {
-    case 'plain':
-      recorder.launch({ kernel: 'attention_backward_key_value', ...common, bindings });
-      return;
-    case 'subgroup': {
-      const blocks = whole(attributes.layout.blocks);
-      const all = { ...bindings, blocks };
-      recorder.launch({ kernel: 'attention_backward_key_value_subgroup', ...common, bindings: all });
-      return;
-    }
-    case 'tiled':
-      recorder.launch({
-        kernel: 'attention_backward_key_value_tiled',
-        ...common,
-        conditions: { ...conditions, BACKWARD: true },
-        bindings,
-      });
+  if (variant === 'subgroup') {
+    const blocks = whole(attributes.layout.blocks);
+    recorder.launch({
+      kernel: 'attention_backward_key_value_subgroup',
+      ...common,
+      bindings: { ...bindings, blocks },
+    });
+    return;
   }
+  const kernel = variant === 'plain' ? 'attention_backward_key_value' : 'attention_backward_key_value_tiled';
+  recorder.launch({ kernel, ...common, bindings });
 }
 
 /** Sharing keys within a subgroup takes one binding more than some adapters allow. */
