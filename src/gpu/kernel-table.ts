@@ -542,7 +542,7 @@ export const KERNELS = {
     conditions: ['ACCUMULATE'],
     constants: ['WORKGROUP'],
     overrides: ['H'],
-    optionalOverrides: ['RUNS'],
+    optionalOverrides: ['SPLITS'],
     bindings: { x: 0, y: 1 },
     optionalBindings: {},
   },

@@ -43,7 +43,7 @@ export function recordGradientNorm(
     });
     row += partialRows(gradient);
   }
-  launchColumnSum(recorder, whole(partial), whole(sums), { width: COLUMNS, runs: 1, accumulate: false });
+  launchColumnSum(recorder, whole(partial), whole(sums), { width: COLUMNS, splits: 1, accumulate: false });
   recorder.launch({
     kernel: 'gradient_norm',
     overrides: { MAX_NORM: maxNorm },
