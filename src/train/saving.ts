@@ -2,7 +2,7 @@
 import { download, rowLength, type Shard, type Tensor } from '../autograd/tensor.ts';
 import { InputError } from '../errors.ts';
 import { Checksum } from '../formats/checksum.ts';
-import { type FloatDType, encodeFloats } from '../formats/half.ts';
+import { encodeFloats, type FloatDType } from '../formats/half.ts';
 import { readJson } from '../formats/json-file.ts';
 import { modelFiles, tokenizerFiles } from '../formats/model-files.ts';
 import { jsonFile, type OutputFile } from '../formats/output-file.ts';
