@@ -5,7 +5,7 @@
  *   w = w - lr (decay w + (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps))
  */
 import { z } from 'zod';
-import { recordAdamW } from '../ops/optimizer/update.ts';
+import { recordUpdate } from '../ops/optimizer/update.ts';
 import { defineOptimizer, updateOf } from './update-rule.ts';
 
 export const adamw = defineOptimizer({
@@ -39,7 +39,11 @@ export const adamw = defineOptimizer({
     ],
     record(recorder, range, inputs) {
       const [m, v] = range.moments;
-      recordAdamW(recorder, updateOf(range, inputs), m, v);
+      recordUpdate(recorder, updateOf(range, inputs), (common) => ({
+        kernel: 'adamw',
+        ...common,
+        bindings: { ...common.bindings, m, v },
+      }));
     },
   }),
 });

@@ -6,7 +6,7 @@
  * Without momentum it keeps nothing per weight. The weight decay goes through the momentum, unlike AdamW's.
  */
 import { z } from 'zod';
-import { recordSgd } from '../ops/optimizer/update.ts';
+import { recordUpdate } from '../ops/optimizer/update.ts';
 import { defineOptimizer, updateOf } from './update-rule.ts';
 
 export const sgd = defineOptimizer({
@@ -21,7 +21,14 @@ export const sgd = defineOptimizer({
   create: ({ sgd_momentum: momentum, weight_decay }) => ({
     moments: momentum === 0 ? [] : ['momentum_buffer'],
     values: (_step, learningRate) => [learningRate, momentum, weight_decay],
-    record: (recorder, range, inputs) =>
-      recordSgd(recorder, updateOf(range, inputs), momentum === 0 ? undefined : range.moments[0]),
+    record(recorder, range, inputs) {
+      const [buffer] = range.moments;
+      recordUpdate(recorder, updateOf(range, inputs), (common) => ({
+        kernel: 'sgd',
+        ...common,
+        conditions: { ...common.conditions, MOMENTUM: momentum !== 0 },
+        bindings: { ...common.bindings, buffer },
+      }));
+    },
   }),
 });

@@ -145,7 +145,7 @@ const onGpus = [
     inputs: [gridValues(4, [5, 12]), gridValues(5, [12])],
     attributes: () => ({ eps: 1e-5 }),
   })),
-  asOnGpus('token log-probs, 37 words', () => ({
+  asOnGpus('token log-probs, a vocabulary of 37', () => ({
     op: ops.tokenLogps,
     inputs: [gridValues(1, [5, 8]), gridValues(2, [37, 8])],
     attributes: targets([0, 36, 4, 4, 31]),
@@ -240,12 +240,12 @@ export const opCases: readonly ConformanceCase[] = [
     attributes: () => ({}),
     differentiate: [0],
   })),
-  exact('token log-probs, 37 words', () => ({
+  exact('token log-probs, a vocabulary of 37', () => ({
     op: ops.tokenLogps,
     inputs: [gridValues(1, [5, 8]), gridValues(2, [37, 8])],
     attributes: targets([0, 36, 4, 4, 31]),
   })),
-  directions('token log-probs, 50257 words', {
+  directions('token log-probs, a vocabulary of 50257', {
     op: ops.tokenLogps,
     inputs: [gridValues(1, [3, 8]), gridValues(2, [50257, 8])],
     attributes: targets([0, 50256, 2048]),

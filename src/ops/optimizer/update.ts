@@ -1,8 +1,6 @@
-/**
- * Optimizer updates of a range of weights, four elements to an invocation; nothing is touched unless the gradient norm is
- * finite. adamw.wgsl and sgd.wgsl say what `settings` holds.
- */
+/** An optimizer's update of a range of weights, by the kernel of its rule; nothing is touched unless the gradient norm is finite. */
 import type { DType } from '../../autograd/tensor.ts';
+import type { Launch } from '../../gpu/launch.ts';
 import type { Slice } from '../../gpu/memory.ts';
 import type { Recorder } from '../../gpu/program.ts';
 import { gridFor, workgroupSize } from '../launch.ts';
@@ -18,25 +16,20 @@ export interface WeightUpdate {
   readonly decays: boolean;
   /** f32 [4] of `recordGradientNorm`. */
   readonly norm: Slice;
-  /** f32: learning rate and what else the optimizer takes. */
+  /** f32: learning rate and what else the rule's kernel takes. */
   readonly settings: Slice;
 }
 
-/** m, v: AdamW's moments, f32 of the range's length. */
-export function recordAdamW(recorder: Recorder, update: WeightUpdate, m: Slice, v: Slice): void {
-  const common = commonOf(recorder, update);
-  recorder.launch({ kernel: 'adamw', ...common, bindings: { ...common.bindings, m, v } });
-}
+/** What the launch of every rule's kernel has in common: an invocation to every four elements of the range. */
+export type UpdateLaunch = ReturnType<typeof commonOf>;
 
-/** @param buffer the momentum, f32 of the range's length; undefined: stochastic gradient descent without it */
-export function recordSgd(recorder: Recorder, update: WeightUpdate, buffer: Slice | undefined): void {
-  const common = commonOf(recorder, update);
-  recorder.launch({
-    kernel: 'sgd',
-    ...common,
-    conditions: { ...common.conditions, MOMENTUM: buffer !== undefined },
-    bindings: { ...common.bindings, buffer },
-  });
+/** Records an update. @param launchOf names the rule's kernel, and adds what that takes besides */
+export function recordUpdate(
+  recorder: Recorder,
+  update: WeightUpdate,
+  launchOf: (common: UpdateLaunch) => Launch,
+): void {
+  recorder.launch(launchOf(commonOf(recorder, update)));
 }
 
 function commonOf(recorder: Recorder, { weights, gradient, copy, decays, norm, settings }: WeightUpdate) {
