@@ -1,5 +1,12 @@
 /** What the kernel benchmark runs: operands, and forward passes at the sizes of a transformer with what they must give. */
-import { type Gpu, makeRotaryTable, encodeFloats, normalAt, tokenBlocks, decodeFloats } from '../../src/engine.ts';
+import {
+  decodeFloats,
+  encodeFloats,
+  type Gpu,
+  makeRotaryTable,
+  normalAt,
+  tokenBlocks,
+} from '../../src/engine.ts';
 import type { Recorder } from '../../src/gpu/index.ts';
 import {
   type AttentionLayout,

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import {
   bf16ToFloat,
+  decodeFloats,
+  encodeFloats,
   f16ToFloat,
   floatToBf16,
   floatToF16,
-  encodeFloats,
   roundTo,
-  decodeFloats,
 } from '../../src/formats/half.ts';
 import { seededRandom } from './samples.ts';
 

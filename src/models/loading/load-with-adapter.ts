@@ -1,7 +1,7 @@
 /** A model with, where one is given, a PEFT adapter on top. */
 import { upload } from '../../autograd/tensor.ts';
 import { InputErrors } from '../../errors.ts';
-import { type FloatDType, decodeFloats } from '../../formats/half.ts';
+import { decodeFloats, type FloatDType } from '../../formats/half.ts';
 import { locateModel, type ModelLocation } from '../../formats/model-location.ts';
 import { PeftAdapter } from '../../formats/peft.ts';
 import type { Gpu } from '../../gpu/device.ts';

@@ -17,7 +17,7 @@ import {
 import { uniformAt } from '../../data/random.ts';
 import { InputError, InputErrors } from '../../errors.ts';
 import { Checksum } from '../../formats/checksum.ts';
-import { allFinite, type FloatDType, encodeFloats, decodeFloats } from '../../formats/half.ts';
+import { allFinite, decodeFloats, encodeFloats, type FloatDType } from '../../formats/half.ts';
 import { ModelDirectory } from '../../formats/model-directory.ts';
 import type { Gpu } from '../../gpu/device.ts';
 import { Program } from '../../gpu/program.ts';

@@ -4,7 +4,7 @@
  *   W' = W + (alpha / r) B A        W [out, in], A [r, in], B [out, r]; added in f32 (the sum over r in f64), rounded to the dtype of W
  */
 import { InputError, InputErrors } from '../../errors.ts';
-import { type FloatDType, encodeFloats, decodeFloats } from '../../formats/half.ts';
+import { decodeFloats, encodeFloats, type FloatDType } from '../../formats/half.ts';
 import { ModelDirectory } from '../../formats/model-directory.ts';
 import { modelFiles } from '../../formats/model-files.ts';
 import type { ModelLocation } from '../../formats/model-location.ts';

@@ -8,7 +8,7 @@
  * prompt's end.
  */
 import { InputError } from '../../errors.ts';
-import { type FloatDType, decodeFloats } from '../../formats/half.ts';
+import { decodeFloats, type FloatDType } from '../../formats/half.ts';
 import type { ModelDirectory } from '../../formats/model-directory.ts';
 
 export interface RewardHead {
