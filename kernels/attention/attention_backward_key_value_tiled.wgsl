@@ -80,10 +80,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
         dp[n] = select(vec4f(), p * (dp[n] - delta) * capped_slope4(value), sees);
       }
       for (var side = zero; side < 2u; side++) {
+        // Nobody reads the chunk of products() any more.
+        workgroupBarrier();
         if (side == 0u) { put_scores(local_index, score); } else { put_scores(local_index, dp); }
         for (var chunk = zero; chunk < CHUNKS; chunk++) {
-          // All scores have been put.
-          workgroupBarrier();
           for (var part = zero; part < 4u; part++) {
             let place = brought(local_index, part);
             let d = chunk * CHUNK + place.y;

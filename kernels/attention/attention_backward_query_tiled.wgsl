@@ -17,14 +17,15 @@ import package::attention::attention_tile::any_row;
 import package::attention::attention_tile::brought;
 import package::attention::attention_tile::has_element;
 import package::attention::attention_tile::key_at;
+import package::attention::attention_tile::own_columns;
 import package::attention::attention_tile::own_rows;
 import package::attention::attention_tile::put_right;
 import package::attention::attention_tile::put_scores;
 import package::attention::attention_tile::weighted;
 import package::attention::visible_keys::next_keys;
 import package::attention::visible_keys::sees_any;
+import package::attention::visible_keys::sees_keys;
 import package::attention::visible_keys::walk_tiles;
-import package::attention::visible_keys_of_tile::tile_visible;
 import package::shared::softcap::capped4;
 import package::shared::softcap::capped_slope4;
 import constants::WORKGROUP;
@@ -51,7 +52,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
       let stat = stats[min(i, tokens - 1u) * HEADS + own.head];
       let value = capped4(score[n]);
       let ds = exp(value - stat.x) * (made.dp[n] - stat.y) * capped_slope4(value);
-      score[n] = select(vec4f(), ds, tile_visible(i, walk.key, local_index));
+      score[n] = select(vec4f(), ds, sees_keys(i, own_columns(walk.key, local_index)));
     }
     put_scores(local_index, score);
     for (var chunk = zero; chunk < CHUNKS; chunk++) {

@@ -14,6 +14,7 @@ import package::attention::attention_tile::any_row;
 import package::attention::attention_tile::brought;
 import package::attention::attention_tile::has_element;
 import package::attention::attention_tile::key_at;
+import package::attention::attention_tile::own_columns;
 import package::attention::attention_tile::own_rows;
 import package::attention::attention_tile::products;
 import package::attention::attention_tile::put_left;
@@ -25,8 +26,8 @@ import package::attention::attention_tile::value_at;
 import package::attention::attention_tile::weighted;
 import package::attention::visible_keys::next_keys;
 import package::attention::visible_keys::sees_any;
+import package::attention::visible_keys::sees_keys;
 import package::attention::visible_keys::walk_tiles;
-import package::attention::visible_keys_of_tile::tile_visible;
 import package::shared::softcap::capped4;
 import constants::WORKGROUP;
 
@@ -69,7 +70,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
       score += products(local_index, zero);
     }
     for (var n = 0u; n < 4u; n++) {
-      score[n] = select(vec4f(UNSEEN), capped4(score[n]), tile_visible(own.first + r + 8u * n, walk.key, local_index));
+      score[n] = select(vec4f(UNSEEN), capped4(score[n]), sees_keys(own.first + r + 8u * n, own_columns(walk.key, local_index)));
     }
     put_scores(local_index, score);
     workgroupBarrier();
@@ -87,7 +88,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
       total = total * shrink[local_index] + sum;
       largest = larger;
     }
-    workgroupBarrier();
     for (var chunk = zero; chunk < CHUNKS; chunk++) {
       for (var part = zero; part < 4u; part++) {
         let place = brought(local_index, part);

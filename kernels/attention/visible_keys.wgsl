@@ -49,6 +49,20 @@ fn visible(keys: vec4u, limit: u32, i: u32, sees: vec4u) -> vec4<bool> {
   return (keys < vec4u(limit)) & (keys <= vec4u(i)) & ((keys >= vec4u(sees.z)) | ((keys >= vec4u(sees.x)) & (keys < vec4u(sees.y))));
 }
 
+/// Which of four keys a query sees. A query past the end counts as the last one: nothing is stored for it.
+fn sees_keys(query: u32, keys: vec4u) -> vec4<bool> {
+  let last = arrayLength(&visibility) - 1u;
+  let i = min(query, last);
+  let sees = visibility[i];
+  let seen = visible(keys, last + 1u, i, sees);
+  @if(WINDOWED) {
+    let j = min(keys, vec4u(last));
+    let positions = vec4u(visibility[j.x].w, visibility[j.y].w, visibility[j.z].w, visibility[j.w].w);
+    return seen & (vec4u(sees.w) - positions < vec4u(WINDOW));
+  }
+  @else return seen;
+}
+
 /// Whether a query sees any of the keys first .. first + count. Queries past the end see none.
 fn sees_any(i: u32, first: u32, count: u32) -> bool {
   if (i >= arrayLength(&visibility)) { return false; }

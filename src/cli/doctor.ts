@@ -60,7 +60,7 @@ async function examine(
   options: DoctorOptions,
 ): Promise<{ report: DoctorReport; works: boolean }> {
   const choice: DeviceChoice = { device: options.device, backend: options.backend };
-  const chosen = await adapterOrNull(runtime, choice);
+  const chosen = await chosenAdapter(runtime, choice);
   // Asking for a CPU driver by name changes which driver the loader takes from then on, so measuring comes first.
   const trial = chosen === null ? undefined : await tryOut(runtime, choice);
   const devices = await listDevices(runtime, chosen, options);
@@ -86,6 +86,16 @@ async function examine(
     }),
   };
   return { report, works: trial !== undefined && trial.failure === undefined };
+}
+
+/** Null where the machine has no adapter at all. @throws NoAdapterError where it has others than the one asked for */
+async function chosenAdapter(runtime: Runtime, choice: DeviceChoice): Promise<GPUAdapter | null> {
+  try {
+    return await runtime.requestAdapter(choice);
+  } catch (error) {
+    if (!(error instanceof NoAdapterError) || (await runtime.deviceNames()).length > 0) throw error;
+    return null;
+  }
 }
 
 async function adapterOrNull(runtime: Runtime, choice: DeviceChoice): Promise<GPUAdapter | null> {

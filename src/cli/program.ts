@@ -40,6 +40,10 @@ export function buildProgram(cli: Cli): Command {
       '--device <NAME|INDEX>',
       'the GPU: part of its name, such as nvidia or lavapipe, or its number in the list of doctor',
     )
+    .option('--verbose', 'show also what GPU drivers write')
+    .hook('preAction', (command) => {
+      if (command.opts<{ verbose?: true }>().verbose) process.env.PREFGRAD_VERBOSE = '1';
+    })
     .addHelpText('after', `\n"prefgrad help COMMAND" says more on each.\n\n${EXIT_CODES}`)
     .configureOutput({ writeOut: (text) => cli.out(text), writeErr: (text) => cli.err(text) })
     .configureHelp({ showGlobalOptions: true })

@@ -8,6 +8,14 @@ export const KERNELS = {
     bindings: { q: 0, k: 1, v: 2, seen: 3, dy: 4, stats: 5, dk: 6, dv: 7 },
     optionalBindings: {},
   },
+  attention_backward_key_value_matrices: {
+    conditions: ['SOFTCAP', 'WINDOWED'],
+    constants: ['DEPTH_PARTS', 'HEAD4', 'MATRIX_K', 'MATRIX_M', 'MATRIX_N', 'SUBGROUP', 'WIDTH_PARTS'],
+    overrides: ['HEADS', 'KV_HEADS', 'SCALE'],
+    optionalOverrides: ['CAP', 'WINDOW'],
+    bindings: { q: 0, k: 1, v: 2, seen: 3, dy: 4, stats: 5, dk: 6, dv: 7 },
+    optionalBindings: {},
+  },
   attention_backward_key_value_subgroup: {
     conditions: ['ROLLED', 'SOFTCAP', 'WINDOWED'],
     constants: ['HEAD4', 'WORKGROUP'],
@@ -27,6 +35,14 @@ export const KERNELS = {
   attention_backward_query: {
     conditions: ['ACCUMULATE', 'ROLLED', 'SOFTCAP', 'WINDOWED'],
     constants: ['HEAD4', 'WORKGROUP'],
+    overrides: ['HEADS', 'KV_HEADS', 'SCALE'],
+    optionalOverrides: ['CAP', 'WINDOW'],
+    bindings: { q: 0, k: 1, v: 2, visibility: 3, dy: 4, stats: 5, dq: 6 },
+    optionalBindings: {},
+  },
+  attention_backward_query_matrices: {
+    conditions: ['ACCUMULATE', 'SOFTCAP', 'WINDOWED'],
+    constants: ['DEPTH_PARTS', 'HEAD4', 'MATRIX_K', 'MATRIX_M', 'MATRIX_N', 'SUBGROUP', 'WIDTH_PARTS'],
     overrides: ['HEADS', 'KV_HEADS', 'SCALE'],
     optionalOverrides: ['CAP', 'WINDOW'],
     bindings: { q: 0, k: 1, v: 2, visibility: 3, dy: 4, stats: 5, dq: 6 },
@@ -59,6 +75,14 @@ export const KERNELS = {
   attention_forward: {
     conditions: ['ROLLED', 'SOFTCAP', 'WINDOWED'],
     constants: ['HEAD4', 'WORKGROUP'],
+    overrides: ['HEADS', 'KV_HEADS', 'SCALE'],
+    optionalOverrides: ['CAP', 'WINDOW'],
+    bindings: { q: 0, k: 1, v: 2, visibility: 3, y: 4, lse: 5 },
+    optionalBindings: {},
+  },
+  attention_forward_matrices: {
+    conditions: ['SOFTCAP', 'WINDOWED'],
+    constants: ['DEPTH_PARTS', 'HEAD4', 'MATRIX_K', 'MATRIX_M', 'MATRIX_N', 'SUBGROUP', 'WIDTH_PARTS'],
     overrides: ['HEADS', 'KV_HEADS', 'SCALE'],
     optionalOverrides: ['CAP', 'WINDOW'],
     bindings: { q: 0, k: 1, v: 2, visibility: 3, y: 4, lse: 5 },

@@ -9,6 +9,7 @@ import {
   rotateCheckpoints,
   saveCheckpoint,
 } from '../formats/checkpoint.ts';
+import type { OutputFile } from '../formats/output-file.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { FileSystem } from '../runtime/runtime.ts';
 import type { BestCheckpoint } from './best-checkpoint.ts';
@@ -120,8 +121,8 @@ export interface SavedRun {
   readonly best: BestCheckpoint;
   /** Seconds that training took so far. */
   readonly seconds: number;
-  /** Saved with the model, where it is not the tokenizer's. */
-  readonly chatTemplate?: string | undefined;
+  /** Configuration and tokenizer, as `companionsOf` read them. */
+  readonly companions: readonly OutputFile[];
   /** A run can continue from it. */
   readonly isWhole: boolean;
 }
@@ -134,7 +135,7 @@ export async function saveRun(
   gpu: Gpu,
   config: TrainConfig,
   trainer: Trainer,
-  { position, digests, best, seconds, chatTemplate, isWhole }: SavedRun,
+  { position, digests, best, seconds, companions, isWhole }: SavedRun,
 ): Promise<string> {
   const { files } = gpu.runtime;
   best.saved(trainer.step, checkpointPath(config.output_dir, trainer.step));
@@ -149,7 +150,7 @@ export async function saveRun(
     digests,
   };
   const contents = [
-    ...(await trainedModelFiles(gpu, trainer.policy, chatTemplate)),
+    ...(await trainedModelFiles(gpu, trainer.policy, companions)),
     ...(isWhole ? optimizerFiles(gpu, trainer.checkpointTensors()) : []),
     trainerStateFile(state),
   ];

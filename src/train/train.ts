@@ -2,6 +2,7 @@
 import { InputError, RunError } from '../errors.ts';
 import { latestCheckpoint } from '../formats/checkpoint.ts';
 import { writeDirectory } from '../formats/directory-writer.ts';
+import type { OutputFile } from '../formats/output-file.ts';
 import { Gpu } from '../gpu/device.ts';
 import { DeviceLostError } from '../gpu/open-device.ts';
 import type { FileSystem, Runtime } from '../runtime/runtime.ts';
@@ -84,8 +85,8 @@ interface Run {
   readonly digests: RunDigests;
   readonly clock: Clock;
   readonly best: BestCheckpoint;
-  /** Saved with the model, so that everybody who uses it renders conversations as it has seen them. */
-  readonly chatTemplate: string | undefined;
+  /** Saved with the model, as they were when the run began. */
+  readonly companions: readonly OutputFile[];
   readonly hooks: RunHooks;
   /** In milliseconds. */
   readonly started: number;
@@ -99,7 +100,7 @@ async function prepareAndRun(
 ): Promise<RunSummary> {
   const started = Date.now();
   const prepared = await prepareRun(gpu, config, hooks.note, resume);
-  const { options, trainer, tokenizer, chatTemplate, checkpoint, digests } = prepared;
+  const { options, trainer, tokenizer, companions, checkpoint, digests } = prepared;
   try {
     await writeConfig(gpu, config, prepared.location);
     const { files } = gpu.runtime;
@@ -109,7 +110,7 @@ async function prepareAndRun(
     const samples = new Samples(gpu, options.policy, tokenizer, options.eval ?? [], config.seed);
     try {
       const parts = { config, options, trainer, samples, log, digests, clock, best, hooks, started };
-      const summary = await run({ ...parts, chatTemplate });
+      const summary = await run({ ...parts, companions });
       await log.close();
       await checkStillThere(files, config);
       await writeOutcome(files, config.output_dir, summary);
@@ -154,7 +155,7 @@ async function run(run: Run): Promise<RunSummary> {
   ];
   if (!isInterrupted) {
     const path = `${config.output_dir}/model`;
-    await writeDirectory(gpu.runtime.files, path, await trainedModelFiles(gpu, policy, run.chatTemplate));
+    await writeDirectory(gpu.runtime.files, path, await trainedModelFiles(gpu, policy, run.companions));
     files.unshift({ what: policy.lora === undefined ? 'model' : 'PEFT adapter', path });
   }
   return {
@@ -269,7 +270,7 @@ async function evaluateLast(run: Run): Promise<Metrics | undefined> {
 
 /** @param isWhole also with `save_only_model`: a run that is cut off is to be continued */
 async function save(run: Run, isWhole = !run.config.training.save_only_model): Promise<string> {
-  const { config, options, trainer, log, clock, digests, best, chatTemplate, hooks } = run;
+  const { config, options, trainer, log, clock, digests, best, companions, hooks } = run;
   const { position } = log;
   const { seconds } = clock;
   const path = await saveRun(options.gpu, config, trainer, {
@@ -277,7 +278,7 @@ async function save(run: Run, isWhole = !run.config.training.save_only_model): P
     digests,
     best,
     seconds,
-    chatTemplate,
+    companions,
     isWhole,
   });
   hooks.checkpoint(path);

@@ -2,6 +2,7 @@
 import { Gpu } from '../../src/gpu/device.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import type { CaseResult, ConformanceCase } from './case.ts';
+import { matrixCases } from './matrix-cases.ts';
 import { modelCases } from './model.ts';
 import { objectiveCases } from './objectives.ts';
 import { opCases } from './ops.ts';
@@ -16,10 +17,14 @@ export const cases: readonly ConformanceCase[] = [
   ...trainingCases,
 ];
 
-/** Which cases run: the full list trains for 20 steps, the short one for 4 and without the long cases. */
-export type Scope = 'full' | 'short';
+/**
+ * Which cases run: the full list trains for 20 steps, the short one for 4 and without the long cases; 'matrices' is a list of
+ * its own, for adapters with tensor cores.
+ */
+export type Scope = 'full' | 'short' | 'matrices';
 
 export function casesOf(scope: Scope): readonly ConformanceCase[] {
+  if (scope === 'matrices') return matrixCases;
   return scope === 'full' ? cases : cases.filter(({ isLong }) => isLong !== true);
 }
 

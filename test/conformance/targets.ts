@@ -64,6 +64,11 @@ export const asGpu: readonly Target[] = [
   },
 ];
 
+/** Where the cases of matrix-cases.ts run. */
+export const withTensorCores: readonly Target[] = targets.filter(
+  ({ needs }) => needs === 'lavapipe-matrices',
+);
+
 function inProcess(
   [command, ...args]: readonly string[],
   adapter: string,

@@ -169,3 +169,22 @@ describe('an output directory that is removed during the run', () => {
     expect(existsSync(join(config.output_dir, 'metrics.jsonl'))).toBe(false);
   });
 });
+
+describe('a base model that is removed during the run', () => {
+  it('is missed by nobody: checkpoints and model are written whole', async () => {
+    const base = join(folder, 'base');
+    cpSync('examples/stories260K', base, { recursive: true });
+    const config = configFor('orphan', { model: { path: base } });
+    const summary = await train(nodeRuntime(), config, { start: () => rmSync(base, { recursive: true }) });
+    expect(summary.outcome).toBe('finished');
+    for (const name of ['checkpoint-2', 'model'])
+      expect(readdirSync(join(config.output_dir, name))).toEqual(
+        expect.arrayContaining([
+          'config.json',
+          'generation_config.json',
+          'tokenizer.json',
+          'model.safetensors',
+        ]),
+      );
+  });
+});
