@@ -29,13 +29,13 @@ fn next_keys(walk: Walk, count: u32) -> Walk {
   return Walk(walk.branch_start, walk.end, walk.branch_start, walk.end);
 }
 
-/// The walk over whole tiles of `tile` keys for queries first .. end of any documents: what others than the first see begins in its
+/// The walk over whole tiles of `width` keys for queries first .. end of any documents: what others than the first see begins in its
 /// prompt, or in its branch and behind.
-fn walk_tiles(first: u32, end: u32, tile: u32) -> Walk {
+fn walk_tiles(first: u32, end: u32, width: u32) -> Walk {
   let sees = visibility[first];
-  let branch_start = sees.z / tile * tile;
-  let prefix_end = min((sees.y + tile - 1u) / tile * tile, branch_start);
-  return walk_keys(vec4u(sees.x / tile * tile, prefix_end, branch_start, sees.w), end);
+  let branch_start = sees.z / width * width;
+  let prefix_end = min((sees.y + width - 1u) / width * width, branch_start);
+  return walk_keys(vec4u(sees.x / width * width, prefix_end, branch_start, sees.w), end);
 }
 
 /// Whether key j, which lies before the query in its prompt or branch, is in its window.
