@@ -15,13 +15,15 @@ import { commitNow } from '../report.ts';
 const FOLDER = 'examples/recipes';
 const MODEL = 'examples/stories260K';
 const DATA = 'examples/quickstart';
-/** Batch and held-out rows; an epoch of the quickstart's 475 rows is 119 steps. */
-const [BATCH, HELD_OUT] = [4, 96];
+/** Half an epoch of the quickstart's 475 rows, and held-out rows. */
+const [BATCH, STEPS, HELD_OUT] = [4, 60, 32];
 /** Rates beside a recipe's own: the first is that of full fine-tuning. */
 const OTHER_RATES: Readonly<Record<string, readonly number[]>> = {
-  'dpo-llama3-8b-lora': [5e-7, 5e-6, 5e-4, 5e-3],
+  'dpo-llama3-8b-lora': [5e-7, 5e-4],
   'sft-llama3-8b-lora': [2e-5, 2e-3],
 };
+/** Those with several rates come first. */
+const FIRST = Object.keys(OTHER_RATES);
 
 interface Recipe {
   readonly objective: { readonly name: string };
@@ -46,7 +48,8 @@ export async function benchLoraRates(runtime: Runtime, quick: boolean, out: stri
   const folder = mkdtempSync(join(tmpdir(), 'prefgrad-lora-'));
   const names = readdirSync(FOLDER)
     .filter((name) => name.endsWith('-lora.yaml'))
-    .map((name) => name.replace('.yaml', ''));
+    .map((name) => name.replace('.yaml', ''))
+    .sort((a, b) => Number(FIRST.includes(b)) - Number(FIRST.includes(a)));
   let device = '';
   const rows: RateRow[] = [];
   try {
@@ -64,12 +67,16 @@ export async function benchLoraRates(runtime: Runtime, quick: boolean, out: stri
         const row = { recipe: name, learning_rate: rate, is_recipe: rate === own, steps: step, seconds };
         rows.push({ ...row, before, after });
         console.log(describe({ ...row, before, after }));
+        if (out !== undefined) writeReport(out, device, rows);
       }
     }
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-  if (out === undefined) return;
+}
+
+/** What is there so far, so that a bench that is stopped leaves it. */
+function writeReport(out: string, device: string, rows: readonly RateRow[]): void {
   const report = {
     device,
     date: new Date().toISOString(),
@@ -95,7 +102,7 @@ function smallRun(recipe: Recipe, rate: number, held: string, output_dir: string
       learning_rate: rate,
       per_device_train_batch_size: BATCH,
       gradient_accumulation_steps: 1,
-      ...(quick ? { max_steps: 2 } : {}),
+      max_steps: quick ? 2 : STEPS,
     },
     output_dir,
   } as TrainConfigInput;

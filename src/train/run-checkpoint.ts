@@ -125,6 +125,8 @@ export interface SavedRun {
   readonly companions: readonly OutputFile[];
   /** A run can continue from it. */
   readonly isWhole: boolean;
+  /** The run was stopped before the evaluation that belongs to this step. */
+  readonly isEvaluationDue: boolean;
 }
 
 /**
@@ -135,7 +137,7 @@ export async function saveRun(
   gpu: Gpu,
   config: TrainConfig,
   trainer: Trainer,
-  { position, digests, best, seconds, companions, isWhole }: SavedRun,
+  { position, digests, best, seconds, companions, isWhole, isEvaluationDue }: SavedRun,
 ): Promise<string> {
   const { files } = gpu.runtime;
   best.saved(trainer.step, checkpointPath(config.output_dir, trainer.step));
@@ -143,6 +145,7 @@ export async function saveRun(
     global_step: trainer.step,
     ...position,
     ...best.state,
+    ...(isEvaluationDue ? { evaluation_due: true } : {}),
     train_seconds: seconds,
     objective_state: await readObjectiveState(gpu, trainer.objectiveState),
     kernel_choices: gpu.choices.toRecord(),

@@ -88,6 +88,8 @@ interface Run {
   /** Saved with the model, as they were when the run began. */
   readonly companions: readonly OutputFile[];
   readonly hooks: RunHooks;
+  /** The checkpoint was written at a step whose evaluation was still to come. */
+  readonly isEvaluationDue: boolean;
   /** In milliseconds. */
   readonly started: number;
 }
@@ -110,7 +112,8 @@ async function prepareAndRun(
     const samples = new Samples(gpu, options.policy, tokenizer, options.eval ?? [], config.seed);
     try {
       const parts = { config, options, trainer, samples, log, digests, clock, best, hooks, started };
-      const summary = await run({ ...parts, companions });
+      const isEvaluationDue = checkpoint?.state.evaluation_due ?? false;
+      const summary = await run({ ...parts, companions, isEvaluationDue });
       await log.close();
       await checkStillThere(files, config);
       await writeOutcome(files, config.output_dir, summary);
@@ -145,7 +148,9 @@ async function run(run: Run): Promise<RunSummary> {
 
   const isInterrupted = await takeSteps(run);
 
-  const checkpoint = isInterrupted ? await save(run, true) : undefined;
+  const checkpoint = isInterrupted
+    ? await save(run, { isWhole: true, isEvaluationDue: isDue(options.training.eval_steps, trainer) })
+    : undefined;
   const after = isInterrupted ? undefined : await evaluateLast(run);
   const compared = isInterrupted ? [] : await samples.compare();
   const files = [
@@ -179,28 +184,23 @@ async function run(run: Run): Promise<RunSummary> {
 /** The loop. @returns whether it was stopped before the last step */
 async function takeSteps(run: Run): Promise<boolean> {
   const { trainer, hooks, options, best } = run;
-  const { training } = options;
-  const [evalSteps, saveSteps] = [training.eval_steps, training.save_steps].map(
-    (every) => every && wholeSteps(every, trainer.totalSteps),
-  );
-  const isDue = (every: number | undefined) =>
-    every !== undefined && trainer.step % every === 0 && trainer.step < trainer.totalSteps;
+  const { eval_steps, save_steps } = options.training;
+  if (run.isEvaluationDue && (await evaluateOnTheWay(run))) await save(run);
   /** Its numbers are still on their way. */
   let queued: QueuedStep | undefined;
   let isInterrupted = false;
-  while (trainer.step < trainer.totalSteps && !isInterrupted) {
+  while (trainer.step < trainer.totalSteps && !isInterrupted && !best.isExhausted) {
     const before = queued;
     queued = await trainer.enqueueStep();
     if (before !== undefined) await report(run, before);
     isInterrupted = hooks.shouldStop();
-    if (isInterrupted || isDue(evalSteps) || isDue(saveSteps)) {
+    if (isInterrupted || isDue(eval_steps, trainer) || isDue(save_steps, trainer)) {
       await report(run, queued);
       queued = undefined;
     }
     if (!isInterrupted) {
-      const isBest = isDue(evalSteps) && (await evaluateOnTheWay(run));
-      if (isDue(saveSteps) || isBest) await save(run);
-      if (best.isExhausted) break;
+      const isBest = isDue(eval_steps, trainer) && (await evaluateOnTheWay(run));
+      if (isDue(save_steps, trainer) || isBest) await save(run);
     }
     await nextTurn();
   }
@@ -209,13 +209,18 @@ async function takeSteps(run: Run): Promise<boolean> {
   return isInterrupted;
 }
 
+/** Is the step one of those between which there are `every` steps, or that share of the run? The end is dealt with by itself. */
+function isDue(every: number | undefined, { step, totalSteps }: Trainer): boolean {
+  return every !== undefined && step % wholeSteps(every, totalSteps) === 0 && step < totalSteps;
+}
+
 /** Waits for a step. One that is not finite ends the run, with what was there before it in a checkpoint. */
 async function report(run: Run, queued: QueuedStep): Promise<void> {
   const { config, options, trainer, log, clock, hooks } = run;
   const { step, metrics } = await queued.report.catch(async (error: unknown) => {
     if (!(error instanceof NonFiniteError)) throw error;
     trainer.step = error.step - 1;
-    throw new RunError(`${error.message} What was there before it: ${await save(run, true)}`);
+    throw new RunError(`${error.message} What was there before it: ${await save(run, { isWhole: true })}`);
   });
   const isReferencePolicy =
     options.reference?.form === 'live' &&
@@ -268,8 +273,11 @@ async function evaluateLast(run: Run): Promise<Metrics | undefined> {
   return trainer.evaluate();
 }
 
-/** @param isWhole also with `save_only_model`: a run that is cut off is to be continued */
-async function save(run: Run, isWhole = !run.config.training.save_only_model): Promise<string> {
+/** @param how `isWhole` also with `save_only_model`: a run that is cut off is to be continued */
+async function save(
+  run: Run,
+  { isWhole = !run.config.training.save_only_model, isEvaluationDue = false } = {},
+): Promise<string> {
   const { config, options, trainer, log, clock, digests, best, companions, hooks } = run;
   const { position } = log;
   const { seconds } = clock;
@@ -280,6 +288,7 @@ async function save(run: Run, isWhole = !run.config.training.save_only_model): P
     seconds,
     companions,
     isWhole,
+    isEvaluationDue,
   });
   hooks.checkpoint(path);
   return path;

@@ -17,7 +17,7 @@ describe('a run that is killed', () => {
     expect(counts.file).toBeGreaterThan(50);
   });
 
-  /** Seeded: one within the GPU's work, two between file operations of a save. The long test takes them all. */
+  /** Seeded: one within the GPU's work, two between file operations of a save. The long test takes many. */
   const moments = (['submit', 'file', 'file'] as const).map(
     (kind, i): Moment => [kind, 1 + (randomWord(17, 0, i) % counts[kind])],
   );

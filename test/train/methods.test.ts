@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { objectives } from '../../src/objectives/registry.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
 import type { Metrics, TrainHooks } from '../../src/train/hooks.ts';
 import { train } from '../../src/train/train.ts';
+import { testRuntime } from '../support/runtime.ts';
 
 const STEPS = 3;
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-methods-'));
@@ -38,7 +38,7 @@ async function metricsOf(objective: Record<string, unknown>): Promise<Metrics[]>
     },
     output_dir: join(folder, String(objective.name) + ('bmc' in objective ? '-bmc' : '')),
   });
-  await train(nodeRuntime(), config, hooks);
+  await train(testRuntime(), config, hooks);
   return metrics;
 }
 
