@@ -73,7 +73,7 @@ describe('compare', () => {
     const directory = join(folder, name);
     mkdirSync(directory);
     const lines = [
-      { step: 0, eval_loss: 0.6931 },
+      { step: 0, eval_loss: 0.69 },
       { step: 10, loss: 0.6, 'rewards/margins': 0.1 },
       { step: 20, loss: 0.5, 'rewards/margins': margin },
       { step: 20, eval_loss: 0.55, 'eval_rewards/margins': margin / 2 },
