@@ -1,6 +1,6 @@
 /** Model directories with seeded random weights, of any size: Llama's, or another family's by its fields of config.json. */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { describeModel, narrow, normalAt, writeSafetensors } from '../src/engine.ts';
+import { describeModel, encodeFloats, normalAt, writeSafetensors } from '../src/engine.ts';
 import { detectRuntime } from '../src/index.ts';
 
 export interface LlamaSize {
@@ -53,7 +53,7 @@ export async function writeRandomLlama(
         const count = shape.reduce((a, b) => a * b, 1);
         const isNorm = shape.length === 1;
         const drawn = Float64Array.from({ length: Math.min(count, PERIOD) }, (_, i) => normalAt(seed, 0, i));
-        const bytes = narrow(
+        const bytes = encodeFloats(
           Float32Array.from(drawn, (x) => (isNorm ? 1 : 0.05 * x)),
           dtype,
         );

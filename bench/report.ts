@@ -30,7 +30,7 @@ export interface Report {
 
 export function reportOf(gpu: Gpu, rows: readonly Row[]): Report {
   return {
-    adapter: gpu.adapterName,
+    adapter: gpu.deviceName,
     driver: gpu.driver,
     date: new Date().toISOString(),
     commit: commitNow(),

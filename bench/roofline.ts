@@ -5,15 +5,7 @@
 import { describeModel, rotaryFrequencies } from '../src/engine.ts';
 import { type Dispatch, Gpu, type Part, Recorder } from '../src/gpu/index.ts';
 import type { Runtime } from '../src/index.ts';
-import {
-  attention,
-  type DType,
-  gatherRows,
-  reserveTensor,
-  type Tensor,
-  tapeFor,
-  tokenLogps,
-} from '../src/ops/index.ts';
+import { type DType, ops, reserveTensor, type Tensor, tapeFor } from '../src/ops/index.ts';
 
 /** Dense f16 products with f32 sums, in TFLOP/s, and memory, in TB/s, from the makers' data sheets. */
 export const DEVICES = [
@@ -117,7 +109,7 @@ function record(gpu: Gpu): Recorder {
         tokens: { ids: indices('ids', tokens) },
         positions: indices('positions', tokens),
         attend: (inner, layer, q, k, v) =>
-          inner.apply(attention, [q, k, v], { layout, ...model.attention[layer] })[0],
+          inner.apply(ops.attention, [q, k, v], { layout, ...model.attention[layer] })[0],
       },
       { adapter, recomputedBlocks: 0 },
     );
@@ -126,9 +118,9 @@ function record(gpu: Gpu): Recorder {
       starts: indices('starts', tokens + 1),
       picks: indices('picks', responses),
     };
-    const [rows] = tape.apply(gatherRows, [hidden], picks);
+    const [rows] = tape.apply(ops.gatherRows, [hidden], picks);
     const { weight: head, softcap } = model.head;
-    const [values] = tape.apply(tokenLogps, [rows, head], {
+    const [values] = tape.apply(ops.tokenLogps, [rows, head], {
       targets: indices('targets', responses),
       softcap,
     });

@@ -44,7 +44,7 @@ const OPTIONS = [
 ];
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-/** What the user has to mend; printed without a stack. */
+/** What the user has to fix; printed without a stack. */
 export class SetupError extends Error {}
 
 /**

@@ -15,7 +15,7 @@ export { readRows } from './data/sources/read-rows.ts';
 export { tokenBlocks } from './data/token-blocks.ts';
 export type { Tokenizer } from './data/tokenizer.ts';
 export { writeDirectory } from './formats/directory-writer.ts';
-export { narrow, widen } from './formats/half.ts';
+export { decodeFloats, encodeFloats } from './formats/half.ts';
 export { writeSafetensors } from './formats/safetensors-writer.ts';
 export { Engine } from './generate/engine.ts';
 export { generate as generateTokens } from './generate/generator.ts';

@@ -2,17 +2,7 @@
 
 import { Optimizer, ParameterSlabs, updateRule } from '../../src/engine.ts';
 import type { Recorder } from '../../src/gpu/index.ts';
-import {
-  attention,
-  glu,
-  type Op,
-  rmsNorm,
-  type Tensor,
-  tapeFor,
-  tokenLogps,
-  upload,
-  Workspace,
-} from '../../src/ops/index.ts';
+import { type Op, ops, type Tensor, tapeFor, upload, Workspace } from '../../src/ops/index.ts';
 import { causalLayout, inner, type Operands, type Size, samples, type Work } from './forward-works.ts';
 
 export function backwardWorks(bench: Operands, size: Size): Work[] {
@@ -53,7 +43,7 @@ function logps(bench: Operands, { name, tokens, hidden: H, vocabulary: V }: Size
     name: 'token log-probs forward and backward, frozen head',
     shape: `${name}: ${R} x ${H} -> ${V}`,
     cost: { flops: 4 * R * H * V },
-    record: gradient(tokenLogps, [rows, head], { targets: targetsOnGpu }, dy, [0]),
+    record: gradient(ops.tokenLogps, [rows, head], { targets: targetsOnGpu }, dy, [0]),
     expected: () =>
       samples(R * H, (i) => {
         const [r, h] = [Math.floor(i / H), i % H];
@@ -75,7 +65,7 @@ function attentionBackward(bench: Operands, { name, tokens: T, heads, kvHeads, h
     shape: `${name}: ${T} tokens, ${heads}/${kvHeads} heads of ${headDim}`,
     // Two products forward; five back, since scores are made again. Half of every one is masked.
     cost: { flops: 7 * T * T * heads * headDim },
-    record: gradient(attention, [q, k, v], attributes, dy, [0, 1, 2]),
+    record: gradient(ops.attention, [q, k, v], attributes, dy, [0, 1, 2]),
     expected: () =>
       samples(T * heads * headDim, (i) => {
         const [t, h, d] = [Math.floor(i / (heads * headDim)), Math.floor(i / headDim) % heads, i % headDim];
@@ -101,7 +91,7 @@ function rmsNormBackward(bench: Operands, { name, tokens: T, hidden: H }: Size):
     name: 'rms norm forward and backward, frozen weight',
     shape: `${name}: ${T} x ${H}`,
     cost: { bytes: 20 * T * H },
-    record: gradient(rmsNorm, [x, w], { eps: 1e-5 }, dy, [0]),
+    record: gradient(ops.rmsNorm, [x, w], { eps: 1e-5 }, dy, [0]),
     expected: () =>
       samples(T * H, (i) => {
         const row = Math.floor(i / H) * H;
@@ -119,7 +109,7 @@ function swigluBackward(bench: Operands, { name, tokens: T, inner: I }: Size): W
     name: 'swiglu forward and backward',
     shape: `${name}: ${T} x ${I}`,
     cost: { bytes: 32 * T * I },
-    record: gradient(glu, [gate, up], {}, dy, [0, 1]),
+    record: gradient(ops.glu, [gate, up], {}, dy, [0, 1]),
     expected: () =>
       samples(T * I, (i) => {
         const s = 1 / (1 + Math.exp(-G[i]));

@@ -1,20 +1,23 @@
 /** What the kernel benchmark runs: operands, and forward passes at the sizes of a transformer with what they must give. */
-import { type Gpu, makeRotaryTable, narrow, normalAt, tokenBlocks, widen } from '../../src/engine.ts';
+import {
+  decodeFloats,
+  encodeFloats,
+  type Gpu,
+  makeRotaryTable,
+  normalAt,
+  tokenBlocks,
+} from '../../src/engine.ts';
 import type { Recorder } from '../../src/gpu/index.ts';
 import {
   type AttentionLayout,
   allocateTensor,
-  attention,
   freeTensor,
-  glu,
   launchLinear,
   launchLinearBackwardInput,
   launchLinearBackwardWeight,
-  rmsNorm,
-  rotary,
+  ops,
   type Tensor,
   tapeFor,
-  tokenLogps,
   upload,
   whole,
 } from '../../src/ops/index.ts';
@@ -74,11 +77,11 @@ export class Operands {
   /** A matrix of f16, whose values are what was stored. */
   half(shape: readonly number[]): Tensor {
     const values = this.values(this.make(shape));
-    const stored = narrow(new Float32Array(values), 'F16');
+    const stored = encodeFloats(new Float32Array(values), 'F16');
     const tensor = allocateTensor(this.gpu, 'operand', shape, 'f16', 'staging');
     this.#tensors.push(tensor);
     upload(this.gpu, tensor, stored);
-    this.#values.set(tensor, widen(stored, 'F16'));
+    this.#values.set(tensor, decodeFloats(stored, 'F16'));
     return tensor;
   }
 
@@ -171,7 +174,8 @@ export function forwardWorks(bench: Operands, size: Size): Work[] {
       name: 'token log-probs forward',
       shape: at(`${R} x ${H} -> ${V}`),
       cost: { flops: 2 * R * H * V },
-      record: (recorder) => tapeFor(recorder).apply(tokenLogps, [rows, head], { targets: targetsOnGpu })[0],
+      record: (recorder) =>
+        tapeFor(recorder).apply(ops.tokenLogps, [rows, head], { targets: targetsOnGpu })[0],
       expected: () =>
         samples(R, (r) => {
           const logits = Array.from({ length: V }, (_, n) =>
@@ -186,7 +190,7 @@ export function forwardWorks(bench: Operands, size: Size): Work[] {
       shape: at(`${T} tokens, ${heads}/${kvHeads} heads of ${headDim}`),
       cost: { flops: 2 * T * T * heads * headDim },
       record: (recorder) =>
-        tapeFor(recorder).apply(attention, [q, k, v], { layout, heads, kvHeads, headDim })[0],
+        tapeFor(recorder).apply(ops.attention, [q, k, v], { layout, heads, kvHeads, headDim })[0],
       expected: () =>
         samples(T * heads * headDim, (i) => {
           const [t, h, d] = [Math.floor(i / (heads * headDim)), Math.floor(i / headDim) % heads, i % headDim];
@@ -206,7 +210,7 @@ export function forwardWorks(bench: Operands, size: Size): Work[] {
       name: 'rms norm forward',
       shape: at(`${T} x ${H}`),
       cost: { bytes: 8 * T * H },
-      record: (recorder) => tapeFor(recorder).apply(rmsNorm, [x, gain], { eps: 1e-5 })[0],
+      record: (recorder) => tapeFor(recorder).apply(ops.rmsNorm, [x, gain], { eps: 1e-5 })[0],
       expected: () =>
         samples(T * H, (i) => {
           const row = Math.floor(i / H) * H;
@@ -217,14 +221,14 @@ export function forwardWorks(bench: Operands, size: Size): Work[] {
       name: 'swiglu forward',
       shape: at(`${T} x ${I}`),
       cost: { bytes: 12 * T * I },
-      record: (recorder) => tapeFor(recorder).apply(glu, [wide, wide], {})[0],
+      record: (recorder) => tapeFor(recorder).apply(ops.glu, [wide, wide], {})[0],
       expected: () => samples(T * I, (i) => (Y[i] / (1 + Math.exp(-Y[i]))) * Y[i]),
     },
     {
       name: 'rotary forward',
       shape: at(`${T} x ${heads} heads of ${headDim}`),
       cost: { bytes: 8 * T * heads * headDim },
-      record: (recorder) => tapeFor(recorder).apply(rotary, [q], rope)[0],
+      record: (recorder) => tapeFor(recorder).apply(ops.rotary, [q], rope)[0],
       expected: () =>
         samples(T * heads * headDim, (i) => {
           const [t, d, half] = [Math.floor(i / (heads * headDim)), i % headDim, headDim / 2];

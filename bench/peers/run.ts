@@ -7,10 +7,10 @@ import {
   allocateTensor,
   freeTensor,
   launchLinear,
+  ops,
   recordFill,
   type Tensor,
   tapeFor,
-  tokenLogps,
   upload,
   whole,
 } from '../../src/ops/index.ts';
@@ -142,7 +142,7 @@ async function prepare(gpu: Gpu, kind: Kind, work: Work) {
     }
     const tape = tapeFor(recorder);
     const hidden = { ...x, requiresGrad: kind === 'gradient' };
-    const [logps] = tape.apply(tokenLogps, [hidden, w], { targets });
+    const [logps] = tape.apply(ops.tokenLogps, [hidden, w], { targets });
     if (kind === 'logps') return logps;
     const ones = { ...logps, ...allocateTensor(gpu, 'ones', [T], 'f32', 'staging') };
     recordFill(recorder, ones, 1);

@@ -19,7 +19,7 @@ const ROUNDS = 6;
 
 export interface CostSetup {
   readonly model: LlamaSize;
-  /** Tokens of a prompt and of the shortest answers, and words of the smallest vocabulary. */
+  /** Tokens of a prompt and of the shortest answers, and the size of the smallest vocabulary. */
   readonly prompt: number;
   readonly answer: number;
   readonly vocabulary: number;
@@ -34,7 +34,7 @@ export async function benchCost(runtime: Runtime, setup: CostSetup): Promise<Row
   const { model, prompt, answer, openings } = setup;
   const point = (size: number, pairs: number, length: number, vocabulary: number): Point => ({
     size,
-    shape: `${pairs} pairs, ${prompt} + 2 x ${length} tokens, ${vocabulary} words`,
+    shape: `${pairs} pairs, ${prompt} + 2 x ${length} tokens, a vocabulary of ${vocabulary}`,
     model: { ...model, vocabulary },
     pairs: pairsOf(pairs, prompt, length, vocabulary),
   });

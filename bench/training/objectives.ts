@@ -24,7 +24,7 @@ const GOALS: readonly {
 
 const ROUNDS = { quick: 3, full: 20 } as const;
 
-/** A goal's duel goes on until its interval is this narrow, whatever the interval says, or patience ends. */
+/** A goal's duel goes on until its interval is this encodeFloats, whatever the interval says, or patience ends. */
 const DUEL = { width: 0.02, leap: 100, most: 1600 } as const;
 
 /** @param only one goal's duel, and nothing else */

@@ -5,15 +5,15 @@
 //   q, dp from v and dy, p times dy into dv, then ds times q into dk. The order is fixed: equal inputs give equal bits.
 //   Queries carry SCALE, and so does dk, which they make.
 //   attention_backward_key_value_matrices.raw.wgsl holds the entry point.
+import package::attention::attention_gradient_matrix_tile::GRADIENT;
+import package::attention::attention_gradient_matrix_tile::gradient_at;
+import package::attention::attention_gradient_operands::stats;
 import package::attention::attention_matrix_tile::COLUMNS;
 import package::attention::attention_matrix_tile::COLUMN_PARTS;
 import package::attention::attention_matrix_tile::EDGE_K;
 import package::attention::attention_matrix_tile::EDGE_M;
 import package::attention::attention_matrix_tile::EDGE_N;
-import package::attention::attention_matrix_tile::GRADIENT;
-import package::attention::attention_matrix_tile::HEADS;
 import package::attention::attention_matrix_tile::INVOCATIONS;
-import package::attention::attention_matrix_tile::KV_HEADS;
 import package::attention::attention_matrix_tile::PARTS;
 import package::attention::attention_matrix_tile::PITCH;
 import package::attention::attention_matrix_tile::ROWS;
@@ -23,9 +23,7 @@ import package::attention::attention_matrix_tile::SLICE_PITCH;
 import package::attention::attention_matrix_tile::WEIGHT_PITCH;
 import package::attention::attention_matrix_tile::any_invocation;
 import package::attention::attention_matrix_tile::column_part;
-import package::attention::attention_matrix_tile::gradient_at;
 import package::attention::attention_matrix_tile::key_at;
-import package::attention::attention_matrix_tile::key_place;
 import package::attention::attention_matrix_tile::put;
 import package::attention::attention_matrix_tile::put_weights;
 import package::attention::attention_matrix_tile::query_at;
@@ -33,9 +31,15 @@ import package::attention::attention_matrix_tile::row_of;
 import package::attention::attention_matrix_tile::row_part;
 import package::attention::attention_matrix_tile::scores_at;
 import package::attention::attention_matrix_tile::tile;
-import package::attention::attention_matrix_tile::token_count;
 import package::attention::attention_matrix_tile::value_at;
 import package::attention::attention_matrix_tile::weights;
+import package::attention::attention_operands::HEADS;
+import package::attention::attention_operands::KV_HEADS;
+import package::attention::attention_operands::group_size;
+import package::attention::attention_operands::key_start;
+import package::attention::attention_operands::token_count;
+import package::attention::seeing_queries::seeing;
+import package::attention::seeing_queries::seen;
 import package::shared::grid::workgroup_index;
 import package::shared::softcap::capped4;
 import package::shared::softcap::capped_slope4;
@@ -47,14 +51,12 @@ import constants::MATRIX_N;
 import constants::SUBGROUP;
 import constants::WIDTH_PARTS;
 
+@if(WINDOWED) import package::attention::seeing_queries::WINDOW;
+
 enable f16;
 enable subgroups;
 enable chromium_experimental_subgroup_matrix;
 
-@if(WINDOWED) override WINDOW: u32;
-
-@group(0) @binding(3) var<storage, read> seen: array<vec2u>;
-@group(0) @binding(5) var<storage, read> stats: array<vec2f>;
 @group(0) @binding(6) var<storage, read_write> dk: array<vec4f>;
 @group(0) @binding(7) var<storage, read_write> dv: array<vec4f>;
 
@@ -69,8 +71,8 @@ fn unit_of(workgroup: vec3u, workgroups: vec3u) -> vec2u {
   return vec2u((number % tile_count()) * ROWS, number / tile_count());
 }
 fn first_query_of(unit: vec2u) -> u32 { return unit.x / COLUMNS * COLUMNS; }
-fn first_head_of(unit: vec2u) -> u32 { return unit.y * (HEADS / KV_HEADS); }
-fn end_head_of(unit: vec2u) -> u32 { return (unit.y + 1u) * (HEADS / KV_HEADS); }
+fn first_head_of(unit: vec2u) -> u32 { return unit.y * group_size(); }
+fn end_head_of(unit: vec2u) -> u32 { return (unit.y + 1u) * group_size(); }
 
 /// Whether any key is seen by a query from `query` on. Keys past the end are seen by nobody.
 fn any_seen(unit: vec2u, query: u32, subgroup: u32, subgroup_lane: u32) -> bool {
@@ -110,7 +112,7 @@ fn see(queries: vec4u, j: u32) -> vec4<bool> {
   let last = token_count() - 1u;
   if (j > last) { return vec4<bool>(false); }
   let reach = seen[j];
-  var visible = (queries >= vec4u(j)) & (queries < vec4u(reach.x));
+  var visible = seeing(queries, j, reach);
   @if(WINDOWED) {
     let i = min(queries, vec4u(last));
     visible = visible & (vec4u(seen[i.x].y, seen[i.y].y, seen[i.z].y, seen[i.w].y) - vec4u(reach.y) < vec4u(WINDOW));
@@ -144,7 +146,7 @@ fn store(unit: vec2u, column: u32, d: u32, subgroup: u32, subgroup_lane: u32) {
     let row = subgroup * EDGE_M + i / (EDGE_N / 4u);
     let d4 = i % (EDGE_N / 4u);
     if (unit.x + row < token_count()) {
-      let at = key_place(unit.x + row, unit.y, d + d4);
+      let at = key_start(unit.x + row, unit.y) + d + d4;
       let place = row * SCORE_PITCH + column + 4u * d4;
       dv[at] = scores_at(place) / GRADIENT;
       dk[at] = vec4f(products[place], products[place + 1u], products[place + 2u], products[place + 3u]) / GRADIENT;

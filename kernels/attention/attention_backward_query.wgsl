@@ -1,27 +1,30 @@
 // attention_backward_query: dq[i, h] (+)= SCALE sum_j ds_ij k[j],   ds_ij = p_ij (dy[i] . v[j] - delta[i]) * slope of the cap
 //
-//   p_ij = exp(s_ij - lse[i]); scores and visibility as in attention_forward.
-//   q, dy, dq: [T, HEADS * 4 * HEAD4] f32    k, v: [T, KV_HEADS * 4 * HEAD4] f32    stats: [T, HEADS] vec2f (lse, delta)
+//   p_ij = exp(s_ij - lse[i]); scores and visibility as in attention_forward. dq: as q
+//   Operands: attention_operands.wgsl, attention_gradient_operands.wgsl.
 //
 // One invocation per (token, head), scores computed again; no barriers, no atomics.
-// ROLLED: loops over a head stay loops, since they begin at a 0 that no compiler can know (see attention.ts).
+// ROLLED: loops over a head stay loops, since they begin at a 0 that no compiler can know (`rolled`, attention-variants.ts).
+import package::attention::attention_gradient_operands::dy;
+import package::attention::attention_gradient_operands::stats;
+import package::attention::attention_operands::HEADS;
+import package::attention::attention_operands::SCALE;
+import package::attention::attention_operands::group_size;
+import package::attention::attention_operands::k;
+import package::attention::attention_operands::key_start;
+import package::attention::attention_operands::q;
+import package::attention::attention_operands::query_start;
+import package::attention::attention_operands::v;
+import package::attention::visible_keys::in_window;
+import package::attention::visible_keys::next_keys;
+import package::attention::visible_keys::visibility;
+import package::attention::visible_keys::walk_keys;
 import package::shared::grid::invocation_index;
 import package::shared::softcap::capped;
 import package::shared::softcap::capped_slope;
 import constants::HEAD4;
 import constants::WORKGROUP;
 
-override HEADS: u32;
-override KV_HEADS: u32;
-override SCALE: f32;
-@if(WINDOWED) override WINDOW: u32;
-
-@group(0) @binding(0) var<storage, read> q: array<vec4f>;
-@group(0) @binding(1) var<storage, read> k: array<vec4f>;
-@group(0) @binding(2) var<storage, read> v: array<vec4f>;
-@group(0) @binding(3) var<storage, read> visibility: array<vec4u>;
-@group(0) @binding(4) var<storage, read> dy: array<vec4f>;
-@group(0) @binding(5) var<storage, read> stats: array<vec2f>;
 @group(0) @binding(6) var<storage, read_write> dq: array<vec4f>;
 
 @compute @workgroup_size(WORKGROUP)
@@ -29,45 +32,36 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
   let invocation = invocation_index(id, workgroups, WORKGROUP);
   let tokens = arrayLength(&visibility);
   if (invocation >= tokens * HEADS) { return; }
-  @if(ROLLED) let first = workgroups.z - 1u;
-  @else const first = 0u;
+  @if(ROLLED) let zero = workgroups.z - 1u;
+  @else const zero = 0u;
   let i = invocation % tokens;
   let head = invocation / tokens;
-  let kv_head = head / (HEADS / KV_HEADS);
+  let kv_head = head / group_size();
+  let row = query_start(i, head);
   let sees = visibility[i];
-  let row = (i * HEADS + head) * HEAD4;
   let own = stats[i * HEADS + head];
 
   var query: array<vec4f, HEAD4>;
   var gradient: array<vec4f, HEAD4>;
   var sum: array<vec4f, HEAD4>;
-  for (var d = first; d < HEAD4; d++) {
+  for (var d = zero; d < HEAD4; d++) {
     query[d] = SCALE * q[row + d];
     gradient[d] = dy[row + d];
   }
-
-  let prefix_end = min(sees.y, i + 1u);
-  var j = sees.x;
-  loop {
-    if (j == prefix_end) { j = max(j, sees.z); }
-    if (j > i) { break; }
-    @if(WINDOWED) let visible = sees.w - visibility[j].w < WINDOW;
-    @if(!WINDOWED) let visible = true;
-    if (visible) {
-      let place = (j * KV_HEADS + kv_head) * HEAD4;
-      var score = 0.0;
-      var dp = 0.0;
-      for (var d = first; d < HEAD4; d++) {
-        score += dot(query[d], k[place + d]);
-        dp += dot(gradient[d], v[place + d]);
-      }
-      score = capped(score);
-      let ds = exp(score - own.x) * (dp - own.y) * capped_slope(score);
-      for (var d = first; d < HEAD4; d++) { sum[d] += ds * k[place + d]; }
+  for (var walk = walk_keys(sees, i + 1u); walk.key < walk.limit; walk = next_keys(walk, 1u)) {
+    if (!in_window(sees, walk.key)) { continue; }
+    let column = key_start(walk.key, kv_head);
+    var score = 0.0;
+    var dp = 0.0;
+    for (var d = zero; d < HEAD4; d++) {
+      score += dot(query[d], k[column + d]);
+      dp += dot(gradient[d], v[column + d]);
     }
-    j++;
+    score = capped(score);
+    let ds = exp(score - own.x) * (dp - own.y) * capped_slope(score);
+    for (var d = zero; d < HEAD4; d++) { sum[d] += ds * k[column + d]; }
   }
-  for (var d = first; d < HEAD4; d++) {
+  for (var d = zero; d < HEAD4; d++) {
     @if(ACCUMULATE) dq[row + d] += SCALE * sum[d];
     @else dq[row + d] = SCALE * sum[d];
   }

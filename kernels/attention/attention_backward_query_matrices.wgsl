@@ -3,41 +3,44 @@
 //   Bindings and results are those of attention_backward_query; operands are rounded to f16, sums are f32. Per tile: dp from dy
 //   and v, scores from q and k, then ds times k, which still lies in the tile. The order is fixed: equal inputs give equal bits.
 //   attention_backward_query_matrices.raw.wgsl holds the entry point.
+import package::attention::attention_gradient_matrix_tile::GRADIENT;
+import package::attention::attention_gradient_matrix_tile::gradient_at;
+import package::attention::attention_gradient_operands::stats;
 import package::attention::attention_matrix_tile::COLUMNS;
 import package::attention::attention_matrix_tile::COLUMN_PARTS;
 import package::attention::attention_matrix_tile::EDGE_K;
 import package::attention::attention_matrix_tile::EDGE_M;
 import package::attention::attention_matrix_tile::EDGE_N;
-import package::attention::attention_matrix_tile::GRADIENT;
-import package::attention::attention_matrix_tile::HEADS;
 import package::attention::attention_matrix_tile::INVOCATIONS;
-import package::attention::attention_matrix_tile::KV_HEADS;
 import package::attention::attention_matrix_tile::PARTS;
 import package::attention::attention_matrix_tile::PITCH;
 import package::attention::attention_matrix_tile::ROWS;
 import package::attention::attention_matrix_tile::ROW_PARTS;
-import package::attention::attention_matrix_tile::SCALE;
 import package::attention::attention_matrix_tile::SCORE_PITCH;
 import package::attention::attention_matrix_tile::SLICE_PITCH;
 import package::attention::attention_matrix_tile::WEIGHT_PITCH;
 import package::attention::attention_matrix_tile::any_invocation;
 import package::attention::attention_matrix_tile::column_part;
-import package::attention::attention_matrix_tile::gradient_at;
 import package::attention::attention_matrix_tile::key_at;
 import package::attention::attention_matrix_tile::put;
 import package::attention::attention_matrix_tile::put_weights;
 import package::attention::attention_matrix_tile::query_at;
-import package::attention::attention_matrix_tile::query_place;
 import package::attention::attention_matrix_tile::row_of;
 import package::attention::attention_matrix_tile::row_part;
 import package::attention::attention_matrix_tile::scores_at;
 import package::attention::attention_matrix_tile::tile;
-import package::attention::attention_matrix_tile::token_count;
 import package::attention::attention_matrix_tile::value_at;
 import package::attention::attention_matrix_tile::weights;
-import package::attention::attention_query_tile::first_key;
-import package::attention::attention_query_tile::sees_keys;
-import package::attention::attention_query_tile::sees_tile;
+import package::attention::attention_operands::HEADS;
+import package::attention::attention_operands::SCALE;
+import package::attention::attention_operands::group_size;
+import package::attention::attention_operands::query_start;
+import package::attention::attention_operands::token_count;
+import package::attention::visible_keys::Walk;
+import package::attention::visible_keys::next_keys;
+import package::attention::visible_keys::sees_any;
+import package::attention::visible_keys::sees_keys;
+import package::attention::visible_keys::walk_tiles;
 import package::shared::grid::workgroup_index;
 import package::shared::softcap::capped4;
 import package::shared::softcap::capped_slope4;
@@ -53,7 +56,6 @@ enable f16;
 enable subgroups;
 enable chromium_experimental_subgroup_matrix;
 
-@group(0) @binding(5) var<storage, read> stats: array<vec2f>;
 @group(0) @binding(6) var<storage, read_write> dq: array<vec4f>;
 
 /// dp, GRADIENT times, laid out as scores.
@@ -64,13 +66,13 @@ fn tile_count() -> u32 { return (token_count() + ROWS - 1u) / ROWS; }
 fn unit_of(workgroup: vec3u, workgroups: vec3u) -> vec3u {
   let number = workgroup_index(workgroup, workgroups);
   let head = number / tile_count();
-  return vec3u((number % tile_count()) * ROWS, head, head / (HEADS / KV_HEADS));
+  return vec3u((number % tile_count()) * ROWS, head, head / group_size());
 }
-fn first_key_of(unit: vec3u) -> u32 { return first_key(unit.x); }
-fn end_of(unit: vec3u) -> u32 { return min(unit.x + ROWS, token_count()); }
+fn keys_of(unit: vec3u) -> Walk { return walk_tiles(unit.x, min(unit.x + ROWS, token_count()), COLUMNS); }
+fn further(walk: Walk) -> Walk { return next_keys(walk, COLUMNS); }
 
 fn any_sees(unit: vec3u, key: u32, subgroup: u32, subgroup_lane: u32) -> bool {
-  return any_invocation(subgroup, subgroup_lane, sees_tile(unit.x + row_of(subgroup, subgroup_lane), key));
+  return any_invocation(subgroup, subgroup_lane, sees_any(unit.x + row_of(subgroup, subgroup_lane), key, COLUMNS));
 }
 
 /// Stages EDGE_K elements from vec4 d of the head on of all queries, or of their gradients.
@@ -119,7 +121,7 @@ fn store(unit: vec3u, column: u32, d: u32, subgroup: u32, subgroup_lane: u32) {
     let row = subgroup * EDGE_M + i / (EDGE_N / 4u);
     let d4 = i % (EDGE_N / 4u);
     if (unit.x + row < token_count()) {
-      let at = query_place(unit.x + row, unit.y, d + d4);
+      let at = query_start(unit.x + row, unit.y) + d + d4;
       let value = SCALE / GRADIENT * scores_at(row * SCORE_PITCH + column + 4u * d4);
       @if(ACCUMULATE) dq[at] += value;
       @else dq[at] = value;

@@ -26,7 +26,8 @@ fn main(
   var sum$n = Sum();
   //# end
 
-  for (var key = first_key_of(unit); key < end_of(unit); key += COLUMNS) {
+  for (var walk = keys_of(unit); walk.key < walk.limit; walk = further(walk)) {
+    let key = walk.key;
     if (!any_sees(unit, key, subgroup, subgroup_lane)) { continue; }
     stage_keys(unit, key, lane);
     workgroupBarrier();

@@ -9,9 +9,7 @@ import package::attention::attention_matrix_tile::COLUMN_PARTS;
 import package::attention::attention_matrix_tile::EDGE_K;
 import package::attention::attention_matrix_tile::EDGE_M;
 import package::attention::attention_matrix_tile::EDGE_N;
-import package::attention::attention_matrix_tile::HEADS;
 import package::attention::attention_matrix_tile::INVOCATIONS;
-import package::attention::attention_matrix_tile::KV_HEADS;
 import package::attention::attention_matrix_tile::PARTS;
 import package::attention::attention_matrix_tile::PITCH;
 import package::attention::attention_matrix_tile::ROWS;
@@ -27,18 +25,22 @@ import package::attention::attention_matrix_tile::put;
 import package::attention::attention_matrix_tile::put_scores;
 import package::attention::attention_matrix_tile::put_weights;
 import package::attention::attention_matrix_tile::query_at;
-import package::attention::attention_matrix_tile::query_place;
 import package::attention::attention_matrix_tile::row_of;
 import package::attention::attention_matrix_tile::row_part;
 import package::attention::attention_matrix_tile::scores_at;
 import package::attention::attention_matrix_tile::sum_of_row;
 import package::attention::attention_matrix_tile::tile;
-import package::attention::attention_matrix_tile::token_count;
 import package::attention::attention_matrix_tile::value_at;
 import package::attention::attention_matrix_tile::weights;
-import package::attention::attention_query_tile::first_key;
-import package::attention::attention_query_tile::sees_keys;
-import package::attention::attention_query_tile::sees_tile;
+import package::attention::attention_operands::HEADS;
+import package::attention::attention_operands::group_size;
+import package::attention::attention_operands::query_start;
+import package::attention::attention_operands::token_count;
+import package::attention::visible_keys::Walk;
+import package::attention::visible_keys::next_keys;
+import package::attention::visible_keys::sees_any;
+import package::attention::visible_keys::sees_keys;
+import package::attention::visible_keys::walk_tiles;
 import package::shared::grid::workgroup_index;
 import package::shared::softcap::capped4;
 import constants::DEPTH_PARTS;
@@ -73,13 +75,13 @@ fn tile_count() -> u32 { return (token_count() + ROWS - 1u) / ROWS; }
 fn unit_of(workgroup: vec3u, workgroups: vec3u) -> vec3u {
   let number = workgroup_index(workgroup, workgroups);
   let head = number / tile_count();
-  return vec3u((number % tile_count()) * ROWS, head, head / (HEADS / KV_HEADS));
+  return vec3u((number % tile_count()) * ROWS, head, head / group_size());
 }
-fn first_key_of(unit: vec3u) -> u32 { return first_key(unit.x); }
-fn end_of(unit: vec3u) -> u32 { return min(unit.x + ROWS, token_count()); }
+fn keys_of(unit: vec3u) -> Walk { return walk_tiles(unit.x, min(unit.x + ROWS, token_count()), COLUMNS); }
+fn further(walk: Walk) -> Walk { return next_keys(walk, COLUMNS); }
 
 fn any_sees(unit: vec3u, key: u32, subgroup: u32, subgroup_lane: u32) -> bool {
-  return any_invocation(subgroup, subgroup_lane, sees_tile(unit.x + row_of(subgroup, subgroup_lane), key));
+  return any_invocation(subgroup, subgroup_lane, sees_any(unit.x + row_of(subgroup, subgroup_lane), key, COLUMNS));
 }
 
 /// Stages EDGE_K elements from vec4 d of the head on of all queries.
@@ -156,7 +158,7 @@ fn store(unit: vec3u, column: u32, d: u32, subgroup: u32, subgroup_lane: u32) {
     let row = subgroup * EDGE_M + i / (EDGE_N / 4u);
     let d4 = i % (EDGE_N / 4u);
     if (unit.x + row < token_count()) {
-      y[query_place(unit.x + row, unit.y, d + d4)] = factors[row] * scores_at(row * SCORE_PITCH + column + 4u * d4);
+      y[query_start(unit.x + row, unit.y) + d + d4] = factors[row] * scores_at(row * SCORE_PITCH + column + 4u * d4);
     }
   }
 }

@@ -4,24 +4,20 @@
 //   multiplied with stays in registers, as left matrices that pass through `tile` once. Columns lie in `tile`, f16
 //   [COLUMNS, 4 * HEAD4], whole heads. Scores leave matrices through `scores`, where the invocations of a row, PARTS of them,
 //   find them; what they make of them goes back as f16 through `weights`.
-//   Heads are multiples of the matrices' edges; queries carry SCALE, gradients GRADIENT, so that small ones survive 16 bits.
+//   Heads are multiples of the matrices' edges; queries carry SCALE.
 //   Shared memory for matrices of 16 x 16 x 16: 19 KiB forward and 36 KiB for gradients with heads of 64, 31 and 46 KiB with 256.
-//
-//   q, dy: [T, HEADS * 4 * HEAD4] f32    k, v: [T, KV_HEADS * 4 * HEAD4] f32    dy: BACKWARD only
+import package::attention::attention_operands::SCALE;
+import package::attention::attention_operands::k;
+import package::attention::attention_operands::key_start;
+import package::attention::attention_operands::q;
+import package::attention::attention_operands::query_start;
+import package::attention::attention_operands::token_count;
+import package::attention::attention_operands::v;
 import constants::HEAD4;
 import constants::MATRIX_K;
 import constants::MATRIX_M;
 import constants::MATRIX_N;
 import constants::SUBGROUP;
-
-override HEADS: u32;
-override KV_HEADS: u32;
-override SCALE: f32;
-
-@group(0) @binding(0) var<storage, read> q: array<vec4f>;
-@group(0) @binding(1) var<storage, read> k: array<vec4f>;
-@group(0) @binding(2) var<storage, read> v: array<vec4f>;
-@if(BACKWARD) @group(0) @binding(4) var<storage, read> dy: array<vec4f>;
 
 /// The adapter's matrices.
 const EDGE_M = u32(MATRIX_M);
@@ -33,8 +29,6 @@ const ROWS = 4u * EDGE_M;
 const COLUMNS = 32u;
 /// Invocations of a row. A subgroup has at least as many invocations as a matrix has rows.
 const PARTS = SUBGROUP / EDGE_M;
-/// A power of two that gradients are multiplied by on their way into 16 bits.
-const GRADIENT = 4096.0;
 
 // Eight elements of padding (four in f32): neighbouring rows of a matrix then lie in different banks.
 const PITCH = 4u * HEAD4 + 8u;
@@ -47,28 +41,19 @@ var<workgroup> weights: array<f16, ROWS * WEIGHT_PITCH>;
 var<workgroup> flags: array<u32, 4>;
 var<workgroup> any_flag: u32;
 
-fn token_count() -> u32 { return arrayLength(&q) / (HEADS * HEAD4); }
-fn query_place(token: u32, head: u32, d: u32) -> u32 { return (token * HEADS + head) * HEAD4 + d; }
-fn key_place(token: u32, kv_head: u32, d: u32) -> u32 { return (token * KV_HEADS + kv_head) * HEAD4 + d; }
-
 /// Vec4 d of a head, 0 past the last token.
 fn query_at(token: u32, head: u32, d: u32) -> vec4f {
   if (token >= token_count()) { return vec4f(); }
-  return SCALE * q[query_place(token, head, d)];
+  return SCALE * q[query_start(token, head) + d];
 }
 fn key_at(token: u32, kv_head: u32, d: u32) -> vec4f {
   if (token >= token_count()) { return vec4f(); }
-  return k[key_place(token, kv_head, d)];
+  return k[key_start(token, kv_head) + d];
 }
 fn value_at(token: u32, kv_head: u32, d: u32) -> vec4f {
   if (token >= token_count()) { return vec4f(); }
-  return v[key_place(token, kv_head, d)];
+  return v[key_start(token, kv_head) + d];
 }
-@if(BACKWARD) fn gradient_at(token: u32, head: u32, d: u32) -> vec4f {
-  if (token >= token_count()) { return vec4f(); }
-  return GRADIENT * dy[query_place(token, head, d)];
-}
-
 /// Puts four elements into `tile` from `at` on.
 fn put(at: u32, x: vec4f) {
   let half = vec4<f16>(x);

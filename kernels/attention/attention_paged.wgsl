@@ -53,7 +53,7 @@ fn oldest(position: u32) -> u32 {
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(local_invocation_index) local_index: u32,
 ) {
   let unit = workgroup_index(workgroup, workgroups);
   if (unit >= arrayLength(&places) * HEADS) { return; }
@@ -66,42 +66,42 @@ fn main(
   var largest = -3.4e38;
   var total = 0.0;
   for (var tile = oldest(position); tile <= position; tile += WORKGROUP) {
-    let j = tile + lane;
+    let j = tile + local_index;
     var score = -3.4e38;
     if (j <= position) {
       let start = place_of(row, j, kv_head);
-      starts[lane] = start;
+      starts[local_index] = start;
       var product = 0.0;
       for (var d = first; d < HEAD4; d++) { product += dot(q[unit * HEAD4 + d], keys[start + d]); }
       score = capped(SCALE * product);
     }
-    folded[lane] = score;
+    folded[local_index] = score;
     workgroupBarrier();
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-      if (lane < half) { folded[lane] = max(folded[lane], folded[lane + half]); }
+      if (local_index < half) { folded[local_index] = max(folded[local_index], folded[local_index + half]); }
       workgroupBarrier();
     }
     let larger = max(largest, folded[0]);
     workgroupBarrier();
     let weight = select(0.0, exp(score - larger), j <= position);
-    scores[lane] = weight;
-    folded[lane] = weight;
+    scores[local_index] = weight;
+    folded[local_index] = weight;
     workgroupBarrier();
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-      if (lane < half) { folded[lane] += folded[lane + half]; }
+      if (local_index < half) { folded[local_index] += folded[local_index + half]; }
       workgroupBarrier();
     }
     let shrink = exp(largest - larger);
     total = total * shrink + folded[0];
     largest = larger;
-    if (lane < HEAD4) {
+    if (local_index < HEAD4) {
       sum *= shrink;
       let count = min(WORKGROUP, position + 1u - tile);
-      for (var i = 0u; i < count; i++) { sum += scores[i] * values[starts[i] + lane]; }
+      for (var i = 0u; i < count; i++) { sum += scores[i] * values[starts[i] + local_index]; }
     }
     workgroupBarrier();
   }
-  if (lane < HEAD4) { y[unit * HEAD4 + lane] = sum / total; }
+  if (local_index < HEAD4) { y[unit * HEAD4 + local_index] = sum / total; }
 }
 
 @if(!ROW_PER_WORKGROUP)
@@ -109,9 +109,9 @@ fn main(
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(local_invocation_index) local_index: u32,
 ) {
-  let unit = workgroup_index(workgroup, workgroups) * WORKGROUP + lane;
+  let unit = workgroup_index(workgroup, workgroups) * WORKGROUP + local_index;
   if (unit >= arrayLength(&places) * HEADS) { return; }
   @if(ROLLED) let first = workgroups.z - 1u;
   @else const first = 0u;

@@ -32,9 +32,9 @@ fn main(
   var s10: Sum; var s11: Sum; var s12: Sum; var s13: Sum;
   var s20: Sum; var s21: Sum; var s22: Sum; var s23: Sum;
   var s30: Sum; var s31: Sum; var s32: Sum; var s33: Sum;
-  let run = run_of(workgroups.z);
-  let end = min(depths(), (workgroup.z + 1u) * run);
-  for (var first_depth = workgroup.z * run; first_depth < end; first_depth += DEPTH) {
+  let depth = depth_of_split(workgroups.z);
+  let end = min(depths(), (workgroup.z + 1u) * depth);
+  for (var first_depth = workgroup.z * depth; first_depth < end; first_depth += DEPTH) {
     for (var i = lane; i < ROWS * DEPTH / 4u; i += INVOCATIONS) { stage_own(i, first_row, first_depth); }
     for (var i = lane; i < COLUMNS * DEPTH / 4u; i += INVOCATIONS) { stage_other(i, first_column, first_depth); }
     workgroupBarrier();

@@ -15,7 +15,7 @@ import package::linear::linear_operands::other_along_depth;
 import package::linear::linear_operands::own_along_depth;
 import package::linear::linear_operands::own_along_rows;
 import package::linear::linear_operands::row_count;
-import package::linear::linear_operands::run_depth;
+import package::linear::linear_operands::split_depth;
 import package::linear::linear_operands::sizes;
 import package::linear::linear_operands::store;
 import package::linear::linear_operands::within;
@@ -102,14 +102,14 @@ fn put_other(at: u32, v: vec4<f16>) {
 fn row_blocks() -> u32 { return (row_count() + ROWS - 1u) / ROWS; }
 fn depths() -> u32 { return depth_count(); }
 fn block_of(workgroup: vec3u, workgroups: vec3u) -> u32 { return workgroup_index(workgroup, workgroups); }
-fn run_of(runs: u32) -> u32 { return run_depth(runs); }
+fn depth_of_split(splits: u32) -> u32 { return split_depth(splits); }
 
 /// Stores the strip at `scratch` of results, whose first element is (row, column) of out; a subgroup's invocations share it.
-fn store_strip(scratch: u32, subgroup_lane: u32, row: u32, column: u32, run: u32) {
+fn store_strip(scratch: u32, subgroup_lane: u32, row: u32, column: u32, split: u32) {
   for (var i = subgroup_lane; i < EDGE_M * STRIP / 4u; i += SUBGROUP) {
     let own_row = i / (STRIP / 4u);
     let column4 = i % (STRIP / 4u);
     let at = scratch + 4u * i;
-    store(row + own_row, column / 4u + column4, vec4f(results[at], results[at + 1u], results[at + 2u], results[at + 3u]), run);
+    store(row + own_row, column / 4u + column4, vec4f(results[at], results[at + 1u], results[at + 2u], results[at + 3u]), split);
   }
 }

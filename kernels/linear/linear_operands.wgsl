@@ -116,19 +116,19 @@ fn load_other(i: u32) -> vec4f {
   return load_other(min(depth, depth_count() - 1u) * (sizes.K / 4u) + min(column4, sizes.K / 4u - 1u));
 }
 
-/// Depths that each of `runs` repetitions of the grid takes, a multiple of every tile's. Only WEIGHT has more than one: its
+/// Depths that each of `splits` repetitions of the grid takes (split-K), a multiple of every tile's. Only WEIGHT has more than one: its
 /// sum runs over all tokens, and where the result is small, one workgroup an element of it would leave a GPU idle.
-fn run_depth(runs: u32) -> u32 {
-  let share = (depth_count() + runs - 1u) / runs;
+fn split_depth(splits: u32) -> u32 {
+  let share = (depth_count() + splits - 1u) / splits;
   return (share + 31u) / 32u * 32u;
 }
 
-/// Stores columns 4 * column4 ... + 3 of a row, unless they lie outside. WEIGHT: results of runs lie one after the other.
-fn store(row: u32, column4: u32, sum: vec4f, run: u32) {
+/// Stores columns 4 * column4 ... + 3 of a row, unless they lie outside. WEIGHT: results of splits lie one after the other.
+fn store(row: u32, column4: u32, sum: vec4f, split: u32) {
   if (row >= row_count() || 4u * column4 >= column_count()) { return; }
   @if(FORWARD) let i = (row * sizes.N_STRIDE + sizes.N_OFFSET) / 4u + column4;
   @if(INPUT) let i = row * (sizes.K / 4u) + column4;
-  @if(WEIGHT) let i = (run * sizes.N + row) * (sizes.K / 4u) + column4;
+  @if(WEIGHT) let i = (split * sizes.N + row) * (sizes.K / 4u) + column4;
   var value = sizes.ALPHA * sum;
   @if(RESIDUAL) value += residual[i];
   @if(BIAS) value += residual[sizes.N_OFFSET / 4u + column4];

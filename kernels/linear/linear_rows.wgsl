@@ -31,25 +31,25 @@ fn accumulate(sums: ptr<function, array<vec4f, ROWS>>, row0: u32, depth4: u32, c
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(local_invocation_index) local_index: u32,
 ) {
   let block = workgroup_index(workgroup, workgroups);
   let row_blocks = (row_count() + ROWS - 1u) / ROWS;
   let row0 = (block % row_blocks) * ROWS;
   let column4 = block / row_blocks;
   var sums: array<vec4f, ROWS>;
-  for (var depth4 = lane; depth4 < depth_count() / 4u; depth4 += WORKGROUP) { accumulate(&sums, row0, depth4, column4); }
-  for (var r = 0u; r < ROWS; r++) { folded[r * WORKGROUP + lane] = sums[r]; }
+  for (var depth4 = local_index; depth4 < depth_count() / 4u; depth4 += WORKGROUP) { accumulate(&sums, row0, depth4, column4); }
+  for (var r = 0u; r < ROWS; r++) { folded[r * WORKGROUP + local_index] = sums[r]; }
   workgroupBarrier();
   for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-    // The lanes of a half share its sums of all rows among themselves.
-    for (var i = lane; i < half * ROWS; i += WORKGROUP) {
+    // The invocations of a half share its sums of all rows among themselves.
+    for (var i = local_index; i < half * ROWS; i += WORKGROUP) {
       let place = (i / half) * WORKGROUP + i % half;
       folded[place] += folded[place + half];
     }
     workgroupBarrier();
   }
-  if (lane < ROWS) { store(row0 + lane, column4, folded[lane * WORKGROUP], 0u); }
+  if (local_index < ROWS) { store(row0 + local_index, column4, folded[local_index * WORKGROUP], 0u); }
 }
 
 @if(!ROW_PER_WORKGROUP)
@@ -57,9 +57,9 @@ fn main(
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(local_invocation_index) local_index: u32,
 ) {
-  let block = workgroup_index(workgroup, workgroups) * WORKGROUP + lane;
+  let block = workgroup_index(workgroup, workgroups) * WORKGROUP + local_index;
   let column_blocks = (column_count() + 3u) / 4u;
   let row0 = (block / column_blocks) * ROWS;
   if (row0 >= row_count()) { return; }

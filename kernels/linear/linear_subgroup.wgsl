@@ -1,8 +1,8 @@
-// linear_subgroup: a product of linear_operands.wgsl, for CPU adapters whose subgroups have at least 8 lanes
+// linear_subgroup: a product of linear_operands.wgsl, for CPU adapters whose subgroups have at least 8 invocations
 //
-// Every lane makes 4 rows x 32 columns of out. What all lanes need of the other operand, 4 deep, is 32 vec4: each lane
+// Every invocation makes 4 rows x 32 columns of out. What all need of the other operand, 4 deep, is 32 vec4: each invocation
 // loads four of them and hands them on by broadcast, so that the adapter loads every element once per subgroup instead
-// of once per lane. Where one load is eight scalar ones, this takes a third of the time. No shared memory, no barriers.
+// of once per invocation. Where one load is eight scalar ones, this takes a third of the time. No shared memory, no barriers.
 import package::shared::grid::workgroup_index;
 import package::shared::subgroup_loads::broadcast_high;
 import package::shared::subgroup_loads::broadcast_low;
@@ -56,15 +56,15 @@ fn by_depth(block: mat4x4f) -> mat4x4f {
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-  @builtin(subgroup_invocation_id) subgroup_lane: u32,
+  @builtin(local_invocation_index) local_index: u32,
+  @builtin(subgroup_invocation_id) subgroup_index: u32,
 ) {
-  // Columns are the same for a whole workgroup, so that its lanes can share them.
+  // Columns are the same for a whole workgroup, so that its invocations can share them.
   let row_blocks = (row_count() + 4u * WORKGROUP - 1u) / (4u * WORKGROUP);
   let block = workgroup_index(workgroup, workgroups);
-  let row = 4u * ((block % row_blocks) * WORKGROUP + lane);
+  let row = 4u * ((block % row_blocks) * WORKGROUP + local_index);
   let column4 = (block / row_blocks) * COLUMNS4;
-  let share = subgroup_lane % 8u;
+  let share = subgroup_index % 8u;
 
   var sum0 = mat4x4f();
   var sum1 = mat4x4f();

@@ -11,7 +11,7 @@ import package::linear::linear_operands::other_along_depth;
 import package::linear::linear_operands::own_along_depth;
 import package::linear::linear_operands::own_along_rows;
 import package::linear::linear_operands::row_count;
-import package::linear::linear_operands::run_depth;
+import package::linear::linear_operands::split_depth;
 import package::linear::linear_operands::sizes;
 import package::linear::linear_operands::store;
 import package::linear::linear_operands::within;
@@ -67,21 +67,21 @@ fn stage_other(i: u32, first_column: u32, first_depth: u32) {
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(local_invocation_index) local_index: u32,
 ) {
   let row_blocks = (row_count() + TILE - 1u) / TILE;
   let block = workgroup_index(workgroup, workgroups);
   let first_row = (block % row_blocks) * TILE;
   let first_column = (block / row_blocks) * TILE;
-  let row4 = lane / TILE4;
-  let column4 = lane % TILE4;
+  let row4 = local_index / TILE4;
+  let column4 = local_index % TILE4;
 
   var sums = mat4x4f();
-  let run = run_depth(workgroups.z);
-  let end = min(depth_count(), (workgroup.z + 1u) * run);
-  for (var first_depth = workgroup.z * run; first_depth < end; first_depth += DEPTH) {
-    stage_own(lane, first_row, first_depth);
-    stage_other(lane, first_column, first_depth);
+  let depth = split_depth(workgroups.z);
+  let end = min(depth_count(), (workgroup.z + 1u) * depth);
+  for (var first_depth = workgroup.z * depth; first_depth < end; first_depth += DEPTH) {
+    stage_own(local_index, first_row, first_depth);
+    stage_other(local_index, first_column, first_depth);
     workgroupBarrier();
     for (var d = 0u; d < DEPTH; d++) {
       let a = vec4f(own_tile[d * STRIDE4 + row4]);

@@ -45,8 +45,8 @@ fn growth(w: f32, a: f32, x: f32) -> f32 {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let row = row_of(workgroup, workgroups, lane);
+fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) local_index: u32) {
+  let row = row_of(workgroup, workgroups, local_index);
   if (row >= arrayLength(&targets)) { return; }
   let columns = arrayLength(&z) / arrayLength(&targets);
   let base = row * columns;
@@ -64,14 +64,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
   }
 
   var own_largest = before;
-  for (var c = first_element(lane); c < columns; c += STEP) {
+  for (var c = first_element(local_index); c < columns; c += STEP) {
     own_largest = max(own_largest, streams(capped(z[base + c]), capped(r[base + c])));
   }
-  let largest = row_max(own_largest, lane);
+  let largest = row_max(own_largest, local_index);
   // The chunk's own sums first, as in token_logps_chunk_forward.
   var own_sums = vec4f();
   var own_growths = vec2f();
-  for (var c = first_element(lane); c < columns; c += STEP) {
+  for (var c = first_element(local_index); c < columns; c += STEP) {
     let policy = capped(z[base + c]);
     let reference = capped(r[base + c]);
     let terms = exp(streams(policy, reference) - largest);
@@ -81,9 +81,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
     own_growths += vec2f(growth(terms.x, a, step), growth(terms.x, a, -step));
     @if(WEIGHTS) z[base + c] = terms.x * capped_slope(policy);
   }
-  let chunk_sums = row_sum(own_sums, lane);
-  let chunk_growths = row_sum(vec4f(own_growths, 0.0, 0.0), lane).xy;
-  if (writes_row(lane)) {
+  let chunk_sums = row_sum(own_sums, local_index);
+  let chunk_growths = row_sum(vec4f(own_growths, 0.0, 0.0), local_index).xy;
+  if (writes_row(local_index)) {
     let rescale = exp(before - largest);
     state[4u * row] = largest;
     state[4u * row + 1u] = sums * rescale + chunk_sums;

@@ -24,8 +24,8 @@ import constants::WORKGROUP;
 @else fn hits(first: u32, wanted: u32) -> Elements { return select(0.0, 1.0, first == wanted); }
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let i = workgroup_index(workgroup, workgroups) * WORKGROUP + lane;
+fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) local_index: u32) {
+  let i = workgroup_index(workgroup, workgroups) * WORKGROUP + local_index;
   if (i >= arrayLength(&z)) { return; }
   let columns = arrayLength(&z) / arrayLength(&lse);
   let row = i / columns;

@@ -30,8 +30,8 @@ import constants::WORKGROUP;
 @group(0) @binding(3) var<storage, read> chunk_start: array<u32>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let row = row_of(workgroup, workgroups, lane);
+fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) local_index: u32) {
+  let row = row_of(workgroup, workgroups, local_index);
   if (row >= arrayLength(&state)) { return; }
   let columns = arrayLength(&z) / arrayLength(&state);
   let base = row * columns;
@@ -43,18 +43,18 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
   if (column < columns * WIDTH) { target_logit = element_at(capped_elements(z[base + column / WIDTH]), column); }
 
   var own_largest = Elements(before.x);
-  for (var c = first_element(lane); c < columns; c += STEP) { own_largest = max(own_largest, capped_elements(z[base + c])); }
-  let largest = row_max(vec4f(largest_of(own_largest)), lane).x;
+  for (var c = first_element(local_index); c < columns; c += STEP) { own_largest = max(own_largest, capped_elements(z[base + c])); }
+  let largest = row_max(vec4f(largest_of(own_largest)), local_index).x;
   // The chunk's own sum first: 100,000 terms added to one running total would cost five digits.
   var own_sum = Elements();
-  for (var c = first_element(lane); c < columns; c += STEP) {
+  for (var c = first_element(local_index); c < columns; c += STEP) {
     let value = capped_elements(z[base + c]);
     let weight = exp(value - largest);
     own_sum += weight;
     @if(WEIGHTS) z[base + c] = weight * capped_slopes(value);
   }
-  let chunk_sum = row_sum(vec4f(sum_of(own_sum)), lane).x;
-  if (writes_row(lane)) {
+  let chunk_sum = row_sum(vec4f(sum_of(own_sum)), local_index).x;
+  if (writes_row(local_index)) {
     state[row] = vec4f(largest, before.y * exp(before.x - largest) + chunk_sum, target_logit, before.x);
   }
 }

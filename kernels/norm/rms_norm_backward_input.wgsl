@@ -21,18 +21,18 @@ import constants::WORKGROUP;
 @group(0) @binding(4) var<storage, read_write> dx: array<Elements>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let t = row_of(workgroup, workgroups, lane);
+fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) local_index: u32) {
+  let t = row_of(workgroup, workgroups, local_index);
   if (t >= arrayLength(&r)) { return; }
   let columns = arrayLength(&w);
   let base = t * columns;
   let scale = r[t];
   var products = Elements();
-  for (var h = first_element(lane); h < columns; h += STEP) { products += dy[base + h] * norm_weight(w[h]) * x[base + h]; }
-  let sum = row_sum(vec4f(sum_of(products)), lane).x;
+  for (var h = first_element(local_index); h < columns; h += STEP) { products += dy[base + h] * norm_weight(w[h]) * x[base + h]; }
+  let sum = row_sum(vec4f(sum_of(products)), local_index).x;
   // n mean(dy w n) = x r^2 mean(dy w x)
   let pull = scale * scale * sum / f32(columns * WIDTH);
-  for (var h = first_element(lane); h < columns; h += STEP) {
+  for (var h = first_element(local_index); h < columns; h += STEP) {
     let gradient = scale * (dy[base + h] * norm_weight(w[h]) - x[base + h] * pull);
     @if(ACCUMULATE) dx[base + h] += gradient;
     @else dx[base + h] = gradient;

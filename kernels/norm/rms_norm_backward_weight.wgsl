@@ -1,8 +1,8 @@
-// rms_norm_backward_weight: partial[s, h] = sum over the s-th of SPLITS runs of tokens of dy[t, h] x[t, h] r[t]
+// rms_norm_backward_weight: partial[s, h] = sum over the s-th of SPLITS parts of the tokens of dy[t, h] x[t, h] r[t]
 //
-//   x, dy: [T, H] f32    r: [T] f32    partial: [SPLITS, H] f32, overwritten; column_sum.wgsl adds the runs in order.
+//   x, dy: [T, H] f32    r: [T] f32    partial: [SPLITS, H] f32, overwritten; column_sum.wgsl adds the parts in order.
 //
-// One invocation per (run, column).
+// One invocation per (part, column).
 import package::shared::grid::invocation_index;
 import constants::WORKGROUP;
 
@@ -19,9 +19,9 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
   let i = invocation_index(id, workgroups, WORKGROUP);
   if (i >= SPLITS * H) { return; }
   let tokens = arrayLength(&r);
-  let run = (tokens + SPLITS - 1u) / SPLITS;
-  let first = (i / H) * run;
+  let part = (tokens + SPLITS - 1u) / SPLITS;
+  let first = (i / H) * part;
   var sum = 0.0;
-  for (var t = first; t < min(first + run, tokens); t++) { sum += dy[t * H + i % H] * x[t * H + i % H] * r[t]; }
+  for (var t = first; t < min(first + part, tokens); t++) { sum += dy[t * H + i % H] * x[t * H + i % H] * r[t]; }
   partial[i] = sum;
 }

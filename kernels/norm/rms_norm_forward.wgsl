@@ -25,19 +25,19 @@ override EPS: f32;
 @if(RESIDUAL) @group(0) @binding(4) var<storage, read> residual: array<Elements>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let t = row_of(workgroup, workgroups, lane);
+fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) local_index: u32) {
+  let t = row_of(workgroup, workgroups, local_index);
   if (t >= arrayLength(&r)) { return; }
   let columns = arrayLength(&w);
   let base = t * columns;
   var squares = Elements();
-  for (var h = first_element(lane); h < columns; h += STEP) { squares += x[base + h] * x[base + h]; }
-  let sum = row_sum(vec4f(sum_of(squares)), lane).x;
+  for (var h = first_element(local_index); h < columns; h += STEP) { squares += x[base + h] * x[base + h]; }
+  let sum = row_sum(vec4f(sum_of(squares)), local_index).x;
   let scale = 1.0 / sqrt(sum / f32(columns * WIDTH) + EPS);
-  for (var h = first_element(lane); h < columns; h += STEP) {
+  for (var h = first_element(local_index); h < columns; h += STEP) {
     var value = x[base + h] * scale * norm_weight(w[h]);
     @if(RESIDUAL) value += residual[base + h];
     y[base + h] = value;
   }
-  if (writes_row(lane)) { r[t] = scale; }
+  if (writes_row(local_index)) { r[t] = scale; }
 }

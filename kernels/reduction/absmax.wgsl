@@ -13,12 +13,12 @@ import constants::WORKGROUP;
 var<workgroup> found: array<u32, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(local_invocation_index) lane: u32) {
+fn main(@builtin(local_invocation_index) local_index: u32) {
   var absmax = 0u;
-  for (var i = lane; i < arrayLength(&x); i += WORKGROUP) { absmax = max(absmax, x[i] & 0x7fffffffu); }
-  found[lane] = absmax;
+  for (var i = local_index; i < arrayLength(&x); i += WORKGROUP) { absmax = max(absmax, x[i] & 0x7fffffffu); }
+  found[local_index] = absmax;
   workgroupBarrier();
-  if (lane != 0u || norm[3] == 1.0) { return; }
+  if (local_index != 0u || norm[3] == 1.0) { return; }
   for (var i = 1u; i < WORKGROUP; i++) { absmax = max(absmax, found[i]); }
   record[0] = max(record[0], absmax);
 }

@@ -1,11 +1,11 @@
-// column_sum: y[s, h] (+)= sum over the s-th of RUNS runs of rows t of x[t, h], in the order of t
+// column_sum: y[s, h] (+)= sum of x[t, h] over the rows t of the s-th of SPLITS parts, in the order of t
 //
-//   x: [T, H] f32    y: [RUNS, H] f32.   ACCUMULATE adds to y, otherwise y is overwritten. One invocation per run and column.
+//   x: [T, H] f32    y: [SPLITS, H] f32.   ACCUMULATE adds to y, otherwise y is overwritten. One invocation per part and column.
 import package::shared::grid::invocation_index;
 import constants::WORKGROUP;
 
 override H: u32;
-override RUNS: u32 = 1u;
+override SPLITS: u32 = 1u;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
@@ -13,12 +13,12 @@ override RUNS: u32 = 1u;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
   let i = invocation_index(id, workgroups, WORKGROUP);
-  if (i >= RUNS * H) { return; }
+  if (i >= SPLITS * H) { return; }
   let rows = arrayLength(&x) / H;
-  let run = (rows + RUNS - 1u) / RUNS;
-  let first = (i / H) * run;
+  let part = (rows + SPLITS - 1u) / SPLITS;
+  let first = (i / H) * part;
   var sum = 0.0;
-  for (var t = first; t < min(first + run, rows); t++) { sum += x[t * H + i % H]; }
+  for (var t = first; t < min(first + part, rows); t++) { sum += x[t * H + i % H]; }
   @if(ACCUMULATE) y[i] += sum;
   @else y[i] = sum;
 }

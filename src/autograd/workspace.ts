@@ -59,11 +59,16 @@ export class Workspace {
       if (storage.buffer === undefined) this.gpu.memory.place(storage, where);
   }
 
+  /** Compiles every program, all at once, and allocates nothing. */
+  async compile(): Promise<void> {
+    await Promise.all(this.#programs.map((program) => program.compile()));
+  }
+
   /** Allocates what is missing, the arena too, and compiles every program. Nothing is made after this. */
   async bind(): Promise<void> {
     this.allocate();
     this.#arena.allocate();
-    for (const program of this.#programs) await program.bind();
+    await Promise.all(this.#programs.map((program) => program.bind()));
   }
 
   free(): void {

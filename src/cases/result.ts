@@ -50,7 +50,7 @@ function caseResult(gpu: Gpu, { name, hp }: CaseRequest, computed: CaseValues) {
     gap_mean_after: scalar('state.mean'),
     gap_std_after: scalar('state.deviation'),
     beta_used: scalar('beta_dpo/beta'),
-    adapter: `${gpu.adapterName} (${gpu.driver})`,
+    adapter: `${gpu.deviceName} (${gpu.driver})`,
     dispatches: computed.dispatches,
   };
 }

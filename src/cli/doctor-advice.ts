@@ -1,9 +1,9 @@
 /** From what a machine has to what its owner should do. A pure function, so that machines we do not own are tested. */
-import type { AdapterFacts, FeatureFacts } from './doctor-report.ts';
+import type { DeviceFacts, FeatureFacts } from './doctor-report.ts';
 
 export interface Findings {
   readonly platform: string;
-  readonly adapters: readonly AdapterFacts[];
+  readonly devices: readonly DeviceFacts[];
   readonly features: readonly FeatureFacts[];
   /** /dev/nvidiactl exists: an NVIDIA kernel driver is loaded. */
   readonly hasNvidiaDevice: boolean;
@@ -17,11 +17,11 @@ export interface Findings {
 
 /** One sentence or two each, the command last. */
 export function adviceFor(findings: Findings): string[] {
-  const { adapters, platform } = findings;
+  const { devices, platform } = findings;
   const advice: string[] = [];
   if (findings.failure !== undefined) advice.push(`The chosen device does not work: ${findings.failure}`);
-  if (adapters.length === 0) advice.push(missingAdapter(platform, findings.setupCommand));
-  if (findings.hasNvidiaDevice && !adapters.some((a) => /nvidia/i.test(a.vendor))) {
+  if (devices.length === 0) advice.push(missingDevice(platform, findings.setupCommand));
+  if (findings.hasNvidiaDevice && !devices.some((a) => /nvidia/i.test(a.vendor))) {
     advice.push(
       'An NVIDIA driver is loaded, but Vulkan does not see the card. Install its Vulkan part (libGLX_nvidia.so.0 and ' +
         'nvidia_icd.json; Debian: apt-get install nvidia-vulkan-icd; Ubuntu: apt-get install libnvidia-gl-NNN) and the ' +
@@ -33,7 +33,7 @@ export function adviceFor(findings: Findings): string[] {
       'This user may not open /dev/dri/renderD*: sudo usermod -aG render,video "$USER", then log in again.',
     );
   }
-  const chosen = adapters.find(({ isChosen }) => isChosen);
+  const chosen = devices.find(({ isChosen }) => isChosen);
   if (chosen?.type === 'CPU' && findings.renderNode === 'open' && !findings.hasNvidiaDevice) {
     advice.push(
       'There is a graphics device, but no Vulkan driver for it: Debian and Ubuntu have those of Intel and AMD in ' +
@@ -44,7 +44,7 @@ export function adviceFor(findings: Findings): string[] {
   return advice;
 }
 
-function missingAdapter(platform: string, setupCommand: string): string {
+function missingDevice(platform: string, setupCommand: string): string {
   if (platform !== 'linux') return 'There is no WebGPU adapter: update the driver of your GPU.';
   return (
     'There is no WebGPU adapter. With a GPU, install its Vulkan driver and the loader (libvulkan1). Without one, ' +
@@ -52,7 +52,7 @@ function missingAdapter(platform: string, setupCommand: string): string {
   );
 }
 
-function missingOnGpu({ features, adapters: [first] }: Findings): string[] {
+function missingOnGpu({ features, devices: [first] }: Findings): string[] {
   const lacks = (name: string) => features.some((f) => f.name === name && !f.present);
   const advice: string[] = [];
   if (lacks('shader-f16')) advice.push('No 16-bit arithmetic: a newer driver may bring it.');

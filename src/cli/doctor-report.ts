@@ -2,7 +2,7 @@
 import { formatBytes } from '../gpu/memory.ts';
 import type { Measurement } from './doctor-measure.ts';
 
-export interface AdapterFacts {
+export interface DeviceFacts {
   /** `--device INDEX` asks for exactly this one. */
   readonly index: number;
   /** What training would use. */
@@ -38,7 +38,7 @@ export interface DoctorReport {
   readonly residentBytes: number | undefined;
   /** Description file of the CPU driver that set-up fetched from npm, where it did. */
   readonly fetchedDriver: string | undefined;
-  readonly adapters: readonly AdapterFacts[];
+  readonly devices: readonly DeviceFacts[];
   readonly features: readonly FeatureFacts[];
   readonly limits: readonly LimitFacts[];
   /** Tile shapes of tensor cores: 'f16 x f16 -> f32 16x16x16'. */
@@ -55,9 +55,9 @@ export const MATMUL_TOLERANCE = 1e-5;
 export function formatReport(report: DoctorReport): string {
   const sections = [
     section('System', table(systemRows(report))),
-    section('Devices', report.adapters.length === 0 ? ['none'] : report.adapters.flatMap(adapterLines)),
+    section('Devices', report.devices.length === 0 ? ['none'] : report.devices.flatMap(deviceLines)),
   ];
-  if (report.adapters.length > 0) {
+  if (report.devices.length > 0) {
     sections.push(
       section('Features of the chosen device', table(report.features.map(featureRow))),
       section('Tensor-core shapes (M x N x K)', tensorCoreLines(report)),
@@ -83,14 +83,14 @@ function systemRows(report: DoctorReport): string[][] {
   ];
 }
 
-function adapterLines(adapter: AdapterFacts): string[] {
-  const name = [adapter.vendor, adapter.architecture].filter((s) => s !== '').join(' ') || 'unknown';
+function deviceLines(facts: DeviceFacts): string[] {
+  const name = [facts.vendor, facts.architecture].filter((s) => s !== '').join(' ') || 'unknown';
   return [
-    `${adapter.index}: ${name} (${adapter.type}, ${adapter.backend})${adapter.isChosen ? ', chosen' : ''}`,
+    `${facts.index}: ${name} (${facts.type}, ${facts.backend})${facts.isChosen ? ', chosen' : ''}`,
     ...table([
-      ['device', adapter.device || '-'],
-      ['driver', adapter.description || '-'],
-      ['to choose it', `--device ${adapter.index}`],
+      ['device', facts.device || '-'],
+      ['driver', facts.description || '-'],
+      ['to choose it', `--device ${facts.index}`],
     ]).map((line) => `   ${line}`),
   ];
 }

@@ -53,7 +53,7 @@ export async function runTune(
     for (const product of products(gpu)) noteProduct(gpu, product);
     const tuned: Tuned[] = [];
     const path = await tuneKernels(gpu, (product) => tuned.push(product));
-    const { adapterName: adapter, driver } = gpu;
+    const { deviceName: adapter, driver } = gpu;
     if (options.json) write(`${JSON.stringify({ adapter, driver, path, products: tuned }, null, 2)}\n`);
     else write(`${adapter} (${driver})\n\n${tableOf(tuned)}\n\n${keptIn(path)}\n`);
     return tuned.some(({ refused }) => refused.length > 0) ? 1 : 0;

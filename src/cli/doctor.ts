@@ -12,7 +12,7 @@ import { VERSION } from '../version.ts';
 import { adviceFor } from './doctor-advice.ts';
 import { type Measurement, measure } from './doctor-measure.ts';
 import {
-  type AdapterFacts,
+  type DeviceFacts,
   type DoctorReport,
   type FeatureFacts,
   formatReport,
@@ -53,7 +53,7 @@ export async function runDoctor(
 ): Promise<number> {
   const { report, works } = await examine(runtime, options);
   write(options.json ? `${JSON.stringify(report, null, 2)}\n` : formatReport(report));
-  return report.adapters.length === 0 ? 2 : works ? 0 : 1;
+  return report.devices.length === 0 ? 2 : works ? 0 : 1;
 }
 
 async function examine(
@@ -64,7 +64,7 @@ async function examine(
   const chosen = await chosenAdapter(runtime, choice);
   // Asking for a CPU driver by name changes which driver the loader takes from then on, so measuring comes first.
   const trial = chosen === null ? undefined : await tryOut(runtime, choice);
-  const adapters = await listAdapters(runtime, chosen, options);
+  const devices = await listDevices(runtime, chosen, options);
   const features = chosen === null ? [] : featuresOf(chosen, runtime);
   const report: DoctorReport = {
     version: VERSION,
@@ -72,14 +72,14 @@ async function examine(
     system: `${os.type()} ${os.release()} ${os.arch()}, ${os.cpus().length} x ${os.cpus()[0]?.model.trim() ?? 'CPU'}`,
     residentBytes: runtime.residentBytes(),
     fetchedDriver: fetchedDriverFile(),
-    adapters,
+    devices,
     features,
     limits: chosen === null ? [] : limitsOf(chosen),
     subgroupMatrices: chosen === null ? [] : subgroupMatricesOf(chosen),
     measurement: trial?.measurement,
     advice: adviceFor({
       platform: os.platform(),
-      adapters,
+      devices,
       features,
       hasNvidiaDevice: fs.existsSync('/dev/nvidiactl'),
       renderNode: renderNode(),
@@ -126,16 +126,16 @@ async function tryOut(
 }
 
 /** Every device that can be asked for, in the order of its numbers. */
-async function listAdapters(
+async function listDevices(
   runtime: Runtime,
   chosen: GPUAdapter | null,
   { backend }: DoctorOptions,
-): Promise<AdapterFacts[]> {
+): Promise<DeviceFacts[]> {
   if (chosen === null) return [];
   const factsOfChosen = factsOf(chosen, runtime, backend, 0);
   // With a backend of its own the chosen one is the only one that is sure to be there.
   if (backend !== undefined) return [{ ...factsOfChosen, isChosen: true }];
-  const list: AdapterFacts[] = [];
+  const list: DeviceFacts[] = [];
   for (const [index, device] of (await runtime.deviceNames()).entries()) {
     const adapter = await adapterOrNull(runtime, { device });
     if (adapter !== null) list.push(factsOf(adapter, runtime, backend, index));
@@ -144,7 +144,7 @@ async function listAdapters(
   return list.map((facts, i) => ({ ...facts, isChosen: i === at }));
 }
 
-function identity({ vendor, architecture, device, description }: AdapterFacts): string {
+function identity({ vendor, architecture, device, description }: DeviceFacts): string {
   return `${vendor} ${architecture} ${device} ${description}`;
 }
 
@@ -153,7 +153,7 @@ function factsOf(
   runtime: Runtime,
   backend: string | undefined,
   index: number,
-): AdapterFacts {
+): DeviceFacts {
   const { vendor, architecture, device, description } = adapter.info;
   return {
     index,

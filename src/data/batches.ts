@@ -10,7 +10,7 @@
  */
 import { type Answer, type Example, lossTokens } from './examples.ts';
 
-/** Sizes that a set of tensors has room for. */
+/** Sizes that a set of tensors can hold. */
 export interface BatchShape {
   /** Input tokens. */
   readonly tokens: number;
@@ -58,7 +58,7 @@ export interface ExampleLayout {
   readonly sharePrompt?: boolean;
 }
 
-/** The room one example takes. */
+/** What one example takes. */
 export function shapeOf(
   example: Example,
   { mismatched, sharePrompt = true }: ExampleLayout = {},

@@ -43,11 +43,11 @@ export function fitRow(
   const longest = Math.max(...lengths);
   if (promptIds.length + longest <= maxLength) return { promptIds, lengths, truncated: false };
   if (truncation === 'keep_start') {
-    const room = maxLength - promptIds.length;
-    if (room < 1) return null;
-    return { promptIds, lengths: lengths.map((length) => Math.min(length, room)), truncated: true };
+    const available = maxLength - promptIds.length;
+    if (available < 1) return null;
+    return { promptIds, lengths: lengths.map((length) => Math.min(length, available)), truncated: true };
   }
-  const room = maxLength - longest;
-  if (room < 1) return null;
-  return { promptIds: cutPrompt(promptIds, room, bosId), lengths, truncated: true };
+  const available = maxLength - longest;
+  if (available < 1) return null;
+  return { promptIds: cutPrompt(promptIds, available, bosId), lengths, truncated: true };
 }

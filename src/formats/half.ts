@@ -9,7 +9,7 @@ const bits = new Uint32Array(float.buffer);
 let f16Values: Float32Array | undefined;
 
 /** Little-endian tensor bytes to f32. Exact. The result may share memory with `bytes`. */
-export function widen(bytes: Uint8Array<ArrayBuffer>, dtype: FloatDType): Float32Array<ArrayBuffer> {
+export function decodeFloats(bytes: Uint8Array<ArrayBuffer>, dtype: FloatDType): Float32Array<ArrayBuffer> {
   const size = dtype === 'F32' ? 4 : 2;
   const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
   if (dtype === 'F32') return new Float32Array(aligned.buffer, aligned.byteOffset, bytes.length / 4);
@@ -26,7 +26,7 @@ export function widen(bytes: Uint8Array<ArrayBuffer>, dtype: FloatDType): Float3
 }
 
 /** f32 to little-endian tensor bytes, rounded to nearest even. For F32 the result shares memory with `values`. */
-export function narrow(values: Float32Array<ArrayBuffer>, dtype: FloatDType): Uint8Array<ArrayBuffer> {
+export function encodeFloats(values: Float32Array<ArrayBuffer>, dtype: FloatDType): Uint8Array<ArrayBuffer> {
   if (dtype === 'F32') return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const halves = new Uint16Array(values.length);
@@ -37,7 +37,7 @@ export function narrow(values: Float32Array<ArrayBuffer>, dtype: FloatDType): Ui
 
 /** The value of a dtype that is nearest to `value`. */
 export function roundTo(value: number, dtype: FloatDType): number {
-  return widen(narrow(Float32Array.of(value), dtype), dtype)[0];
+  return decodeFloats(encodeFloats(Float32Array.of(value), dtype), dtype)[0];
 }
 
 /** Value of a bf16 bit pattern. */

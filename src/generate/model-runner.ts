@@ -18,8 +18,8 @@ import { attention } from '../ops/attention/attention.ts';
 import {
   BLOCK_TOKENS,
   cacheRowOf,
+  pagedAttention,
   recordCacheWrite,
-  recordPagedAttention,
 } from '../ops/attention/paged-attention.ts';
 import { tapeFor } from '../ops/index.ts';
 import { linear } from '../ops/linear/linear.ts';
@@ -272,7 +272,8 @@ export class ModelRunner {
     const attend: Attend = (tape, layer, q, k, v) => {
       const cache = this.cache.layer(layer);
       recordCacheWrite(tape.recorder, k, v, inputs.tensor('cacheRows'), cache);
-      return recordPagedAttention(tape.recorder, q, cache, layout, this.#model.attention[layer]);
+      const attributes = { layout, ...this.#model.attention[layer] };
+      return tape.apply(pagedAttention, [q, cache.keys, cache.values], attributes)[0];
     };
     const pass = await this.#build(`decode ${key}`, inputs, (tape) => {
       const { recorder } = tape;

@@ -25,7 +25,7 @@ export class Gpu {
   /** Largest slice that one kernel binding may cover. */
   readonly maxBindingBytes: number;
   /** 'vendor architecture description', as shown to users and written into bench results. */
-  readonly adapterName: string;
+  readonly deviceName: string;
   /** Driver text as the adapter reports it. */
   readonly driver: string;
   /** What this device is, and which sizes and forms of kernels suit it. */
@@ -49,8 +49,8 @@ export class Gpu {
       device.limits.maxStorageBufferBindingSize,
       options.maxBindingBytes ?? Number.POSITIVE_INFINITY,
     );
-    this.adapterName =
-      [info.vendor, info.architecture, info.device].filter((s) => s !== '').join(' ') || 'unknown adapter';
+    this.deviceName =
+      [info.vendor, info.architecture, info.device].filter((s) => s !== '').join(' ') || 'unknown device';
     this.driver = info.description;
     this.profile = profileOf({ info, features: device.features }, options.profile ?? runtime.profile);
   }

@@ -194,7 +194,12 @@ export class Program {
     return this.#recorder.dispatches.length;
   }
 
-  /** Compiles the pipelines and makes the bind groups. */
+  /** Compiles the pipelines, which needs no memory. */
+  async compile(): Promise<void> {
+    await Promise.all(this.#recorder.dispatches.map((d) => this.#gpu.kernels.pipeline(d)));
+  }
+
+  /** Compiles the pipelines that are missing and makes the bind groups. */
   async bind(): Promise<void> {
     for (const [storage, slot] of this.#slots) storage.buffer = this.#arena.buffer(slot);
     this.#commands = await Promise.all(

@@ -1,11 +1,13 @@
 /**
- * The one table of differentiable operations. An op without a launcher, a gradient rule or a plain reference does not
- * compile, because `Op` asks for all three.
+ * The one table of operations that a tape records, for whoever takes them by name: benchmarks and conformance cases. An op
+ * without a launcher, a gradient rule or a plain reference does not compile, because `Op` asks for all three. What is recorded
+ * without a tape (optimizers, metrics, sampling) lies in the folders of its kernels.
  */
 import type { Op } from '../autograd/op.ts';
 import { type Accumulate, type Observe, Tape } from '../autograd/tape.ts';
 import type { Recorder } from '../gpu/program.ts';
 import { attention } from './attention/attention.ts';
+import { pagedAttention } from './attention/paged-attention.ts';
 import { glu } from './elementwise/glu.ts';
 import { rotary } from './elementwise/rotary.ts';
 import { binary, dot, unary } from './elementwise/vector.ts';
@@ -20,7 +22,7 @@ import { tokenLogps } from './logps/token-logps.ts';
 import { rmsNorm } from './norm/rms-norm.ts';
 import { segmentSum } from './reduction/segment-sum.ts';
 
-// Benchmarks time ops alone: what they need of an op is exported here.
+// Benchmarks time ops alone: what they need besides the table is exported here.
 export type { Op } from '../autograd/op.ts';
 export {
   allocateTensor,
@@ -34,15 +36,10 @@ export {
   whole,
 } from '../autograd/tensor.ts';
 export { Workspace } from '../autograd/workspace.ts';
-export { type AttentionLayout, attention } from './attention/attention.ts';
+export type { AttentionLayout } from './attention/attention.ts';
 export { recordFill } from './elementwise/fill.ts';
-export { glu } from './elementwise/glu.ts';
-export { rotary } from './elementwise/rotary.ts';
-export { gatherRows } from './indexing/gather-rows.ts';
 export { launchLinear, launchLinearBackwardInput, launchLinearBackwardWeight } from './linear/linear.ts';
 export { variantsFor } from './linear/linear-variants.ts';
-export { tokenLogps } from './logps/token-logps.ts';
-export { rmsNorm } from './norm/rms-norm.ts';
 
 export const ops = {
   attention,
@@ -55,6 +52,7 @@ export const ops = {
   glu,
   linear,
   loraLinear,
+  pagedAttention,
   rmsNorm,
   rotary,
   segmentSum,

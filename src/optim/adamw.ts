@@ -5,7 +5,8 @@
  *   w = w - lr (decay w + (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps))
  */
 import { z } from 'zod';
-import { defineOptimizer, updateLaunch } from './update-rule.ts';
+import { recordUpdate } from '../ops/optimizer/update.ts';
+import { defineOptimizer, updateOf } from './update-rule.ts';
 
 export const adamw = defineOptimizer({
   keys: {
@@ -37,9 +38,12 @@ export const adamw = defineOptimizer({
       1 - beta2,
     ],
     record(recorder, range, inputs) {
-      const common = updateLaunch(recorder, range, inputs);
       const [m, v] = range.moments;
-      recorder.launch({ kernel: 'adamw', ...common, bindings: { ...common.bindings, m, v } });
+      recordUpdate(recorder, updateOf(range, inputs), (common) => ({
+        kernel: 'adamw',
+        ...common,
+        bindings: { ...common.bindings, m, v },
+      }));
     },
   }),
 });

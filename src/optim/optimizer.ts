@@ -8,7 +8,7 @@ import type { Workspace } from '../autograd/workspace.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/program.ts';
 import type { ParameterSlabs } from '../nn/parameters.ts';
-import { recordGradientNorm } from './gradient-norm.ts';
+import { recordGradientNorm } from '../ops/optimizer/gradient-norm.ts';
 import { HostMoments } from './host-moments.ts';
 import type { SlabRange, UpdateRule } from './update-rule.ts';
 
@@ -79,7 +79,8 @@ export class Optimizer {
 
   /** Records the gradient norm over all slabs, then the update of each whose moments are on the GPU. */
   record(recorder: Recorder): void {
-    recordGradientNorm(recorder, this.#trained.slabs, this.#options.maxGradNorm, this.norm);
+    const gradients = this.#trained.slabs.map(({ gradient }) => gradient);
+    recordGradientNorm(recorder, gradients, this.#options.maxGradNorm, this.norm);
     if (this.#host !== undefined) return;
     for (const { slab, moments } of this.#held())
       this.#record(recorder, { slab, start: 0, length: slab.length, moments: moments.map(whole) });

@@ -6,7 +6,8 @@
  * Without momentum it keeps nothing per weight. The weight decay goes through the momentum, unlike AdamW's.
  */
 import { z } from 'zod';
-import { defineOptimizer, updateLaunch } from './update-rule.ts';
+import { recordUpdate } from '../ops/optimizer/update.ts';
+import { defineOptimizer, updateOf } from './update-rule.ts';
 
 export const sgd = defineOptimizer({
   keys: {
@@ -21,14 +22,13 @@ export const sgd = defineOptimizer({
     moments: momentum === 0 ? [] : ['momentum_buffer'],
     values: (_step, learningRate) => [learningRate, momentum, weight_decay],
     record(recorder, range, inputs) {
-      const common = updateLaunch(recorder, range, inputs);
       const [buffer] = range.moments;
-      recorder.launch({
+      recordUpdate(recorder, updateOf(range, inputs), (common) => ({
         kernel: 'sgd',
         ...common,
         conditions: { ...common.conditions, MOMENTUM: momentum !== 0 },
         bindings: { ...common.bindings, buffer },
-      });
+      }));
     },
   }),
 });

@@ -4,7 +4,7 @@ import { bytesPerElement, type Tensor, whole } from '../autograd/tensor.ts';
 import type { Slice } from '../gpu/memory.ts';
 import type { Recorder } from '../gpu/program.ts';
 import type { Slab } from '../nn/parameters.ts';
-import { gridFor, workgroupSize } from '../ops/launch.ts';
+import type { WeightUpdate } from '../ops/optimizer/update.ts';
 
 /** Elements [start, start + length) of a slab, and where their moments are while they are updated. */
 export interface SlabRange {
@@ -17,7 +17,7 @@ export interface SlabRange {
 
 /** What every update reads besides its range. */
 export interface UpdateInputs {
-  /** f32 [4] of gradient-norm.ts: nothing is touched unless the norm is finite. */
+  /** f32 [4] of `recordGradientNorm`: nothing is touched unless the norm is finite. */
   readonly norm: Tensor;
   /** f32: the values of `UpdateRule.values`. */
   readonly values: Tensor;
@@ -46,8 +46,8 @@ export function defineOptimizer<Keys extends z.ZodRawShape>(
   return definition;
 }
 
-/** What the launch of every rule's kernel has in common: an invocation to every four elements of the range. */
-export function updateLaunch(recorder: Recorder, range: SlabRange, { norm, values }: UpdateInputs) {
+/** What the kernel of every rule is given: the slices of a range. */
+export function updateOf(range: SlabRange, { norm, values }: UpdateInputs): WeightUpdate {
   const { slab, start, length } = range;
   const { master, gradient, copy, weightDecay } = slab;
   const rangeOf = (tensor: Tensor): Slice => {
@@ -55,16 +55,11 @@ export function updateLaunch(recorder: Recorder, range: SlabRange, { norm, value
     return { ...whole(tensor), byteOffset: size * start, byteLength: size * length };
   };
   return {
-    conditions: { COPY: copy !== undefined, COPY_BF16: copy?.dtype === 'bf16' },
-    constants: { WORKGROUP: workgroupSize(recorder) },
-    overrides: { DECAYS: weightDecay ? 1 : 0 },
-    bindings: {
-      w: rangeOf(master),
-      gradient: rangeOf(gradient),
-      norm: whole(norm),
-      settings: whole(values),
-      copy: copy && rangeOf(copy),
-    },
-    grid: gridFor(recorder, length / 4),
+    weights: rangeOf(master),
+    gradient: rangeOf(gradient),
+    copy: copy && { slice: rangeOf(copy), dtype: copy.dtype },
+    decays: weightDecay,
+    norm: whole(norm),
+    settings: whole(values),
   };
 }

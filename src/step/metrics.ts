@@ -5,9 +5,9 @@
 import { type Tensor, whole } from '../autograd/tensor.ts';
 import type { Workspace } from '../autograd/workspace.ts';
 import { bufferOf, type Gpu } from '../gpu/device.ts';
-import type { ConditionsOf } from '../gpu/launch.ts';
 import type { Storage } from '../gpu/memory.ts';
 import type { Recorder } from '../gpu/program.ts';
+import { type MetricValue, recordMetric } from '../ops/reduction/metric-add.ts';
 
 /** At most this many metrics; objectives have a handful each. */
 const CAPACITY = 64;
@@ -29,17 +29,17 @@ export class StepMetrics {
 
   /** Adds the mean over pairs: weights are 1 / pairs in the step, 0 in empty slots. */
   addMean(recorder: Recorder, name: string, values: Tensor, weights: Tensor): void {
-    this.#launch(recorder, name, {}, { values, weights });
+    this.#record(recorder, name, { kind: 'mean', values, weights });
   }
 
   /** Adds the share of pairs in which `values` is greater than `others`. */
   addShareGreater(recorder: Recorder, name: string, values: Tensor, others: Tensor, weights: Tensor): void {
-    this.#launch(recorder, name, { GREATER: true }, { values, weights, others });
+    this.#record(recorder, name, { kind: 'mean', values, weights, others });
   }
 
   /** Adds a value [1]: a part of a sum over micro-batches. */
   addSum(recorder: Recorder, name: string, value: Tensor): void {
-    this.#launch(recorder, name, { SUM: true }, { values: value });
+    this.#record(recorder, name, { kind: 'sum', values: value });
   }
 
   /** Whether a metric was set as it stands, so that values of several batches are no parts of one sum. */
@@ -49,14 +49,13 @@ export class StepMetrics {
 
   /** Sets a metric to a value [1] as it stands. */
   set(recorder: Recorder, name: string, value: Tensor): void {
-    this.#set.add(name);
-    this.#launch(recorder, name, { SET: true }, { values: value });
+    this.setFrom(recorder, name, value, 0);
   }
 
   /** Sets a metric to one element of a vector. */
   setFrom(recorder: Recorder, name: string, values: Tensor, element: number): void {
     this.#set.add(name);
-    this.#launch(recorder, name, { SET: true }, { values }, element);
+    this.#record(recorder, name, { kind: 'set', values, element });
   }
 
   /**
@@ -85,29 +84,8 @@ export class StepMetrics {
     return values;
   }
 
-  #launch(
-    recorder: Recorder,
-    name: string,
-    conditions: ConditionsOf<'metric_add'>,
-    {
-      values,
-      weights,
-      others,
-    }: { readonly values: Tensor; readonly weights?: Tensor; readonly others?: Tensor },
-    element = 0,
-  ): void {
-    recorder.launch({
-      kernel: 'metric_add',
-      conditions,
-      overrides: { INDEX: this.#index(name), ...(conditions.SET ? { ELEMENT: element } : {}) },
-      bindings: {
-        metrics: whole(this.tensor),
-        values: whole(values),
-        weights: weights && whole(weights),
-        others: others && whole(others),
-      },
-      grid: [1, 1],
-    });
+  #record(recorder: Recorder, name: string, value: MetricValue): void {
+    recordMetric(recorder, this.tensor, this.#index(name), value);
   }
 
   #index(name: string): number {

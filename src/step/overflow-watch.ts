@@ -1,14 +1,14 @@
 /**
  * Finds the tensor in which a step first stopped being finite: `training.debug: underflow_overflow`. A record per tensor
- * that a recorded step computes holds the largest value it ever had, up to the first step that is not finite.
+ * that a recorded step computes holds its largest absolute value (absmax), up to the first step that is not finite.
  */
 
 import type { Observe } from '../autograd/tape.ts';
-import { type Tensor, whole } from '../autograd/tensor.ts';
+import type { Tensor } from '../autograd/tensor.ts';
 import type { Workspace } from '../autograd/workspace.ts';
 import { BINDING_ALIGNMENT, type Slice, type Storage } from '../gpu/memory.ts';
 import type { Recorder } from '../gpu/program.ts';
-import { workgroupSize } from '../ops/launch.ts';
+import { recordAbsmax } from '../ops/reduction/absmax.ts';
 
 /** Records are allocated so many at a time; each starts where a binding may. */
 const CHUNK = 1024;
@@ -36,13 +36,7 @@ export class OverflowWatch {
       if (tensor.dtype !== 'f32') return;
       const record = this.#newRecord();
       this.#watched.push({ name, record });
-      for (const shard of tensor.shards)
-        recorder.launch({
-          kernel: 'absmax',
-          constants: { WORKGROUP: workgroupSize(recorder) },
-          bindings: { x: shard, record, norm: whole(this.#norm) },
-          grid: [1, 1],
-        });
+      recordAbsmax(recorder, tensor, record, this.#norm);
     };
   }
 
@@ -61,19 +55,19 @@ export class OverflowWatch {
     }
     const first = values.find(({ value }) => !Number.isFinite(value));
     if (first === undefined) return 'Every tensor of the step was finite.';
-    const largest = values
+    const absmax = values
       .filter(({ value }) => Number.isFinite(value))
       .reduce((most, one) => (one.value > most.value ? one : most), { name: 'none', value: 0 });
     return (
       `First not finite: ${first.name}. ` +
-      `The largest finite value so far: ${largest.value.toPrecision(3)} in ${largest.name}.`
+      `The largest finite value so far: ${absmax.value.toPrecision(3)} in ${absmax.name}.`
     );
   }
 
   #newRecord(): Slice {
     const index = this.#watched.length % CHUNK;
     if (index === 0)
-      this.#chunks.push(this.#workspace.storage('largest values', CHUNK * BINDING_ALIGNMENT, 'state'));
+      this.#chunks.push(this.#workspace.storage('absmax records', CHUNK * BINDING_ALIGNMENT, 'state'));
     const storage = this.#chunks[this.#chunks.length - 1];
     return { storage, byteOffset: index * BINDING_ALIGNMENT, byteLength: 4 };
   }

@@ -2,13 +2,14 @@
  * An optimizer step on the GPU: its programs for every shape, the optimizer and the objective's state. What a step is made
  * of, and when it is taken, is the trainer's affair.
  */
-import { type Tensor, whole } from '../autograd/tensor.ts';
+import type { Tensor } from '../autograd/tensor.ts';
 import type { BatchShape } from '../data/batches.ts';
 import type { Program, Recorder } from '../gpu/program.ts';
 import type { ParameterSlabs } from '../nn/parameters.ts';
 import { recordFill } from '../ops/elementwise/fill.ts';
 import { tapeFor } from '../ops/index.ts';
-import { gridFor, workgroupSize } from '../ops/launch.ts';
+import { recordStateCommit } from '../ops/objectives/state-commit.ts';
+import { recordReferenceUpdate } from '../ops/optimizer/reference-update.ts';
 import type { Optimizer } from '../optim/optimizer.ts';
 import { countsOf } from './batch-tensors.ts';
 import { BucketRunner } from './bucket-runner.ts';
@@ -165,29 +166,18 @@ export class TrainingStep {
     const { norm } = this.optimizer;
     this.optimizer.record(recorder);
     const next = objective.nextState?.(tapeFor(recorder), state) ?? {};
-    for (const [name, value] of Object.entries(next))
-      recorder.launch({
-        kernel: 'state_commit',
-        bindings: { next: whole(value), norm: whole(norm), state: whole(state[name]) },
-        grid: [1, 1],
-      });
+    for (const [name, value] of Object.entries(next)) recordStateCommit(recorder, value, state[name], norm);
     this.#metrics.setFrom(recorder, 'grad_norm', norm, 0);
     this.#metrics.setFrom(recorder, 'finite', norm, 2);
   }
 
-  /** reference = (1 - share) reference + share policy, unless a gradient was not finite. */
+  /** A weight that is not trained is the same in both. */
   #recordMove(recorder: Recorder): void {
-    const { referenceUpdate } = this.#models.objective.needs;
+    const share = this.#models.objective.needs.referenceUpdate?.share ?? 1;
     for (const [name, tensor] of this.#options.movingReference) {
       const master = this.#options.trained.parameters.get(name)?.master;
-      for (const [i, shard] of (master?.shards ?? []).entries())
-        recorder.launch({
-          kernel: 'reference_update',
-          constants: { WORKGROUP: workgroupSize(recorder) },
-          overrides: { ALPHA: referenceUpdate?.share ?? 1 },
-          bindings: { policy: shard, reference: tensor.shards[i], norm: whole(this.optimizer.norm) },
-          grid: gridFor(recorder, shard.byteLength / 4),
-        });
+      if (master !== undefined)
+        recordReferenceUpdate(recorder, master, tensor, { share, norm: this.optimizer.norm });
     }
   }
 }

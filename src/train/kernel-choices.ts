@@ -72,7 +72,7 @@ class ChoiceCache {
     const folder = cacheDirectory();
     if (folder === undefined) return new ChoiceCache(gpu, undefined, {});
     const digest = new Digest();
-    for (const part of [gpu.adapterName, gpu.driver]) await digest.add(part);
+    for (const part of [gpu.deviceName, gpu.driver]) await digest.add(part);
     for (const source of Object.values(await kernelSources())) await digest.add(source);
     const path = `${folder}/kernels-${(await digest.hex()).slice(0, 16)}.json`;
     const known = (await files.exists(path)) ? parse(path, await files.readText(path)) : {};

@@ -56,7 +56,12 @@ export async function prepareRun(
   const checkpoint = await findCheckpoint(files, config, resume, digests, note);
   // Before the reference: its log-probs must be made by the kernels that make the policy's, or they differ in rounding.
   const planned = plannedReference(config, objective, policy);
-  await chooseKernels({ ...parts, reference: planned }, checkpoint?.state.kernel_choices, note);
+  const asPlanned = { ...parts, reference: planned };
+  await chooseKernels(asPlanned, checkpoint?.state.kernel_choices, note);
+  // The compilers work while the reference is computed. What fails here fails again where it is waited for.
+  Trainer.plan(asPlanned)
+    .compile()
+    .catch(() => {});
   const prepared = await prepareReference(gpu, config, objective, policy, location, data, note);
   try {
     const options: TrainerOptions = { ...parts, reference: prepared.reference };

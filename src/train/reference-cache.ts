@@ -64,7 +64,7 @@ export class ReferenceCache {
   ): Promise<ReferenceCache> {
     const { files } = gpu.runtime;
     const digest = new Digest();
-    await digest.add(JSON.stringify([dtype, gpu.adapterName, gpu.driver, gpu.profile.kernels]));
+    await digest.add(JSON.stringify([dtype, gpu.deviceName, gpu.driver, gpu.profile.kernels]));
     await digest.add(gpu.choices.fingerprint);
     await addWeights(digest, await ModelDirectory.open(files, model));
     if (adapter !== undefined) await addWeights(digest, await PeftAdapter.open(files, adapter));

@@ -25,7 +25,7 @@ export async function writeConfig(gpu: Gpu, config: TrainConfig, location: Model
   const head = [
     `prefgrad ${VERSION}`,
     ...(await commitLine(files)),
-    `device: ${gpu.adapterName} (${gpu.driver})`,
+    `device: ${gpu.deviceName} (${gpu.driver})`,
     'digests: SHA-256, block by block (src/digest.ts); equal files have equal digests',
     ...(await digestLines(files, await modelPaths(files, location))),
     ...(await digestLines(files, await dataPaths(files, config))),

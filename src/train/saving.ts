@@ -2,7 +2,7 @@
 import { download, rowLength, type Shard, type Tensor } from '../autograd/tensor.ts';
 import { InputError } from '../errors.ts';
 import { Checksum } from '../formats/checksum.ts';
-import { type FloatDType, narrow } from '../formats/half.ts';
+import { encodeFloats, type FloatDType } from '../formats/half.ts';
 import { readJson } from '../formats/json-file.ts';
 import { companionFiles, tokenizerFiles, weightFiles } from '../formats/model-files.ts';
 import { jsonFile, type OutputFile } from '../formats/output-file.ts';
@@ -148,7 +148,7 @@ function outputTensor(gpu: Gpu, name: string, tensor: Tensor, dtype: FloatDType)
     shape: tensor.shape,
     async *read() {
       for (const { shard, start, bytes } of pieces(tensor))
-        yield narrow(new Float32Array(await gpu.read(shard, start, bytes)), dtype);
+        yield encodeFloats(new Float32Array(await gpu.read(shard, start, bytes)), dtype);
     },
   };
 }

@@ -149,7 +149,7 @@ async function run(run: Run): Promise<RunSummary> {
   hooks.start({
     totalSteps: trainer.totalSteps,
     firstStep: trainer.step,
-    device: `${gpu.adapterName} (${gpu.driver})`,
+    device: `${gpu.deviceName} (${gpu.driver})`,
     predictedPeakBytes,
   });
   const before = trainer.step === 0 ? await evaluate(run, EVERYTHING) : undefined;

@@ -119,8 +119,8 @@ export class Trainer {
   }
 
   /** Records every program as `open` would, and allocates nothing. Recording is what tells which products there are. */
-  static plan(options: TrainerOptions): void {
-    new Trainer(options);
+  static plan(options: TrainerOptions): Trainer {
+    return new Trainer(options);
   }
 
   get totalSteps(): number {
@@ -130,6 +130,11 @@ export class Trainer {
   /** Bytes that will be held while training: what is allocated so far, and what is only planned. */
   get predictedPeakBytes(): number {
     return this.#options.gpu.memory.current + missingBytes(this.#planned);
+  }
+
+  /** Compiles what `warmUp` would, and allocates nothing: pipelines are the device's, whichever trainer asked for them first. */
+  compile(): Promise<void> {
+    return this.#planned.workspace.compile();
   }
 
   /** Allocates what is missing and compiles every pipeline. Nothing is allocated after this, except by saving. */

@@ -88,6 +88,12 @@ describe('the layers', () => {
     expect(wrong).toEqual([]);
   });
 
+  it('launch kernels in ops alone, by family', () => {
+    const launching = files.filter((path) => /\brecorder\.launch\(/.test(codeOf(path)));
+    expect(launching.length).toBeGreaterThan(20);
+    expect(launching.filter((path) => folderOf(path) !== 'ops')).toEqual([]);
+  });
+
   it('import nothing of examples, tests, benchmarks or the page', () => {
     const wrong = files.filter((path) =>
       importsOf(path).some((name) => /(^|\/)(examples|test|bench|web)\//.test(name)),

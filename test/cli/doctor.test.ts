@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { runDoctor } from '../../src/cli/doctor.ts';
 import { adviceFor, type Findings } from '../../src/cli/doctor-advice.ts';
-import { type AdapterFacts, type DoctorReport, formatReport } from '../../src/cli/doctor-report.ts';
+import { type DeviceFacts, type DoctorReport, formatReport } from '../../src/cli/doctor-report.ts';
 import { InputError } from '../../src/errors.ts';
 import { NoAdapterError } from '../../src/runtime/no-adapter.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 
-const cpu: AdapterFacts = {
+const cpu: DeviceFacts = {
   vendor: 'mesa',
   architecture: 'software',
   device: 'llvmpipe',
@@ -17,7 +17,7 @@ const cpu: AdapterFacts = {
   index: 1,
   isChosen: true,
 };
-const gpu: AdapterFacts = { ...cpu, index: 0, vendor: 'nvidia', architecture: 'hopper', type: 'GPU' };
+const gpu: DeviceFacts = { ...cpu, index: 0, vendor: 'nvidia', architecture: 'hopper', type: 'GPU' };
 
 const report: DoctorReport = {
   version: '0.1.0',
@@ -25,7 +25,7 @@ const report: DoctorReport = {
   system: 'Linux',
   fetchedDriver: undefined,
   residentBytes: 2 ** 27,
-  adapters: [gpu, { ...cpu, isChosen: false }],
+  devices: [gpu, { ...cpu, isChosen: false }],
   features: [
     { name: 'shader-f16', present: true, note: '16-bit arithmetic' },
     { name: 'subgroups', present: false, note: 'without it, sums go through workgroup memory' },
@@ -43,7 +43,7 @@ const report: DoctorReport = {
 
 const healthy: Findings = {
   platform: 'linux',
-  adapters: [cpu],
+  devices: [cpu],
   features: [],
   hasNvidiaDevice: false,
   renderNode: 'none',
@@ -79,7 +79,7 @@ describe('advice', () => {
   });
 
   it('gives the command where there is no adapter', () => {
-    expect(adviceFor({ ...healthy, adapters: [] })).toEqual([expect.stringContaining(healthy.setupCommand)]);
+    expect(adviceFor({ ...healthy, devices: [] })).toEqual([expect.stringContaining(healthy.setupCommand)]);
   });
 
   it('knows the container that hides the Vulkan half of an NVIDIA driver', () => {
@@ -94,7 +94,7 @@ describe('advice', () => {
 
   it('says what a GPU lacks', () => {
     const features = [{ name: 'shader-f16', present: false, note: '' }];
-    expect(adviceFor({ ...healthy, adapters: [gpu], features })).toEqual([expect.stringContaining('16-bit')]);
+    expect(adviceFor({ ...healthy, devices: [gpu], features })).toEqual([expect.stringContaining('16-bit')]);
   });
 });
 
@@ -128,8 +128,8 @@ describe('runDoctor', () => {
     let text = '';
     const code = await runDoctor(nodeRuntime(), (part) => (text += part), { backend: 'null', json: true });
     expect(code).toBe(1);
-    const { adapters, measurement, advice } = JSON.parse(text) as DoctorReport;
-    expect(adapters).toHaveLength(1);
+    const { devices, measurement, advice } = JSON.parse(text) as DoctorReport;
+    expect(devices).toHaveLength(1);
     expect(measurement).toBeUndefined();
     expect(advice).toEqual([expect.stringContaining('computes nothing')]);
   });
@@ -137,8 +137,8 @@ describe('runDoctor', () => {
   it('measures the adapter of this machine', async () => {
     let text = '';
     const code = await runDoctor(nodeRuntime(), (part) => (text += part), { json: true });
-    const { adapters, measurement } = JSON.parse(text) as DoctorReport;
-    if (adapters.length === 0) return expect(code).toBe(2);
+    const { devices, measurement } = JSON.parse(text) as DoctorReport;
+    if (devices.length === 0) return expect(code).toBe(2);
     expect(code).toBe(0);
     expect(measurement?.matmulError).toBeLessThan(1e-5);
     expect(measurement?.copyGigabytesPerSecond).toBeGreaterThan(0);

@@ -6,7 +6,7 @@ import { allocateTensor, type Tensor, upload, whole } from '../../src/autograd/t
 import type { Gpu } from '../../src/gpu/device.ts';
 import type { Recorder } from '../../src/gpu/program.ts';
 import { attention } from '../../src/ops/attention/attention.ts';
-import { cacheRowOf, recordPagedAttention } from '../../src/ops/attention/paged-attention.ts';
+import { cacheRowOf, pagedAttention } from '../../src/ops/attention/paged-attention.ts';
 import { launchLinear } from '../../src/ops/linear/linear.ts';
 import { epsilonLogps } from '../../src/ops/logps/epsilon-logps.ts';
 import { tokenLogps } from '../../src/ops/logps/token-logps.ts';
@@ -127,7 +127,8 @@ const paged: Make = (bench, recorder) => {
     places: bench.indices('places', [2, 4], [150, 0, 0, 0, 90, 0, 0, 0]),
     tables: bench.indices('tables', [2, 10], [...PAGED_TABLE, ...PAGED_TABLE.toReversed()]),
   };
-  return recordPagedAttention(recorder, q, { keys, values }, layout, { heads: 2, kvHeads: 1, headDim: 32 });
+  const attributes = { heads: 2, kvHeads: 1, headDim: 32, layout };
+  return pagedAttention.launch(recorder, [q, keys, values], attributes).outputs[0];
 };
 
 /** Rows that take every filter, with log-probs of the most probable. */
@@ -216,7 +217,11 @@ export const barrierWorks: readonly BarrierWork[] = [
   on('a tiled product', ['linear/linear_tiled'], recorded(products('tiled', [70, 68, 40]))),
   on('a product of few rows', ['linear/linear_rows'], recorded(fewRows)),
   on('attention forward', ['attention/attention_forward_tiled', 'attention/attention_tile'], attended([])),
-  on('attention, gradient of queries', ['attention/attention_backward_query_tiled'], attended([0])),
+  on(
+    'attention, gradient of queries',
+    ['attention/attention_backward_query_tiled', 'attention/attention_gradient_tile'],
+    attended([0]),
+  ),
   on(
     'attention, gradients of keys and values',
     ['attention/attention_backward_key_value_tiled'],

@@ -70,7 +70,7 @@ export async function runCases(
       );
       onResult({ group, name, error, seconds: (performance.now() - start) / 1000 });
     }
-    return { adapter: gpu.adapterName, driver: gpu.driver };
+    return { adapter: gpu.deviceName, driver: gpu.driver };
   } finally {
     gpu.close();
   }

@@ -9,6 +9,6 @@ const gpu = await Gpu.open(runtime);
 const losses = await quickstartLosses({ gpu, runtime, steps: 20 });
 writeFileSync(
   LOSSES,
-  `${JSON.stringify({ adapter: gpu.adapterName, driver: gpu.driver, losses }, null, 2)}\n`,
+  `${JSON.stringify({ adapter: gpu.deviceName, driver: gpu.driver, losses }, null, 2)}\n`,
 );
 gpu.close();

@@ -1,19 +1,7 @@
 /** Every op against its plain reference in f64 and finite differences of it, at the shapes where adapters differ. */
 import { occurrences, picks } from '../../src/data/occurrences.ts';
 import { makeRotaryTable } from '../../src/nn/rotary-table.ts';
-import { attention } from '../../src/ops/attention/attention.ts';
-import { glu } from '../../src/ops/elementwise/glu.ts';
-import { rotary } from '../../src/ops/elementwise/rotary.ts';
-import { dot } from '../../src/ops/elementwise/vector.ts';
-import { embedding } from '../../src/ops/indexing/embedding.ts';
-import { gatherRows } from '../../src/ops/indexing/gather-rows.ts';
-import { gatedLinear } from '../../src/ops/linear/gated-linear.ts';
-import { linear } from '../../src/ops/linear/linear.ts';
-import { loraLinear } from '../../src/ops/linear/lora-linear.ts';
-import { epsilonLogps } from '../../src/ops/logps/epsilon-logps.ts';
-import { tokenLogps } from '../../src/ops/logps/token-logps.ts';
-import { rmsNorm } from '../../src/ops/norm/rms-norm.ts';
-import { segmentSum } from '../../src/ops/reduction/segment-sum.ts';
+import { ops } from '../../src/ops/index.ts';
 import { packedLayout } from '../ops/packed-layout.ts';
 import { checkDirections, checkOp, type OpCase } from '../support/check-op.ts';
 import { gridValues, type HostTensor, type Workbench } from '../support/workbench.ts';
@@ -41,7 +29,7 @@ const linears = (['f32', 'f16', 'bf16'] as const).flatMap((dtype) =>
     [33, 8, 5],
   ].map(([rows, inner, out]) =>
     exact(`linear ${rows} x ${inner} x ${out}, weights in ${dtype}`, () => ({
-      op: linear,
+      op: ops.linear,
       inputs: [gridValues(1, [rows, inner]), inDtype(dtype, gridValues(2, [out, inner]))],
       attributes: () => ({}),
     })),
@@ -90,7 +78,7 @@ const attentions = (
   const tokens = documents.flat().reduce((a, b) => a + b, 0);
   const { heads, kvHeads, headDim } = shape;
   const { run } = exact(`attention, ${name}`, () => ({
-    op: attention,
+    op: ops.attention,
     inputs: [
       gridValues(9, [tokens, heads * headDim]),
       gridValues(10, [tokens, kvHeads * headDim]),
@@ -121,12 +109,12 @@ function asOnGpus<A>(name: string, make: (context: CaseContext) => OpCase<A>): C
 
 const onGpus = [
   asOnGpus('linear 33 x 12 x 20', () => ({
-    op: linear,
+    op: ops.linear,
     inputs: [gridValues(1, [33, 12]), gridValues(2, [20, 12])],
     attributes: () => ({}),
   })),
   asOnGpus('a product with its LoRA pair', () => ({
-    op: loraLinear,
+    op: ops.loraLinear,
     inputs: [
       gridValues(1, [17, 8]),
       gridValues(2, [12, 8]),
@@ -138,7 +126,7 @@ const onGpus = [
     differentiate: [0, 2, 3, 4],
   })),
   asOnGpus('attention, two documents, a window', () => ({
-    op: attention,
+    op: ops.attention,
     inputs: [gridValues(9, [11, 16]), gridValues(10, [11, 8]), gridValues(11, [11, 8])],
     attributes: (bench) => ({
       heads: 2,
@@ -153,12 +141,12 @@ const onGpus = [
     tolerance: 2e-5,
   })),
   asOnGpus('rms norm', () => ({
-    op: rmsNorm,
+    op: ops.rmsNorm,
     inputs: [gridValues(4, [5, 12]), gridValues(5, [12])],
     attributes: () => ({ eps: 1e-5 }),
   })),
-  asOnGpus('token log-probs, 37 words', () => ({
-    op: tokenLogps,
+  asOnGpus('token log-probs, a vocabulary of 37', () => ({
+    op: ops.tokenLogps,
     inputs: [gridValues(1, [5, 8]), gridValues(2, [37, 8])],
     attributes: targets([0, 36, 4, 4, 31]),
   })),
@@ -168,13 +156,13 @@ export const opCases: readonly ConformanceCase[] = [
   ...onGpus,
   ...linears,
   exact('linear with a residual and a scale', () => ({
-    op: linear,
+    op: ops.linear,
     inputs: [gridValues(1, [13, 8]), gridValues(2, [5, 8]), gridValues(3, [13, 5])],
     attributes: () => ({ scale: 2.5 }),
   })),
   ...attentions,
   exact('embedding', () => ({
-    op: embedding,
+    op: ops.embedding,
     inputs: [gridValues(1, [7, 10])],
     attributes: (bench) => {
       const ids = [6, 0, 6, 3, 0];
@@ -191,7 +179,7 @@ export const opCases: readonly ConformanceCase[] = [
     leavesOnly: true,
   })),
   exact('gather rows: the last prompt token predicts both branches', () => ({
-    op: gatherRows,
+    op: ops.gatherRows,
     inputs: [gridValues(3, [8, 6])],
     attributes: (bench) => {
       const rows = [2, 3, 2, 4, 2, 5];
@@ -205,12 +193,12 @@ export const opCases: readonly ConformanceCase[] = [
     tolerance: 1e-6,
   })),
   exact('rms norm of ragged rows', () => ({
-    op: rmsNorm,
+    op: ops.rmsNorm,
     inputs: [gridValues(4, [33, 7]), gridValues(5, [7])],
     attributes: () => ({ eps: 1e-5 }),
   })),
   exact('rotary up to position 8191', ({ gpu }) => ({
-    op: rotary,
+    op: ops.rotary,
     inputs: [gridValues(6, [5, 30])],
     attributes: (bench) => {
       const made = makeRotaryTable(gpu, 8192, 10, 5e5, undefined);
@@ -220,17 +208,17 @@ export const opCases: readonly ConformanceCase[] = [
     tolerance: 1e-6,
   })),
   exact('swiglu, gates of +-100', () => ({
-    op: glu,
+    op: ops.glu,
     inputs: [gridValues(7, [3, 11], 40), gridValues(8, [3, 11])],
     attributes: () => ({}),
   })),
   exact('a gated product', () => ({
-    op: gatedLinear,
+    op: ops.gatedLinear,
     inputs: [gridValues(7, [9, 8]), gridValues(8, [12, 8]), gridValues(9, [12, 8])],
     attributes: () => ({}),
   })),
   exact('a product with its LoRA pair', () => ({
-    op: loraLinear,
+    op: ops.loraLinear,
     inputs: [
       gridValues(1, [9, 8]),
       gridValues(2, [12, 8]),
@@ -242,30 +230,30 @@ export const opCases: readonly ConformanceCase[] = [
     differentiate: [0, 2, 3, 4],
   })),
   exact('segment sums', () => ({
-    op: segmentSum,
+    op: ops.segmentSum,
     inputs: [gridValues(1, [12])],
     attributes: (bench) => ({ segments: bench.indices('segments', [4, 2], [2, 5, 5, 5, 9, 10, 0, 0]) }),
   })),
   exact('dot product', () => ({
-    op: dot,
+    op: ops.dot,
     inputs: [gridValues(1, [33]), gridValues(2, [33])],
     attributes: () => ({}),
     differentiate: [0],
   })),
-  exact('token log-probs, 37 words', () => ({
-    op: tokenLogps,
+  exact('token log-probs, a vocabulary of 37', () => ({
+    op: ops.tokenLogps,
     inputs: [gridValues(1, [5, 8]), gridValues(2, [37, 8])],
     attributes: targets([0, 36, 4, 4, 31]),
   })),
-  directions('token log-probs, 50257 words', {
-    op: tokenLogps,
+  directions('token log-probs, a vocabulary of 50257', {
+    op: ops.tokenLogps,
     inputs: [gridValues(1, [3, 8]), gridValues(2, [50257, 8])],
     attributes: targets([0, 50256, 2048]),
     // Finite differences along a direction of 400,000 elements are no better than this.
     tolerance: 3e-4,
   }),
   exact('epsilon log-probs, a reference of another width', () => ({
-    op: epsilonLogps,
+    op: ops.epsilonLogps,
     inputs: [gridValues(1, [3, 8]), gridValues(2, [37, 8]), gridValues(3, [3, 4]), gridValues(4, [37, 4])],
     attributes: (bench) => ({ ...targets([0, 36, 4])(bench), epsilon: 0.1 }),
     differentiate: [0, 1],

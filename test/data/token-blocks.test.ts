@@ -19,7 +19,7 @@ describe('token blocks', () => {
     expect(tokenBlocks(empty, 0)).toEqual([0, 3]);
   });
 
-  it('are never more than there is room for', () => {
+  it('are never more than are allocated', () => {
     // Six segments to an example, each one token longer than a block.
     const segments = Array.from({ length: 12 }, () => 9);
     const blocks = tokenBlocks(sightOf(...segments), 108);

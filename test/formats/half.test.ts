@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import {
   bf16ToFloat,
+  decodeFloats,
+  encodeFloats,
   f16ToFloat,
   floatToBf16,
   floatToF16,
-  narrow,
   roundTo,
-  widen,
 } from '../../src/formats/half.ts';
 import { seededRandom } from './samples.ts';
 
@@ -53,11 +53,11 @@ describe.each(formats)('$name', ({ toFloat, toBits, infinity, dtype }) => {
   it('converts arrays like single values, from any byte offset', () => {
     const random = seededRandom(3);
     const values = Float32Array.from({ length: 500 }, () => (random() - 0.5) * 10 ** (random() * 12 - 8));
-    const bytes = narrow(values.subarray(1), dtype);
+    const bytes = encodeFloats(values.subarray(1), dtype);
     expect([...new Uint16Array(bytes.buffer)]).toEqual([...values.subarray(1)].map(toBits));
     const shifted = new Uint8Array(bytes.length + 1);
     shifted.set(bytes, 1);
-    const back = widen(shifted.subarray(1), dtype);
+    const back = decodeFloats(shifted.subarray(1), dtype);
     expect([...back]).toEqual([...values.subarray(1)].map((v) => toFloat(toBits(v))));
   });
 });
@@ -80,12 +80,12 @@ it('no NaN becomes an infinity, whatever its mantissa', () => {
   const words = new Uint32Array([0x7f800001, 0xff800001, 0x7fffffff, 0x7f80ffff]);
   const nans = new Float32Array(words.buffer);
   for (const dtype of ['F16', 'BF16'] as const)
-    for (const v of widen(narrow(nans, dtype), dtype)) expect(v).toBeNaN();
+    for (const v of decodeFloats(encodeFloats(nans, dtype), dtype)) expect(v).toBeNaN();
 });
 
 it('F32 passes through', () => {
   const values = new Float32Array([1.5, -0, Number.MIN_VALUE, 3e38]);
-  expect(widen(narrow(values.subarray(1), 'F32'), 'F32')).toEqual(values.subarray(1));
+  expect(decodeFloats(encodeFloats(values.subarray(1), 'F32'), 'F32')).toEqual(values.subarray(1));
 });
 
 describe('one number', () => {

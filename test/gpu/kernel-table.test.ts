@@ -22,7 +22,7 @@ describe('the table of kernels', () => {
 
   it('orders bindings by number, with a gap where an optional one is not given', () => {
     const [own, scales, residual] = [1, 2, 3].map((byteOffset) => ({ ...slice, byteOffset }));
-    const bindings = { residual, x: own, w: scales, y: scales, scales: undefined };
+    const bindings = { residual, own, other: scales, out: scales, scales: undefined };
     expect(orderedBindings({ kernel: 'linear_forward', bindings })).toEqual([
       own,
       scales,

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { download } from '../../src/autograd/tensor.ts';
 import { writeDirectory } from '../../src/formats/directory-writer.ts';
-import { widen } from '../../src/formats/half.ts';
+import { decodeFloats } from '../../src/formats/half.ts';
 import { SafetensorsFile } from '../../src/formats/safetensors.ts';
 import { generate } from '../../src/generate/generator.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
@@ -112,7 +112,7 @@ describe.each(FAMILIES)('%s', (family) => {
     tensors = await SafetensorsFile.open(await nodeRuntime().files.open(`${path}.safetensors`));
   });
   afterAll(() => tensors.close());
-  const expected = async (name: string) => widen(await tensors.readTensor(name), 'F32');
+  const expected = async (name: string) => decodeFloats(await tensors.readTensor(name), 'F32');
 
   it('log-probs of policy, reference and LoRA agree to 2e-5', async () => {
     expectLogps(await logpsOf(path), fixture.logps.policy);

@@ -1,6 +1,7 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Gpu } from '../../src/gpu/device.ts';
+import { Gpu } from '../../src/gpu/device.ts';
 import { attention } from '../../src/ops/attention/attention.ts';
+import { nodeRuntime } from '../../src/runtime/node.ts';
 import { checkFixture, checkOp, runOp } from '../support/check-op.ts';
 import { expectClose } from '../support/close.ts';
 import { fixturesOf, type OpFixture } from '../support/fixtures.ts';
@@ -138,5 +139,24 @@ describe('tiled attention', () => {
     expect(plain.map((values) => values.length / (tokens * shape.headDim))).toEqual([4, 4, 2, 2]);
     for (const [i, values] of tiles.entries())
       expectClose(values, plain[i], 1e-5, ['y', 'd q', 'd k', 'd v'][i]);
+  });
+});
+
+// Numbers are checked where tensor cores are (test/conformance/matrix-cases.ts); here, that the form for NVIDIA compiles: Dawn's
+// null backend runs nothing.
+describe('attention by matrices', () => {
+  it.each([
+    'attention_forward_matrices',
+    'attention_backward_query_matrices',
+    'attention_backward_key_value_matrices',
+  ])('%s compiles, with a window and a cap or without', async (kernel) => {
+    const compiler = await Gpu.open(nodeRuntime(), { backend: 'null' });
+    const matrices = { MATRIX_M: 16, MATRIX_N: 16, MATRIX_K: 16, SUBGROUP: 32 };
+    const constants = { ...matrices, HEAD4: 16, DEPTH_PARTS: 4, WIDTH_PARTS: 4 };
+    for (const has of [false, true]) {
+      const conditions = { WINDOWED: has, SOFTCAP: has };
+      expect(await compiler.kernels.module({ kernel, conditions, constants })).toBeDefined();
+    }
+    compiler.close();
   });
 });

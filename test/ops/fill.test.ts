@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { allocateTensor } from '../../src/autograd/tensor.ts';
 import { randomWord } from '../../src/data/random.ts';
-import { narrow } from '../../src/formats/half.ts';
+import { encodeFloats } from '../../src/formats/half.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { recordCast, recordFill } from '../../src/ops/elementwise/fill.ts';
 import { testGpu } from '../support/gpu.ts';
@@ -26,7 +26,7 @@ describe('fill', () => {
   });
 });
 
-describe('narrow rounds to nearest even, as the host does', () => {
+describe('fill rounds to nearest even, as the host does', () => {
   it.each([
     ['f16', 'F16', 13, 2 ** -14, 65504],
     ['bf16', 'BF16', 16, 2 ** -120, 1e38],
@@ -46,7 +46,7 @@ describe('narrow rounds to nearest even, as the host does', () => {
       return [];
     });
     const halves = new Uint16Array(await gpu.read(to.shards[0]));
-    const expected = new Uint16Array(narrow(data, hostDType).buffer);
+    const expected = new Uint16Array(encodeFloats(data, hostDType).buffer);
     const first = halves.findIndex((bits, i) => bits !== expected[i]);
     expect(first === -1 ? 'equal' : `${data[first]} became ${halves[first]}, not ${expected[first]}`).toBe(
       'equal',

@@ -74,17 +74,17 @@ describe.each(['subgroup', 'tiled'] as const)('linear by %s is the plain product
   });
 });
 
-// A product of few tokens leaves some runs empty; an inner size of 18 has no vec4s.
-describe.each(['plain', 'tiled'] as const)('a weight gradient by %s, from runs of tokens', (variant) => {
+// A product of few tokens leaves some parts empty; an inner size of 18 has no vec4s.
+describe.each(['plain', 'tiled'] as const)('a weight gradient by %s, split over tokens', (variant) => {
   it.each([
-    ['several runs, the last ragged', 3, [150, 96, 172]],
-    ['more runs than tokens fill', 7, [33, 68, 36]],
+    ['several parts, the last ragged', 3, [150, 96, 172]],
+    ['more parts than tokens fill', 7, [33, 68, 36]],
     ['added to what is there', 2, [150, 8, 36]],
     ['an inner size that is no multiple of 4', 4, [150, 12, 18]],
-  ] as const)('%s', async (_name, runs, shape) => {
+  ] as const)('%s', async (_name, splits, shape) => {
     for (const accumulate of [false, true]) {
       const whole = await product('plain', 'WEIGHT', shape, 'f32', accumulate);
-      gpu.choices.splitK = runs;
+      gpu.choices.splitK = splits;
       expectClose(await product(variant, 'WEIGHT', shape, 'f32', accumulate), whole, 1e-5, 'dw');
       gpu.choices.splitK = undefined;
     }

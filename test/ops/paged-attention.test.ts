@@ -1,11 +1,11 @@
 /** Paged attention and its cache against the same in f64, with shared prefixes, windows, caps and both forms of the kernel. */
 import { afterEach, describe, expect, it } from 'vitest';
+import type { AttentionShape } from '../../src/ops/attention/attention.ts';
 import {
   BLOCK_TOKENS,
   cacheRowOf,
-  pagedAttentionReference,
+  pagedAttention,
   recordCacheWrite,
-  recordPagedAttention,
 } from '../../src/ops/attention/paged-attention.ts';
 import { expectClose, expectSameBits } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';
@@ -26,7 +26,7 @@ const PLACES = [
 const TABLE = 4;
 const CACHE_ROWS = 9 * BLOCK_TOKENS;
 
-async function attend(shape: Parameters<typeof recordPagedAttention>[4], rows: readonly number[]) {
+async function attend(shape: AttentionShape, rows: readonly number[]) {
   const bench = new Workbench(gpu);
   const { heads, kvHeads, headDim } = shape;
   const all = gridValues(1, [PLACES.length, heads * headDim]);
@@ -42,14 +42,16 @@ async function attend(shape: Parameters<typeof recordPagedAttention>[4], rows: r
     places: bench.indices('places', [rows.length, 4], places),
     tables: bench.indices('tables', [rows.length, TABLE], tables),
   };
+  const attributes = { ...shape, layout };
   const [y] = await record(gpu, (recorder) => [
-    recordPagedAttention(recorder, query, { keys: k, values: v }, layout, shape),
+    ...pagedAttention.launch(recorder, [query, k, v], attributes).outputs,
   ]);
   bench.free();
-  const [hq, hk, hv] = [q, keys, values].map(({ shape: s, data }) => {
+  const onHost = [q, keys, values].map(({ shape: s, data }) => {
     return { shape: s, data: Float64Array.from(data) };
   });
-  return { y, expected: pagedAttentionReference(hq, hk, hv, places, tables, shape).data };
+  const [expected] = pagedAttention.reference(onHost, attributes, bench.index);
+  return { y, expected: expected.data };
 }
 
 describe('paged attention', () => {

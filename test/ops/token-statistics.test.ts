@@ -89,9 +89,9 @@ async function check(
 
 describe('token statistics', () => {
   it.each([
-    ['a handful of words', 5, 37],
+    ['a small vocabulary', 5, 37],
     ['several chunks of the vocabulary, the last ragged', 3, 5000],
-    ['50257 words', 2, 50257],
+    ['a vocabulary of 50257', 2, 50257],
     ['more rows than a chunk has', 1030, 16],
   ])('%s', (_, rows, vocabulary) => check(rows, vocabulary));
 

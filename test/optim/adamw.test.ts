@@ -1,5 +1,5 @@
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { narrow } from '../../src/formats/half.ts';
+import { encodeFloats } from '../../src/formats/half.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { expectClose, expectSameBits } from '../support/close.ts';
 import { type FixtureTensor, fixturesOf } from '../support/fixtures.ts';
@@ -68,7 +68,7 @@ describe('16-bit copies', () => {
     await trainee.step(1, 1e-3);
     const copy = trainee.slabs.parameters.get('w')?.tensor.shards[0];
     const halves = new Uint16Array(copy === undefined ? new ArrayBuffer(0) : await gpu.read(copy, 0, 120));
-    const expected = new Uint16Array(narrow(await trainee.get('w', 'master'), hostDType).buffer);
+    const expected = new Uint16Array(encodeFloats(await trainee.get('w', 'master'), hostDType).buffer);
     expect([...halves]).toEqual([...expected]);
   });
 });

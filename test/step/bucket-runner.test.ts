@@ -63,7 +63,7 @@ describe('a bucket runner', () => {
 });
 
 describe('rows of a step', () => {
-  it('have the room of their layout: a prompt once or per answer, and a mismatched answer', () => {
+  it('are as large as their layout: a prompt once or per answer, and a mismatched answer', () => {
     const [item] = rows.items;
     expect(rows.shapeOf([item])).toEqual({ tokens: 2 + 2 + 1, rows: 5, pairs: 1 });
     const apart = new StepRows(examples, { promptSharing: false });

@@ -1,7 +1,7 @@
 /** Host values on the GPU for the length of one test: what ops are fed with. */
 import { allocateTensor, freeTensor, type Tensor, upload } from '../../src/autograd/tensor.ts';
 import { normalAt, randomWord } from '../../src/data/random.ts';
-import { narrow } from '../../src/formats/half.ts';
+import { encodeFloats } from '../../src/formats/half.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 
 /** Values of one tensor. They are exact in `dtype`, so that a host reference sees what the GPU sees. */
@@ -24,7 +24,7 @@ export class Workbench {
   /** A float tensor; 16-bit ones are stored packed. */
   floats(label: string, { shape, data, dtype = 'f32' }: HostTensor): Tensor {
     const values = new Float32Array(data);
-    const bytes = dtype === 'f32' ? values : narrow(values, dtype === 'f16' ? 'F16' : 'BF16');
+    const bytes = dtype === 'f32' ? values : encodeFloats(values, dtype === 'f16' ? 'F16' : 'BF16');
     return this.#make(label, shape, dtype, bytes);
   }
 

@@ -38,7 +38,7 @@ describe('the first step', () => {
     ['a loss that is off by more than 1e-4', metrics(Math.LN2 + 2e-4)],
     ['a chosen reward that is not exactly 0', metrics(Math.LN2, 1e-9)],
     ['a rejected reward that is not exactly 0', metrics(Math.LN2, 0, -1e-9)],
-    ['a loss that is no number', metrics(Number.NaN)],
+    ['a loss of NaN', metrics(Number.NaN)],
   ])('stops at %s, with what was expected', (_, wrong) => {
     expect(() => checkFirstStep(dpo, true, wrong)).toThrow(RunError);
     expect(() => checkFirstStep(dpo, true, wrong)).toThrow(/loss of dpo must be 0\.6931 and rewards 0/);

@@ -74,7 +74,7 @@ export class Engine implements api.EngineApi {
       });
       const { vendor = '', architecture = '' } = gpu.device.adapterInfo ?? {};
       return {
-        description: [gpu.adapterName, gpu.driver].filter((text) => text !== '').join(', '),
+        description: [gpu.deviceName, gpu.driver].filter((text) => text !== '').join(', '),
         vendor,
         architecture,
         isFallback: gpu.isCpu,

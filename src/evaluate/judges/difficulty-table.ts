@@ -19,7 +19,7 @@ const COLUMNS = {
   lengthDifference: 'std_delta_len',
 } as const;
 
-/** @throws InputError where a column is missing or a value is no number */
+/** @throws InputError where a column is missing or a value is not a number */
 export function readDifficulty(csv: string, file: string): DifficultyRow[] {
   const [head = '', ...lines] = csv.split(/\r?\n/).filter((line) => line.trim() !== '');
   const names = head.split(',').map((name) => name.trim());

@@ -1,6 +1,6 @@
 /** A model's adapter as it is now, held over the same frozen weights: training the model does not move it. */
 import { allocateTensor, download, freeTensor, type Tensor, upload } from '../../autograd/tensor.ts';
-import { narrow } from '../../formats/half.ts';
+import { encodeFloats } from '../../formats/half.ts';
 import type { Gpu } from '../../gpu/device.ts';
 import type { LoraPair } from '../../nn/projection.ts';
 import type { LoadedModel } from './load.ts';
@@ -16,7 +16,7 @@ export async function freezeAdapter(gpu: Gpu, loaded: LoadedModel): Promise<Load
     const { dtype } = tensor;
     const copy = allocateTensor(gpu, `frozen ${name}`, shape, dtype, 'reference');
     const values = await download(gpu, master);
-    upload(gpu, copy, dtype === 'f32' ? values : narrow(values, HALF[dtype as keyof typeof HALF]));
+    upload(gpu, copy, dtype === 'f32' ? values : encodeFloats(values, HALF[dtype as keyof typeof HALF]));
     frozen.set(name, copy);
   }
   const pair = (module: string): LoraPair | undefined => {

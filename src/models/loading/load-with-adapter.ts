@@ -1,7 +1,7 @@
 /** A model with, where one is given, a PEFT adapter on top. */
 import { upload } from '../../autograd/tensor.ts';
 import { InputErrors } from '../../errors.ts';
-import { type FloatDType, widen } from '../../formats/half.ts';
+import { decodeFloats, type FloatDType } from '../../formats/half.ts';
 import { locateModel, type ModelLocation } from '../../formats/model-location.ts';
 import { PeftAdapter } from '../../formats/peft.ts';
 import type { Gpu } from '../../gpu/device.ts';
@@ -57,6 +57,6 @@ async function fill(gpu: Gpu, { parameters }: ParameterSlabs, adapter: PeftAdapt
   if (problems.length > 0) throw new InputErrors(`${adapter.path} does not fit the model:`, problems);
   for (const [name, { master }] of parameters) {
     const dtype = adapter.tensors.get(name)?.dtype as FloatDType;
-    upload(gpu, master, widen(await adapter.readTensor(name), dtype));
+    upload(gpu, master, decodeFloats(await adapter.readTensor(name), dtype));
   }
 }

@@ -17,7 +17,7 @@ import {
 import { uniformAt } from '../../data/random.ts';
 import { InputError } from '../../errors.ts';
 import { Checksum } from '../../formats/checksum.ts';
-import { allFinite, type FloatDType, narrow, widen } from '../../formats/half.ts';
+import { allFinite, decodeFloats, encodeFloats, type FloatDType } from '../../formats/half.ts';
 import { ModelDirectory } from '../../formats/model-directory.ts';
 import type { Gpu } from '../../gpu/device.ts';
 import { Program } from '../../gpu/program.ts';
@@ -302,14 +302,14 @@ async function copyWeight(
       if (!allFinite(bytes, from)) throw notFinite(directory, name);
       const place = row * length * bytesPerElement(dtype);
       if (scales !== undefined) {
-        const quantized = quantize(widen(bytes, from), dtype as QuantizedDType);
+        const quantized = quantize(decodeFloats(bytes, from), dtype as QuantizedDType);
         await ring.write(shard, quantized.packed, place);
         const ofRows = rowRange(scales, shard.rowStart, shard.rows);
         await ring.write(whole(ofRows), quantized.scales, (4 * row * length) / GROUP);
         continue;
       }
       const to = FILE_DTYPE[dtype as ComputeDType];
-      const converted = from === to ? bytes : narrow(widen(bytes, from), to);
+      const converted = from === to ? bytes : encodeFloats(decodeFloats(bytes, from), to);
       const padded = converted.byteLength % 4 === 0 ? converted : new Uint8Array([...converted, 0, 0]);
       await ring.write(shard, padded, place);
     }

@@ -4,7 +4,7 @@
  *   W' = W + (alpha / r) B A        W [out, in], A [r, in], B [out, r]; added in f32 (the sum over r in f64), rounded to the dtype of W
  */
 import { InputError, InputErrors } from '../../errors.ts';
-import { allFinite, type FloatDType, narrow, widen } from '../../formats/half.ts';
+import { allFinite, decodeFloats, encodeFloats, type FloatDType } from '../../formats/half.ts';
 import { ModelDirectory } from '../../formats/model-directory.ts';
 import { modelFiles } from '../../formats/model-files.ts';
 import type { ModelLocation } from '../../formats/model-location.ts';
@@ -111,16 +111,16 @@ async function* mergedRows(
   const dtype = entry.dtype as FloatDType;
   const half = async (letter: string) => {
     const pair = `${module}.lora_${letter}.weight`;
-    return widen(await lora.readTensor(pair), lora.tensors.get(pair)?.dtype as FloatDType);
+    return decodeFloats(await lora.readTensor(pair), lora.tensors.get(pair)?.dtype as FloatDType);
   };
   const [a, b] = [await half('A'), await half('B')];
   const { r, alpha } = lora.config;
   const step = Math.max(1, Math.floor(PIECE / inner));
   for (let first = 0; first < out; first += step) {
     const rows = Math.min(step, out - first);
-    const weight = widen(await base.readTensorRows(name, first, rows), dtype);
+    const weight = decodeFloats(await base.readTensorRows(name, first, rows), dtype);
     addProduct(weight, a, b.subarray(first * r, (first + rows) * r), { r, inner, scale: alpha / r });
-    yield finite(base, entry, narrow(weight, dtype));
+    yield finite(base, entry, encodeFloats(weight, dtype));
   }
 }
 

@@ -30,11 +30,11 @@ export function quantize(
   const packed = new Uint8Array(dtype === 'i8' ? values.length : values.length / 2);
   for (let group = 0; group < scales.length; group++) {
     const start = group * GROUP;
-    let largest = 0;
-    for (let i = start; i < start + GROUP; i++) largest = Math.max(largest, Math.abs(values[i]));
+    let absmax = 0;
+    for (let i = start; i < start + GROUP; i++) absmax = Math.max(absmax, Math.abs(values[i]));
     // The kernel multiplies a byte by the scale, so that the 127 goes in here.
-    scales[group] = dtype === 'i8' ? largest / 127 : largest;
-    const inverse = largest === 0 ? 0 : 1 / largest;
+    scales[group] = dtype === 'i8' ? absmax / 127 : absmax;
+    const inverse = absmax === 0 ? 0 : 1 / absmax;
     for (let i = start; i < start + GROUP; i++) {
       const share = values[i] * inverse;
       if (dtype === 'i8') packed[i] = Math.round(127 * share);

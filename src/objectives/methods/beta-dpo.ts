@@ -8,10 +8,10 @@
  * Statistics and selection are over the whole optimizer batch. Evaluation keeps every pair and moves nothing.
  */
 import { z } from 'zod';
-import { detach, type Tensor, temporary, whole } from '../../autograd/tensor.ts';
-import { gridFor, workgroupSize } from '../../ops/launch.ts';
+import { detach } from '../../autograd/tensor.ts';
+import { recordGapStatistics, recordPairSelection } from '../../ops/objectives/beta-dpo.ts';
 import { likelihoods } from '../likelihoods.ts';
-import { defineObjective, type ObjectiveInputs, type ObjectiveState } from '../objective.ts';
+import { defineObjective } from '../objective.ts';
 import { betaSetting, given } from '../shared.ts';
 import { logRatioGap } from './dpo.ts';
 
@@ -40,10 +40,21 @@ export const betaDpo = defineObjective({
     const l = likelihoods(inputs);
     const h = logRatioGap(l, inputs);
     const gap = detach(h);
-    const { mean, deviation } = inputs.training ? statistics(inputs, gap, state, momentum) : state;
-    const keep =
-      inputs.selection ??
-      (inputs.training ? selection(inputs, gap, mean, deviation, rho) : inputs.pairWeights);
+    const { tape, pairWeights, training } = inputs;
+    const before = { mean: state.mean, deviation: state.deviation };
+    const { mean, deviation } = training
+      ? recordGapStatistics(tape.recorder, gap, pairWeights, before, momentum)
+      : before;
+    const select = () => {
+      const gumbels = given(inputs.gumbels, 'Gumbel noise');
+      return recordPairSelection(
+        tape.recorder,
+        { gaps: gap, pairWeights, gumbels },
+        { mean, deviation },
+        rho,
+      );
+    };
+    const keep = inputs.selection ?? (training ? select() : pairWeights);
     const wanted = l.affine(l.subtract(l.dot(gap, keep), mean), beta * a, beta);
     const betaUsed = l.affine(l.relu(l.affine(wanted, 1, -SMALLEST_BETA)), 1, SMALLEST_BETA);
     const losses = l.affine(l.logSigmoid(l.multiply(h, betaUsed)), -1);
@@ -62,54 +73,3 @@ export const betaDpo = defineObjective({
   },
   nextState: (_tape, _settings, state) => ({ mean: state['step.mean'], deviation: state['step.deviation'] }),
 });
-
-/** m and s after this batch, [1] each. */
-function statistics(
-  { tape, pairWeights }: ObjectiveInputs,
-  gap: Tensor,
-  state: ObjectiveState,
-  momentum: number,
-): { mean: Tensor; deviation: Tensor } {
-  const mean = temporary(tape.recorder, 'mean gap', [1]);
-  const deviation = temporary(tape.recorder, 'deviation of the gap', [1]);
-  tape.recorder.launch({
-    kernel: 'beta_dpo_statistics',
-    overrides: { MOMENTUM: momentum },
-    bindings: {
-      gaps: whole(gap),
-      pair_weights: whole(pairWeights),
-      mean_before: whole(state.mean),
-      deviation_before: whole(state.deviation),
-      mean: whole(mean),
-      deviation: whole(deviation),
-    },
-    grid: [1, 1],
-  });
-  return { mean, deviation };
-}
-
-/** 1 / kept for the pairs that are kept, else 0, [P]. */
-function selection(
-  { tape, pairWeights, gumbels }: ObjectiveInputs,
-  gap: Tensor,
-  mean: Tensor,
-  deviation: Tensor,
-  rho: number,
-): Tensor {
-  const keep = temporary(tape.recorder, 'kept pairs', pairWeights.shape);
-  tape.recorder.launch({
-    kernel: 'beta_dpo_select',
-    constants: { WORKGROUP: workgroupSize(tape.recorder) },
-    overrides: { RHO: rho },
-    bindings: {
-      gaps: whole(gap),
-      pair_weights: whole(pairWeights),
-      gumbels: whole(given(gumbels, 'Gumbel noise')),
-      mean: whole(mean),
-      deviation: whole(deviation),
-      keep: whole(keep),
-    },
-    grid: gridFor(tape.recorder, pairWeights.shape[0]),
-  });
-  return keep;
-}

@@ -7,9 +7,7 @@
  * code) weights reference terms by the reference's own probabilities.
  */
 import { z } from 'zod';
-import { detach, type Tensor, temporary, whole } from '../../autograd/tensor.ts';
-import type { Recorder } from '../../gpu/program.ts';
-import { gridFor, workgroupSize } from '../../ops/launch.ts';
+import { recordBmcWeights } from '../../ops/objectives/bmc-weights.ts';
 import { given } from '../shared.ts';
 import { defineTokenWeight } from './token-weight.ts';
 
@@ -39,25 +37,12 @@ export const bmc = defineTokenWeight({
   needs: ({ diff }) => ({ differences: diff }),
   weights(recorder, { logps, refLogps, diff }, { delta, reference_weights }) {
     const differing = given(diff, 'token differences');
-    const weights = lambda(recorder, logps, differing, delta);
+    const weights = recordBmcWeights(recorder, logps, differing, delta);
     if (reference_weights === 'policy' || refLogps === undefined) return { weights };
-    return { weights, refWeights: lambda(recorder, refLogps, differing, delta) };
+    return { weights, refWeights: recordBmcWeights(recorder, refLogps, differing, delta) };
   },
   metrics: ({ diff }, { weights }) => ({
     'bmc/weight': weights,
     'bmc/varied': given(diff, 'token differences'),
   }),
 });
-
-/** lambda [R] of token log-probs [R]. */
-function lambda(recorder: Recorder, logps: Tensor, diff: Tensor, delta: number): Tensor {
-  const weights = temporary(recorder, 'lambda', logps.shape);
-  recorder.launch({
-    kernel: 'bmc_weights',
-    constants: { WORKGROUP: workgroupSize(recorder) },
-    overrides: { DELTA: delta },
-    bindings: { logps: whole(detach(logps)), diff: whole(diff), lambda: whole(weights) },
-    grid: gridFor(recorder, logps.shape[0]),
-  });
-  return weights;
-}

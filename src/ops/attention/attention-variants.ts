@@ -44,19 +44,13 @@ export function launchForward(
     ...commonOf(recorder, variant, attributes, attributes.heads),
     conditions: conditionsOf(recorder, variant, attributes),
   };
-  switch (variant) {
-    case 'plain':
-      recorder.launch({ kernel: 'attention_forward', ...common, bindings });
-      return;
-    case 'subgroup': {
-      const blocks = whole(attributes.layout.blocks);
-      const all = { ...bindings, blocks };
-      recorder.launch({ kernel: 'attention_forward_subgroup', ...common, bindings: all });
-      return;
-    }
-    case 'tiled':
-      recorder.launch({ kernel: 'attention_forward_tiled', ...common, bindings });
+  if (variant === 'subgroup') {
+    const blocks = whole(attributes.layout.blocks);
+    recorder.launch({ kernel: 'attention_forward_subgroup', ...common, bindings: { ...bindings, blocks } });
+    return;
   }
+  const kernel = variant === 'plain' ? 'attention_forward' : 'attention_forward_tiled';
+  recorder.launch({ kernel, ...common, bindings });
 }
 
 export function launchBackwardQuery(
@@ -68,7 +62,7 @@ export function launchBackwardQuery(
   const variant = variantFor(recorder, attributes, Object.keys(bindings).length);
   if (variant === 'matrices') {
     const sizes = onMatrices(recorder, attributes, attributes.heads);
-    const conditions = { ...formOf(attributes), ACCUMULATE: accumulate, BACKWARD: true };
+    const conditions = { ...formOf(attributes), ACCUMULATE: accumulate };
     recorder.launch({
       kernel: 'attention_backward_query_matrices',
       label: 'attention_backward_query',
@@ -78,30 +72,22 @@ export function launchBackwardQuery(
     });
     return;
   }
-  const conditions = { ...conditionsOf(recorder, variant, attributes), ACCUMULATE: accumulate };
   const common = {
     label: 'attention_backward_query',
     ...commonOf(recorder, variant, attributes, attributes.heads),
-    conditions,
+    conditions: { ...conditionsOf(recorder, variant, attributes), ACCUMULATE: accumulate },
   };
-  switch (variant) {
-    case 'plain':
-      recorder.launch({ kernel: 'attention_backward_query', ...common, bindings });
-      return;
-    case 'subgroup': {
-      const blocks = whole(attributes.layout.blocks);
-      const all = { ...bindings, blocks };
-      recorder.launch({ kernel: 'attention_backward_query_subgroup', ...common, bindings: all });
-      return;
-    }
-    case 'tiled':
-      recorder.launch({
-        kernel: 'attention_backward_query_tiled',
-        ...common,
-        conditions: { ...conditions, BACKWARD: true },
-        bindings,
-      });
+  if (variant === 'subgroup') {
+    const blocks = whole(attributes.layout.blocks);
+    recorder.launch({
+      kernel: 'attention_backward_query_subgroup',
+      ...common,
+      bindings: { ...bindings, blocks },
+    });
+    return;
   }
+  const kernel = variant === 'plain' ? 'attention_backward_query' : 'attention_backward_query_tiled';
+  recorder.launch({ kernel, ...common, bindings });
 }
 
 export function launchBackwardKeyValue(
@@ -112,7 +98,7 @@ export function launchBackwardKeyValue(
   const variant = variantFor(recorder, attributes, Object.keys(bindings).length);
   if (variant === 'matrices') {
     const sizes = onMatrices(recorder, attributes, attributes.kvHeads);
-    const conditions = { ...formOf(attributes), BACKWARD: true };
+    const conditions = formOf(attributes);
     recorder.launch({
       kernel: 'attention_backward_key_value_matrices',
       label: 'attention_backward_key_value',
@@ -122,30 +108,22 @@ export function launchBackwardKeyValue(
     });
     return;
   }
-  const conditions = conditionsOf(recorder, variant, attributes);
   const common = {
     label: 'attention_backward_key_value',
     ...commonOf(recorder, variant, attributes, attributes.kvHeads),
-    conditions,
+    conditions: conditionsOf(recorder, variant, attributes),
   };
-  switch (variant) {
-    case 'plain':
-      recorder.launch({ kernel: 'attention_backward_key_value', ...common, bindings });
-      return;
-    case 'subgroup': {
-      const blocks = whole(attributes.layout.blocks);
-      const all = { ...bindings, blocks };
-      recorder.launch({ kernel: 'attention_backward_key_value_subgroup', ...common, bindings: all });
-      return;
-    }
-    case 'tiled':
-      recorder.launch({
-        kernel: 'attention_backward_key_value_tiled',
-        ...common,
-        conditions: { ...conditions, BACKWARD: true },
-        bindings,
-      });
+  if (variant === 'subgroup') {
+    const blocks = whole(attributes.layout.blocks);
+    recorder.launch({
+      kernel: 'attention_backward_key_value_subgroup',
+      ...common,
+      bindings: { ...bindings, blocks },
+    });
+    return;
   }
+  const kernel = variant === 'plain' ? 'attention_backward_key_value' : 'attention_backward_key_value_tiled';
+  recorder.launch({ kernel, ...common, bindings });
 }
 
 /** The form that is chosen for this device and shape. Sharing keys within a subgroup takes one binding more than some allow. */

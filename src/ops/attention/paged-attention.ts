@@ -6,7 +6,7 @@
  *
  * Sequences that share a prefix list the same blocks for it; their own tokens begin a new block, `gap` cache rows further on.
  */
-import type { HostArray } from '../../autograd/op.ts';
+import type { Op } from '../../autograd/op.ts';
 import { type Tensor, temporary, whole } from '../../autograd/tensor.ts';
 import { gridOf, type Recorder } from '../../gpu/program.ts';
 import { gridFor, takesWorkgroups, workgroupSize } from '../launch.ts';
@@ -57,91 +57,90 @@ export function recordCacheWrite(
 /** Keys that a workgroup looks at together on a GPU. */
 const KEYS = 64;
 
-/** Attends q [R, heads * headDim]. @returns [R, heads * headDim] */
-export function recordPagedAttention(
-  recorder: Recorder,
-  q: Tensor,
-  { keys, values }: LayerCache,
-  { places, tables }: PagedLayout,
-  shape: AttentionShape,
-): Tensor {
-  const { heads, kvHeads, headDim, window, softcap } = shape;
-  const y = temporary(recorder, 'attended', q.shape);
-  const ROW_PER_WORKGROUP = takesWorkgroups(recorder);
-  const units = q.shape[0] * heads;
-  // Few rows are all that a CPU adapter's cores can share.
-  const workgroup = ROW_PER_WORKGROUP ? KEYS : 8;
-  recorder.launch({
-    kernel: 'attention_paged',
-    conditions: {
-      ROW_PER_WORKGROUP,
-      WINDOWED: window !== undefined,
-      SOFTCAP: softcap !== undefined,
-      ROLLED: rolled(recorder, headDim),
-    },
-    constants: { WORKGROUP: workgroup, HEAD4: headDim / 4 },
-    overrides: {
-      HEADS: heads,
-      KV_HEADS: kvHeads,
-      SCALE: scoreScale(shape),
-      BLOCK: BLOCK_TOKENS,
-      ...(window === undefined ? {} : { WINDOW: window }),
-      ...(softcap === undefined ? {} : { CAP: softcap }),
-    },
-    bindings: {
-      q: whole(q),
-      keys: whole(keys),
-      values: whole(values),
-      places: whole(places),
-      tables: whole(tables),
-      y: whole(y),
-    },
-    grid: gridOf(ROW_PER_WORKGROUP ? units : Math.ceil(units / workgroup)),
-  });
-  return y;
+export interface PagedAttentionAttributes extends AttentionShape {
+  readonly layout: PagedLayout;
 }
+
+/** q [R, heads * headDim], keys and values of a `LayerCache` -> [R, heads * headDim]. */
+export const pagedAttention: Op<PagedAttentionAttributes> = {
+  name: 'paged attention',
+
+  launch(recorder, [q, keys, values], attributes) {
+    const { heads, kvHeads, headDim, window, softcap, layout } = attributes;
+    const y = temporary(recorder, 'attended', q.shape);
+    const ROW_PER_WORKGROUP = takesWorkgroups(recorder);
+    const units = q.shape[0] * heads;
+    // Few rows are all that a CPU adapter's cores can share.
+    const workgroup = ROW_PER_WORKGROUP ? KEYS : 8;
+    recorder.launch({
+      kernel: 'attention_paged',
+      conditions: {
+        ROW_PER_WORKGROUP,
+        WINDOWED: window !== undefined,
+        SOFTCAP: softcap !== undefined,
+        ROLLED: rolled(recorder, headDim),
+      },
+      constants: { WORKGROUP: workgroup, HEAD4: headDim / 4 },
+      overrides: {
+        HEADS: heads,
+        KV_HEADS: kvHeads,
+        SCALE: scoreScale(attributes),
+        BLOCK: BLOCK_TOKENS,
+        ...(window === undefined ? {} : { WINDOW: window }),
+        ...(softcap === undefined ? {} : { CAP: softcap }),
+      },
+      bindings: {
+        q: whole(q),
+        keys: whole(keys),
+        values: whole(values),
+        places: whole(layout.places),
+        tables: whole(layout.tables),
+        y: whole(y),
+      },
+      grid: gridOf(ROW_PER_WORKGROUP ? units : Math.ceil(units / workgroup)),
+    });
+    return { outputs: [y] };
+  },
+
+  gradient() {
+    throw new RangeError('Paged attention is for decoding, and has no gradient.');
+  },
+
+  reference([q, keys, values], attributes, index) {
+    const { heads, kvHeads, headDim, window, softcap, layout } = attributes;
+    const scale = scoreScale(attributes);
+    const [allPlaces, tables] = [index(layout.places), index(layout.tables)];
+    const rows = q.shape[0];
+    const data = new Float64Array(q.data.length);
+    for (let r = 0; r < rows; r++) {
+      const [position, shared, gap] = [0, 1, 2].map((i) => allPlaces[4 * r + i]);
+      const table = Array.from(tables).slice((r * tables.length) / rows, ((r + 1) * tables.length) / rows);
+      const oldest = window === undefined ? 0 : Math.max(0, position + 1 - window);
+      for (let h = 0; h < heads; h++) {
+        const own = (r * heads + h) * headDim;
+        const places = Array.from({ length: position + 1 - oldest }, (_, i) => {
+          const row = cacheRowOf(table, oldest + i, shared, gap);
+          return (row * kvHeads + Math.floor((h * kvHeads) / heads)) * headDim;
+        });
+        const scores = places.map((place) => {
+          let score = 0;
+          for (let d = 0; d < headDim; d++) score += scale * q.data[own + d] * keys.data[place + d];
+          return softcap === undefined ? score : softcap * Math.tanh(score / softcap);
+        });
+        const largest = Math.max(...scores);
+        const total = scores.reduce((sum, score) => sum + Math.exp(score - largest), 0);
+        places.forEach((place, i) => {
+          const p = Math.exp(scores[i] - largest) / total;
+          for (let d = 0; d < headDim; d++) data[own + d] += p * values.data[place + d];
+        });
+      }
+    }
+    return [{ shape: q.shape, data }];
+  },
+};
 
 /** The cache row of token `j` of a sequence. */
 export function cacheRowOf(table: ArrayLike<number>, j: number, shared: number, gap: number): number {
   const u = j < shared ? j : j + gap;
   return table[Math.floor(u / BLOCK_TOKENS)] * BLOCK_TOKENS + (u % BLOCK_TOKENS);
-}
-
-/** `recordPagedAttention` in f64. `places` and `tables` as in `PagedLayout`, by value. */
-export function pagedAttentionReference(
-  q: HostArray,
-  keys: HostArray,
-  values: HostArray,
-  places: ArrayLike<number>,
-  tables: ArrayLike<number>,
-  shape: AttentionShape,
-): HostArray {
-  const { heads, kvHeads, headDim, window, softcap } = shape;
-  const scale = scoreScale(shape);
-  const rows = q.shape[0];
-  const data = new Float64Array(q.data.length);
-  for (let r = 0; r < rows; r++) {
-    const [position, shared, gap] = [0, 1, 2].map((i) => places[4 * r + i]);
-    const table = Array.from(tables).slice((r * tables.length) / rows, ((r + 1) * tables.length) / rows);
-    const oldest = window === undefined ? 0 : Math.max(0, position + 1 - window);
-    for (let h = 0; h < heads; h++) {
-      const own = (r * heads + h) * headDim;
-      const places = Array.from({ length: position + 1 - oldest }, (_, i) => {
-        const row = cacheRowOf(table, oldest + i, shared, gap);
-        return (row * kvHeads + Math.floor((h * kvHeads) / heads)) * headDim;
-      });
-      const scores = places.map((place) => {
-        let score = 0;
-        for (let d = 0; d < headDim; d++) score += scale * q.data[own + d] * keys.data[place + d];
-        return softcap === undefined ? score : softcap * Math.tanh(score / softcap);
-      });
-      const largest = Math.max(...scores);
-      const total = scores.reduce((sum, score) => sum + Math.exp(score - largest), 0);
-      places.forEach((place, i) => {
-        const p = Math.exp(scores[i] - largest) / total;
-        for (let d = 0; d < headDim; d++) data[own + d] += p * values.data[place + d];
-      });
-    }
-  }
-  return { shape: q.shape, data };
 }

@@ -122,39 +122,29 @@ function launchPlain(
   const tile = plainTile(orientation, VEC4);
   const tileColumns = 'COLUMNS' in tile ? tile.COLUMNS : 4 * tile.COLUMNS4;
   const common = {
+    label: LABELS[orientation],
     flops: 2 * product.rows * shard.rows * rowLength(weight.shape),
     overrides: sizesOf(product, shard),
     grid: gridOf(Math.ceil((Math.ceil(rows / tile.ROWS) * Math.ceil(columns / tileColumns)) / WORKGROUP)),
   };
+  const conditions = { VEC4, ACCUMULATE: accumulate, ...dtypeOf(weight) };
   const scales = scalesOf(weight, shard);
-  const conditions = { VEC4, ACCUMULATE: accumulate };
   if ('COLUMNS' in tile) {
     recorder.launch({
       kernel: 'linear_forward',
       ...common,
-      conditions: { ...conditions, ...dtypeOf(weight), ...addedConditions(added) },
+      conditions: { ...conditions, ...addedConditions(added) },
       constants: { ...tile, WORKGROUP },
-      bindings: { x: own, w: other, y: out, scales, residual: added?.slice },
-    });
-    return;
-  }
-  const constants = { ...tile, WORKGROUP };
-  if (orientation === 'INPUT') {
-    recorder.launch({
-      kernel: 'linear_backward_input',
-      ...common,
-      conditions: { ...conditions, ...dtypeOf(weight) },
-      constants,
-      bindings: { dy: own, w: other, dx: out, scales },
+      bindings: { own, other, out, scales, residual: added?.slice },
     });
     return;
   }
   recorder.launch({
-    kernel: 'linear_backward_weight',
+    kernel: 'linear_backward',
     ...common,
-    conditions,
-    constants,
-    bindings: { dy: own, x: other, dw: out },
+    conditions: { ...conditions, [orientation]: true },
+    constants: { ...tile, WORKGROUP },
+    bindings: { own, other, out, scales },
     repeats: splits,
   });
 }

@@ -123,7 +123,7 @@ export function launchLinearBackwardWeight(recorder: Recorder, dy: Slice, x: Sli
       accumulate: false,
       splits,
     });
-    launchColumnSum(recorder, whole(partial), shard, { width: elements, runs: 1, accumulate });
+    launchColumnSum(recorder, whole(partial), shard, { width: elements, splits: 1, accumulate });
   }
 }
 

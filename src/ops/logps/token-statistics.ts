@@ -3,7 +3,7 @@
  * chunk by chunk over the vocabulary as token_logps is; [tokens, vocabulary] is never stored. Carries no gradient.
  *
  *   entropy H(p), KL(p || q) of the policy p against another stream q, and KL(q || p), in nats; rank of the target
- *   (0 is the most probable; words within f32 rounding of the target may count on either side), and the most probable tokens.
+ *   (0 is the most probable; tokens within f32 rounding of the target may count on either side), and the most probable tokens.
  */
 import { type Tensor, temporary, whole } from '../../autograd/tensor.ts';
 import type { Recorder } from '../../gpu/program.ts';

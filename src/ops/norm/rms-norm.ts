@@ -71,7 +71,7 @@ export const rmsNorm: Op<RmsNormAttributes> = {
     }
     if (needs(1)) {
       const { tensor, accumulate } = target(1);
-      const partial = temporary(recorder, 'd rms_norm weight, in runs', [SPLITS, width]);
+      const partial = temporary(recorder, 'd rms_norm weight, in parts', [SPLITS, width]);
       recorder.launch({
         kernel: 'rms_norm_backward_weight',
         constants,
@@ -79,7 +79,7 @@ export const rmsNorm: Op<RmsNormAttributes> = {
         bindings: { x: whole(x), r: whole(r), dy: whole(dy), partial: whole(partial) },
         grid: gridFor(recorder, SPLITS * width),
       });
-      launchColumnSum(recorder, whole(partial), whole(tensor), { width, runs: 1, accumulate });
+      launchColumnSum(recorder, whole(partial), whole(tensor), { width, splits: 1, accumulate });
     }
     if (residual !== undefined && needs(2)) pass(2, dy);
   },

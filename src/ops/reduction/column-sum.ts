@@ -5,30 +5,30 @@ import type { Slice } from '../../gpu/memory.ts';
 import type { Recorder } from '../../gpu/program.ts';
 import { gridFor, workgroupSize } from '../launch.ts';
 
-/** Runs that the rows of a tall matrix are cut into, each summed apart; fixed, so that sums have one order. */
-const RUNS = 32;
+/** Parts that the rows of a tall matrix are cut into, each summed apart; fixed, so that sums have one order. */
+const SPLITS = 32;
 
 /** Sums the rows of x [T, ...], of which there may be many, into the target [...]. */
 export function recordColumnSum(recorder: Recorder, x: Tensor, { tensor, accumulate }: GradientTarget): void {
   const width = rowLength(x.shape);
-  const partial = temporary(recorder, `${tensor.label}, in runs`, [RUNS, width]);
-  launchColumnSum(recorder, whole(x), whole(partial), { width, runs: RUNS, accumulate: false });
-  launchColumnSum(recorder, whole(partial), whole(tensor), { width, runs: 1, accumulate });
+  const partial = temporary(recorder, `${tensor.label}, in parts`, [SPLITS, width]);
+  launchColumnSum(recorder, whole(x), whole(partial), { width, splits: SPLITS, accumulate: false });
+  launchColumnSum(recorder, whole(partial), whole(tensor), { width, splits: 1, accumulate });
 }
 
-/** y [runs, width] (+)= the sums of runs of rows of x. */
+/** y [splits, width] (+)= the sums of x's rows, of which each part takes as many. */
 export function launchColumnSum(
   recorder: Recorder,
   x: Slice,
   y: Slice,
-  { width, runs, accumulate }: { width: number; runs: number; accumulate: boolean },
+  { width, splits, accumulate }: { width: number; splits: number; accumulate: boolean },
 ): void {
   recorder.launch({
     kernel: 'column_sum',
     conditions: { ACCUMULATE: accumulate },
     constants: { WORKGROUP: workgroupSize(recorder) },
-    overrides: { H: width, RUNS: runs },
+    overrides: { H: width, SPLITS: splits },
     bindings: { x, y },
-    grid: gridFor(recorder, runs * width),
+    grid: gridFor(recorder, splits * width),
   });
 }

@@ -8,7 +8,7 @@
  * prompt's end.
  */
 import { InputError } from '../../errors.ts';
-import { type FloatDType, widen } from '../../formats/half.ts';
+import { decodeFloats, type FloatDType } from '../../formats/half.ts';
 import type { ModelDirectory } from '../../formats/model-directory.ts';
 
 export interface RewardHead {
@@ -80,7 +80,7 @@ async function gatedHead(directory: ModelDirectory): Promise<RewardHead> {
 async function matrix(directory: ModelDirectory, name: string): Promise<Matrix> {
   const entry = directory.tensors.get(name);
   if (entry === undefined) throw new InputError(`${directory.path}: the weight ${name} is missing.`);
-  const values = widen(await directory.readTensor(name), entry.dtype as FloatDType);
+  const values = decodeFloats(await directory.readTensor(name), entry.dtype as FloatDType);
   const [rows, columns = 1] = entry.shape;
   return { values, rows, columns };
 }

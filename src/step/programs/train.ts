@@ -6,7 +6,7 @@
  * step-long tensor; the objective runs once; every micro-batch runs forward again and then backward from its part of
  * dL/dlogp. Activations never outlive a micro-batch either way.
  */
-import { type Tensor, temporary, whole } from '../../autograd/tensor.ts';
+import { type Tensor, temporary } from '../../autograd/tensor.ts';
 import type { Workspace } from '../../autograd/workspace.ts';
 import type { BatchShape } from '../../data/batches.ts';
 import type { Program, Recorder } from '../../gpu/program.ts';
@@ -14,7 +14,7 @@ import type { ActiveObjective } from '../../objectives/choice.ts';
 import type { ObjectiveState } from '../../objectives/objective.ts';
 import { type ObjectiveRun, runObjective } from '../../objectives/run.ts';
 import { accumulate, tapeFor } from '../../ops/index.ts';
-import { gridFor, workgroupSize } from '../../ops/launch.ts';
+import { recordMicroBatchSlice } from '../../ops/indexing/micro-batch-slice.ts';
 import { BatchTensors, objectiveFields } from '../batch-tensors.ts';
 import { responseLogps } from '../forward.ts';
 import type { StepMetrics } from '../metrics.ts';
@@ -94,13 +94,13 @@ export function forwardProgram(models: TrainingModels, batch: BatchTensors, step
     const tape = tapeFor(recorder, models.watch?.observe(recorder));
     const { logps, refLogps, logpSteps } = recordLogps(models, tape, batch, { training: false });
     const { exchanged } = step;
-    copyRows(recorder, logps, exchanged.logps, batch, true);
+    copyRows(recorder, logps, exchanged.logps, batch, 'scatter');
     for (const [rows, to] of [
       [refLogps, exchanged.refLogps],
       [logpSteps?.plus, exchanged.plus],
       [logpSteps?.minus, exchanged.minus],
     ])
-      if (rows !== undefined && to !== undefined) copyRows(recorder, rows, to, batch, true);
+      if (rows !== undefined && to !== undefined) copyRows(recorder, rows, to, batch, 'scatter');
   });
 }
 
@@ -129,7 +129,7 @@ export function backwardProgram(models: TrainingModels, batch: BatchTensors, ste
       trained: true,
     });
     const gradient = temporary(recorder, 'dL/dlogp', logps.shape);
-    copyRows(recorder, gradient, step.gradient, batch, false);
+    copyRows(recorder, gradient, step.gradient, batch, 'gather');
     tape.backward(logps, gradient);
   });
 }
@@ -140,12 +140,12 @@ function addToState(recorder: Recorder, state: ObjectiveState, run: ObjectiveRun
   }
 }
 
-function copyRows(recorder: Recorder, rows: Tensor, step: Tensor, batch: BatchTensors, out: boolean): void {
-  recorder.launch({
-    kernel: 'micro_batch_slice',
-    conditions: { OUT: out },
-    constants: { WORKGROUP: workgroupSize(recorder) },
-    bindings: { rows: whole(rows), step: whole(step), place: whole(batch.get('place')) },
-    grid: gridFor(recorder, rows.shape[0]),
-  });
+function copyRows(
+  recorder: Recorder,
+  rows: Tensor,
+  step: Tensor,
+  batch: BatchTensors,
+  direction: 'gather' | 'scatter',
+): void {
+  recordMicroBatchSlice(recorder, { rows, step, place: batch.get('place') }, direction);
 }

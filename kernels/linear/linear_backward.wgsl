@@ -1,0 +1,83 @@
+// linear_backward: the two gradients of a linear layer
+//
+//   INPUT     dx[t, k] (+)= ALPHA * sum_n dY[t, n] * W[n, k]    own = dy, other = w, out = dx: [T, K] f32
+//   WEIGHT    dw[n, k] (+)= ALPHA * sum_t dY[t, n] * X[t, k]    own = dy, other = x, out = dw: [N, K] f32
+//
+//   dy: [T, N_STRIDE] f32, columns N_OFFSET .. N_OFFSET + N    other: [_, K], see linear_plain_operands.wgsl
+//   ACCUMULATE adds to out, otherwise out is overwritten.
+//   WEIGHT is split over tokens (split-K): repetitions of the grid share them, and their results lie one after the other.
+//
+// The other operand is read as it lies, row by row: no transposed copy. One invocation makes ROWS x (4 * COLUMNS4) elements of out
+// in registers and walks the sum in order, so that equal inputs give equal bits; no barriers and no shared memory.
+import package::linear::linear_plain_operands::ALPHA;
+import package::linear::linear_plain_operands::K;
+import package::linear::linear_plain_operands::N;
+import package::linear::linear_plain_operands::N_OFFSET;
+import package::linear::linear_plain_operands::N_STRIDE;
+import package::linear::linear_plain_operands::load_other;
+import package::linear::linear_plain_operands::other;
+import package::shared::grid::workgroup_index;
+import constants::ROWS;
+import constants::COLUMNS4;
+import constants::WORKGROUP;
+
+@group(0) @binding(0) var<storage, read> own: array<f32>;
+@if(VEC4) @group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
+@else @group(0) @binding(2) var<storage, read_write> out: array<f32>;
+
+/// Elements of x and of the results in one element of their bindings.
+@if(VEC4) const VECTOR = 4u;
+@else const VECTOR = 1u;
+
+@if(INPUT) fn row_count() -> u32 { return VECTOR * arrayLength(&out) / K; }
+@if(WEIGHT) fn row_count() -> u32 { return N; }
+@if(INPUT) fn depth_count() -> u32 { return N; }
+@if(WEIGHT) fn depth_count() -> u32 { return VECTOR * arrayLength(&other) / K; }
+
+@if(INPUT) fn load_own(row: u32, depth: u32) -> f32 { return own[row * N_STRIDE + N_OFFSET + depth]; }
+@if(WEIGHT) fn load_own(row: u32, depth: u32) -> f32 { return own[depth * N_STRIDE + N_OFFSET + row]; }
+
+@if(VEC4) fn store(row: u32, k4: u32, sum: vec4f) {
+  let i = row * (K / 4u) + k4;
+  @if(ACCUMULATE) out[i] += sum;
+  @else out[i] = sum;
+}
+@if(!VEC4) fn store(row: u32, k4: u32, sum: vec4f) {
+  for (var j = 0u; j < 4u; j++) {
+    if (4u * k4 + j >= K) { return; }
+    let i = row * K + 4u * k4 + j;
+    @if(ACCUMULATE) out[i] += sum[j];
+    @else out[i] = sum[j];
+  }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) local_index: u32) {
+  let rows = row_count();
+  let depths = depth_count();
+  let k4_count = (K + 3u) / 4u;
+  let column_blocks = (k4_count + COLUMNS4 - 1u) / COLUMNS4;
+  let row_blocks = (rows + ROWS - 1u) / ROWS;
+  let block = workgroup_index(workgroup, workgroups) * WORKGROUP + local_index;
+  if (block >= row_blocks * column_blocks) { return; }
+  let row0 = (block % row_blocks) * ROWS;
+  let k40 = (block / row_blocks) * COLUMNS4;
+
+  var sums: array<vec4f, ROWS * COLUMNS4>;
+  let split = (depths + workgroups.z - 1u) / workgroups.z;
+  for (var depth = workgroup.z * split; depth < min(depths, (workgroup.z + 1u) * split); depth++) {
+    var others: array<vec4f, COLUMNS4>;
+    for (var c = 0u; c < COLUMNS4; c++) { others[c] = load_other(depth, min(k40 + c, k4_count - 1u)); }
+    for (var r = 0u; r < ROWS; r++) {
+      let g = load_own(min(row0 + r, rows - 1u), depth);
+      for (var c = 0u; c < COLUMNS4; c++) { sums[r * COLUMNS4 + c] += g * others[c]; }
+    }
+  }
+  for (var r = 0u; r < ROWS; r++) {
+    if (row0 + r >= rows) { break; }
+    for (var c = 0u; c < COLUMNS4; c++) {
+      if (k40 + c >= k4_count) { break; }
+      store(workgroup.z * rows + row0 + r, k40 + c, ALPHA * sums[r * COLUMNS4 + c]);
+    }
+  }
+}
