@@ -15,6 +15,7 @@ export interface AnswersOptions {
   /** The token that the inspector shows. */
   readonly selected: { readonly side: Side; readonly index: number } | undefined;
   onToken(side: Side, index: number): void;
+  onTap(): void;
 }
 
 /** A shared beginning of so many tokens is folded away when it is long. */
@@ -78,7 +79,7 @@ function tokensOf(
   name: Side,
   start: number,
   end: number,
-  { view, scale, marks, values, selected, onToken }: AnswersOptions,
+  { view, scale, marks, values, selected, onToken, onTap }: AnswersOptions,
 ): HTMLElement[] {
   return side.token_ids.slice(start, end).map((id, k) => {
     const index = start + k;
@@ -105,7 +106,10 @@ function tokensOf(
     token.addEventListener('pointerenter', (event) => {
       if (event.pointerType === 'mouse') onToken(name, index);
     });
-    token.addEventListener('click', () => onToken(name, index));
+    token.addEventListener('click', () => {
+      onToken(name, index);
+      onTap();
+    });
     token.addEventListener('focus', () => onToken(name, index));
     return token;
   });
