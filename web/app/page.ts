@@ -232,8 +232,9 @@ export class Page {
     const origins = new Set(state.panes.map(({ source }) => this.#library.find(source)?.origin ?? 'nothing'));
     const from = isLive ? 'live: ' : shown.some(({ scored }) => scored) ? 'shipped: ' : '';
     fill(this.#parts.source, `${from}${[...origins].join(', ')}`);
-    const active = document.activeElement?.getAttribute('data-testid');
-    const focused = active === 'token' ? this.#selected : undefined;
+    const restore = remembered(this.#parts.stage);
+    const isToken = document.activeElement?.getAttribute('data-testid') === 'token';
+    const focused = isToken ? this.#selected : undefined;
     fill(
       this.#parts.stage,
       ...stage({
@@ -255,10 +256,8 @@ export class Page {
         },
       }),
     );
-    // What had the focus is a new element now.
+    restore();
     if (focused !== undefined) this.#tokenOf(focused)?.focus({ preventScroll: true });
-    else if (active && active !== 'token')
-      this.#parts.stage.querySelector<HTMLElement>(`[data-testid="${active}"]`)?.focus();
   }
 
   #tokenOf({ pane, side, index }: Selected): HTMLElement | null | undefined {
@@ -304,6 +303,22 @@ export class Page {
     this.#parts.error.hidden = false;
     fill(this.#parts.error, message);
   }
+}
+
+/** What is focused and unfolded in an element whose contents are made anew. @returns puts it back */
+function remembered(inside: HTMLElement): () => void {
+  const active = document.activeElement;
+  const testid = active?.getAttribute('data-testid');
+  const same = () => [...inside.querySelectorAll<HTMLElement>(`[data-testid="${testid}"]`)];
+  const at = testid && testid !== 'token' ? same().findIndex((element) => element === active) : -1;
+  const details = () => [...inside.querySelectorAll('details')];
+  const unfolded = details().map(({ className, open }) => `${className} ${open}`);
+  return () => {
+    if (at >= 0) same()[at]?.focus({ preventScroll: true });
+    const now = details();
+    if (now.length !== unfolded.length) return;
+    for (const [i, element] of now.entries()) element.open = unfolded[i] === `${element.className} true`;
+  };
 }
 
 /** Resolves when what was drawn is on the screen; a tab in the background draws nothing, and does not wait. */

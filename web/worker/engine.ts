@@ -198,6 +198,7 @@ export class Engine implements api.EngineApi {
   prepareTraining(request: api.TrainRequest, onProgress: (text: string) => void): Promise<void> {
     return this.#prepare(onProgress, async (gpu) => {
       const start = this.#slot(request.start);
+      (await this.#keeper)?.begin();
       this.#setTraining(await Training.start(gpu, this.#runtime.files, start, request, onProgress), start);
     });
   }

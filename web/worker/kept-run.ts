@@ -36,6 +36,11 @@ export class RunKeeper {
     this.#folder = folder;
   }
 
+  /** Another run begins; what is kept of the one before stays until this one has something to keep. */
+  begin(): void {
+    this.#hasFixed = false;
+  }
+
   /** Keeps a run as it is after `step` steps. @param files its directory, with that checkpoint */
   async keep(
     request: RunRequest,
