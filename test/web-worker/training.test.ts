@@ -109,7 +109,9 @@ describe('a run in the page', () => {
   it('needs pairs', async () => {
     const same = pairs.map((pair) => ({ ...pair, rejected: pair.chosen }));
     const before = await engine.gpuBytes();
-    await expect(engine.prepareTraining({ ...request, pairs: same }, () => {})).rejects.toThrow(/no row/);
+    await expect(engine.prepareTraining({ ...request, pairs: same }, () => {})).rejects.toThrow(
+      /no example is left/,
+    );
     expect(await engine.gpuBytes()).toBe(before);
   });
 });
