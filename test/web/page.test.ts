@@ -226,6 +226,7 @@ describe.skipIf(!hasAdapter('chromium'))('the page', () => {
     await d.page.getByTestId('writer').selectOption('reference');
     await d.page.getByTestId('generate-rejected').click();
     await expect.poll(() => d.page.getByTestId('edit-rejected').inputValue(), LIVE).toMatch(/\w{3}/);
+    // It goes on while something else is opened, and must not come back over it.
   });
 
   it('shows a score file as it is, also beside a model', async () => {
@@ -284,9 +285,9 @@ describe.skipIf(!hasAdapter('chromium'))('the page', () => {
     );
     await d.page.getByRole('button', { name: 'close pane 2' }).click();
     await d.drop('more.jsonl', jsonLines(metrics.map((line) => ({ ...line, loss: 0.1 }))));
-    await d.opened('more.jsonl: 3 lines of metrics');
-    await expect.poll(() => d.page.getByTestId('curve').locator('svg').count()).toBe(2);
-    expect(await d.page.getByTestId('curve').first().innerHTML()).toMatch(/my-run.*more\.jsonl/s);
+    const curve = d.page.getByTestId('curve');
+    await expect.poll(() => curve.locator('svg').count(), LIVE).toBe(2);
+    expect(await curve.first().innerHTML()).toMatch(/my-run.*more\.jsonl/s);
     expect(await d.page.getByTestId('analysis').innerText()).toContain('Held-out. From my-run.');
     await d.page.getByTestId('analysis').locator('svg').waitFor();
   });
