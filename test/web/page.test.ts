@@ -293,15 +293,10 @@ describe.skipIf(!hasAdapter('chromium'))('the page', () => {
   });
 
   it('reads long answers, right to left, other scripts and emoji, and scrolls ten thousand pairs', async () => {
-    const texts = [
-      '\u05d4\u05d9\u05d0 \u05e8\u05e6\u05d4.',
-      ' 彼女は走った。',
-      ' 👩‍🚀 run()',
-      ` ${'a cat sat. '.repeat(300)}`,
-    ];
+    const texts = ['\u05d4\u05d9\u05d0 \u05e8\u05e6\u05d4.', ' 彼女は走った。', ' 👩‍🚀 run()'];
     const rows = Array.from({ length: 10_000 }, (_, i) => ({
       prompt: `Row ${i}`,
-      chosen: texts[i % texts.length],
+      chosen: i === 9999 ? ' a cat sat.'.repeat(200) : (texts[i] ?? ' a cat sat.'),
       rejected: ' a dog sat.',
     }));
     await d.tool('files');
