@@ -65,7 +65,11 @@ function sharedPart(
 ): HTMLElement {
   if (length < FOLDED_FROM) return h('span', { class: 'shared' }, ...tokens);
   const credit = values === undefined ? '' : `, ${number(sum(values.slice(0, length)))} together`;
-  const words = side.tokens.slice(0, 8).join('').trim();
+  const words = side.tokens
+    .slice(0, 8)
+    .join('')
+    .trim()
+    .replace(/\s\S*$/, '');
   return h(
     'details',
     { class: 'shared', open: true },
