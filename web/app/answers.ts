@@ -24,6 +24,7 @@ const SIDES: readonly Side[] = ['chosen', 'rejected'];
 
 export function answers(pair: ScoredPair, options: AnswersOptions): HTMLElement {
   const shared = sharedBeginning(pair);
+  const addsUp = options.view === 'contribution' || options.view === 'reward';
   const stretches = align(pair.chosen.diff.slice(shared), pair.rejected.diff.slice(shared));
   return h(
     'div',
@@ -31,7 +32,10 @@ export function answers(pair: ScoredPair, options: AnswersOptions): HTMLElement 
     ...SIDES.map((side) => {
       const tokens = (start: number, end: number) => tokensOf(pair[side], side, start, end, options);
       const body = h('div', { class: 'prose', dir: 'auto' });
-      if (shared > 0) body.append(sharedPart(pair[side], shared, tokens(0, shared), options.values[side]));
+      if (shared > 0)
+        body.append(
+          sharedPart(pair[side], shared, tokens(0, shared), addsUp ? options.values[side] : undefined),
+        );
       for (const stretch of stretches) {
         const [start, end] = stretch[side].map((at) => at + shared);
         body.append(

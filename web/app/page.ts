@@ -94,6 +94,7 @@ export class Page {
       keys: this.#keys,
       set: (change) => this.#store.set(change),
     });
+    if (this.#store.state.tool !== 'token') this.#openSheet();
     this.#listen();
     this.#renderAll();
     await painted();
@@ -160,6 +161,7 @@ export class Page {
     if (state.panes !== before.panes) void this.#scores.count(state.panes);
     if (state.pair !== before.pair) this.#list.select(state.pair);
     this.#renderStage();
+    if (state.tool !== before.tool) this.#openSheet();
     if (state.tool !== before.tool || isOther) this.#renderTool();
   }
 
@@ -251,9 +253,7 @@ export class Page {
         selected: this.#selected,
         set: (change) => this.#store.set(change),
         onToken: (selected) => this.#select(selected),
-        onTap: () => {
-          this.#parts.app.dataset.sheet = 'open';
-        },
+        onTap: () => this.#openSheet(),
       }),
     );
     restore();
@@ -290,13 +290,18 @@ export class Page {
     fill(
       this.#parts.tabs,
       toolTabs(tool, (chosen) => {
-        this.#parts.app.dataset.sheet = 'open';
+        this.#openSheet();
         this.#store.set({ tool: chosen });
       }),
     );
     this.#parts.app.dataset.tool = tool;
     const made = this.#tools.element();
     if (this.#parts.tool.firstChild !== made) fill(this.#parts.tool, made);
+  }
+
+  /** A phone has the tools in a sheet, which is closed while one reads. */
+  #openSheet(): void {
+    this.#parts.app.dataset.sheet = 'open';
   }
 
   #fail(message: string): void {
