@@ -95,20 +95,20 @@ export class SteppedRun {
 
   /** Writes a checkpoint from which the run can be continued. @returns its path */
   save(): Promise<string> {
-    const { trainer, digests, chatTemplate, checkpoint } = this.#prepared;
+    const { trainer, digests, companions, checkpoint } = this.#prepared;
     return saveRun(this.#gpu, this.#config, trainer, {
       position: this.#log.position,
       digests,
       best: new BestCheckpoint(this.#config.training, checkpoint?.state),
       seconds: this.#clock.seconds,
-      chatTemplate,
+      companions,
       isWhole: true,
     });
   }
 
   /** Writes the model as it is now to OUTPUT_DIR/model. */
   async saveModel(): Promise<void> {
-    const contents = await trainedModelFiles(this.#gpu, this.policy, this.#prepared.chatTemplate);
+    const contents = await trainedModelFiles(this.#gpu, this.policy, this.#prepared.companions);
     await writeDirectory(this.#gpu.runtime.files, `${this.#config.output_dir}/model`, contents);
   }
 
