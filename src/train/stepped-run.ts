@@ -103,6 +103,8 @@ export class SteppedRun {
       seconds: this.#clock.seconds,
       companions,
       isWhole: true,
+      // Whoever drives it evaluates, if anybody does.
+      isEvaluationDue: false,
     });
   }
 
