@@ -16,11 +16,46 @@ import { serve } from '../test/support/serve.ts';
 interface State {
   readonly name: string;
   readonly hash: string;
+  /** Brings the page there, once its address is set. */
   ready?(page: Page): Promise<unknown>;
 }
 
-const LIVE = { timeout: 180_000 };
+/** Everything is slow where the CPU draws and computes. */
+const LIVE = { timeout: 600_000 };
 const live = (page: Page) => page.getByTestId('source').filter({ hasText: 'live' }).waitFor(LIVE);
+const computed = async (page: Page) => {
+  for (const pane of await page.getByTestId('pane').all())
+    await pane.filter({ hasText: ', computed here' }).waitFor(LIVE);
+};
+
+const rows = (texts: readonly (readonly [prompt: string, chosen: string, rejected: string])[]) =>
+  texts.map(([prompt, chosen, rejected]) => JSON.stringify({ prompt, chosen, rejected })).join('\n');
+const story = 'She ran to the park and saw a big dog. '.repeat(60);
+const ODD = rows([
+  ['היא אמרה:', ' הכלב רץ לגן.', ' החתול ישן בבית.'],
+  ['彼女は言った。', ' 犬は公園へ走った。', ' 猫は家で寝た。'],
+  ['Emoji, please', ' 👩‍🚀 went to 🌕 with 🐕.', ' 👩‍🚀 went home 🏠.'],
+  [
+    'Sum a list',
+    '\n```python\ndef total(xs):\n    return sum(xs)\n```',
+    '\n```python\ndef total(xs):\n    return xs\n```',
+  ],
+  ['A long story', ` ${story}The dog was happy.`, ` ${story}The dog was sad.`],
+]);
+const MANY = rows(Array.from({ length: 10_000 }, (_, i) => [`Row ${i + 1}`, ' a cat sat.', ' a dog sat.']));
+const dropped = (name: string, text: string, pair: number) => async (page: Page) => {
+  const file = { name, mimeType: 'text/plain', buffer: Buffer.from(text) };
+  await page.getByTestId('files').setInputFiles([file]);
+  await page.getByTestId('rows-origin').filter({ hasText: name }).waitFor(LIVE);
+  await page.getByTestId('pair-row').nth(pair).click();
+  await computed(page);
+};
+const train = async (page: Page, method: string) => {
+  await page.getByTestId('train-method').selectOption(method);
+  await page.getByTestId('train-steps').fill('6');
+  await page.getByTestId('train').click();
+  await page.getByTestId('train-status').filter({ hasText: 'finished' }).waitFor(LIVE);
+};
 
 const states: readonly State[] = [
   { name: 'first', hash: '' },
@@ -28,7 +63,7 @@ const states: readonly State[] = [
     name: 'tokens',
     hash: '#panes=dpo-bmc|dpo&pair=1',
     ready: async (page) => {
-      await live(page);
+      await computed(page);
       await page.locator('[data-testid=token][data-side=chosen]').nth(48).hover();
     },
   },
@@ -40,14 +75,16 @@ const states: readonly State[] = [
     ready: (page) => page.getByTestId('spans').locator('svg').waitFor(LIVE),
   },
   { name: 'edit', hash: '#tool=edit&pair=3', ready: live },
+  { name: 'training', hash: '#tool=train&pair=1', ready: (page) => train(page, 'dpo') },
   {
-    name: 'training',
+    name: 'compare',
     hash: '#tool=train&pair=1',
     ready: async (page) => {
-      await live(page);
-      await page.getByTestId('train-steps').fill('12');
-      await page.getByTestId('train').click();
-      await page.getByTestId('train-status').filter({ hasText: 'finished' }).waitFor(LIVE);
+      await page.getByTestId('reset').click();
+      await page.getByTestId('train-status').filter({ hasText: 'not started' }).waitFor(LIVE);
+      await train(page, 'cpo');
+      await page.getByTestId('compare').click();
+      await computed(page);
     },
   },
   {
@@ -55,20 +92,20 @@ const states: readonly State[] = [
     hash: '#tool=playground',
     ready: (page) => page.getByTestId('playground-lambda').locator('canvas').waitFor(LIVE),
   },
-  { name: 'files', hash: '#tool=files' },
+  { name: 'right-to-left', hash: '#tool=files', ready: dropped('odd.jsonl', ODD, 0) },
+  { name: 'cjk', hash: '#tool=files', ready: dropped('odd.jsonl', ODD, 1) },
+  { name: 'emoji', hash: '#tool=files', ready: dropped('odd.jsonl', ODD, 2) },
+  { name: 'code', hash: '#tool=files', ready: dropped('odd.jsonl', ODD, 3) },
+  { name: 'long', hash: '#tool=files', ready: dropped('odd.jsonl', ODD, 4) },
+  { name: 'many', hash: '#tool=files', ready: dropped('many.jsonl', MANY, 5) },
 ];
 const SIZES = [
   [390, 844],
   [1440, 900],
   [1920, 1080],
 ] as const;
-/** What README and docs show. */
-const SHOWN: readonly string[] = [
-  'tokens-1440-light',
-  'charts-1440-light',
-  'training-1440-light',
-  'first-390-dark',
-];
+/** What the README shows. */
+const SHOWN = ['tokens-1440-light'];
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const [wanted] = process.argv.slice(2);
@@ -82,24 +119,31 @@ await build({
 });
 const server = await serve(join(folder, 'page'));
 const browser = await launchChromium();
+// One page for all: an engine takes long to start.
+const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
+await page.goto(`${server.origin}/`);
+await page.locator('[data-testid=token][data-side=chosen]').first().waitFor(LIVE);
+const isWanted = (name: string) => wanted !== undefined || SHOWN.some((file) => file.startsWith(`${name}-`));
 for (const { name, hash, ready } of states) {
+  if (name !== 'first' && !isWanted(name)) continue;
+  await page.emulateMedia({ colorScheme: 'light' });
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await page.evaluate((to) => {
+    location.hash = to;
+  }, hash);
+  await ready?.(page);
   for (const colorScheme of ['light', 'dark'] as const) {
-    const shots = SIZES.map((size) => ({ size, file: `${name}-${size[0]}-${colorScheme}` }));
-    if (wanted === undefined && !shots.some(({ file }) => SHOWN.includes(file))) continue;
-    const page = await browser.newPage({ colorScheme, viewport: { width: 1440, height: 900 } });
-    await page.addInitScript(() => localStorage.setItem('prefgrad-story-seen', 'yes'));
-    await page.goto(`${server.origin}/${hash}`);
-    await page.locator('[data-testid=token][data-side=chosen]').first().waitFor(LIVE);
-    await ready?.(page);
-    for (const { size, file } of shots) {
+    await page.emulateMedia({ colorScheme });
+    for (const [width, height] of SIZES) {
+      const file = `${name}-${width}-${colorScheme}`;
       if (wanted === undefined && !SHOWN.includes(file)) continue;
-      await page.setViewportSize({ width: size[0], height: size[1] });
+      await page.setViewportSize({ width, height });
       await page.waitForTimeout(400);
       await page.screenshot({ path: join(target, `${file}.png`) });
       console.log(`${target}/${file}.png`);
     }
-    await page.close();
   }
+  if (name === 'first') await page.getByRole('button', { name: 'Skip' }).click();
 }
 await browser.close();
 await server.close();

@@ -43,11 +43,32 @@ export async function prepareRun(
   resume?: string | boolean,
 ): Promise<PreparedRun> {
   const { files } = gpu.runtime;
-  const { training, seed } = config;
-  const { needs } = activate(config.objective);
   const location = await locatePolicy(files, config, note);
   const tokenizer = await loadTokenizer(files, location.tokenizer, config.data.chat_template);
   const policy = await loadPolicy(gpu, config, location);
+  try {
+    return await prepareAround({ policy, location, tokenizer }, gpu, config, note, resume);
+  } catch (error) {
+    policy.free();
+    throw error;
+  }
+}
+
+/** Everything but the policy, which is there. */
+async function prepareAround(
+  {
+    policy,
+    location,
+    tokenizer,
+  }: Pick<PreparedRun, 'location' | 'tokenizer'> & Pick<TrainerOptions, 'policy'>,
+  gpu: Gpu,
+  config: TrainConfig,
+  note: (line: string) => void,
+  resume: string | boolean | undefined,
+): Promise<PreparedRun> {
+  const { files } = gpu.runtime;
+  const { training, seed } = config;
+  const { needs } = activate(config.objective);
   const data = await loadData(files, config, needs, tokenizer, policy.config, note);
   const dataWeights = carryWeights(data.train) || carryWeights(data.eval);
   const objective = activate({ ...config.objective, dataWeights });

@@ -135,7 +135,10 @@ describe('many pairs', () => {
     const pairs = evalPairs(9);
     pairs[4] = { ...pairs[4], rejected: pairs[4].chosen };
     const groups: (readonly PairStatistics[])[] = [];
-    await engine.statistics(pairs, 'dpo-bmc', 'reference', (rows) => groups.push(rows));
+    await engine.statistics(pairs, 'dpo-bmc', 'reference', (rows) => {
+      groups.push(rows);
+      return true;
+    });
     const rows = groups.flat();
     expect(groups.length).toBe(2);
     expect(rows.map((row) => row.index)).toEqual([0, 1, 2, 3, 5, 6, 7, 8]);

@@ -4,13 +4,34 @@ import { MemoryFiles } from '../../src/runtime/memory-files.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import { Engine } from '../../web/worker/engine.ts';
+import type { KeptFolder } from '../../web/worker/kept-run.ts';
 import type { ModelSource, PairText } from '../../web/worker/protocol.ts';
 
 export const STORIES = 'examples/stories260K';
 export const EVAL = 'examples/quickstart/eval.jsonl';
 
-export function newEngine(runtime: Runtime = nodeRuntime()): Engine {
-  return new Engine({ ...runtime, files: new MemoryFiles() });
+export function newEngine(runtime: Runtime = nodeRuntime(), folder?: KeptFolder): Engine {
+  return new Engine({ ...runtime, files: new MemoryFiles() }, Promise.resolve(folder));
+}
+
+/** A folder that outlives an engine, as a browser's private files outlive a page. */
+export function keptFolder(): KeptFolder & { readonly files: Map<string, Blob> } {
+  const files = new Map<string, Blob>();
+  return {
+    files,
+    list: async () => [...files.keys()],
+    async read(path) {
+      const file = files.get(path);
+      if (file === undefined) throw new Error(`${path} is not there.`);
+      return file;
+    },
+    async write(path, file) {
+      files.set(path, file);
+    },
+    async remove(path) {
+      files.delete(path);
+    },
+  };
 }
 
 /** The files of a folder, as if it had been dropped onto the page. */

@@ -9,7 +9,8 @@ import { trainConfigFrom } from '../../src/train/config.ts';
 import type { TrainHooks } from '../../src/train/hooks.ts';
 import { train } from '../../src/train/train.ts';
 import type { StepReport, TrainRequest } from '../../web/worker/protocol.ts';
-import { dropped, evalPairs, newEngine, STORIES } from './support.ts';
+import { cli } from '../support/run-cli.ts';
+import { dropped, evalPairs, keptFolder, newEngine, STORIES } from './support.ts';
 
 const engine = newEngine();
 const pairs = evalPairs(6);
@@ -107,9 +108,78 @@ describe('a run in the page', () => {
 
   it('needs pairs', async () => {
     const same = pairs.map((pair) => ({ ...pair, rejected: pair.chosen }));
+    const before = await engine.gpuBytes();
     await expect(engine.prepareTraining({ ...request, pairs: same }, () => {})).rejects.toThrow(
-      /None of the pairs/,
+      /no example is left/,
     );
+    expect(await engine.gpuBytes()).toBe(before);
+  });
+});
+
+describe('a run that is kept', () => {
+  const lora = { ...request, lora: { r: 4 }, watch: undefined };
+
+  it('goes on where it was in the next page, with the numbers that it would have had', async () => {
+    const folder = keptFolder();
+    const first = newEngine(nodeRuntime(), folder);
+    await first.open();
+    await first.loadModel('reference', dropped(STORIES));
+    await first.prepareTraining(lora, () => {});
+    expect((await first.step()).isKept).toBe(true);
+    // The page is closed while its next step goes on.
+    const second = await first.step();
+    for (const path of folder.files.keys()) if (path.startsWith('checkpoint-3/')) folder.files.delete(path);
+    await first.close();
+
+    const next = newEngine(nodeRuntime(), folder);
+    await next.open();
+    const kept = await next.keptRun();
+    expect(kept).toMatchObject({
+      step: 2,
+      request: { method: request.method, start: 'reference', steps: 3 },
+    });
+    expect(kept?.metrics.map(({ step, loss }) => [step, loss])).toEqual([
+      [1, expect.any(Number)],
+      [2, second.metrics.loss],
+    ]);
+    await next.continueTraining(() => {});
+    const last = await next.step();
+    expect(last.step).toBe(3);
+    await engine.prepareTraining(lora, () => {});
+    let straight: StepReport | undefined;
+    await engine.train((report) => {
+      straight = report;
+    });
+    expect(last.metrics.loss).toBe(straight?.metrics.loss);
+    expect(last.metrics['rewards/margins']).toBe(straight?.metrics['rewards/margins']);
+    await next.resetTraining();
+    expect([...folder.files.keys()]).toEqual([]);
+    await next.close();
+  });
+
+  it('is a run directory that prefgrad train continues', async () => {
+    await engine.prepareTraining(lora, () => {});
+    await engine.step();
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'prefgrad-run-'));
+    for (const { path: name, file } of await engine.exportRun()) {
+      fs.mkdirSync(path.dirname(`${folder}/${name}`), { recursive: true });
+      fs.writeFileSync(`${folder}/${name}`, new Uint8Array(await file.arrayBuffer()));
+    }
+    const second = await engine.step();
+    // Paths of a configuration are relative to the current directory.
+    const before = process.cwd();
+    process.chdir(folder);
+    const { code, stderr } = await cli(
+      ...['train', 'prefgrad-run/config.yaml', '--resume', '--set', 'training.max_steps=2'],
+    ).finally(() => process.chdir(before));
+    expect(stderr).not.toContain('starts anew');
+    expect(code).toBe(0);
+    const lines = fs.readFileSync(`${folder}/prefgrad-run/metrics.jsonl`, 'utf8').trim().split('\n');
+    const steps = lines.map((line) => JSON.parse(line) as StepReport['metrics'] & { step: number });
+    expect(steps.map(({ step }) => step)).toEqual([1, 2]);
+    expect(steps[1].loss).toBeCloseTo(second.metrics.loss, 5);
+    expect(fs.existsSync(`${folder}/prefgrad-run/model/adapter_model.safetensors`)).toBe(true);
+    fs.rmSync(folder, { recursive: true });
   });
 });
 

@@ -1,121 +1,105 @@
 /**
  * The real page, built and served as any file server would, driven in Chromium with WebGPU on SwiftShader. One page is
- * opened and used from top to bottom, as a person does: an engine takes seconds to start.
+ * opened and used from top to bottom, as a person does: an engine takes seconds to start. Rows are short, so that little has to
+ * be computed.
  */
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import AxeBuilder from 'axe-core';
-import { type Browser, chromium, type Page } from 'playwright-core';
-import { build } from 'vite';
+import { unzipSync } from 'fflate';
+import { chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { runCli } from '../../src/cli/program.ts';
 import { viewFiles } from '../../src/cli/view/view-files.ts';
 import { serveView } from '../../src/cli/view/view-server.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
-import { hasAdapter, launchChromium } from '../support/adapters.ts';
-import { type Served, serve } from '../support/serve.ts';
+import { hasAdapter } from '../support/adapters.ts';
+import { cli } from '../support/run-cli.ts';
+import { Driver, LIVE, type ScoreLine, sum } from './driver.ts';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), 'prefgrad-page-'));
-const built = join(folder, 'page');
-const LIVE = 120_000;
-
-interface Line {
-  readonly chosen: { token_ids: number[]; rewards: number[]; contributions: number[] };
-  readonly rejected: { token_ids: number[]; rewards: number[]; contributions: number[] };
-}
-
-let server: Served;
-let browser: Browser;
-let page: Page;
-const problems: string[] = [];
-
-const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
-const pane = (place: number) => page.getByTestId('pane').nth(place);
-/** Ids and values of one side's tokens in a pane. */
-const shown = (side: string, place = 0) =>
-  pane(place)
-    .locator(`[data-testid=token][data-side=${side}]`)
-    .evaluateAll((tokens) =>
-      tokens.map((token) => ({
-        id: Number(token.getAttribute('data-id')),
-        value: Number(token.getAttribute('data-value')),
-      })),
-    );
-const numberIn = async (testid: string, place = 0) =>
-  Number((await pane(place).getByTestId(testid).innerText()).replace('−', '-'));
-const isLive = (place = 0) =>
-  expect
-    .poll(async () => (await pane(place).innerText()).match(/rewards of .*/)?.[0], { timeout: LIVE })
-    .not.toMatch(/not computed here/);
-const tool = (name: string) => page.getByTestId(`tab-${name}`).click();
-const drop = (name: string, text: string) =>
-  page.getByTestId('files').setInputFiles([{ name, mimeType: 'text/plain', buffer: Buffer.from(text) }]);
-
-/** Opens the page; every error of its scripts, and every breach of its policy, is a problem. */
-async function openPage(hash = ''): Promise<Page> {
-  const opened = await browser.newPage({ viewport: { width: 1280, height: 900 } });
-  opened.on('pageerror', (error) => problems.push(String(error)));
-  opened.on('console', (message) => {
-    if (message.type() === 'error') problems.push(message.text());
-  });
-  opened.on('request', (request) => {
-    if (!request.url().startsWith(server.origin) && /^https?:/.test(request.url()))
-      problems.push(request.url());
-  });
-  await opened.goto(`${server.origin}/${hash}`);
-  await opened.locator('[data-testid=token][data-side=chosen]').first().waitFor();
-  return opened;
-}
-
-/** What `prefgrad score` says of the first rows, by the shipped models. */
-async function scoreLines(rows: number): Promise<Line[]> {
-  const lines = readFileSync('examples/quickstart/eval.jsonl', 'utf8').split('\n').slice(0, rows);
-  writeFileSync(join(folder, 'rows.jsonl'), lines.join('\n'));
-  const out = join(folder, 'scores.jsonl');
-  const models = ['--model', 'web/public/models/dpo-bmc', '--reference', 'web/public/models/reference'];
-  const method = ['--objective', 'dpo', '--settings', 'beta=0.5', '--bmc'];
-  const args = ['score', ...models, ...method, '--data', join(folder, 'rows.jsonl'), '--out', out];
-  const cli = { out() {}, err() {}, terminal: undefined, runtime: async () => nodeRuntime(), exitCode: 0 };
-  expect(await runCli(args, cli)).toBe(0);
-  const text = readFileSync(out, 'utf8').trim();
-  return text.split('\n').map((line) => JSON.parse(line) as Line);
-}
+const d = new Driver();
+const SHORT = [
+  { prompt: 'Once', chosen: ' a cat sat.', rejected: ' a dog sat.' },
+  { prompt: 'Once', chosen: ' a girl ran.', rejected: ' a boy ran.' },
+];
+const jsonLines = (rows: readonly object[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
 
 describe.skipIf(!hasAdapter('chromium'))('the page', () => {
-  let lines: Line[];
+  let lines: ScoreLine[];
 
   beforeAll(async () => {
-    await build({ configFile: `${root}web/vite.config.ts`, logLevel: 'silent', build: { outDir: built } });
-    server = await serve(built);
-    browser = await launchChromium();
-    page = await openPage();
-    lines = await scoreLines(2);
+    await d.start();
+    lines = await d.scoreLines(2);
   }, 240_000);
 
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
-    rmSync(folder, { recursive: true, force: true });
-  });
+  afterAll(() => d.close());
 
   it('shows one model at once, in colours whose sums stand beside them', async () => {
-    expect(await page.getByTestId('pane').count()).toBe(1);
-    expect(await page.getByTestId('view').inputValue()).toBe('contribution');
-    expect(await pane(0).locator('[data-side=chosen]:not(.z0)').count()).toBeGreaterThan(5);
-    for (const side of ['chosen', 'rejected']) {
-      const total = sum((await shown(side)).map(({ value }) => value));
-      expect(Math.abs((await numberIn(`sum-${side}`)) - total)).toBeLessThan(1e-3);
+    expect(await d.page.getByTestId('pane').count()).toBe(1);
+    for (const side of ['chosen', 'rejected'] as const) {
+      const total = sum((await d.shown(side)).map(({ value }) => value));
+      expect(Math.abs((await d.numberIn(`sum-${side}`)) - total)).toBeLessThan(1e-3);
+    }
+    const sums = [await d.numberIn('sum-chosen'), await d.numberIn('sum-rejected')];
+    expect(await d.numberIn('margin')).toBeCloseTo(sums[0] - sums[1], 2);
+    expect(await d.page.getByTestId('row-margin').first().innerText()).toMatch(/^−?\d+\.\d+$/);
+  });
+
+  it('can be driven from outside by the ids that it keeps', async () => {
+    const view = d.page.getByTestId('view');
+    expect(await view.evaluate((element) => element.tagName)).toBe('SELECT');
+    expect(await view.inputValue()).toBe('contribution');
+    expect(await view.locator('option[value=contribution]').count()).toBe(1);
+    expect(await d.page.getByTestId('method').first().isVisible()).toBe(true);
+    expect(await d.page.getByTestId('tab-train').isVisible()).toBe(true);
+    const colours = await d
+      .pane()
+      .locator('[data-testid=token]')
+      .evaluateAll((tokens) =>
+        tokens.map((token) => ({
+          isPlain: token.classList.contains('z0'),
+          colour: getComputedStyle(token).backgroundColor,
+          id: token.getAttribute('data-id'),
+        })),
+      );
+    expect(colours.filter(({ isPlain }) => !isPlain).length).toBeGreaterThan(5);
+    for (const { isPlain, colour, id } of colours) {
+      expect(colour === 'rgba(0, 0, 0, 0)').toBe(isPlain);
+      expect(id).toMatch(/^\d+$/);
     }
   });
 
+  it('tells a newcomer its story in three captions, by keyboard alone', async () => {
+    const reach = async (testid: string) => {
+      for (let stops = 0; stops < 40; stops++) {
+        const at = await d.page.evaluate(() => document.activeElement?.getAttribute('data-testid'));
+        if (at === testid) return;
+        await d.page.keyboard.press('Tab');
+      }
+      throw new Error(`${testid} is not reached by Tab.`);
+    };
+    await d.page.keyboard.press('Tab');
+    expect(await d.page.evaluate(() => document.activeElement?.textContent)).toBe('Skip to the answers');
+    const story = d.page.locator('.story');
+    expect(await story.innerText()).toContain('Both answers begin alike');
+    await reach('story-next');
+    await d.page.keyboard.press('Enter');
+    expect(await story.innerText()).toContain('DPO-BMC weighs what differs');
+    expect(await d.page.getByTestId('view').inputValue()).toBe('lambda');
+    await reach('story-next');
+    await d.page.keyboard.press('Enter');
+    expect(await story.innerText()).toContain('Train, and watch it move');
+    expect(await d.page.getByTestId('tab-train').getAttribute('aria-selected')).toBe('true');
+    await reach('story-next');
+    await d.page.keyboard.press('Enter');
+    expect(await story.isVisible()).toBe(false);
+    expect(await d.page.getByTestId('view').inputValue()).toBe('contribution');
+    await d.page.keyboard.press('1');
+    expect(await d.page.getByTestId('tab-token').getAttribute('aria-selected')).toBe('true');
+  });
+
   it('replaces them by live ones, which are those of prefgrad score', async () => {
-    await page.getByTestId('source').filter({ hasText: 'live' }).waitFor({ timeout: LIVE });
+    await d.page.getByTestId('source').filter({ hasText: 'live' }).waitFor(LIVE);
     for (const side of ['chosen', 'rejected'] as const) {
-      const tokens = await shown(side);
+      const tokens = await d.shown(side);
       expect(tokens.map(({ id }) => id)).toEqual(lines[0][side].token_ids);
       tokens.forEach(({ value }, i) => {
         expect(Math.abs(value - lines[0][side].contributions[i])).toBeLessThan(3e-4);
@@ -124,245 +108,359 @@ describe.skipIf(!hasAdapter('chromium'))('the page', () => {
     // BMC's weighted margin is the large number; the unweighted one stands beside it.
     const margin = sum(lines[0].chosen.contributions) - sum(lines[0].rejected.contributions);
     const plain = sum(lines[0].chosen.rewards) - sum(lines[0].rejected.rewards);
-    expect(Math.abs((await numberIn('margin')) - margin)).toBeLessThan(2e-3);
-    expect(await pane(0).innerText()).toContain(`unweighted margin ${plain.toFixed(3)}`);
+    expect(Math.abs((await d.numberIn('margin')) - margin)).toBeLessThan(2e-3);
+    expect(await d.pane().innerText()).toContain(`unweighted margin ${plain.toFixed(3)}`);
   });
 
   it('colours by every quantity, and prose stays prose', async () => {
     for (const view of ['logp', 'entropy', 'kl', 'lambda', 'running', 'reward']) {
-      await page.getByTestId('view').selectOption(view);
-      const values = await shown('chosen');
+      await d.page.getByTestId('view').selectOption(view);
+      const values = await d.shown('chosen');
       expect(values.every(({ value }) => Number.isFinite(value))).toBe(true);
       if (view === 'logp') expect(values.every(({ value }) => value <= 0)).toBe(true);
       if (view === 'lambda') expect(values.every(({ value }) => value >= 1 && value <= 3)).toBe(true);
     }
-    const text = await pane(0).locator('.answer.rejected .prose').innerText();
+    const text = await d.pane().locator('.answer.rejected .prose').innerText();
     expect(text.replace(/\s+/g, ' ')).toContain('The fox saw the foot was a little boy');
-    const [padding] = await pane(0)
+    const [padding] = await d
+      .pane()
       .locator('[data-testid=token]')
       .evaluateAll((tokens) => tokens.map((token) => getComputedStyle(token).paddingLeft));
     expect(padding).toBe('0px');
-    await page.getByTestId('view').selectOption('contribution');
+    await d.page.getByTestId('view').selectOption('contribution');
   });
 
-  it('opens pairs from its sorted list, and by keys', async () => {
-    await page.getByTestId('order').selectOption('margin');
-    const margins = await page.getByTestId('row-margin').allInnerTexts();
+  it('explains its words where they stand, and lists its keys', async () => {
+    await d.pane().locator('.term', { hasText: 'unweighted margin' }).click();
+    expect(await d.page.locator('.term-text:popover-open').innerText()).toContain('without token weights');
+    await d.page.keyboard.press('Escape');
+    await d.page.keyboard.press('?');
+    expect(await d.page.getByTestId('key-sheet').innerText()).toContain('next and previous pair');
+    await d.page.keyboard.press('Escape');
+  });
+
+  it('has one tab stop for all tokens, and arrows between them', async () => {
+    await d.pane().locator('[data-side=chosen][data-index="0"]').focus();
+    await d.page.keyboard.press('ArrowRight');
+    const active = (name: string) =>
+      d.page.evaluate((of) => document.activeElement?.getAttribute(of), `data-${name}`);
+    expect(await active('index')).toBe('1');
+    await d.page.keyboard.press('ArrowDown');
+    expect(await active('side')).toBe('rejected');
+    expect(await d.page.locator('[data-testid=token][tabindex="0"]').count()).toBe(1);
+    expect(await d.page.locator('.inspector').innerText()).toMatch(/token 2 of \d+/);
+  });
+
+  it('opens pairs from its sorted list, by keys, and from charts', async () => {
+    const open = () => d.page.getByTestId('pair').innerText();
+    await d.tool('charts');
+    expect(await d.page.getByTestId('ranked').innerText()).toMatch(/% of the tokens make half of the margin/);
+    await d.page.getByTestId('histogram').locator('circle').nth(2).click();
+    expect(await open()).toBe('3 of 24');
+    await d.page.getByTestId('order').selectOption('margin');
+    const margins = await d.page.getByTestId('row-margin').allInnerTexts();
     const values = margins.map((text) => Number(text.replace('−', '-')));
     expect(values.length).toBeGreaterThan(5);
     expect(values).toEqual([...values].sort((a, b) => b - a));
-    await page.getByTestId('pair-row').nth(3).click();
-    const index = await page.locator('[data-testid=pair-row][aria-current]').getAttribute('data-index');
-    expect(await page.getByTestId('pair').innerText()).toBe(`${Number(index) + 1} of 24`);
-    await page.getByTestId('order').selectOption('index');
-    await page.locator('.rows').focus();
-    await page.keyboard.press('Home');
-    expect(await page.getByTestId('pair').innerText()).toBe('1 of 24');
-    await page.keyboard.press('j');
-    expect(await page.getByTestId('pair').innerText()).toBe('2 of 24');
-    await page.keyboard.press('k');
+    await d.page.getByTestId('order').selectOption('index');
+    await d.page.locator('.rows').focus();
+    await d.page.keyboard.press('Home');
+    await d.page.keyboard.press('j');
+    expect(await open()).toBe('2 of 24');
+    await d.tool('token');
   });
 
-  it('is used by keyboard alone: one tab stop for all tokens, arrows between them, a sheet of keys', async () => {
-    await page.keyboard.press('?');
-    expect(await page.getByTestId('key-sheet').innerText()).toContain('next and previous pair');
-    await page.keyboard.press('Escape');
-    const first = pane(0).locator('[data-side=chosen][data-index="0"]');
-    await first.focus();
-    await page.keyboard.press('ArrowRight');
-    expect(await page.evaluate(() => document.activeElement?.getAttribute('data-index'))).toBe('1');
-    await page.keyboard.press('ArrowDown');
-    expect(await page.evaluate(() => document.activeElement?.getAttribute('data-side'))).toBe('rejected');
-    expect(await page.locator('[data-testid=token][tabindex="0"]').count()).toBe(1);
-    expect(await page.locator('.inspector').innerText()).toMatch(/token 2 of \d+/);
+  it('shows dropped rows at once, whichever pair is open', async () => {
+    await d.tool('files');
+    await d.drop('mine.jsonl', jsonLines([SHORT[1], SHORT[0]]));
+    await d.opened('mine.jsonl: 2 pairs');
+    expect(await d.page.getByTestId('pair').innerText()).toBe('1 of 2');
+    await expect.poll(() => d.pane().innerText(), LIVE).toContain('a girl ran.');
+    // The first pair is open, and stays the first.
+    await d.drop('others.jsonl', jsonLines(SHORT));
+    await d.opened('others.jsonl: 2 pairs');
+    expect(await d.page.getByTestId('prompt').innerText()).toBe('Once');
+    await expect.poll(() => d.pane().innerText(), LIVE).toContain('a cat sat.');
+    expect(await d.page.getByTestId('rows-origin').innerText()).toContain('others.jsonl (your rows)');
   });
 
   it('puts a second model beside the first, each with its own method, and subtracts them', async () => {
-    await page.getByTestId('add-pane').click();
-    await expect.poll(() => page.getByTestId('pane').count()).toBe(2);
-    await isLive(1);
-    await pane(1).getByTestId('method').selectOption('mipo');
-    await expect.poll(() => pane(1).innerText(), { timeout: LIVE }).toContain('rewards of mipo');
-    expect(await pane(0).innerText()).toContain('rewards of dpo with BMC weights');
-    await pane(1).getByTestId('method').selectOption('own');
-    const [a, b] = [await shown('chosen', 0), await shown('chosen', 1)];
-    await page.getByTestId('difference').click();
-    const difference = await shown('chosen');
-    difference.forEach(({ value }, i) => {
+    await d.page.getByTestId('add-pane').click();
+    await expect.poll(() => d.page.getByTestId('pane').count()).toBe(2);
+    expect(await d.page.getByTestId('prompt').count()).toBe(1);
+    await d.isLive(1);
+    await d.pane(1).getByTestId('method').selectOption('simpo');
+    await d.isLive(1, /rewards of simpo/);
+    expect(await d.pane().innerText()).toContain('rewards of dpo with BMC weights');
+    const [a, b] = [await d.shown('chosen'), await d.shown('chosen', 1)];
+    await d.page.getByTestId('difference').click();
+    (await d.shown('chosen')).forEach(({ value }, i) => {
       expect(value).toBeCloseTo(a[i].value - b[i].value, 6);
     });
-    await page.getByTestId('difference').click();
-    await page.getByRole('button', { name: 'close pane 2' }).click();
+    await d.page.getByTestId('difference').click();
+  });
+
+  it('shows one model at a time on a phone, and its tools in a sheet', async () => {
+    await d.page.setViewportSize({ width: 390, height: 844 });
+    await d.page.getByTestId('sheet-close').click();
+    await d.page.getByTestId('front-1').click();
+    expect([await d.pane(0).isVisible(), await d.pane(1).isVisible()]).toEqual([false, true]);
+    const sheet = d.page.locator('#tool');
+    await d.pane(1).locator('[data-side=chosen][data-index="1"]').click();
+    expect(await sheet.isVisible()).toBe(true);
+    await d.page.getByTestId('sheet-close').click();
+    expect(await sheet.isVisible()).toBe(false);
+    await d.tool('files');
+    expect(await sheet.isVisible()).toBe(true);
+    const overflow = await d.page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    expect(overflow).toBeLessThanOrEqual(0);
+    await d.page.setViewportSize({ width: 1280, height: 900 });
+    await d.page.getByRole('button', { name: 'close pane 2' }).click();
   });
 
   it('rescores while one types, and a shared URL brings the text back', async () => {
-    await tool('edit');
-    await page.getByTestId('edit-chosen').fill(' The fox was happy.');
-    await expect.poll(async () => (await shown('chosen')).length, { timeout: LIVE }).toBe(8);
-    expect(await page.evaluate(() => location.hash)).toContain('The+fox+was+happy');
-    await page.getByTestId('writer').selectOption('reference');
-    await page.getByTestId('generate-rejected').click();
-    await expect
-      .poll(() => page.getByTestId('edit-rejected').inputValue(), { timeout: LIVE })
-      .toMatch(/\w{3}/);
-    await page.getByTestId('edit-chosen').fill(' The fox was happy.'.repeat(90));
-    const cut = page.locator('[data-testid=cut-off][data-side=chosen]');
-    await cut.waitFor({ timeout: LIVE });
-    const kept = sum((await shown('chosen')).map(({ value }) => value));
-    expect(Math.abs((await numberIn('sum-chosen')) - kept)).toBeLessThan(0.06);
-  });
-
-  it('shows dropped rows at once, while any pair is open', async () => {
-    await tool('files');
-    await drop('mine.jsonl', '{"prompt": "Once", "chosen": " a cat sat.", "rejected": " a dog sat."}\n');
-    await page
-      .getByTestId('files-status')
-      .filter({ hasText: 'mine.jsonl: 1 pairs' })
-      .waitFor({ timeout: LIVE });
-    expect(await page.getByTestId('pair').innerText()).toBe('1 of 1');
-    expect(await page.getByTestId('prompt').innerText()).toBe('Once');
-    await expect.poll(() => pane(0).innerText(), { timeout: LIVE }).toContain('a cat sat.');
-    expect(await page.getByTestId('rows-origin').innerText()).toContain('mine.jsonl (your rows)');
+    await d.tool('edit');
+    await d.page.getByTestId('edit-chosen').fill(' The fox was happy.');
+    await expect.poll(async () => (await d.shown('chosen')).length, LIVE).toBe(8);
+    expect(await d.page.evaluate(() => location.hash)).toContain('The+fox+was+happy');
+    await d.page.getByTestId('writer').selectOption('reference');
+    await d.page.getByTestId('generate-rejected').click();
+    await expect.poll(() => d.page.getByTestId('edit-rejected').inputValue(), LIVE).toMatch(/\w{3}/);
+    // It goes on while something else is opened, and must not come back over it.
   });
 
   it('shows a score file as it is, also beside a model', async () => {
-    await drop('scores.jsonl', readFileSync(join(folder, 'scores.jsonl'), 'utf8'));
-    await page.getByTestId('files-status').filter({ hasText: 'scores of 2 pairs' }).waitFor();
+    await d.tool('files');
+    await d.drop('scores.jsonl', readFileSync(join(d.folder, 'scores.jsonl'), 'utf8'));
+    await d.opened('scores of 2 pairs');
     const exact = async () => {
       for (const side of ['chosen', 'rejected'] as const)
-        expect((await shown(side)).map(({ value }) => value)).toEqual(lines[0][side].contributions);
+        expect((await d.shown(side)).map(({ value }) => value)).toEqual(lines[0][side].contributions);
     };
     await exact();
-    expect(await pane(0).innerText()).toContain('your score file, as it is');
-    await page.getByTestId('add-pane').click();
-    await isLive(1);
+    expect(await d.pane().innerText()).toContain('your score file, as it is');
+    expect(await d.page.getByTestId('prompt').innerText()).toMatch(/^[A-Z][a-z]+ /);
+    await d.page.getByTestId('add-pane').click();
+    await d.isLive(1);
     await exact();
-    expect((await shown('chosen', 1)).map(({ id }) => id)).toEqual(lines[0].chosen.token_ids);
-    await page.getByRole('button', { name: 'close pane 2' }).click();
+    expect((await d.shown('chosen', 1)).map(({ id }) => id)).toEqual(lines[0].chosen.token_ids);
+    await d.page.getByRole('button', { name: 'close pane 2' }).click();
   });
 
-  it('opens a run directory: its metrics, and its checkpoints by a slider', async () => {
-    const run = join(folder, 'my-run');
-    mkdirSync(run);
+  it('opens a run directory: metrics, checkpoints by a slider, figures, an own reference', async () => {
+    await d.drop('mine.jsonl', jsonLines(SHORT));
+    await d.opened('mine.jsonl');
+    const run = join(d.folder, 'my-run');
+    mkdirSync(join(run, 'figures'), { recursive: true });
     cpSync('web/public/models/dpo', join(run, 'checkpoint-10'), { recursive: true });
     cpSync('web/public/models/dpo-bmc', join(run, 'model'), { recursive: true });
     const metrics = [1, 2, 3].map((step) => ({ step, loss: 0.7 / step, 'rewards/margins': step }));
-    writeFileSync(join(run, 'metrics.jsonl'), metrics.map((line) => JSON.stringify(line)).join('\n'));
+    writeFileSync(join(run, 'metrics.jsonl'), jsonLines(metrics));
     const config = { objective: { name: 'dpo', settings: { beta: 0.25 } } };
     writeFileSync(join(run, 'checkpoint-10/trainer_state.json'), JSON.stringify({ config }));
-    await page.getByTestId('folder').setInputFiles(run);
-    await page.getByTestId('files-status').filter({ hasText: '2 models' }).waitFor({ timeout: LIVE });
-    await isLive();
-    await expect.poll(() => pane(0).innerText(), { timeout: LIVE }).toContain('rewards of dpo, β 0.25');
-    expect(await page.getByTestId('source').innerText()).toContain('run my-run');
-    const final = await shown('chosen');
-    await page.getByTestId('checkpoint-0').fill('0');
-    await expect.poll(() => shown('chosen'), { timeout: LIVE }).not.toEqual(final);
-    await tool('charts');
-    await expect.poll(() => page.getByTestId('curve').locator('svg').count()).toBe(2);
-    expect(await page.getByTestId('ranked').innerText()).toMatch(/% of the tokens make half of the margin/);
+    const series = [{ name: 'dpo', mark: 'line', points: [{ x: 1, y: 2 }] }];
+    const axes = { x: { label: 'step' }, y: { label: 'KL', unit: 'nats' } };
+    const figure = {
+      kind: 'figure',
+      name: 'bmc-9',
+      title: 'KL over the steps',
+      caption: 'Held-out.',
+      ...axes,
+    };
+    writeFileSync(join(run, 'figures/bmc-9.json'), JSON.stringify({ ...figure, series, source: ['my-run'] }));
+    await d.page.getByTestId('folder').setInputFiles(run);
+    await d.opened('2 models, 1 figures');
+    await d.isLive(0, /rewards of dpo, β 0\.25/);
+    expect(await d.page.getByTestId('source').innerText()).toContain('run my-run');
+    const final = await d.shown('chosen');
+    await d.page.getByTestId('checkpoint-0').fill('0');
+    await expect.poll(() => d.shown('chosen'), LIVE).not.toEqual(final);
+    // Two own checkpoints, one of them the reference.
+    await d.page.getByTestId('add-pane').click();
+    await d.page.getByTestId('pane-source-1').selectOption({ label: 'my-run, final' });
+    await d.page.getByTestId('pane-reference-1').selectOption({ label: 'my-run, step 10' });
+    await d.isLive(1);
+    expect((await d.shown('chosen', 1)).map(({ value }) => value)).not.toEqual(
+      final.map(({ value }) => value),
+    );
+    await d.page.getByRole('button', { name: 'close pane 2' }).click();
+    await d.drop('more.jsonl', jsonLines(metrics.map((line) => ({ ...line, loss: 0.1 }))));
+    const curve = d.page.getByTestId('curve');
+    await expect.poll(() => curve.locator('svg').count(), LIVE).toBe(2);
+    expect(await curve.first().innerHTML()).toMatch(/my-run.*more\.jsonl/s);
+    expect(await d.page.getByTestId('analysis').innerText()).toContain('Held-out. From my-run.');
+    await d.page.getByTestId('analysis').locator('svg').waitFor();
+  });
+
+  it('reads long answers, right to left, other scripts and emoji, and scrolls ten thousand pairs', async () => {
+    const side = (tokens: readonly string[]) => {
+      const numbers = tokens.map((_, i) => (i % 3) - 1);
+      const token_ids = tokens.map((_, i) => i);
+      return { token_ids, tokens, logps: numbers, diff: numbers.map(() => 0), contributions: numbers };
+    };
+    const texts = ['\u05d4\u05d9\u05d0 \u05e8\u05e6\u05d4', '彼女は 走った。', '👩‍🚀 run() 🌕'];
+    const long = Array.from({ length: 2000 }, (_, i) => `word${i} `);
+    const lines = Array.from({ length: 10_000 }, (_, i) => ({
+      prompt: { token_ids: [i], text: `Row ${i}` },
+      chosen: side(i === 9999 ? long : (texts[i] ?? 'a cat').split(/(?= )/)),
+      rejected: side(['a', ' dog']),
+    }));
+    await d.tool('files');
+    await d.drop('many.jsonl', jsonLines(lines));
+    await d.opened('many.jsonl: scores of 10000 pairs');
+    await d.page.locator('.rows').focus();
+    expect(await d.page.getByTestId('pair-row').count()).toBeLessThan(60);
+    const prose = d.pane().locator('.answer.chosen .prose');
+    for (const [i, text] of texts.entries()) {
+      expect(await prose.innerText()).toBe(text);
+      expect(await prose.evaluate((element) => element.matches(':dir(rtl)'))).toBe(i === 0);
+      await d.page.keyboard.press('ArrowDown');
+    }
+    await d.page.keyboard.press('End');
+    expect(await d.page.getByTestId('pair').innerText()).toBe('10000 of 10000');
+    expect(await d.page.getByTestId('pair-row').last().innerText()).toContain('10000');
+    const values = (await d.shown('chosen')).map(({ value }) => value);
+    expect([values.length, await d.numberIn('sum-chosen')]).toEqual([2000, sum(values)]);
   });
 
   it('says in a sentence what is wrong with a file', async () => {
-    await tool('files');
-    const error = (text: RegExp) => page.getByTestId('error').filter({ hasText: text }).waitFor();
-    await drop('pairs.jsonl', '{"prompt": "a", "chosen": "b"}\n');
+    const error = (text: RegExp) => d.page.getByTestId('error').filter({ hasText: text }).waitFor();
+    await d.drop('pairs.jsonl', '{"prompt": "a", "chosen": "b"}\n');
     await error(/pairs\.jsonl:1: .*rejected/);
-    await drop('notes.txt', 'hello');
+    await d.drop('notes.txt', 'hello');
     await error(/notes\.txt: this is neither a model folder/);
-    await drop('config.json', 'no');
+    await d.drop('config.json', 'no');
     await error(/config\.json|tokenizer\.json|too few/);
+    await d.drop('mine.jsonl', jsonLines(SHORT));
+    await d.opened('mine.jsonl');
+    expect(await d.page.getByTestId('error').isVisible()).toBe(false);
   });
 
   it('exports JSON that is what the page shows', async () => {
-    await page.locator('.export summary').click();
+    await d.page.getByTestId('pane-source-0').selectOption('dpo-bmc');
+    await d.isLive();
+    await d.page.locator('.export summary').click();
     const [file] = await Promise.all([
-      page.waitForEvent('download'),
-      page.getByTestId('export-json').click(),
+      d.page.waitForEvent('download'),
+      d.page.getByTestId('export-json').click(),
     ]);
     const exported = JSON.parse(readFileSync(await file.path(), 'utf8'));
     expect(exported.view).toBe('contribution');
-    const tokens = await shown('rejected');
+    const tokens = await d.shown('rejected');
     expect(exported.models[0].scored.rejected.contributions).toEqual(tokens.map(({ value }) => value));
   });
 
   it('draws losses by their production code', async () => {
-    await tool('playground');
-    await page.getByTestId('playground').locator('canvas').waitFor({ timeout: LIVE });
-    expect(await page.getByTestId('formula').innerText()).toContain('log sigmoid');
-    await page.getByTestId('playground-start').locator('canvas').waitFor({ timeout: LIVE });
-    await page.getByTestId('playground-lambda').locator('canvas').waitFor({ timeout: LIVE });
+    await d.tool('playground');
+    await d.page.getByTestId('playground').locator('canvas').waitFor(LIVE);
+    expect(await d.page.getByTestId('formula').innerText()).toContain('log sigmoid');
+    for (const figure of ['start', 'lambda'])
+      await d.page.getByTestId(`playground-${figure}`).locator('canvas').waitFor(LIVE);
   });
 
-  it('trains: progress, curves, moving colours, pause while hidden; and keeps the run to compare with', async () => {
-    await tool('train');
-    await page.getByTestId('train-steps').fill('4');
-    await page.getByTestId('train-batch').fill('2');
-    await page.getByTestId('step').click();
-    const status = page.getByTestId('train-status');
-    await status.filter({ hasText: 'step 1 of 4' }).waitFor({ timeout: LIVE });
-    expect(await page.getByTestId('curve').count()).toBeGreaterThanOrEqual(3);
-    const trained = page.getByTestId('pane').last();
-    const colours = () =>
-      trained
-        .locator('[data-side=chosen]')
-        .evaluateAll((t) => t.map((e) => e.getAttribute('data-value')).join());
-    const first = await colours();
+  it('trains: curves, moving colours, and a pause while its tab is hidden', async () => {
+    await d.tool('train');
+    await d.page.getByTestId('train-steps').fill('3');
+    await d.page.getByTestId('train-batch').fill('2');
+    await d.page.getByTestId('train-weights').selectOption('lora');
+    await d.page.getByTestId('train-lr').fill('0.01');
+    await d.page.getByTestId('step').click();
+    await d.trainStatus('step 1 of 3');
+    expect(await d.page.getByTestId('curve').count()).toBeGreaterThanOrEqual(3);
+    const first = await d.shown('chosen', 1);
     // Chromium without a window never hides a tab by itself.
     const setHidden = (hidden: boolean) =>
-      page.evaluate((value) => {
+      d.page.evaluate((value) => {
         Object.defineProperty(document, 'hidden', { value, configurable: true });
         document.dispatchEvent(new Event('visibilitychange'));
       }, hidden);
-    await page.getByTestId('train').click();
-    await status.filter({ hasText: 'step 2 of 4' }).waitFor({ timeout: LIVE });
     await setHidden(true);
-    await status.filter({ hasText: 'waiting' }).waitFor({ timeout: LIVE });
+    await d.page.getByTestId('train').focus();
+    await d.page.keyboard.press('Enter');
+    await setHidden(true);
+    await d.page
+      .getByTestId('train-status')
+      .filter({ hasText: /waiting|finished/ })
+      .waitFor(LIVE);
     await setHidden(false);
-    await status
-      .filter({ hasText: 'step 4 of 4' })
-      .filter({ hasText: 'finished' })
-      .waitFor({ timeout: LIVE });
-    expect(await colours()).not.toBe(first);
-    await page.getByTestId('reset').click();
-    await status.filter({ hasText: 'not started' }).waitFor({ timeout: LIVE });
-    await page.getByTestId('pane-source-0').selectOption({ label: 'run 1: dpo with BMC' });
-    await isLive();
+    await d.trainStatus('step 3 of 3', 'finished');
+    expect((await d.shown('chosen', 1)).map(({ value }) => value)).not.toEqual(
+      first.map(({ value }) => value),
+    );
   });
 
-  it('has no serious accessibility violation, in any tool, also at 360 px and in the dark', async () => {
-    for (const [width, scheme] of [
-      [1280, 'light'],
-      [360, 'dark'],
-    ] as const) {
-      await page.setViewportSize({ width, height: 800 });
-      await page.emulateMedia({ colorScheme: scheme });
-      for (const name of ['token', 'charts', 'edit', 'train', 'files']) {
-        await tool(name);
-        // The page's policy forbids scripts of others: axe goes in as the driver's own.
-        const found = await page.evaluate(
-          `(() => { ${AxeBuilder.source}; return axe.run(document, { resultTypes: ['violations'] }); })()`,
-        );
-        const { violations } = found as {
-          violations: { id: string; impact: string; nodes: { html: string }[] }[];
-        };
-        const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-        expect(serious.map(({ id, nodes }) => `${name} ${id}: ${nodes[0].html}`)).toEqual([]);
-      }
-      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-      expect(overflow).toBeLessThanOrEqual(0);
+  it('compares two runs of different methods on the same pairs', async () => {
+    await d.page.getByTestId('reset').click();
+    await d.trainStatus('not started');
+    await d.page.getByTestId('train-method').selectOption('cpo');
+    await d.page.getByTestId('train').click();
+    await d.trainStatus('step 3 of 3', 'finished');
+    await d.page.getByTestId('compare').click();
+    await d.isLive(0, /rewards of dpo with BMC/);
+    await d.isLive(1, /rewards of cpo/);
+    const named = async (place: number) =>
+      d.page.getByTestId(`pane-source-${place}`).locator('option:checked').innerText();
+    expect([await named(0), await named(1)]).toEqual(['run 1: dpo with BMC', 'run 2: cpo']);
+    expect(await d.page.getByTestId('curve').first().innerHTML()).toMatch(/run 1: dpo.*run 2: cpo/s);
+  });
+
+  it('goes on with its run after a reload', async () => {
+    await d.open('#tool=train');
+    await d.page.getByTestId('train-kept').filter({ hasText: 'a run of cpo at step 3 of 3' }).waitFor(LIVE);
+    await d.page.getByTestId('continue').click();
+    await d.trainStatus('step 3 of 3', 'continued');
+    expect(await d.page.getByTestId('curve').count()).toBeGreaterThanOrEqual(3);
+  });
+
+  it('downloads a run directory that prefgrad train continues', async () => {
+    const [file] = await Promise.all([
+      d.page.waitForEvent('download'),
+      d.page.getByTestId('download').click(),
+    ]);
+    expect(await d.page.getByTestId('train-kept').innerText()).toContain('--resume');
+    for (const [name, bytes] of Object.entries(unzipSync(readFileSync(await file.path())))) {
+      mkdirSync(dirname(join(d.folder, name)), { recursive: true });
+      writeFileSync(join(d.folder, name), bytes);
     }
+    const before = process.cwd();
+    // Paths of a configuration are relative to the current directory.
+    process.chdir(d.folder);
+    const config = 'prefgrad-run/config.yaml';
+    const command = ['train', config, '--resume', '--set', 'training.max_steps=4'];
+    const { code, stderr } = await cli(...command).finally(() => process.chdir(before));
+    expect([code, stderr]).toEqual([0, expect.not.stringContaining('starts anew')]);
+    const log = readFileSync(join(d.folder, 'prefgrad-run/metrics.jsonl'), 'utf8').trim().split('\n');
+    expect(log.map((line) => JSON.parse(line).step)).toEqual([1, 2, 3, 4]);
+    expect(readdirSync(join(d.folder, 'prefgrad-run/model'))).toContain('adapter_model.safetensors');
+  });
+
+  it('has no serious accessibility violation, in any tool, nor on a phone in the dark', async () => {
+    await d.tool('files');
+    await d.drop('mine.jsonl', jsonLines(SHORT));
+    await d.opened('mine.jsonl');
+    for (const name of ['token', 'charts', 'edit', 'train', 'playground', 'files']) {
+      await d.tool(name);
+      expect([name, await d.violations()]).toEqual([name, []]);
+    }
+    await d.page.setViewportSize({ width: 360, height: 800 });
+    await d.page.emulateMedia({ colorScheme: 'dark' });
+    for (const name of ['train', 'token']) {
+      await d.tool(name);
+      expect([name, await d.violations()]).toEqual([name, []]);
+    }
+    const overflow = await d.page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    expect(overflow).toBeLessThanOrEqual(0);
   });
 
   it('opens what prefgrad view serves', async () => {
-    const sources = viewFiles([join(folder, 'scores.jsonl')], undefined);
-    const names = readdirSync(built, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    const sources = viewFiles([join(d.folder, 'scores.jsonl')], undefined);
+    const names = readdirSync(d.built, { recursive: true, encoding: 'utf8' }).filter((name) =>
       name.includes('.'),
     );
-    const view = await serveView(new Map(names.map((name) => [name, join(built, name)])), sources, 0);
-    const opened = await browser.newPage();
+    const view = await serveView(new Map(names.map((name) => [name, join(d.built, name)])), sources, 0);
+    const opened = await d.browser.newPage();
     await opened.goto(view.url);
-    await opened.getByTestId('source').filter({ hasText: 'your score file' }).waitFor({ timeout: LIVE });
+    await opened.getByTestId('source').filter({ hasText: 'your score file' }).waitFor(LIVE);
     const ids = await opened
       .locator('[data-testid=token][data-side=chosen]')
       .evaluateAll((tokens) => tokens.map((token) => Number(token.getAttribute('data-id'))));
@@ -377,31 +475,29 @@ describe.skipIf(!hasAdapter('chromium'))('the page', () => {
       args: ['--no-sandbox', '--disable-features=WebGPU', '--disable-gpu'],
     });
     const plain = await other.newPage();
-    await plain.goto(`${server.origin}/#tool=train`);
+    await plain.goto(`${d.origin}/#tool=train`);
     await plain.locator('[data-testid=token][data-side=chosen]').first().waitFor();
     await plain
       .getByTestId('error')
       .filter({ hasText: /WebGPU/ })
-      .waitFor({ timeout: LIVE });
+      .waitFor(LIVE);
     expect(await plain.getByTestId('source').innerText()).toBe('shipped: bundled example');
     expect(await plain.locator('#tool').innerText()).toContain('Training needs WebGPU');
     await other.close();
   });
 
   it('breaks nothing: no error, no request elsewhere, no breach of its policy', () => {
-    expect(problems).toEqual([]);
+    expect(d.problems).toEqual([]);
   });
 
   it('loads at most 150 kB before its first colours, and an engine of at most 400 kB, gzipped', () => {
+    const assets = join(d.built, 'assets');
     const sizes = new Map(
-      readdirSync(join(built, 'assets')).map((name) => [
-        name,
-        gzipSync(readFileSync(join(built, 'assets', name))).length,
-      ]),
+      readdirSync(assets).map((name) => [name, gzipSync(readFileSync(join(assets, name))).length]),
     );
-    const html = readFileSync(join(built, 'index.html'), 'utf8');
+    const html = readFileSync(join(d.built, 'index.html'), 'utf8');
     const first = [...sizes].filter(([name]) => html.includes(name));
-    const scores = gzipSync(readFileSync(join(built, 'scores.json'))).length;
+    const scores = gzipSync(readFileSync(join(d.built, 'scores.json'))).length;
     expect(first.length).toBeGreaterThanOrEqual(2);
     expect(sum(first.map(([, size]) => size)) + scores).toBeLessThan(150_000);
     const engine = [...sizes].filter(([name]) => /worker|kernel/.test(name));

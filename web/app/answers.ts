@@ -15,6 +15,7 @@ export interface AnswersOptions {
   /** The token that the inspector shows. */
   readonly selected: { readonly side: Side; readonly index: number } | undefined;
   onToken(side: Side, index: number): void;
+  onTap(): void;
 }
 
 /** A shared beginning of so many tokens is folded away when it is long. */
@@ -23,6 +24,7 @@ const SIDES: readonly Side[] = ['chosen', 'rejected'];
 
 export function answers(pair: ScoredPair, options: AnswersOptions): HTMLElement {
   const shared = sharedBeginning(pair);
+  const addsUp = options.view === 'contribution' || options.view === 'reward';
   const stretches = align(pair.chosen.diff.slice(shared), pair.rejected.diff.slice(shared));
   return h(
     'div',
@@ -30,7 +32,10 @@ export function answers(pair: ScoredPair, options: AnswersOptions): HTMLElement 
     ...SIDES.map((side) => {
       const tokens = (start: number, end: number) => tokensOf(pair[side], side, start, end, options);
       const body = h('div', { class: 'prose', dir: 'auto' });
-      if (shared > 0) body.append(sharedPart(pair[side], shared, tokens(0, shared), options.values[side]));
+      if (shared > 0)
+        body.append(
+          sharedPart(pair[side], shared, tokens(0, shared), addsUp ? options.values[side] : undefined),
+        );
       for (const stretch of stretches) {
         const [start, end] = stretch[side].map((at) => at + shared);
         body.append(
@@ -64,7 +69,11 @@ function sharedPart(
 ): HTMLElement {
   if (length < FOLDED_FROM) return h('span', { class: 'shared' }, ...tokens);
   const credit = values === undefined ? '' : `, ${number(sum(values.slice(0, length)))} together`;
-  const words = side.tokens.slice(0, 8).join('').trim();
+  const words = side.tokens
+    .slice(0, 8)
+    .join('')
+    .trim()
+    .replace(/\s\S*$/, '');
   return h(
     'details',
     { class: 'shared', open: true },
@@ -78,7 +87,7 @@ function tokensOf(
   name: Side,
   start: number,
   end: number,
-  { view, scale, marks, values, selected, onToken }: AnswersOptions,
+  { view, scale, marks, values, selected, onToken, onTap }: AnswersOptions,
 ): HTMLElement[] {
   return side.token_ids.slice(start, end).map((id, k) => {
     const index = start + k;
@@ -105,7 +114,10 @@ function tokensOf(
     token.addEventListener('pointerenter', (event) => {
       if (event.pointerType === 'mouse') onToken(name, index);
     });
-    token.addEventListener('click', () => onToken(name, index));
+    token.addEventListener('click', () => {
+      onToken(name, index);
+      onTap();
+    });
     token.addEventListener('focus', () => onToken(name, index));
     return token;
   });

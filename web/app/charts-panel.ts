@@ -1,5 +1,7 @@
 /** The charts: which tokens carry the margin, how training moved it, which pairs flipped, where two models disagree. */
+import type { Result } from '../../src/analyze/figure.ts';
 import type { PairStatistics, ScoredPair } from '../worker/protocol.ts';
+import { analysis } from './analysis.ts';
 import { h } from './dom.ts';
 import { figure, type PlotMarks } from './figure.ts';
 import type { RunEntry } from './library.ts';
@@ -11,6 +13,8 @@ export interface ChartsData {
   /** Statistics of the data, by the name of their model. */
   readonly statistics: ReadonlyMap<string, readonly PairStatistics[]>;
   readonly runs: readonly RunEntry[];
+  /** Of `prefgrad analyze`. */
+  readonly figures: readonly Result[];
   openPair(index: number): void;
 }
 
@@ -22,6 +26,7 @@ const SPAN_POSITIONS = 8;
 export function chartsPanel(data: ChartsData): HTMLElement {
   const known = [...data.statistics].filter(([, rows]) => rows.length > 1);
   const figures = [
+    ...data.figures.map(analysis),
     ...data.panes.slice(0, 1).flatMap(({ name, scored }) => tokenFigures(name, scored)),
     ...(known.length > 1 ? [disagreement(known[0], known[1], data)] : []),
     ...known.slice(0, 1).flatMap(([name, rows]) => [margins(name, rows, data), spans(name, rows)]),

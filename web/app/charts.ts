@@ -29,8 +29,12 @@ export function chart(
   let data = dataOf(x.values, series);
   let plot: uPlot | undefined;
   let isRemoved = false;
+  const scheme = matchMedia('(prefers-color-scheme: dark)');
+  const redraw = () => plot?.redraw();
+  scheme.addEventListener('change', redraw);
   element.addEventListener('prefgrad:remove', () => {
     isRemoved = true;
+    scheme.removeEventListener('change', redraw);
     plot?.destroy();
   });
   // Every chart is drawn in a task of its own, so that many of them never hold up the page.
@@ -59,12 +63,15 @@ function optionsOf(
   series: readonly Series[],
   width: number,
 ): uPlot.Options {
-  const ink = getComputedStyle(document.documentElement).getPropertyValue('--ink').trim() || '#222';
-  const axis = { stroke: ink, grid: { stroke: `${ink}22` }, ticks: { stroke: `${ink}44` } };
+  // Asked for whenever it is drawn: the colour scheme may have changed since.
+  const ink = () => getComputedStyle(document.documentElement).getPropertyValue('--ink').trim() || '#222';
+  const axis = { stroke: ink, grid: { stroke: () => `${ink()}22` }, ticks: { stroke: () => `${ink()}44` } };
   return {
     width: Math.min(width, window.innerWidth - 48),
     height: 170,
     scales: { x: { time: false } },
+    // The title names a single curve; several are told apart by their colours.
+    legend: { show: series.length > 1, live: false },
     axes: [
       { ...axis, label: x.name, labelSize: 18, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000] },
       axis,

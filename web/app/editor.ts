@@ -41,7 +41,8 @@ export function editor(pair: PairText, { onChange, writers, generate }: EditorOp
       element.value = text;
     };
     void generate(writer, prompt.element.value, show).then((text) => {
-      if (text === '') return;
+      // Something else may be open by now.
+      if (text === '' || !element.isConnected) return;
       show(text);
       report();
     });

@@ -82,3 +82,12 @@ function percent(logp: number | undefined, rank: number | undefined): string {
   const p = 100 * Math.exp(logp);
   return `${p < 0.01 ? p.toExponential(1) : p.toFixed(2)}%${rank === undefined ? '' : `, rank ${rank + 1}`}`;
 }
+
+/** The token that adds most to the margin, or takes most away. */
+export function mostDecisive({ chosen, rejected }: ScoredPair): { side: Side; index: number } {
+  const largest = (values: readonly number[] = []) =>
+    values.reduce((best, value, i) => (Math.abs(value) > Math.abs(values[best]) ? i : best), 0);
+  const [c, r] = [largest(chosen.contributions), largest(rejected.contributions)];
+  const isChosen = Math.abs(chosen.contributions?.[c] ?? 0) >= Math.abs(rejected.contributions?.[r] ?? 0);
+  return isChosen ? { side: 'chosen', index: c } : { side: 'rejected', index: r };
+}

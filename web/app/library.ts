@@ -2,6 +2,7 @@
  * Everything that can be looked at, by name: models, score files, runs, and the rows at hand. Each says where it comes
  * from; the engine has only those models that somebody looked at.
  */
+import type { Result } from '../../src/analyze/figure.ts';
 import type { MethodChoice, ModelSource, PairText, ScoredPair } from '../worker/protocol.ts';
 
 export interface ModelEntry {
@@ -51,6 +52,8 @@ export interface Rows {
 export class Library {
   readonly #entries = new Map<string, Entry>();
   readonly #runs = new Map<string, RunEntry>();
+  /** By name: one that is opened again takes the place of the earlier one. */
+  readonly #figures = new Map<string, Result>();
   #rows: Rows = { name: 'none', origin: 'none', pairs: [] };
   #numbers = 0;
 
@@ -64,6 +67,11 @@ export class Library {
 
   get runs(): readonly RunEntry[] {
     return [...this.#runs.values()];
+  }
+
+  /** Figures and tables of `prefgrad analyze`. */
+  get figures(): readonly Result[] {
+    return [...this.#figures.values()];
   }
 
   get rows(): Rows {
@@ -85,6 +93,10 @@ export class Library {
 
   addRun(run: RunEntry): void {
     this.#runs.set(run.id, run);
+  }
+
+  addFigure(figure: Result): void {
+    this.#figures.set(figure.name, figure);
   }
 
   remove(id: string): void {

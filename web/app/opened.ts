@@ -2,7 +2,9 @@
  * What files are: models, adapters, runs, score files, metrics or rows. The same for files that were dropped, and for
  * those that `prefgrad view` serves.
  */
-import type { MethodChoice, ModelSource, PairText, ScoredPair, ScoredSide } from '../worker/protocol.ts';
+import type { Result } from '../../src/analyze/figure.ts';
+import type { MethodChoice, ModelSource, PairText, ScoredPair } from '../worker/protocol.ts';
+import { isScored, scoredOf, textsOf } from './score-lines.ts';
 
 /** A file of what was opened, read when it is needed. */
 export interface Item {
@@ -31,7 +33,10 @@ export type Opened =
         readonly step: number;
         readonly source: ModelSource;
       }[];
+      /** What `prefgrad analyze` wrote into it. */
+      readonly figures: readonly Result[];
     }
+  | { readonly kind: 'figure'; readonly name: string; readonly figure: Result }
   | {
       readonly kind: 'scores';
       readonly name: string;
@@ -60,7 +65,7 @@ export async function open(items: readonly Item[]): Promise<Opened[]> {
   const names = items.slice(0, 5).map(({ path }) => path);
   throw new Error(
     `${names.join(', ') || 'Nothing'}: this is neither a model folder (config.json, safetensors, tokenizer.json), nor a PEFT ` +
-      'adapter, nor a run directory, nor a .jsonl of pairs, scores or metrics.',
+      'adapter, nor a run directory, nor a .jsonl of pairs, scores or metrics, nor a figure of prefgrad analyze.',
   );
 }
 
@@ -73,6 +78,10 @@ function foldersWith(items: readonly Item[], name: string): string[] {
 
 function modelFolders(items: readonly Item[]): string[] {
   return [...new Set([...foldersWith(items, 'config.json'), ...foldersWith(items, 'adapter_config.json')])];
+}
+
+function isAdapter(items: readonly Item[], folder: string): boolean {
+  return items.some(({ path }) => path === `${folder}adapter_config.json`);
 }
 
 function lastName(folder: string): string | undefined {
@@ -120,11 +129,34 @@ async function openRun(items: readonly Item[], folder: string): Promise<Opened> 
     found.push({
       name: `${name}, ${step === undefined ? 'final' : `step ${step}`}`,
       step: step === undefined ? Number.POSITIVE_INFINITY : Number(step),
-      source: hasBase ? await onBase(inside, base, at) : await sourceOf(inside, at),
+      source: isAdapter(inside, at) && hasBase ? await onBase(inside, base, at) : await sourceOf(inside, at),
     });
   }
   found.sort((a, b) => a.step - b.step);
-  return { kind: 'run', name, metrics, method: methodOf(state?.config?.objective), models: found };
+  const figures = await figuresAmong(inside.filter(({ path }) => isBeside(path.slice(folder.length))));
+  return { kind: 'run', name, metrics, method: methodOf(state?.config?.objective), models: found, figures };
+}
+
+/** Where `prefgrad analyze --out` may have written: the run's directory, or figures/ in it. */
+function isBeside(path: string): boolean {
+  return /^(figures\/)?[^/]+\.json$/.test(path) && path !== 'run.json';
+}
+
+async function figuresAmong(items: readonly Item[]): Promise<Result[]> {
+  const read = await Promise.all(items.map(async (item) => figureOf(await textOf(item))));
+  return read.flatMap((figure) => figure ?? []);
+}
+
+/** undefined for everything else that a JSON file may be. */
+function figureOf(text: string): Result | undefined {
+  try {
+    const read = JSON.parse(text) as Partial<Result> | null;
+    const isFigure = read?.kind === 'figure' && Array.isArray(read.series);
+    const isTable = read?.kind === 'table' && Array.isArray(read.rows);
+    return isFigure || isTable ? (read as Result) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The objective of a saved configuration as the page chooses one. */
@@ -143,12 +175,21 @@ function methodOf(objective: unknown): MethodChoice | undefined {
 async function openLines(item: Item): Promise<Opened> {
   const name = lastName(item.path) ?? item.path;
   const text = await textOf(item);
+  const figure = item.path.endsWith('.json') ? figureOf(text) : undefined;
+  if (figure !== undefined) return { kind: 'figure', name: figure.name, figure };
   const [first] = parseLines(
     item.path,
     text.startsWith('[') ? '{}' : text.slice(0, text.indexOf('\n') + 1 || undefined),
   );
   if (first !== undefined && 'step' in first)
-    return { kind: 'run', name, metrics: readMetrics(item.path, text), method: undefined, models: [] };
+    return {
+      kind: 'run',
+      name,
+      metrics: readMetrics(item.path, text),
+      method: undefined,
+      models: [],
+      figures: [],
+    };
   if (isScored(first)) {
     const lines = parseLines(item.path, text).filter(isScored);
     return { kind: 'scores', name, pairs: lines.map(textsOf), scored: lines.map(scoredOf) };
@@ -178,55 +219,4 @@ function parseLines(path: string, text: string): object[] {
   });
   if (parsed.length === 0) throw new Error(`${path}: the file is empty.`);
   return parsed;
-}
-
-type ScoreSide = Omit<ScoredSide, 'cut'> & { readonly text?: string };
-
-/** A line of `prefgrad score`. */
-interface ScoreLine {
-  readonly prompt: { readonly token_ids: number[]; readonly tokens?: string[]; readonly text?: string };
-  readonly chosen: ScoreSide;
-  readonly rejected: ScoreSide;
-  readonly margin?: number;
-  readonly loss?: number;
-}
-
-function isScored(line: unknown): line is ScoreLine {
-  return (
-    typeof line === 'object' &&
-    line !== null &&
-    'chosen' in line &&
-    typeof line.chosen === 'object' &&
-    line.chosen !== null &&
-    'token_ids' in line.chosen
-  );
-}
-
-function textsOf({ prompt, chosen, rejected }: ScoreLine): PairText {
-  return {
-    prompt: prompt.text ?? prompt.tokens?.join('') ?? '',
-    ...(prompt.text === undefined ? { promptIds: prompt.token_ids } : {}),
-    chosen: chosen.text ?? chosen.tokens.join(''),
-    rejected: rejected.text ?? rejected.tokens.join(''),
-  };
-}
-
-/** What the file says, unchanged; the sums are of its own terms. */
-function scoredOf({ prompt, chosen, rejected, loss }: ScoreLine): ScoredPair {
-  const terms = ({ contributions, rewards }: ScoreSide) =>
-    (contributions ?? rewards ?? []).reduce((a, b) => a + b, 0);
-  const sums = { chosen: terms(chosen), rejected: terms(rejected) };
-  const side = (scored: ScoreSide): ScoredSide => ({
-    ...scored,
-    contributions: scored.contributions ?? scored.rewards,
-    cut: [],
-  });
-  return {
-    prompt: { token_ids: prompt.token_ids, tokens: prompt.tokens ?? [] },
-    chosen: side(chosen),
-    rejected: side(rejected),
-    sums,
-    margin: sums.chosen - sums.rejected,
-    loss,
-  };
 }

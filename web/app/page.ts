@@ -1,60 +1,36 @@
-/** The page's controller: state in, panes, list and tools out; the engine is asked for what is on the screen and not known yet. */
+/** The page's controller: what changes the state, and what a change of the state draws. */
 import { proxy, type Remote, wrap } from 'comlink';
-import type {
-  EngineApi,
-  MethodChoice,
-  MethodSummary,
-  PairStatistics,
-  PairText,
-  ScoredPair,
-} from '../worker/protocol.ts';
-import { chartsPanel } from './charts-panel.ts';
-import { FIRST_METHOD, FIRST_MODEL, shippedModels } from './content.ts';
+import type { EngineApi } from '../worker/protocol.ts';
+import { shippedModels } from './content.ts';
 import { fill, h } from './dom.ts';
-import { editor } from './editor.ts';
 import { droppedItems, FilesPanel } from './files-panel.ts';
-import { inspector } from './inspector.ts';
+import { frame } from './frame.ts';
 import { keySheet, moveBetweenTokens } from './keyboard.ts';
-import { type Entry, Library } from './library.ts';
-import { type Item, open } from './opened.ts';
+import { Library, type Rows } from './library.ts';
+import type { Item } from './opened.ts';
 import { PairList } from './pair-list.ts';
-import { playground } from './playground.ts';
+import { Scores } from './scores.ts';
+import { sentence } from './sentence.ts';
 import { servedItems } from './served.ts';
 import { expandScores, type ShippedScores } from './shipped.ts';
 import { type Selected, stage } from './stage.ts';
-import { MOST_PANES, type Pane, paneOf, type State, Store, TOOLS, type Tool, toHash } from './state.ts';
-import { statisticsOf } from './statistics.ts';
-import { story } from './story.ts';
+import { MOST_PANES, type State, Store, TOOLS, toHash } from './state.ts';
+import { take } from './take.ts';
 import { toolTabs } from './tool-tabs.ts';
-import { TrainingPanel } from './training.ts';
+import { Tools } from './tools.ts';
 import { VIEWS } from './views.ts';
-
-/** What a pane shows: scores, whether the engine made them just now, or why there are none. */
-export interface Shown {
-  readonly scored?: ScoredPair;
-  readonly live: boolean;
-  readonly problem?: string;
-}
 
 export class Page {
   readonly #store = new Store(location.hash);
   readonly #engine: Remote<EngineApi>;
+  readonly #enginePort: MessagePort;
   readonly #library = new Library();
+  readonly #scores: Scores;
   readonly #list: PairList;
   readonly #files: FilesPanel;
+  readonly #tools: Tools;
   readonly #keys = keySheet();
-  #methods: readonly MethodSummary[] = [];
-  #shipped: ShippedScores | undefined;
-  /** By pane, method and text: what the engine said. */
-  readonly #known = new Map<string, Shown>();
-  /** By model entry: what is known of the rows at hand. */
-  readonly #statistics = new Map<string, PairStatistics[]>();
-  /** Models that the engine has, or is loading. */
-  readonly #loads = new Map<string, Promise<void>>();
   #selected: Selected | undefined;
-  #training: TrainingPanel | undefined;
-  #playground: HTMLElement | undefined;
-  #isOpen = false;
   /** Why there will be no engine. */
   #noEngine: string | undefined;
   #counting = '';
@@ -70,62 +46,69 @@ export class Page {
   };
 
   constructor() {
-    const worker = new Worker(new URL('../worker/worker.ts', import.meta.url), { type: 'module' });
-    worker.addEventListener('error', (event) => this.#fail(`The engine could not start: ${event.message}`));
-    this.#engine = wrap<EngineApi>(worker);
+    // The engine's calls wait in the channel until its worker has been started, after the first colours.
+    const { port1, port2 } = new MessageChannel();
+    this.#enginePort = port2;
+    this.#engine = wrap<EngineApi>(port1);
+    const [engine, store, library] = [this.#engine, this.#store, this.#library];
+    const fail = (error: unknown) => this.#fail(sentence(error));
+    this.#scores = new Scores({
+      engine,
+      library,
+      onScored: () => {
+        this.#renderStage();
+        this.#renderTokenTool();
+      },
+      onCounted: (progress) => {
+        this.#counting = progress;
+        this.#renderList();
+        if (store.state.tool === 'charts' && progress === '') this.#renderTool();
+      },
+      fail,
+    });
     this.#list = new PairList({ open: (pair) => this.#openPair(pair) });
-    this.#files = new FilesPanel({
-      library: this.#library,
-      take: (items) => this.#take(items),
-      fail: (error) => this.#fail(sentence(error)),
+    this.#files = new FilesPanel({ library, take: (items) => this.#take(items), fail });
+    this.#tools = new Tools({
+      engine,
+      store,
+      library,
+      scores: this.#scores,
+      files: this.#files,
+      selected: () => this.#selected,
+      noEngine: () => this.#noEngine,
+      fail,
+      renderStage: () => this.#renderStage(),
     });
   }
 
   async start(root: Element): Promise<void> {
     for (const entry of shippedModels(location.href)) this.#library.add(entry);
     this.#store.subscribe((state, before) => this.#changed(state, before));
-    this.#shipped = expandScores((await (await fetch('./scores.json')).json()) as ShippedScores);
+    const shipped = expandScores((await (await fetch('./scores.json')).json()) as ShippedScores);
+    this.#scores.shipped = shipped;
+    this.#library.rows = { name: 'story openings', origin: 'bundled example', pairs: shipped.pairs };
     // In one task with what it shows, so that nothing moves when it comes.
-    this.#build(root);
-    this.#library.rows = { name: 'story openings', origin: 'bundled example', pairs: this.#shipped.pairs };
-    this.#countShipped();
+    frame(root, {
+      ...this.#parts,
+      list: this.#list.element,
+      keys: this.#keys,
+      set: (change) => this.#store.set(change),
+    });
+    if (this.#store.state.tool !== 'token') this.#openSheet();
+    this.#listen();
     this.#renderAll();
+    await painted();
+    this.#startWorker();
     await this.#openEngine();
   }
 
-  #build(root: Element): void {
-    const { adapter, progress, source, error, stage, tool, tabs, app } = this.#parts;
-    const help = h(
-      'button',
-      { type: 'button', class: 'plain', 'aria-label': 'keys', 'data-testid': 'help' },
-      '?',
-    );
-    help.addEventListener('click', () => this.#keys.showModal());
-    fill(
-      app,
-      h('a', { class: 'skip', href: '#stage' }, 'Skip to the answers'),
-      h(
-        'header',
-        {},
-        h('h1', {}, 'prefgrad'),
-        h('p', {}, 'where a preference method puts its reward, token by token'),
-        h('div', { class: 'badges' }, progress, source, adapter, help),
-      ),
-      error,
-      h(
-        'main',
-        {},
-        this.#list.element,
-        h(
-          'div',
-          { class: 'middle', id: 'stage' },
-          story((change) => this.#store.set(change)),
-          stage,
-        ),
-        h('aside', { class: 'side', 'aria-label': 'Tools' }, tabs, tool),
-      ),
-    );
-    fill(root, app, this.#keys);
+  #startWorker(): void {
+    const worker = new Worker(new URL('../worker/worker.ts', import.meta.url), { type: 'module' });
+    worker.addEventListener('error', (event) => this.#fail(`The engine could not start: ${event.message}`));
+    worker.postMessage(this.#enginePort, [this.#enginePort]);
+  }
+
+  #listen(): void {
     window.addEventListener('hashchange', () => {
       if (location.hash !== toHash(this.#store.state)) this.#store.set(new Store(location.hash).state);
     });
@@ -139,31 +122,31 @@ export class Page {
   }
 
   async #openEngine(): Promise<void> {
+    const { progress, adapter: badge, source } = this.#parts;
     try {
-      this.#methods = await this.#engine.methods();
-      await this.#engine.onProgress(proxy((text: string) => fill(this.#parts.progress, text)));
+      this.#tools.methods = await this.#engine.methods();
+      await this.#engine.onProgress(proxy((text: string) => fill(progress, text)));
       const adapter = await this.#engine.open();
-      fill(this.#parts.adapter, `${adapter.description}${adapter.isFallback ? ' (CPU)' : ''}`);
+      fill(badge, `${adapter.description}${adapter.isFallback ? ' (CPU)' : ''}`);
       await this.#engine.onDeviceLost(proxy((reason: string) => void this.#lost(reason)));
-      this.#isOpen = true;
+      this.#scores.isOpen = true;
       const items = await servedItems(location.href);
-      if (items.length > 0) fill(this.#parts.source, await this.#take(items));
-      await this.#score();
+      if (items.length > 0) fill(source, await this.#take(items));
+      await this.#scores.score(this.#store.state);
       this.#renderAll();
-      await this.#count();
+      await this.#scores.count(this.#store.state.panes);
     } catch (error) {
       this.#noEngine = sentence(error);
       this.#fail(this.#noEngine);
-      fill(this.#parts.adapter, 'no engine: shipped scores only');
+      fill(badge, 'no engine: shipped scores only');
       this.#renderTool();
     }
   }
 
   async #lost(reason: string): Promise<void> {
     this.#fail(`The GPU was taken away (${reason}). Opening it again; a run in this tab has ended.`);
-    this.#isOpen = false;
-    this.#loads.clear();
-    this.#training = undefined;
+    this.#scores.forgetModels();
+    this.#tools.forgetTraining();
     await this.#openEngine();
   }
 
@@ -174,27 +157,16 @@ export class Page {
     const isOther =
       state.pair !== before.pair || state.panes !== before.panes || state.edited !== before.edited;
     if (state.pair !== before.pair) this.#selected = undefined;
-    if (isOther) void this.#score();
-    if (state.panes !== before.panes) void this.#count();
+    if (isOther) void this.#scores.score(state);
+    if (state.panes !== before.panes) void this.#scores.count(state.panes);
     if (state.pair !== before.pair) this.#list.select(state.pair);
     this.#renderStage();
+    if (state.tool !== before.tool) this.#openSheet();
     if (state.tool !== before.tool || isOther) this.#renderTool();
   }
 
   #openPair(pair: number): void {
     this.#store.set({ pair, edited: undefined });
-  }
-
-  /** The pair on the screen: the user's own text, or that of the rows. */
-  #pairText(): PairText {
-    const { edited, pair } = this.#store.state;
-    const { pairs } = this.#library.rows;
-    return edited ?? pairs[Math.min(pair, pairs.length - 1)];
-  }
-
-  #methodOf(pane: Pane): MethodChoice {
-    const entry = this.#library.find(pane.source);
-    return pane.method ?? (entry?.kind === 'model' ? entry.method : undefined) ?? FIRST_METHOD;
   }
 
   #key(event: KeyboardEvent): void {
@@ -214,171 +186,32 @@ export class Page {
     else if (/^[1-6]$/.test(event.key)) this.#store.set({ tool: TOOLS[Number(event.key) - 1] });
   }
 
-  /** What the pane shows now, from its file, from what was shipped, or from the engine. */
-  #shownIn(pane: Pane): Shown {
-    const entry = this.#library.find(pane.source);
-    const text = this.#pairText();
-    if (entry?.kind === 'scores') {
-      const at = entry.pairs.indexOf(text);
-      const place = at >= 0 ? at : entry.pairs.findIndex((pair) => sameText(pair, text));
-      return place >= 0
-        ? { scored: entry.scored[place], live: false }
-        : { live: false, problem: `${entry.name} has no line for this pair. Open its own rows, or a model.` };
-    }
-    const known = this.#known.get(this.#keyOf(pane));
-    if (known !== undefined) return known;
-    const { edited, pair } = this.#store.state;
-    const isShipped =
-      edited === undefined &&
-      pane.method === undefined &&
-      pane.reference === 'reference' &&
-      this.#library.rows.pairs === this.#shipped?.pairs;
-    const shipped = isShipped ? this.#shipped?.scores[pane.source]?.[pair] : undefined;
-    return { scored: shipped, live: false };
-  }
-
-  #keyOf(pane: Pane): string {
-    return JSON.stringify([pane.source, pane.reference, this.#methodOf(pane), this.#pairText()]);
-  }
-
-  /** Asks the engine for what is shown; it drops a call when a later one of the same pane has come in. */
-  async #score(): Promise<void> {
-    if (!this.#isOpen) return;
-    for (const [place, pane] of this.#store.state.panes.entries()) {
-      const entry = this.#library.find(pane.source);
-      const key = this.#keyOf(pane);
-      if (entry === undefined || entry.kind === 'scores' || this.#known.get(key)?.live) continue;
-      try {
-        await this.#load(pane.reference);
-        await this.#load(pane.source);
-        const scored = await this.#engine.score(`pane ${place}`, {
-          pair: this.#pairText(),
-          policy: pane.source,
-          reference: pane.reference,
-          method: this.#methodOf(pane),
-          details: true,
-        });
-        if (scored !== undefined) this.#known.set(key, { scored, live: true });
-      } catch (error) {
-        this.#known.set(key, { live: false, problem: sentence(error) });
-      }
-      this.#renderStage();
-      this.#renderTokenTool();
-    }
-  }
-
-  /** Loads a model into the engine when somebody looks at it. */
-  #load(id: string): Promise<void> {
-    const known = this.#loads.get(id);
-    if (known !== undefined) return known;
-    const entry = this.#library.find(id);
-    if (entry?.kind !== 'model' || entry.source === undefined)
-      return entry === undefined
-        ? Promise.reject(new Error(`There is no model called ${id}.`))
-        : Promise.resolve();
-    const load = this.#engine.loadModel(id, entry.source).then(() => {});
-    this.#loads.set(id, load);
-    load.catch(() => this.#loads.delete(id));
-    return load;
-  }
-
-  /** The list's numbers of rows that were shipped, or that a score file has. */
-  #countShipped(): void {
-    for (const [id, scores] of Object.entries(this.#shipped?.scores ?? {}))
-      this.#statistics.set(
-        id,
-        scores.flatMap((scored, i) => statisticsOf(i, scored) ?? []),
-      );
-  }
-
-  async #count(): Promise<void> {
-    const { rows } = this.#library;
-    for (const pane of this.#store.state.panes) {
-      if (this.#statistics.has(pane.source)) continue;
-      const entry = this.#library.find(pane.source);
-      const found: PairStatistics[] = [];
-      if (entry?.kind === 'scores')
-        found.push(...entry.scored.flatMap((scored, i) => statisticsOf(i, scored) ?? []));
-      this.#statistics.set(pane.source, found);
-      if (entry?.kind === 'model' && this.#isOpen && entry.source !== undefined) {
-        await this.#load(pane.reference);
-        await this.#load(pane.source);
-        const onRows = (added: readonly PairStatistics[]) => {
-          if (this.#library.rows !== rows) return;
-          found.push(...added);
-          this.#counting =
-            found.length < rows.pairs.length ? `computed ${found.length} of ${rows.pairs.length}` : '';
-          this.#renderList();
-        };
-        await this.#engine
-          .statistics([...rows.pairs], pane.source, pane.reference, proxy(onRows))
-          .catch((error: unknown) => this.#fail(sentence(error)));
-      }
-      this.#renderList();
-      if (this.#store.state.tool === 'charts') this.#renderTool();
-    }
-  }
-
-  /** Takes what was opened into the library and shows it. */
+  /** Takes what was opened into the library and shows it. @returns a line on it */
   async #take(items: readonly Item[]): Promise<string> {
-    const opened = await open(items);
-    const said: string[] = [];
-    let panes: Pane[] = [];
-    for (const found of opened) {
-      if (found.kind === 'rows') {
-        const pairs = await this.#engine.readPairs(found.name, found.file);
-        this.#showRows({ name: found.name, origin: 'your rows', pairs });
-        said.push(`${found.name}: ${pairs.length} pairs`);
-      } else if (found.kind === 'scores') {
-        const id = this.#library.newId('scores');
-        this.#library.add({ ...found, id, origin: 'your score file, as it is' });
-        this.#showRows({ name: found.name, origin: 'your score file', pairs: found.pairs });
-        panes.push(paneOf(id));
-        said.push(`${found.name}: scores of ${found.pairs.length} pairs`);
-      } else if (found.kind === 'run') {
-        const run = this.#library.newId('run');
-        const models = found.models.map((model, i) => {
-          const id = `${run}.${i}`;
-          this.#library.add({
-            kind: 'model',
-            id,
-            origin: `run ${found.name}`,
-            method: found.method,
-            run,
-            ...model,
-          });
-          return id;
-        });
-        this.#library.addRun({ id: run, name: found.name, metrics: found.metrics, models });
-        const last = models.at(-1);
-        if (last !== undefined) panes.push(paneOf(last));
-        said.push(`${found.name}: ${found.metrics.length} lines of metrics, ${models.length} models`);
-        if (last === undefined) this.#store.set({ tool: 'charts' });
-      } else {
-        const id = this.#library.newId('model');
-        this.#library.add({ ...found, id, origin: 'your model' });
-        await this.#load(id);
-        panes.push(paneOf(id));
-        said.push(`${found.name}: loaded`);
-      }
-    }
-    panes = panes.slice(-MOST_PANES);
-    this.#clearError();
-    if (panes.length > 0) this.#store.set({ panes, edited: undefined });
+    const { said, panes, isForCharts } = await take(items, {
+      library: this.#library,
+      readPairs: (name, file) => this.#engine.readPairs(name, file),
+      load: (id) => this.#scores.load(id),
+      showRows: (rows) => this.#showRows(rows),
+    });
+    this.#parts.error.hidden = true;
+    fill(this.#parts.error);
+    if (isForCharts) this.#store.set({ tool: 'charts' });
+    if (panes.length > 0) this.#store.set({ panes: panes.slice(-MOST_PANES), edited: undefined });
     else this.#renderAll();
-    return said.join('; ');
+    return said;
   }
 
-  #showRows(rows: Library['rows']): void {
+  #showRows(rows: Rows): void {
     this.#library.rows = rows;
-    this.#statistics.clear();
-    this.#known.clear();
+    this.#scores.forgetRows();
     this.#selected = undefined;
     this.#counting = '';
     // The pair's number may stay what it was, the pair does not.
     this.#store.set({ pair: 0, edited: undefined });
-    void this.#score();
-    void this.#count();
+    const { state } = this.#store;
+    void this.#scores.score(state);
+    void this.#scores.count(state.panes);
     this.#renderAll();
   }
 
@@ -391,42 +224,40 @@ export class Page {
 
   #renderList(): void {
     const [first] = this.#store.state.panes;
-    this.#list.show(this.#library.rows, this.#statistics.get(first.source) ?? [], this.#counting);
+    this.#list.show(this.#library.rows, this.#scores.statistics(first.source), this.#counting);
   }
 
   #renderStage(): void {
     const { state } = this.#store;
-    const shown = state.panes.map((pane) => ({ pane, ...this.#shownIn(pane) }));
+    const shown = state.panes.map((pane) => ({ pane, ...this.#scores.shown(pane, state) }));
     const isLive = shown.some(({ live }) => live);
     const origins = new Set(state.panes.map(({ source }) => this.#library.find(source)?.origin ?? 'nothing'));
-    fill(
-      this.#parts.source,
-      `${isLive ? 'live: ' : shown.some(({ scored }) => scored) ? 'shipped: ' : ''}${[...origins].join(', ')}`,
-    );
-    const active = document.activeElement?.getAttribute('data-testid');
-    const focused = active === 'token' ? this.#selected : undefined;
+    const from = isLive ? 'live: ' : shown.some(({ scored }) => scored) ? 'shipped: ' : '';
+    fill(this.#parts.source, `${from}${[...origins].join(', ')}`);
+    const restore = remembered(this.#parts.stage);
+    const isToken = document.activeElement?.getAttribute('data-testid') === 'token';
+    const focused = isToken ? this.#selected : undefined;
     fill(
       this.#parts.stage,
       ...stage({
         state,
-        text: this.#pairText(),
+        text: this.#scores.textOf(state),
         rows: this.#library.rows,
         shown: shown.map((one) => ({
           ...one,
-          effective: this.#methodOf(one.pane),
+          effective: this.#scores.methodOf(one.pane),
           entry: this.#library.find(one.pane.source),
         })),
         library: this.#library,
-        methods: this.#methods,
+        methods: this.#tools.methods,
         selected: this.#selected,
         set: (change) => this.#store.set(change),
         onToken: (selected) => this.#select(selected),
+        onTap: () => this.#openSheet(),
       }),
     );
-    // What had the focus is a new element now.
+    restore();
     if (focused !== undefined) this.#tokenOf(focused)?.focus({ preventScroll: true });
-    else if (active && active !== 'token')
-      this.#parts.stage.querySelector<HTMLElement>(`[data-testid="${active}"]`)?.focus();
   }
 
   #tokenOf({ pane, side, index }: Selected): HTMLElement | null | undefined {
@@ -458,171 +289,45 @@ export class Page {
     const { tool } = this.#store.state;
     fill(
       this.#parts.tabs,
-      toolTabs(tool, (chosen) => this.#store.set({ tool: chosen })),
+      toolTabs(tool, (chosen) => {
+        this.#openSheet();
+        this.#store.set({ tool: chosen });
+      }),
     );
     this.#parts.app.dataset.tool = tool;
-    const made = this.#tool(tool);
+    const made = this.#tools.element();
     if (this.#parts.tool.firstChild !== made) fill(this.#parts.tool, made);
   }
 
-  #tool(tool: Tool): HTMLElement {
-    const fail = (error: unknown) => this.#fail(sentence(error));
-    switch (tool) {
-      case 'token':
-        return this.#inspector();
-      case 'charts':
-        return chartsPanel({
-          panes: this.#panesWithScores(),
-          pair: this.#store.state.pair,
-          statistics: new Map(
-            this.#store.state.panes.map(({ source }) => [
-              this.#name(source),
-              this.#statistics.get(source) ?? [],
-            ]),
-          ),
-          runs: this.#library.runs,
-          openPair: (pair) => this.#openPair(pair),
-        });
-      case 'edit':
-        return editor(this.#pairText(), {
-          onChange: (edited) => this.#store.set({ edited }),
-          writers: this.#library.models.map(({ id, name }) => [id, name]),
-          generate: async (model, prompt, onText) => {
-            try {
-              await this.#load(model);
-              const seed = Date.now() % 1e6;
-              return await this.#engine.generate(
-                { model, prompt, maxTokens: 60, temperature: 0.8, seed },
-                proxy(onText),
-              );
-            } catch (error) {
-              fail(error);
-              return '';
-            }
-          },
-        });
-      case 'train':
-        if (!this.#isOpen) return this.#waiting('Training');
-        this.#training ??= this.#newTraining(fail);
-        return this.#training.element;
-      case 'playground':
-        if (!this.#isOpen) return this.#waiting('The playground');
-        this.#playground ??= playground(this.#engine, this.#methods, fail);
-        return this.#playground;
-      case 'files':
-        this.#files.list();
-        return this.#files.element;
-    }
-  }
-
-  #waiting(what: string): HTMLElement {
-    const text =
-      this.#noEngine === undefined
-        ? `${what} comes with the engine, which is starting.`
-        : `${what} needs WebGPU. ${this.#noEngine}`;
-    return h('p', { class: 'quiet' }, text);
-  }
-
-  #inspector(): HTMLElement {
-    const { panes } = this.#store.state;
-    const at = this.#selected ?? { pane: 0, side: 'chosen' as const, index: -1 };
-    const pane = panes[at.pane] ?? panes[0];
-    const { scored } = this.#shownIn(pane);
-    if (scored === undefined)
-      return h('p', { class: 'quiet' }, 'Point at a token, or move to it with the arrow keys.');
-    const selected = at.index >= 0 && at.index < scored[at.side].token_ids.length ? at : mostDecisive(scored);
-    return inspector(this.#name(pane.source), scored, selected.side, selected.index);
-  }
-
-  #newTraining(fail: (error: unknown) => void): TrainingPanel {
-    return new TrainingPanel(this.#engine, {
-      methods: this.#methods,
-      pairs: () => this.#library.rows.pairs,
-      watch: () => this.#pairText(),
-      prepare: () => this.#load('reference'),
-      fail,
-      onWatched: (text, method, scored) => {
-        const pane = { source: 'policy', reference: 'reference', method: undefined };
-        this.#known.set(JSON.stringify(['policy', 'reference', method, text]), { scored, live: true });
-        const { panes } = this.#store.state;
-        if (!panes.some(({ source }) => source === 'policy'))
-          this.#store.set({ panes: [...panes, pane].slice(-MOST_PANES) });
-        else this.#renderStage();
-      },
-      onModel: (method) => this.#trainedModel(method),
-      onFinished: (name, method, files, metrics) => {
-        const run = this.#library.newId('tab');
-        const id = `${run}.0`;
-        this.#library.add({
-          kind: 'model',
-          id,
-          name,
-          origin: 'trained in this tab',
-          source: { kind: 'files', files },
-          method,
-          run,
-        });
-        this.#library.addRun({ id: run, name, metrics, models: [id] });
-        this.#renderStage();
-      },
-    });
-  }
-
-  /** The model in training has come, or is gone. */
-  #trainedModel(method: MethodChoice | undefined): void {
-    for (const key of this.#known.keys()) if (key.startsWith('["policy"')) this.#known.delete(key);
-    this.#statistics.delete('policy');
-    if (method !== undefined) {
-      this.#library.add({
-        kind: 'model',
-        id: 'policy',
-        name: 'in training',
-        origin: 'this tab',
-        source: undefined,
-        method,
-      });
-      return;
-    }
-    this.#library.remove('policy');
-    const rest = this.#store.state.panes.filter(({ source }) => source !== 'policy');
-    this.#store.set({ panes: rest.length > 0 ? rest : [paneOf(FIRST_MODEL)] });
-  }
-
-  #panesWithScores() {
-    return this.#store.state.panes.flatMap((pane) => {
-      const { scored } = this.#shownIn(pane);
-      return scored === undefined ? [] : [{ name: this.#name(pane.source), scored }];
-    });
-  }
-
-  #name(id: string): string {
-    return (this.#library.find(id) as Entry | undefined)?.name ?? id;
+  /** A phone has the tools in a sheet, which is closed while one reads. */
+  #openSheet(): void {
+    this.#parts.app.dataset.sheet = 'open';
   }
 
   #fail(message: string): void {
     this.#parts.error.hidden = false;
     fill(this.#parts.error, message);
   }
-
-  #clearError(): void {
-    this.#parts.error.hidden = true;
-    fill(this.#parts.error);
-  }
 }
 
-/** The token that adds most to the margin, or takes most away. */
-function mostDecisive({ chosen, rejected }: ScoredPair): { side: 'chosen' | 'rejected'; index: number } {
-  const largest = (values: readonly number[] = []) =>
-    values.reduce((best, value, i) => (Math.abs(value) > Math.abs(values[best]) ? i : best), 0);
-  const [c, r] = [largest(chosen.contributions), largest(rejected.contributions)];
-  const isChosen = Math.abs(chosen.contributions?.[c] ?? 0) >= Math.abs(rejected.contributions?.[r] ?? 0);
-  return isChosen ? { side: 'chosen', index: c } : { side: 'rejected', index: r };
+/** What is focused and unfolded in an element whose contents are made anew. @returns puts it back */
+function remembered(inside: HTMLElement): () => void {
+  const active = document.activeElement;
+  const testid = active?.getAttribute('data-testid');
+  const same = () => [...inside.querySelectorAll<HTMLElement>(`[data-testid="${testid}"]`)];
+  const at = testid && testid !== 'token' ? same().findIndex((element) => element === active) : -1;
+  const details = () => [...inside.querySelectorAll('details')];
+  const unfolded = details().map(({ className, open }) => `${className} ${open}`);
+  return () => {
+    if (at >= 0) same()[at]?.focus({ preventScroll: true });
+    const now = details();
+    if (now.length !== unfolded.length) return;
+    for (const [i, element] of now.entries()) element.open = unfolded[i] === `${element.className} true`;
+  };
 }
 
-function sameText(a: PairText, b: PairText): boolean {
-  return a.prompt === b.prompt && a.chosen === b.chosen && a.rejected === b.rejected;
-}
-
-function sentence(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/** Resolves when what was drawn is on the screen; a tab in the background draws nothing, and does not wait. */
+function painted(): Promise<void> {
+  if (document.hidden) return Promise.resolve();
+  return new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve, 0)));
 }

@@ -148,7 +148,7 @@ function marginOf(scored: ScoredPair, { entry, effective, widest, live }: PaneOp
       side('chosen'),
       ' − ',
       side('rejected'),
-      h('span', { class: 'quiet' }, ` rewards of ${what}${live ? '' : ', not computed here'}`),
+      h('span', { class: 'quiet' }, ` rewards of ${what}, ${live ? 'computed here' : 'not computed here'}`),
     ),
     ...(isWeighted
       ? [

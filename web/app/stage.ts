@@ -36,6 +36,8 @@ export interface StageOptions {
   readonly selected: Selected | undefined;
   set(change: Partial<State>): void;
   onToken(selected: Selected): void;
+  /** A token was clicked or tapped. */
+  onTap(): void;
 }
 
 export function stage(options: StageOptions): HTMLElement[] {
@@ -48,7 +50,7 @@ export function stage(options: StageOptions): HTMLElement[] {
     toolbar(options, scale),
     legend(state.view, scale, isKnown, isDifference),
     prompt(options),
-    ...(isDifference ? [differencePane(options, scale)] : panes(options, scale)),
+    ...(isDifference ? [differencePane(options, scale)] : [...paneSwitch(options), ...panes(options, scale)]),
   ];
 }
 
@@ -98,7 +100,7 @@ function toolbar({ state, shown, rows, set }: StageOptions, scale: number): HTML
           button('Add a model', { 'data-testid': 'add-pane' }, () => {
             const used = shown.map(({ pane }) => pane.source);
             const next = [...SHIPPED_MODELS, 'reference'].find((id) => !used.includes(id)) ?? used[0];
-            set({ panes: [...state.panes, paneOf(next)] });
+            set({ panes: [...state.panes, paneOf(next)], front: state.panes.length });
           }),
         ]
       : []),
@@ -134,8 +136,28 @@ function prompt({ text, shown, state }: StageOptions): HTMLElement {
   );
 }
 
+function frontOf({ front, panes }: State): number {
+  return front < panes.length ? front : 0;
+}
+
+/** Where there is room for one model only, the choice between them. */
+function paneSwitch({ state, shown, set }: StageOptions): HTMLElement[] {
+  if (shown.length < 2) return [];
+  const buttons = shown.map(({ entry, pane }, place) =>
+    button(
+      entry?.name ?? pane.source,
+      {
+        'aria-pressed': place === frontOf(state) ? 'true' : 'false',
+        'data-testid': `front-${place}`,
+      },
+      () => set({ front: place }),
+    ),
+  );
+  return [h('div', { class: 'pane-switch', role: 'group', 'aria-label': 'Model that is shown' }, ...buttons)];
+}
+
 function panes(
-  { state, shown, library, methods, selected, set, onToken }: StageOptions,
+  { state, shown, library, methods, selected, set, onToken, onTap }: StageOptions,
   scale: number,
 ): HTMLElement[] {
   const widest = Math.max(...shown.map(({ scored }) => Math.abs(scored?.margin ?? 0)));
@@ -163,9 +185,11 @@ function panes(
       remove:
         shown.length === 1
           ? undefined
-          : () => set({ panes: state.panes.filter((_, i) => i !== place), difference: false }),
+          : () => set({ panes: state.panes.filter((_, i) => i !== place), difference: false, front: 0 }),
       onToken: (side, index) => onToken({ pane: place, side, index }),
+      onTap,
     });
+    if (place !== frontOf(state)) view.classList.add('behind');
     if (problem !== undefined)
       view.replaceChildren(view.children[0], h('p', { class: 'error', role: 'alert' }, problem));
     return view;
@@ -173,7 +197,10 @@ function panes(
 }
 
 /** The first two panes as one, coloured by how they differ. */
-function differencePane({ state, shown, selected, onToken }: StageOptions, scale: number): HTMLElement {
+function differencePane(
+  { state, shown, selected, onToken, onTap }: StageOptions,
+  scale: number,
+): HTMLElement {
   const [a, b] = shown.flatMap(({ scored }) => scored ?? []);
   const of = (side: Side) => differenceOf(a[side], b[side], state.view);
   const [first, second] = shown.map(({ entry, pane }) => entry?.name ?? pane.source);
@@ -195,6 +222,7 @@ function differencePane({ state, shown, selected, onToken }: StageOptions, scale
       values,
       selected: selected?.pane === 0 ? selected : undefined,
       onToken: (side, index) => onToken({ pane: 0, side, index }),
+      onTap,
     }),
   );
 }

@@ -25,6 +25,8 @@ export interface State {
   readonly tool: Tool;
   /** Two panes as one, coloured by the difference of the first and the second. */
   readonly difference: boolean;
+  /** The pane that a phone shows, which has no room for two. */
+  readonly front: number;
   /** White space made visible. */
   readonly marks: boolean;
   /** A text in place of the pair's own. */
@@ -43,6 +45,7 @@ const START: State = {
   view: 'contribution',
   tool: 'token',
   difference: false,
+  front: 0,
   marks: false,
   edited: undefined,
 };
@@ -117,6 +120,7 @@ export function fromHash(hash: string): State {
     view: VIEWS.find(([name]) => name === read.get('view'))?.[0] ?? START.view,
     tool: TOOLS.find((name) => name === read.get('tool')) ?? START.tool,
     difference: read.get('difference') === '1',
+    front: 0,
     marks: read.get('marks') === '1',
     edited: isEdited ? { prompt, chosen, rejected } : undefined,
   };

@@ -39,6 +39,8 @@ export function story(set: (change: Partial<State>) => void): HTMLElement {
       ),
       ...(isLast ? [] : [button('Skip', { class: 'plain' }, end)]),
     );
+    // The button that was pressed is gone.
+    if (at > 0) box.querySelector<HTMLElement>('button.primary')?.focus();
   };
   const end = () => {
     box.hidden = true;

@@ -1,7 +1,11 @@
-/** Training in the tab: choose, run, pause, step, reset, download; curves and token colours move with every step. */
+/**
+ * Training in the tab, like a small lab: run, pause, step, reset; curves and token colours move with every step; a run goes on
+ * after a reload, is compared with another one, and is downloaded as a directory that `prefgrad` continues.
+ */
 import { proxy, type Remote } from 'comlink';
 import type {
   EngineApi,
+  KeptRun,
   MethodChoice,
   MethodSummary,
   NamedFile,
@@ -9,68 +13,56 @@ import type {
   ScoredPair,
   StepReport,
 } from '../worker/protocol.ts';
-import { type Chart, chart, removeCharts } from './charts.ts';
-import { FIRST_METHOD } from './content.ts';
-import { button, choice, fill, h } from './dom.ts';
+import { button, fill, h } from './dom.ts';
 import { download } from './export.ts';
-import { settingField } from './settings.ts';
+import { pointOf, TrainingCurves } from './training-curves.ts';
+import { TrainingForm } from './training-form.ts';
 import { number } from './views.ts';
 
 export interface TrainingOptions {
   readonly methods: readonly MethodSummary[];
+  /** Models to start from, by id and name. */
+  readonly starts: readonly (readonly [string, string])[];
   pairs(): readonly PairText[];
   /** The pair whose colours move. */
   watch(): PairText;
-  /** Loads what training starts from. */
-  prepare(): Promise<void>;
+  /** Loads what training starts from, where the library has it. */
+  prepare(start: string): Promise<void>;
   fail(error: unknown): void;
-  onWatched(text: PairText, method: MethodChoice, scored: ScoredPair): void;
-  /** The model in training has come, with its method, or is gone. */
-  onModel(method: MethodChoice | undefined): void;
+  onWatched(text: PairText, run: RunInTab, scored: ScoredPair): void;
+  /** The model in training has come, or is gone. */
+  onModel(run: RunInTab | undefined): void;
   /** A run has done all of its steps. */
-  onFinished(
-    name: string,
-    method: MethodChoice,
-    files: readonly NamedFile[],
-    metrics: readonly Readonly<Record<string, number>>[],
-  ): void;
+  onFinished(run: FinishedRun): void;
+  /** Shows finished runs beside each other. */
+  compare(): void;
 }
 
-/** What is drawn, one chart a line. */
-const CURVES: readonly (readonly string[])[] = [
-  ['loss'],
-  ['rewards/margins', 'rewards/chosen', 'rewards/rejected'],
-  ['rewards/accuracies'],
-  ['grad_norm'],
-  ['tokens/s'],
-  ['MiB on the GPU'],
-];
-
-/** What a report says, by the names of curves. */
-function curveValues({ metrics, tokensPerSecond, gpuBytes }: StepReport): Readonly<Record<string, number>> {
-  return { ...metrics, 'tokens/s': tokensPerSecond, 'MiB on the GPU': gpuBytes / 2 ** 20 };
+/** The run that is prepared. */
+export interface RunInTab {
+  readonly start: string;
+  readonly method: MethodChoice;
+  readonly watch: PairText | undefined;
+  readonly steps: number;
 }
 
-/** Curves wide enough for the panel. */
-const CURVE_WIDTH = 340;
+export interface FinishedRun extends RunInTab {
+  readonly name: string;
+  readonly files: readonly NamedFile[];
+  readonly metrics: readonly Readonly<Record<string, number>>[];
+}
 
 export class TrainingPanel {
   readonly element: HTMLElement;
   readonly #engine: Remote<EngineApi>;
   readonly #options: TrainingOptions;
-  readonly #curves = h('div', { class: 'charts' });
+  readonly #form: TrainingForm;
+  readonly #curves = new TrainingCurves();
   readonly #status = h('p', { 'data-testid': 'train-status', 'aria-live': 'polite' }, 'not started');
-  readonly #settings = h('div', { class: 'settings' });
-  readonly #bmc = h('input', { type: 'checkbox', 'data-testid': 'train-bmc', checked: true });
-  readonly #rate = numberField('learning rate', 'train-lr', 1e-4);
-  readonly #batch = numberField('batch size', 'train-batch', 4);
-  readonly #steps = numberField('steps', 'train-steps', 30);
-  readonly #charts = new Map<readonly string[], Chart>();
-  #method: MethodSummary;
-  #values: Record<string, unknown> = {};
-  #reports: StepReport[] = [];
-  /** The run that is prepared; undefined before and after. */
-  #run: { readonly method: MethodChoice; readonly watch: PairText; readonly steps: number } | undefined;
+  readonly #kept = h('p', { class: 'quiet', 'data-testid': 'train-kept' });
+  readonly #compare: HTMLElement;
+  /** undefined before the first step, and after a reset. */
+  #run: RunInTab | undefined;
   /** Pressed Train and has not ended: a hidden tab only interrupts it. */
   #isRunning = false;
   #finished = 0;
@@ -78,24 +70,13 @@ export class TrainingPanel {
   constructor(engine: Remote<EngineApi>, options: TrainingOptions) {
     this.#engine = engine;
     this.#options = options;
-    const { methods } = options;
-    this.#method = methods.find(({ name }) => name === FIRST_METHOD.name) ?? methods[0];
-    this.#showSettings();
-    this.element = this.#form(methods);
-    // A hidden tab is slowed down by the browser, and its GPU work by the driver: the run waits until one looks again.
-    document.addEventListener('visibilitychange', () => {
-      if (document.hidden) void engine.pause();
-      else if (this.#isRunning) this.#guarded(() => this.#train());
-    });
-  }
-
-  #form(methods: readonly MethodSummary[]): HTMLElement {
-    const names = methods
-      .filter(({ rows }) => rows !== 'labels')
-      .map(({ name }): [string, string] => [name, name]);
+    this.#form = new TrainingForm(options);
     const action = (text: string, testid: string, run: () => Promise<unknown>, kind?: string) =>
       button(text, { 'data-testid': testid, class: kind }, () => this.#guarded(run));
-    return h(
+    this.#compare = button('Compare runs', { 'data-testid': 'compare', hidden: true }, () =>
+      options.compare(),
+    );
+    this.element = h(
       'div',
       { class: 'form' },
       h(
@@ -106,17 +87,19 @@ export class TrainingPanel {
         action('Step', 'step', () => this.#step()),
         action('Reset', 'reset', () => this.#reset()),
         action('Download', 'download', () => this.#download()),
+        this.#compare,
       ),
       this.#status,
-      choice('method', 'train-method', names, this.#method.name, (name) => {
-        this.#method = methods.find((m) => m.name === name) ?? this.#method;
-        this.#showSettings();
-      }),
-      h('label', { class: 'toggle' }, this.#bmc, 'BMC token weights'),
-      this.#settings,
-      h('div', { class: 'settings' }, this.#rate.field, this.#batch.field, this.#steps.field),
-      this.#curves,
+      this.#kept,
+      this.#form.element,
+      this.#curves.element,
     );
+    this.#guarded(() => this.#findKept());
+    // A hidden tab is slowed down by the browser, and its GPU work by the driver: the run waits until one looks again.
+    document.addEventListener('visibilitychange', () => {
+      if (document.hidden) void engine.pause();
+      else if (this.#isRunning) this.#guarded(() => this.#train());
+    });
   }
 
   #guarded(run: () => Promise<unknown>): void {
@@ -126,40 +109,60 @@ export class TrainingPanel {
     });
   }
 
-  #showSettings(): void {
-    this.#values = this.#method.name === FIRST_METHOD.name ? { ...FIRST_METHOD.settings } : {};
-    fill(this.#settings, ...this.#method.settings.map((setting) => settingField(setting, this.#values)));
-    this.#bmc.disabled = !this.#method.takesBmc;
+  /** Offers the run that an earlier page has left. */
+  async #findKept(): Promise<void> {
+    const kept = await this.#engine.keptRun();
+    if (kept === undefined || this.#run !== undefined) {
+      fill(this.#kept, 'Checkpoints are kept in this browser: a run goes on after a reload.');
+      return;
+    }
+    const { step, request } = kept;
+    fill(
+      this.#kept,
+      `This browser has kept a run of ${request.method.name} at step ${step} of ${request.steps}. `,
+      button('Continue it', { 'data-testid': 'continue' }, () => this.#guarded(() => this.#continue(kept))),
+    );
+  }
+
+  async #continue({ request, metrics }: KeptRun): Promise<void> {
+    this.#curves.clear();
+    const { start, method, watch, steps } = request;
+    await this.#options.prepare(start);
+    await this.#engine.continueTraining(proxy((text: string) => this.#progress(text)));
+    this.#curves.add(
+      ...metrics.map(({ step, ...values }) => ({
+        step,
+        values: { ...values, 'tokens/s': values.tokens_per_second },
+      })),
+    );
+    this.#opened({ start, method, watch, steps });
+    const { step, loss } = metrics[metrics.length - 1];
+    fill(this.#status, `step ${step} of ${steps}, loss ${number(loss)} (continued)`);
   }
 
   async #prepare(): Promise<void> {
     if (this.#run !== undefined) return;
-    this.#clear();
+    this.#curves.clear();
+    const { choices } = this.#form;
+    const { start, method, steps } = choices;
     fill(this.#status, 'preparing: loading the model that training starts from');
-    await this.#options.prepare();
-    const takesBmc = this.#bmc.checked && this.#method.takesBmc;
-    const method: MethodChoice = {
-      name: this.#method.name,
-      settings: { ...this.#values },
-      ...(takesBmc ? { bmc: {} } : {}),
-    };
-    const run = { method, watch: this.#options.watch(), steps: this.#steps.value() };
-    const onProgress = (text: string) => fill(this.#status, text === '' ? 'kernels are compiled' : text);
+    await this.#options.prepare(start);
+    const watch = this.#options.watch();
+    const request = { ...choices, seed: 42, pairs: [...this.#options.pairs()], watch };
     await this.#engine.prepareTraining(
-      {
-        method,
-        learningRate: this.#rate.value(),
-        batchSize: this.#batch.value(),
-        steps: run.steps,
-        seed: 42,
-        start: 'reference',
-        pairs: [...this.#options.pairs()],
-        watch: run.watch,
-      },
-      proxy(onProgress),
+      request,
+      proxy((text: string) => this.#progress(text)),
     );
+    this.#opened({ start, method, watch, steps });
+  }
+
+  #opened(run: RunInTab): void {
     this.#run = run;
-    this.#options.onModel(method);
+    this.#options.onModel(run);
+  }
+
+  #progress(text: string): void {
+    fill(this.#status, text === '' ? 'kernels are compiled' : text);
   }
 
   async #train(): Promise<void> {
@@ -185,71 +188,48 @@ export class TrainingPanel {
     await this.#pause();
     await this.#engine.resetTraining();
     this.#run = undefined;
-    this.#clear();
+    this.#curves.clear();
     fill(this.#status, 'not started');
     this.#options.onModel(undefined);
+    await this.#findKept();
   }
 
   /** The finished model stays to be compared with, also when another run begins. */
   async #keep(): Promise<void> {
     if (this.#run === undefined) return;
-    const { method } = this.#run;
+    const { name, bmc } = this.#run.method;
     const files = await this.#engine.exportPolicy();
-    const metrics = this.#reports.map(({ step, metrics }) => ({ step, ...metrics }));
-    const name = `run ${++this.#finished}: ${method.name}${method.bmc === undefined ? '' : ' with BMC'}`;
-    this.#options.onFinished(name, method, files, metrics);
+    this.#options.onFinished({
+      ...this.#run,
+      name: `run ${++this.#finished}: ${name}${bmc === undefined ? '' : ' with BMC'}`,
+      files,
+      metrics: this.#curves.points.map(({ step, values }) => ({ step, ...values })),
+    });
+    this.#compare.hidden = this.#finished < 2;
   }
 
   async #download(): Promise<void> {
-    const metrics = this.#reports.map(({ step, metrics }) => JSON.stringify({ step, ...metrics }));
-    for (const { path, file } of await this.#engine.exportPolicy()) download(path, file);
-    download('metrics.jsonl', new Blob([`${metrics.join('\n')}\n`], { type: 'application/x-ndjson' }));
+    const files = await this.#engine.exportRun();
+    const { zipped } = await import('./zip.ts');
+    download('prefgrad-run.zip', await zipped(files));
+    fill(
+      this.#kept,
+      'Unpack it and go on with: ',
+      h('code', {}, 'prefgrad train prefgrad-run/config.yaml --resume'),
+      '; add --set training.max_steps=N for more steps.',
+    );
   }
 
   #onStep(report: StepReport): void {
-    this.#reports.push(report);
-    const { step, metrics, tokensPerSecond, gpuBytes } = report;
+    const { step, metrics, tokensPerSecond, gpuBytes, watched, isKept } = report;
+    this.#curves.add(pointOf(report));
     fill(
       this.#status,
       `step ${step} of ${this.#run?.steps}, loss ${number(metrics.loss)}, ${tokensPerSecond.toFixed(0)} tokens/s, ` +
         `${(gpuBytes / 2 ** 20).toFixed(0)} MiB on the GPU`,
     );
-    if (report.watched !== undefined && this.#run !== undefined)
-      this.#options.onWatched(this.#run.watch, this.#run.method, report.watched);
-    this.#draw();
+    if (isKept) fill(this.#kept, `Step ${step} is kept in this browser: the run goes on after a reload.`);
+    if (watched !== undefined && this.#run?.watch !== undefined)
+      this.#options.onWatched(this.#run.watch, this.#run, watched);
   }
-
-  #draw(): void {
-    const x = this.#reports.map(({ step }) => step);
-    const rows = this.#reports.map(curveValues);
-    for (const names of CURVES) {
-      const known = names.filter((name) => rows.some((row) => name in row));
-      const series = known.map((name) => ({ name, values: rows.map((row) => row[name] ?? null) }));
-      const drawn = this.#charts.get(names);
-      if (drawn !== undefined) drawn.update(x, series);
-      else if (known.length > 0) {
-        const made = chart(known.join(', '), { name: 'optimizer step', values: x }, series, {
-          testid: 'curve',
-          width: CURVE_WIDTH,
-        });
-        this.#charts.set(names, made);
-        this.#curves.append(made.element);
-      }
-    }
-  }
-
-  #clear(): void {
-    this.#reports = [];
-    this.#charts.clear();
-    removeCharts(this.#curves);
-    fill(this.#curves);
-  }
-}
-
-function numberField(label: string, testid: string, start: number) {
-  const input = h('input', { type: 'number', step: 'any', min: 0, value: start, 'data-testid': testid });
-  return {
-    field: h('label', { class: 'field' }, h('span', {}, label), input),
-    value: () => Number(input.value),
-  };
 }

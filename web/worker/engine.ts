@@ -17,13 +17,14 @@ import {
   writeDirectory,
 } from '../../src/engine.ts';
 import { InputError, type MemoryFiles, RunError, type Runtime } from '../../src/index.ts';
+import { type KeptFolder, RunKeeper } from './kept-run.ts';
 import { methodSummaries } from './methods.ts';
 import { placeModel } from './model-files.ts';
 import { readPairTexts } from './pair-rows.ts';
 import { PairScorers } from './pair-scorers.ts';
 import { lambdaCurve, playgroundCurves } from './playground.ts';
 import type * as api from './protocol.ts';
-import { openTraining, type Training } from './training.ts';
+import { filesOf, KEEP_EVERY, loadStart, RUN, Training } from './training.ts';
 
 /** A model in a slot. */
 export interface Slot {
@@ -42,6 +43,7 @@ const EXPORTED = 'exported';
 
 export class Engine implements api.EngineApi {
   readonly #runtime: EngineRuntime;
+  readonly #keeper: Promise<RunKeeper | undefined>;
   readonly #slots = new Map<string, Slot>();
   /** The last call of every lane. */
   readonly #lanes = new Map<string, number>();
@@ -55,8 +57,10 @@ export class Engine implements api.EngineApi {
   #onLost: (reason: string) => void = () => {};
   #onProgress: (text: string) => void = () => {};
 
-  constructor(runtime: EngineRuntime) {
+  /** @param folder where the run in training outlives the page; undefined where nothing does */
+  constructor(runtime: EngineRuntime, folder: Promise<KeptFolder | undefined> = Promise.resolve(undefined)) {
     this.#runtime = runtime;
+    this.#keeper = folder.then((found) => found && new RunKeeper(found));
   }
 
   open(): Promise<api.AdapterSummary> {
@@ -98,14 +102,14 @@ export class Engine implements api.EngineApi {
         throw error;
       });
       const bytes = gpu.memory.current - before;
-      this.#freeSlot(slot);
+      await this.#freeSlot(slot);
       this.#slots.set(slot, { loaded, tokenizer, directory: base, adapter: placed.adapter });
       return this.#summary(slot, bytes);
     });
   }
 
   freeModel(slot: api.ModelSlot): Promise<void> {
-    return this.#inTurn(async () => this.#freeSlot(slot));
+    return this.#inTurn(() => this.#freeSlot(slot));
   }
 
   readPairs(name: string, file: Blob): Promise<readonly api.PairText[]> {
@@ -133,7 +137,7 @@ export class Engine implements api.EngineApi {
     pairs: readonly api.PairText[],
     policy: api.ModelSlot,
     reference: api.ModelSlot,
-    onRows: (rows: readonly api.PairStatistics[]) => void,
+    onRows: (rows: readonly api.PairStatistics[]) => boolean | Promise<boolean>,
   ): Promise<void> {
     const { groupSize } = PairScorers;
     for (let start = 0; start < pairs.length; start += groupSize) {
@@ -144,7 +148,7 @@ export class Engine implements api.EngineApi {
         const group = pairs.slice(start, start + groupSize);
         return this.#pairScorers().statistics(names, models, group, start);
       });
-      if (rows.length > 0) onRows(rows);
+      if (!(await onRows(rows))) return;
     }
   }
 
@@ -192,36 +196,55 @@ export class Engine implements api.EngineApi {
   }
 
   prepareTraining(request: api.TrainRequest, onProgress: (text: string) => void): Promise<void> {
-    this.#isPaused = true;
-    return this.#inTurn(async () => {
-      const gpu = this.#opened();
+    return this.#prepare(onProgress, async (gpu) => {
       const start = this.#slot(request.start);
-      this.#endTraining();
-      const before = this.#onProgress;
-      this.#onProgress = onProgress;
-      const training = await openTraining(gpu, start, request, onProgress).finally(() => {
-        this.#onProgress = before;
-      });
-      this.#training = training;
-      this.#slots.set(POLICY, { ...start, loaded: training.policy });
+      (await this.#keeper)?.begin();
+      this.#setTraining(await Training.start(gpu, this.#runtime.files, start, request, onProgress), start);
+    });
+  }
+
+  async keptRun(): Promise<api.KeptRun | undefined> {
+    const found = await (await this.#keeper)?.find();
+    if (found === undefined) return undefined;
+    const { request, step, metrics } = found;
+    return { request, step, metrics };
+  }
+
+  continueTraining(onProgress: (text: string) => void): Promise<void> {
+    return this.#prepare(onProgress, async (gpu) => {
+      const keeper = await this.#keeper;
+      const kept = await keeper?.find();
+      if (keeper === undefined || kept === undefined) throw new InputError('No run is kept in this browser.');
+      const { files } = this.#runtime;
+      const { request, config } = kept;
+      await keeper.restore(files, kept.step);
+      const training = await Training.resume(gpu, files, request, config, onProgress);
+      const { directory, adapter } = training.place;
+      if (!this.#slots.has(request.start)) {
+        const [loaded, tokenizer] = [await loadStart(gpu, config), await loadTokenizer(files, directory)];
+        this.#slots.set(request.start, { loaded, tokenizer, directory, adapter });
+      }
+      this.#setTraining(training, this.#slot(request.start));
     });
   }
 
   async train(onStep: (report: api.StepReport) => void): Promise<api.TrainState> {
     this.#isPaused = false;
     while (!this.#isPaused) {
-      const report = await this.#inTurn(async () => (this.#isPaused ? undefined : this.#step()));
+      const report = await this.#inTurn(async () => (this.#isPaused ? undefined : this.#step(KEEP_EVERY)));
       if (report === undefined) break;
       onStep(report);
       if (this.#training?.isFinished) return 'finished';
       // Messages such as `pause` are handled as tasks of their own.
       await new Promise((resolve) => setTimeout(resolve, 0));
     }
-    return this.#training === undefined ? 'idle' : 'paused';
+    if (this.#training === undefined) return 'idle';
+    await this.#inTurn(() => this.#keep());
+    return 'paused';
   }
 
   step(): Promise<api.StepReport> {
-    return this.#inTurn(() => this.#step());
+    return this.#inTurn(() => this.#step(1));
   }
 
   async pause(): Promise<void> {
@@ -231,20 +254,33 @@ export class Engine implements api.EngineApi {
 
   resetTraining(): Promise<void> {
     this.#isPaused = true;
-    return this.#inTurn(async () => this.#endTraining());
+    return this.#inTurn(async () => {
+      await this.#endTraining();
+      await (await this.#keeper)?.clear();
+    });
+  }
+
+  exportRun(): Promise<readonly api.NamedFile[]> {
+    return this.#inTurn(async () => {
+      const training = this.#training;
+      if (training === undefined || training.steps === 0)
+        throw new InputError('There is no run to download yet. Train a step first.');
+      return (await training.save()).map(({ path, file }) => ({ path: `${RUN}/${path}`, file }));
+    });
   }
 
   exportPolicy(): Promise<readonly api.NamedFile[]> {
     return this.#inTurn(async () => {
       const gpu = this.#opened();
-      const { loaded } = this.#slot(POLICY);
+      const { loaded, directory } = this.#slot(POLICY);
       const { files } = this.#runtime;
       await writeDirectory(files, EXPORTED, await trainedModelFiles(gpu, loaded));
-      const named: api.NamedFile[] = [];
-      for (const path of await files.list(EXPORTED))
-        named.push({ path, file: await files.blob(`${EXPORTED}/${path}`) });
+      const named = await filesOf(files, EXPORTED);
       await files.remove(EXPORTED);
-      return named;
+      if (loaded.lora === undefined) return named;
+      const base = await filesOf(files, directory);
+      const below = (folder: string) => (one: api.NamedFile) => ({ ...one, path: `${folder}/${one.path}` });
+      return [...base.map(below('base')), ...named.map(below('adapter'))];
     });
   }
 
@@ -292,26 +328,65 @@ export class Engine implements api.EngineApi {
     return this.#pairScorers().score(request, { policy, reference }, objective);
   }
 
-  async #step(): Promise<api.StepReport> {
+  /** Takes a step; the run is kept when its number of steps is a multiple of `keepEvery`, and at its end. */
+  async #step(keepEvery: number): Promise<api.StepReport> {
     const training = this.#training;
     if (training === undefined) throw new InputError('There is no training run. Prepare one first.');
     const done = await training.step();
     const { watch, method, start } = training.request;
     const watched =
       watch && (await this.#score({ pair: watch, policy: POLICY, reference: start, method, details: false }));
-    return { ...done, gpuBytes: this.#opened().memory.current, watched };
+    const isKept = (done.step % keepEvery === 0 || training.isFinished) && (await this.#keep());
+    return { ...done, gpuBytes: this.#opened().memory.current, watched, isKept };
   }
 
-  #endTraining(): void {
+  /** Keeps the run for a page that is reloaded. @returns whether there was room for it */
+  async #keep(): Promise<boolean> {
+    const [keeper, training] = [await this.#keeper, this.#training];
+    if (keeper === undefined || training === undefined || training.steps === 0) return false;
+    const { request, config, steps } = training;
+    const files = await training.save();
+    try {
+      await keeper.keep(request, config, steps, files);
+      return true;
+    } catch {
+      // Full, or taken away by the browser: the run goes on without.
+      return false;
+    }
+  }
+
+  /** Ends the run before, and opens another one while its progress is told. */
+  #prepare(onProgress: (text: string) => void, open: (gpu: Gpu) => Promise<void>): Promise<void> {
+    this.#isPaused = true;
+    return this.#inTurn(async () => {
+      const gpu = this.#opened();
+      await this.#endTraining();
+      const before = this.#onProgress;
+      this.#onProgress = onProgress;
+      try {
+        await open(gpu);
+      } finally {
+        this.#onProgress = before;
+      }
+    });
+  }
+
+  #setTraining(training: Training, { tokenizer }: Slot): void {
+    this.#training = training;
+    this.#slots.set(POLICY, { ...training.place, tokenizer, loaded: training.policy });
+  }
+
+  async #endTraining(): Promise<void> {
+    const training = this.#training;
     this.#scorers?.forget(POLICY);
-    this.#training?.free();
     this.#training = undefined;
     this.#slots.delete(POLICY);
+    await training?.close();
   }
 
   /** Ends a training run that needs the slot. */
-  #freeSlot(slot: string): void {
-    if (slot === POLICY || slot === this.#training?.request.start) this.#endTraining();
+  async #freeSlot(slot: string): Promise<void> {
+    if (slot === POLICY || slot === this.#training?.request.start) await this.#endTraining();
     this.#scorers?.forget(slot);
     this.#slots.get(slot)?.loaded.free();
     this.#slots.delete(slot);

@@ -135,6 +135,8 @@ export interface TrainRequest {
   readonly steps: number;
   readonly seed: number;
   readonly start: ModelSlot;
+  /** Trains a low-rank update of this rank; absent: all weights, or the adapter that the start has. */
+  readonly lora?: { readonly r: number };
   readonly pairs: readonly PairText[];
   /** Whose token colours are sent along with every step. */
   readonly watch: PairText | undefined;
@@ -147,6 +149,17 @@ export interface StepReport {
   readonly tokensPerSecond: number;
   readonly gpuBytes: number;
   readonly watched: ScoredPair | undefined;
+  /** A checkpoint of this step is in the browser's storage, so that a reloaded page can continue from it. */
+  readonly isKept: boolean;
+}
+
+/** A run that an earlier page has left in the browser's storage. */
+export interface KeptRun {
+  readonly request: Omit<TrainRequest, 'pairs'>;
+  /** Steps done. */
+  readonly step: number;
+  /** Lines of its metrics.jsonl. */
+  readonly metrics: readonly (Readonly<Record<string, number>> & { readonly step: number })[];
 }
 
 export type TrainState = 'idle' | 'preparing' | 'running' | 'paused' | 'finished' | 'failed';
@@ -219,12 +232,15 @@ export interface EngineApi {
   readPairs(name: string, file: Blob): Promise<readonly PairText[]>;
   /** @returns undefined when a later score call of the same `lane` came in before this one was run. */
   score(lane: string, request: ScoreRequest): Promise<ScoredPair | undefined>;
-  /** Statistics of many pairs, reported in groups as they are known; pairs that cannot be scored are left out. */
+  /**
+   * Statistics of many pairs, reported in groups as they are known until `onRows` says that it wants no more; pairs that
+   * cannot be scored are left out.
+   */
   statistics(
     pairs: readonly PairText[],
     policy: ModelSlot,
     reference: ModelSlot,
-    onRows: (rows: readonly PairStatistics[]) => void,
+    onRows: (rows: readonly PairStatistics[]) => boolean | Promise<boolean>,
   ): Promise<void>;
   /** `onText` gets the whole continuation so far. */
   generate(request: GenerateRequest, onText: (text: string) => void): Promise<string>;
@@ -238,9 +254,15 @@ export interface EngineApi {
   train(onStep: (report: StepReport) => void): Promise<TrainState>;
   step(): Promise<StepReport>;
   pause(): Promise<void>;
-  /** Throws the trained policy away. */
+  /** Throws the trained policy away, and what is kept of it. */
   resetTraining(): Promise<void>;
-  /** The trained weights as files of a Hugging Face directory. */
+  /** The run that a page before this one has left; undefined where there is none. */
+  keptRun(): Promise<KeptRun | undefined>;
+  /** Prepares that run from its checkpoint and leaves it paused. Its start is loaded from it where the engine has none. */
+  continueTraining(onProgress: (text: string) => void): Promise<void>;
+  /** The run as a directory of `prefgrad train`, with a checkpoint of the steps done: 'prefgrad-run/config.yaml', ... */
+  exportRun(): Promise<readonly NamedFile[]>;
+  /** The trained weights as files of a Hugging Face directory; an adapter comes with its base: base/ and adapter/. */
   exportPolicy(): Promise<readonly NamedFile[]>;
   /** Told how far the compilation of kernels is: 'compiled 14 of 31 kernels'; '' when all are there. */
   onProgress(callback: (text: string) => void): Promise<void>;

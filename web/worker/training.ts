@@ -1,117 +1,183 @@
-/** A training run that the page drives step by step; the trainer is the command line's. */
+/**
+ * A training run that the page drives step by step. It is a run of `prefgrad train`: a directory in the engine's tree of files
+ * with the model it starts from, the pairs, and all that the command leaves, so that the command continues it.
+ *
+ *   prefgrad-run/base             the model
+ *   prefgrad-run/start-adapter    its adapter, where it has one
+ *   prefgrad-run/pairs.jsonl
+ *   prefgrad-run/config.yaml, metrics.jsonl, checkpoint-STEP/, model/, ...
+ */
 import {
   activate,
-  chosenOnly,
-  type Example,
   type Gpu,
   type LoadedModel,
-  loadModel,
   loadWithAdapter,
-  referenceFrom,
-  Trainer,
-  tokenizePair,
-  trainingSettings,
+  SteppedRun,
+  type TrainConfig,
+  trainConfigFrom,
 } from '../../src/engine.ts';
-import { InputError } from '../../src/index.ts';
+import { InputError, type MemoryFiles } from '../../src/index.ts';
 import type { Slot } from './engine.ts';
-import type { StepReport, TrainRequest } from './protocol.ts';
+import type { NamedFile, StepReport, TrainRequest } from './protocol.ts';
 
-export interface Training {
-  readonly request: TrainRequest;
-  readonly policy: LoadedModel;
-  readonly isFinished: boolean;
-  step(): Promise<Pick<StepReport, 'step' | 'metrics' | 'tokensPerSecond'>>;
+/** The directory, and the output directory of the configuration, under the same name wherever it is unpacked. */
+export const RUN = 'prefgrad-run';
+/** Steps between checkpoints while a run goes on. */
+export const KEEP_EVERY = 10;
+const BASE = `${RUN}/base`;
+const START_ADAPTER = `${RUN}/start-adapter`;
+const PAIRS = `${RUN}/pairs.jsonl`;
+
+/** What a run has no use for elsewhere. */
+const NOT_KEPT = /^(reference-cache\/|\.lock$)/;
+
+/** The request without its rows, which are a file. */
+export type RunRequest = Omit<TrainRequest, 'pairs'>;
+
+export class Training {
+  readonly request: RunRequest;
+  readonly config: TrainConfig;
+  readonly #run: SteppedRun;
+  readonly #files: MemoryFiles;
+
+  private constructor(request: RunRequest, config: TrainConfig, run: SteppedRun, files: MemoryFiles) {
+    this.request = request;
+    this.config = config;
+    this.#run = run;
+    this.#files = files;
+  }
+
+  /** A new run, in place of what the directory had. @throws InputError for what cannot be trained */
+  static async start(
+    gpu: Gpu,
+    files: MemoryFiles,
+    start: Slot,
+    { pairs, ...request }: TrainRequest,
+    note: (line: string) => void,
+  ): Promise<Training> {
+    await files.remove(RUN);
+    await copyTree(files, start.directory, BASE);
+    if (start.adapter !== undefined) await copyTree(files, start.adapter, START_ADAPTER);
+    const rows = pairs.map(({ prompt, promptIds, chosen, rejected }) => {
+      const ids = promptIds && Array.from(promptIds);
+      const { tokenizer } = start;
+      const known =
+        ids && tokenizer.decode(ids[0] === tokenizer.bosId ? ids.slice(1) : ids, { atStart: true });
+      return JSON.stringify({ prompt: known ?? prompt, chosen, rejected });
+    });
+    files.add(PAIRS, `${rows.join('\n')}\n`);
+    const config = configOf(request, start);
+    return new Training(request, config, await SteppedRun.open(gpu, config, false, note), files);
+  }
+
+  /** The run in the directory, from its newest checkpoint. */
+  static async resume(
+    gpu: Gpu,
+    files: MemoryFiles,
+    request: RunRequest,
+    config: TrainConfig,
+    note: (line: string) => void,
+  ): Promise<Training> {
+    return new Training(request, config, await SteppedRun.open(gpu, config, true, note), files);
+  }
+
+  get policy(): LoadedModel {
+    return this.#run.policy;
+  }
+
+  get isFinished(): boolean {
+    return this.#run.step >= this.#run.totalSteps;
+  }
+
+  get steps(): number {
+    return this.#run.step;
+  }
+
+  /** Where the policy's base and tokenizer are. */
+  get place(): Pick<Slot, 'directory' | 'adapter'> {
+    return { directory: BASE, adapter: this.config.model.adapter };
+  }
+
+  async step(): Promise<Pick<StepReport, 'step' | 'metrics' | 'tokensPerSecond'>> {
+    const report = await this.#run.takeStep();
+    if (this.isFinished) await this.#run.saveModel();
+    return report;
+  }
+
+  /** Writes a checkpoint of the steps done. @returns the whole directory */
+  async save(): Promise<readonly NamedFile[]> {
+    if (!(await this.#files.exists(`${RUN}/checkpoint-${this.steps}`))) await this.#run.save();
+    return filesOf(this.#files, RUN, (path) => !NOT_KEPT.test(path));
+  }
+
   /** Frees the policy too. */
-  free(): void;
+  close(): Promise<void> {
+    return this.#run.close();
+  }
 }
 
-/**
- * All weights of the start are trained, or the adapter where it has one; the start itself is the reference.
- * What the request does not say is as `prefgrad train` has it by default.
- */
-export async function openTraining(
-  gpu: Gpu,
-  start: Slot,
-  request: TrainRequest,
-  note: (line: string) => void,
-): Promise<Training> {
-  const { vocabSize, maxPositions } = start.loaded.config;
+/** The model that the run in the directory starts from. */
+export function loadStart(gpu: Gpu, { model }: TrainConfig): Promise<LoadedModel> {
+  return loadWithAdapter(gpu, BASE, model.adapter, Number.MAX_SAFE_INTEGER);
+}
+
+/** What the request does not say is as `prefgrad train` has it. */
+function configOf(request: RunRequest, { loaded, adapter }: Slot): TrainConfig {
   const { name, settings, bmc } = request.method;
-  const objective = activate({ name, settings, bmc });
-  const training = trainingSettings(
-    {
+  const isAdapter = adapter !== undefined;
+  if (isAdapter && activate(request.method).needs.referenceUpdate !== undefined)
+    throw new InputError(`${name} moves its reference, so it trains all weights; start from a whole model.`);
+  return trainConfigFrom({
+    model: { path: BASE, ...(isAdapter ? { adapter: START_ADAPTER } : {}) },
+    ...(request.lora === undefined || isAdapter ? {} : { lora: loraOf(request.lora) }),
+    objective: { name, settings, ...(bmc && { token_weights: { name: 'bmc', settings: bmc } }) },
+    data: { train: PAIRS, max_length: loaded.config.maxPositions, on_bad_row: 'skip' },
+    training: {
       learning_rate: request.learningRate,
       max_steps: request.steps,
       per_device_train_batch_size: request.batchSize,
       gradient_checkpointing: false,
+      autotune: false,
+      logging_steps: 1,
+      save_steps: KEEP_EVERY,
+      save_total_limit: 1,
     },
-    name,
-  );
-  const limits = { maxPositions, vocabSize, diff: objective.needs.differences ?? 'levenshtein' } as const;
-  const train = examplesOf(start, request, limits, objective.needs.rows === 'chosen');
-  const isAdapter = start.adapter !== undefined;
-  const live = objective.needs.referenceUpdate !== undefined;
-  if (live && isAdapter)
-    throw new InputError(`${name} moves its reference, so it trains all weights; start from a whole model.`);
-  const load = (train: 'full' | 'none') =>
-    loadModel(gpu, start.directory, {
-      train,
-      dtype: train === 'none' ? 'f32' : 'auto',
-      positions: maxPositions,
-    });
-  const policy = isAdapter
-    ? await loadWithAdapter(gpu, start.directory, start.adapter, maxPositions)
-    : await load('full');
-  const moving = live ? await load('none') : undefined;
-  const reference = await referenceFrom(
-    gpu,
-    objective.needs,
-    { loaded: moving ?? start.loaded, adapter: isAdapter },
-    { train },
-    { maxTokens: training.max_tokens_per_micro_batch, note },
-  );
-  const trainer = Trainer.open({ gpu, objective, policy, reference, train, training, seed: request.seed });
-  await trainer.warmUp();
-  return {
-    request,
-    policy,
-    get isFinished() {
-      return trainer.step >= trainer.totalSteps;
-    },
-    async step() {
-      if (trainer.step >= trainer.totalSteps)
-        throw new InputError(`All ${trainer.totalSteps} steps are done. Reset the run to start again.`);
-      const tokens = trainer.plan.tokensOf(trainer.step);
-      const started = performance.now();
-      const { step, metrics } = await trainer.runStep();
-      const seconds = Math.max(1e-3, (performance.now() - started) / 1000);
-      return { step, metrics, tokensPerSecond: tokens / seconds };
-    },
-    free() {
-      trainer.free();
-      moving?.free();
-      policy.free();
-    },
-  };
+    output_dir: RUN,
+    seed: request.seed,
+  });
 }
 
-/** @throws InputError when no pair is left. Pairs that cannot be trained on are left out, as in a file. */
-function examplesOf(
-  start: Slot,
-  { pairs }: TrainRequest,
-  limits: Parameters<typeof tokenizePair>[2],
-  onlyChosen: boolean,
-): Example[] {
-  const examples: Example[] = [];
-  for (const [i, pair] of pairs.entries()) {
-    try {
-      const { example } = tokenizePair(start.tokenizer, pair, limits, i + 1);
-      const made = { ...example, index: examples.length };
-      examples.push(onlyChosen ? chosenOnly(made) : made);
-    } catch (error) {
-      if (!(error instanceof InputError)) throw error;
+function loraOf({ r }: NonNullable<TrainRequest['lora']>) {
+  const target_modules = [
+    'q_proj',
+    'k_proj',
+    'v_proj',
+    'o_proj',
+    'gate_proj',
+    'up_proj',
+    'down_proj',
+  ] as const;
+  return { r, lora_alpha: 2 * r, target_modules: [...target_modules] };
+}
+
+async function copyTree(files: MemoryFiles, from: string, to: string): Promise<void> {
+  for (const { path, file } of await filesOf(files, from)) files.add(`${to}/${path}`, file);
+}
+
+/** All files below a directory, with paths from there. */
+export async function filesOf(
+  files: MemoryFiles,
+  directory: string,
+  wanted: (path: string) => boolean = () => true,
+): Promise<NamedFile[]> {
+  const found: NamedFile[] = [];
+  const walk = async (below: string): Promise<void> => {
+    for (const name of await files.list(`${directory}/${below}`)) {
+      const path = `${below}${name}`;
+      if (await files.isDirectory(`${directory}/${path}`)) await walk(`${path}/`);
+      else if (wanted(path)) found.push({ path, file: await files.blob(`${directory}/${path}`) });
     }
-  }
-  if (examples.length === 0) throw new InputError('None of the pairs can be trained on.');
-  return examples;
+  };
+  await walk('');
+  return found;
 }
