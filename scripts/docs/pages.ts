@@ -7,7 +7,7 @@ export const MENU: readonly (readonly [string, readonly string[]])[] = [
   ['Methods', ['choosing', 'methods', 'optimizers', 'recipes']],
   ['Models', ['lora', 'adapters', 'models', 'gpu-box']],
   ['Pairs and answers', ['pipelines', 'generate', 'evaluate']],
-  ['Reading results', ['scores', 'analyze']],
+  ['Reading results', ['scores', 'analyze', 'replication']],
   ['Inside', ['library', 'architecture', 'contributing', 'conformance', 'barriers', 'performance-log']],
 ];
 
