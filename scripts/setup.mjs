@@ -12,6 +12,7 @@ import {
   aptSourceFiles,
   installAdapter,
   LAVAPIPE_ICD,
+  MPIRUN,
   probeAdapter,
   SWIFTSHADER_ICD,
 } from './install-adapter.mjs';
@@ -27,6 +28,7 @@ none, installs Mesa lavapipe (an adapter that runs on the CPU) when it may, else
   --with-lavapipe    install lavapipe even where a GPU is found
   --with-browser     also install Chromium: its tests, and SwiftShader, a second CPU adapter
   --with-matrices    also fetch lavapipe of Mesa 26 into the user cache: a CPU adapter with tensor-core instructions
+  --with-mpi         also install Open MPI: training on several GPUs, and its tests
   --with-deno        also check that Deno (an npm package here) runs
   --runtime-only     leave out the npm packages that only tests and checks need
   -h, --help         this text
@@ -38,6 +40,7 @@ const OPTIONS = [
   'with-browser',
   'with-deno',
   'with-matrices',
+  'with-mpi',
   'runtime-only',
 ];
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -77,6 +80,7 @@ function run(options) {
   const wanted = [];
   if (!probeAdapter(needsLavapipe ? LAVAPIPE_ICD : undefined).found) wanted.push('lavapipe');
   if (options['with-browser'] && !fs.existsSync(SWIFTSHADER_ICD)) wanted.push('chromium');
+  if (options['with-mpi'] && !fs.existsSync(MPIRUN)) wanted.push('mpi');
   if (wanted.length === 0) return;
   const todo = installAdapter(wanted, say);
   if (todo.length > 0) throw new SetupError(todo.join('\n'));

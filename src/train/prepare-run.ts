@@ -51,7 +51,7 @@ export async function prepareRun(
   const objective = activate({ ...config.objective, dataWeights });
   const parts = { gpu, objective, policy, ...data, training, seed };
   const digests = await digestsOf(data, policy.checksum);
-  const checkpoint = await findCheckpoint(files, config, resume, digests, note);
+  const checkpoint = await findCheckpoint(gpu.runtime, config, resume, digests, note);
   // Before the reference: its log-probs must be made by the kernels that make the policy's, or they differ in rounding.
   const planned = plannedReference(config, objective, policy);
   await chooseKernels({ ...parts, reference: planned }, checkpoint?.state.kernel_choices, note);
