@@ -5,8 +5,9 @@ import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Gpu } from '../gpu/device.ts';
 import { NoAdapterError } from '../runtime/no-adapter.ts';
+import { mpiLibrary } from '../runtime/open-mpi.ts';
 import type { DeviceChoice, Runtime } from '../runtime/runtime.ts';
-import { isSoftware } from '../runtime/software-adapter.ts';
+import { isSoftware, isSoftwareName } from '../runtime/software-adapter.ts';
 import { VERSION } from '../version.ts';
 import { adviceFor } from './doctor-advice.ts';
 import { type Measurement, measure } from './doctor-measure.ts';
@@ -17,6 +18,7 @@ import {
   formatReport,
   type LimitFacts,
   MATMUL_TOLERANCE,
+  type RankFacts,
 } from './doctor-report.ts';
 
 export interface DoctorOptions extends DeviceChoice {
@@ -75,6 +77,7 @@ async function examine(
     limits: chosen === null ? [] : limitsOf(chosen),
     subgroupMatrices: chosen === null ? [] : subgroupMatricesOf(chosen),
     measurement: trial?.measurement,
+    ranks: await rankFacts(chosen === null ? [] : await runtime.deviceNames()),
     advice: adviceFor({
       platform: os.platform(),
       adapters,
@@ -86,6 +89,16 @@ async function examine(
     }),
   };
   return { report, works: trial !== undefined && trial.failure === undefined };
+}
+
+/** What ranks that see these devices would take. */
+async function rankFacts(names: readonly string[]): Promise<RankFacts> {
+  const gpus = names.filter((name) => !isSoftwareName(name));
+  return {
+    library: await mpiLibrary(),
+    devices: gpus.length > 0 ? gpus : names.slice(0, 1),
+    areAlike: new Set(gpus).size < gpus.length,
+  };
 }
 
 async function adapterOrNull(runtime: Runtime, choice: DeviceChoice): Promise<GPUAdapter | null> {

@@ -7,7 +7,7 @@ import { InputError } from '../errors.ts';
 import { deviceOfEnvironment } from '../runtime/device-choice.ts';
 import { detectRuntime } from '../runtime/index.ts';
 import { startedRank } from '../runtime/launcher.ts';
-import { type Job, joinJob } from '../runtime/open-mpi.ts';
+import { jobOf } from '../runtime/open-mpi.ts';
 import { withRankDevices } from '../runtime/rank-device.ts';
 import { withRanks } from '../runtime/ranks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
@@ -15,7 +15,7 @@ import { EXIT } from './failure.ts';
 import { processCli, runCli } from './program.ts';
 
 /** Commands that deal their work out to the ranks. */
-const DISTRIBUTED = ['train'];
+const DISTRIBUTED = ['train', 'score'];
 
 /** Milliseconds in which rank 0 tells of a failure that all ranks meet, before another one speaks. */
 const FIRST_SPEAKS_MS = 3000;
@@ -23,7 +23,7 @@ const FIRST_SPEAKS_MS = 3000;
 /** Runs one command line as one of several ranks. @returns the exit code */
 export async function runRank(args: readonly string[], env = process.env): Promise<number> {
   const isFirst = startedRank(env) === 0;
-  let job: Job | undefined;
+  const job = jobOf(env);
   /** Of a rank that may not speak yet. */
   let withheld = '';
   const own = processCli();
@@ -33,7 +33,6 @@ export async function runRank(args: readonly string[], env = process.env): Promi
       throw new InputError(
         `prefgrad ${command} is one process: start it without mpirun. Several ranks share ${DISTRIBUTED.join(', ')}.`,
       );
-    job ??= await joinJob(env);
     const note = isFirst ? own.err : () => {};
     const ranked = withRanks(await detectRuntime((text) => note(`${text}\n`)), job);
     return withRankDevices(ranked, deviceOfEnvironment(env));
@@ -51,13 +50,13 @@ export async function runRank(args: readonly string[], env = process.env): Promi
   };
   const code = await runCli(args, cli);
   if (code === EXIT.done || code === EXIT.interrupted) {
-    await job?.finish();
+    await job.finish();
     return isFirst ? code : EXIT.done;
   }
   if (!isFirst) {
     await sleep(FIRST_SPEAKS_MS);
     own.err(`rank ${startedRank(env)}: ${withheld}`);
   }
-  job?.abort(code);
+  job.abort(code);
   return code;
 }

@@ -14,7 +14,7 @@ import { hostname } from 'node:os';
 import { promisify } from 'node:util';
 import PQueue from 'p-queue';
 import { InputError, RunError } from '../errors.ts';
-import { type Environment, localRank } from './launcher.ts';
+import { type Environment, localRank, startedRank, startedRanks } from './launcher.ts';
 import type { Ranks } from './ranks.ts';
 
 /** What starts and ends with the job. */
@@ -37,46 +37,45 @@ const DEFAULT_LIMIT_SECONDS = 1800;
 
 const MPI_THREAD_MULTIPLE = 3;
 
-/** Joins the other ranks. @throws InputError where Open MPI is missing, or its threads */
-export async function joinJob(env: Environment): Promise<Job> {
-  const mpi = await load();
-  const provided = [0];
-  check('MPI_Init_thread', mpi.init(null, null, MPI_THREAD_MULTIPLE, provided));
-  if (provided[0] < MPI_THREAD_MULTIPLE)
-    throw new InputError(
-      'This Open MPI was built without threads (MPI_THREAD_MULTIPLE), which prefgrad needs; Debian and Ubuntu have it: ' +
-        `${INSTALL}.`,
-    );
-  const [rank, size] = [mpi.rank, mpi.size].map((ask) => {
-    const answer = [0];
-    check('MPI_Comm', ask(mpi.world, answer));
-    return answer[0];
-  });
+/**
+ * The job that this process was started in. Its rank is known at once; it joins the others, and loads MPI, with the first
+ * exchange, so that what all of them find wrong before that needs no MPI.
+ */
+export function jobOf(env: Environment): Job {
+  const size = startedRanks(env);
   const queue = new PQueue({ concurrency: 1 });
   let limitSeconds = DEFAULT_LIMIT_SECONDS;
-  const call = (name: string, start: () => Promise<number>) =>
-    queue.add(async () => check(name, await withLimit(start(), limitSeconds)));
-  const sum = promisify(mpi.allReduce.async);
-  const gather = promisify(mpi.allGather.async);
-  const gatherOfLengths = promisify(mpi.allGatherV.async);
+  let joined: Promise<Mpi> | undefined;
+  let mpi: Mpi | undefined;
+  /** Runs one exchange after those before it. @throws InputError where Open MPI is missing, RunError as `Ranks` */
+  const exchange = (name: string, start: (mpi: Mpi) => Promise<number>) =>
+    queue.add(async () => {
+      joined ??= join(size);
+      mpi = await joined;
+      check(name, await withLimit(start(mpi), limitSeconds));
+    });
   return {
-    rank,
+    rank: startedRank(env),
     size,
     localRank: localRank(env),
     place: { host: hostname(), cards: openCards() },
     async allReduceSum(values, sums) {
       if (values.length > MOST_ELEMENTS) throw new RangeError(`${values.length} values in one exchange.`);
-      await call('MPI_Allreduce', () => sum(values, sums, values.length, mpi.float, mpi.sum, mpi.world));
+      await exchange('MPI_Allreduce', ({ allReduce, float, sum, world }) =>
+        promisify(allReduce.async)(values, sums, values.length, float, sum, world),
+      );
     },
     async allGather(bytes) {
       const lengths = new Int32Array(size);
       const own = Int32Array.of(bytes.length);
-      await call('MPI_Allgather', () => gather(own, 1, mpi.int, lengths, 1, mpi.int, mpi.world));
+      await exchange('MPI_Allgather', ({ allGather, int, world }) =>
+        promisify(allGather.async)(own, 1, int, lengths, 1, int, world),
+      );
       const starts = new Int32Array(size);
       for (let i = 1; i < size; i++) starts[i] = starts[i - 1] + lengths[i - 1];
       const all = new Uint8Array(starts[size - 1] + lengths[size - 1]);
-      await call('MPI_Allgatherv', () =>
-        gatherOfLengths(bytes, bytes.length, mpi.byte, all, lengths, starts, mpi.byte, mpi.world),
+      await exchange('MPI_Allgatherv', ({ allGatherV, byte, world }) =>
+        promisify(allGatherV.async)(bytes, bytes.length, byte, all, lengths, starts, byte, world),
       );
       return Array.from(lengths, (length, i) => all.slice(starts[i], starts[i] + length));
     },
@@ -85,31 +84,62 @@ export async function joinJob(env: Environment): Promise<Job> {
     },
     async finish() {
       await queue.onIdle();
-      await promisify(mpi.finalize.async)();
+      if (mpi !== undefined) await promisify(mpi.finalize.async)();
     },
-    abort: (code) => void mpi.abort(mpi.world, code),
+    abort: (code) => void mpi?.abort(mpi.world, code),
   };
+}
+
+type Mpi = Awaited<ReturnType<typeof load>>;
+
+/** @throws InputError where Open MPI is missing, or its threads, or it counts other ranks than the launcher said */
+async function join(size: number): Promise<Mpi> {
+  const mpi = await load();
+  const [provided, found] = [[0], [0]];
+  check('MPI_Init_thread', mpi.init(null, null, MPI_THREAD_MULTIPLE, provided));
+  if (provided[0] < MPI_THREAD_MULTIPLE)
+    throw new InputError(
+      'This Open MPI was built without threads (MPI_THREAD_MULTIPLE), which prefgrad needs; that of Debian and Ubuntu has ' +
+        `them: ${INSTALL}`,
+    );
+  check('MPI_Comm_size', mpi.size(mpi.world, found));
+  if (found[0] !== size)
+    throw new InputError(
+      `The launcher started ${size} processes, but Open MPI finds ${found[0]}: they are not of one installation. With Slurm, ` +
+        'start them with srun --mpi=pmix; else with the mpirun that came with this library.',
+    );
+  return mpi;
+}
+
+/** The name under which the library is found here. */
+export async function mpiLibrary(): Promise<string | undefined> {
+  return (await open())?.name;
+}
+
+async function open() {
+  // It has no binary for some platforms.
+  const koffi = await import('koffi').catch(() => undefined);
+  if (koffi === undefined) return undefined;
+  for (const name of LIBRARIES) {
+    try {
+      // Global: Open MPI's plugins look for its symbols.
+      return { name, library: koffi.load(name, { global: true }) };
+    } catch {
+      // The next name.
+    }
+  }
+  return undefined;
 }
 
 /** @throws InputError with the command that installs what is missing */
 async function load() {
-  const { default: koffi } = await import('koffi');
-  const library = (() => {
-    for (const name of LIBRARIES) {
-      try {
-        // Global: Open MPI's plugins look for its symbols.
-        return koffi.load(name, { global: true });
-      } catch {
-        // The next name.
-      }
-    }
+  const { library } = (await open()) ?? {};
+  if (library === undefined)
     throw new InputError(
       `This is one of several ranks, and Open MPI's library (${LIBRARIES[0]}) is missing here. Install it: ${INSTALL}`,
     );
-  })();
   return {
     init: library.func('int MPI_Init_thread(int *argc, char ***argv, int required, _Out_ int *provided)'),
-    rank: library.func('int MPI_Comm_rank(void *comm, _Out_ int *rank)'),
     size: library.func('int MPI_Comm_size(void *comm, _Out_ int *size)'),
     allReduce: library.func(
       'int MPI_Allreduce(void *send, void *recv, int count, void *type, void *op, void *comm)',

@@ -9,7 +9,7 @@ import { download } from '../../src/autograd/tensor.ts';
 import { Digest } from '../../src/digest.ts';
 import { Gpu } from '../../src/gpu/device.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
-import { joinJob } from '../../src/runtime/open-mpi.ts';
+import { jobOf } from '../../src/runtime/open-mpi.ts';
 import { gatherValues, withRanks } from '../../src/runtime/ranks.ts';
 import { openTrainer, randomPairs, runSteps } from '../support/trainer.ts';
 
@@ -65,7 +65,7 @@ export async function trainMethod(gpu: Gpu, name: string, steps: number): Promis
 
 const [steps, ...names] = process.argv.slice(2);
 if (process.argv[1]?.endsWith('ranks/steps.ts')) {
-  const job = await joinJob(process.env);
+  const job = jobOf(process.env);
   const gpu = await Gpu.open(withRanks(nodeRuntime(), job));
   for (const name of names) {
     const run = await trainMethod(gpu, name, Number(steps));

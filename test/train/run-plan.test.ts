@@ -46,7 +46,7 @@ describe('a run', () => {
   });
 
   it('deals the same steps out to ranks, and refuses more ranks than a step has rows', () => {
-    const options = { stepSize: 4, maxExamples: 2, maxTokens: 100, epochs: 1, maxSteps: -1, seed: 3 };
+    const options = { stepSize: 4, maxExamples: 2, maxTokens: 100, epochs: 2, maxSteps: -1, seed: 3 };
     const shapeOf = ({ example }: { example: number }) => ({ tokens: 10 + example, rows: 4, pairs: 1 });
     const plans = [0, 1, 2].map(
       (rank) => new RunPlan(EXAMPLES, shapeOf, { ...options, ranks: { rank, size: 3 } }),
