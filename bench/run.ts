@@ -1,4 +1,4 @@
-/** npm run bench -- kernels|peers|train|load|foundation|objectives|generate|data [--quick] [--out FILE.json], and plot. */
+/** npm run bench -- kernels|peers|train|load|foundation|objectives|generate|data|lora [--quick] [--out FILE.json], and plot. */
 import { Command, Option } from 'commander';
 import { detectRuntime, type Runtime } from '../src/index.ts';
 import { publish, type Report } from './report.ts';
@@ -63,6 +63,14 @@ program
   .option('--out <FILE.json>', 'write the rows there, too')
   .action(async ({ quick, out }: Options) =>
     (await import('./data/memory.ts')).benchDataMemory(quick ? 50 : 1000, out),
+  );
+program
+  .command('lora')
+  .description('whether the rates of the LoRA recipes learn, on the model of the quickstart')
+  .option('--quick', 'two steps each', false)
+  .option('--out <FILE.json>', 'write the rows there, too')
+  .action(async ({ quick, out }: Options) =>
+    (await import('./recipes/lora-rates.ts')).benchLoraRates(await detectRuntime(), quick, out),
   );
 program
   .command('roofline')

@@ -1,33 +1,23 @@
 /**
- * npm run mutants: deletes every workgroupBarrier() of kernels/ in turn and runs the conformance cases of that kernel's family,
- * by the kernels of GPUs, on the adapter at hand. A deletion that no case notices is listed, unless docs/barriers.md gives
- * the reason why no CPU adapter can show it.
+ * npm run mutants: deletes every workgroupBarrier() of kernels/ in turn and runs the small works that need it, by the kernels
+ * of GPUs, on the adapter at hand. A deletion whose numbers stay the same is listed, and a failure unless docs/barriers.md
+ * gives the reason why no CPU adapter can show it.
  *
- *   npm run mutants [-- PART]     PART: of a kernel's path; default all
+ *   npm run mutants [-- PART]     PART: of a kernel's path; default all that this adapter can run
  *
- * Run it with LP_NATIVE_VECTOR_WIDTH=128 as well: subgroups of four split a workgroup into most parts.
+ * Kernels with subgroup matrices need an adapter that has them. Elsewhere LP_NATIVE_VECTOR_WIDTH=128 shows most: subgroups of
+ * four split a workgroup into most parts. test/gpu/barriers.long.test.ts runs it both ways.
  */
 import { readFileSync } from 'node:fs';
 import { Gpu } from '../src/gpu/device.ts';
 import { nodeRuntime } from '../src/runtime/node.ts';
-import type { ConformanceCase } from '../test/conformance/case.ts';
-import { cases } from '../test/conformance/cases.ts';
+import { type BarrierWork, barrierWorks } from '../test/conformance/barrier-works.ts';
+import { expectClose } from '../test/support/close.ts';
 
 const BARRIER = 'workgroupBarrier();';
 
-/** Which cases run the kernels of a file: by a word in the case's name or group. */
-const CASES: readonly (readonly [file: RegExp, wanted: RegExp])[] = [
-  [/^attention\/attention_(forward|backward|tile)/, /attention.*by the kernels of GPUs/],
-  [/^attention\/attention_paged/, /greedy text/],
-  [/^linear\/linear_matrices/, /^16-bit/],
-  [/^linear\/linear_tiled/, /(linear|product).*by the kernels of GPUs/],
-  [/^linear\/linear_rows/, /greedy text/],
-  [/^sampling\//, /greedy text/],
-  [/^shared\/rows/, /(rms norm|log-probs).*by the kernels of GPUs/],
-  [/^reduction\//, /first steps of the quickstart/],
-];
-
 interface Mutant {
+  /** Without '.wgsl'. */
   readonly file: string;
   /** 1-based. */
   readonly line: number;
@@ -36,48 +26,95 @@ interface Mutant {
 
 function mutantsOf(sources: Record<string, string>, part: string): Mutant[] {
   return Object.entries(sources)
-    .filter(([file]) => file.includes(part))
-    .flatMap(([file, text]) => {
-      const places = [...text.matchAll(/workgroupBarrier\(\);/g)].map(({ index }) => index);
-      return places.map((at) => ({
-        file,
-        line: text.slice(0, at).split('\n').length,
-        sources: { ...sources, [file]: text.slice(0, at) + text.slice(at + BARRIER.length) },
-      }));
-    });
+    .filter(([path]) => path.includes(part))
+    .flatMap(([path, text]) =>
+      [...text.matchAll(/workgroupBarrier\(\);/g)].map(({ index }) => {
+        const mutated = text.slice(0, index) + text.slice(index + BARRIER.length);
+        const line = text.slice(0, index).split('\n').length;
+        return { file: path.slice(0, -'.wgsl'.length), line, sources: { ...sources, [path]: mutated } };
+      }),
+    );
 }
 
-function casesOf(file: string): ConformanceCase[] {
-  const wanted = CASES.find(([pattern]) => pattern.test(file))?.[1];
-  if (wanted === undefined)
-    throw new RangeError(`No case is known to run ${file}; add one to scripts/barrier-mutants.ts.`);
-  return cases.filter(({ group, name }) => wanted.test(`${group}: ${name}`));
+async function openGpu(sources: Record<string, string>): Promise<Gpu> {
+  const runtime = { ...nodeRuntime(), kernelSources: async () => sources };
+  return Gpu.open(runtime, { profile: 'gpu' });
 }
 
-/** The first case that notices; undefined when all pass. */
-async function noticed(mutant: Mutant): Promise<string | undefined> {
-  const runtime = { ...nodeRuntime(), kernelSources: async () => mutant.sources };
-  const gpu = await Gpu.open(runtime, { profile: 'gpu' });
+async function valuesOf(work: BarrierWork, sources: Record<string, string>) {
+  const gpu = await openGpu(sources);
   try {
-    for (const { name, run } of casesOf(mutant.file)) {
-      const error = await run({ gpu, runtime, steps: 2 }).then(
-        () => undefined,
-        (failure: unknown) => String(failure),
-      );
-      if (error !== undefined) return name;
-    }
-    return undefined;
+    return await work.run(gpu);
   } finally {
     gpu.close();
   }
 }
 
-const excused = readFileSync(new URL('../docs/barriers.md', import.meta.url), 'utf8');
+/** The numbers of every work by the kernels as they are, made once. */
+class Expected {
+  readonly #sources: Record<string, string>;
+  readonly #known = new Map<BarrierWork, Promise<readonly Float32Array[]>>();
+  constructor(sources: Record<string, string>) {
+    this.#sources = sources;
+  }
+
+  of(work: BarrierWork): Promise<readonly Float32Array[]> {
+    const values = this.#known.get(work) ?? valuesOf(work, this.#sources);
+    this.#known.set(work, values);
+    return values;
+  }
+}
+
+/** The first work whose numbers change; undefined when none do. */
+async function noticed(mutant: Mutant, expected: Expected): Promise<string | undefined> {
+  for (const work of worksOf(mutant)) {
+    const before = await expected.of(work);
+    const after = await valuesOf(work, mutant.sources);
+    try {
+      before.forEach((values, i) => {
+        expectClose(after[i], values, work.tolerance, work.name);
+      });
+    } catch {
+      return work.name;
+    }
+  }
+  return undefined;
+}
+
+function worksOf({ file }: Mutant): readonly BarrierWork[] {
+  return barrierWorks.filter(({ files }) => files.includes(file));
+}
+
+/** The bullets of docs/barriers.md: each begins with the file, and names the lines behind barriers of it. */
+const proofs = readFileSync(new URL('../docs/barriers.md', import.meta.url), 'utf8')
+  .split('\n* ')
+  .slice(1);
+
+function isProven({ file, line, sources }: Mutant): boolean {
+  const next = sources[`${file}.wgsl`].split('\n')[line]?.trim() ?? '';
+  return proofs.some((proof) => proof.startsWith(`\`${file}.wgsl\``) && proof.includes(`\`${next}\``));
+}
+
 const sources = await nodeRuntime().kernelSources();
+const probe = await openGpu(sources);
+const hasMatrices = probe.profile.matrices !== undefined;
+probe.close();
+const expected = new Expected(sources);
+let unproven = 0;
 for (const mutant of mutantsOf(sources, process.argv[2] ?? '')) {
-  const place = `${mutant.file}:${mutant.line}`;
-  const by = await noticed(mutant);
-  const isExcused = excused.includes(`\`${mutant.file}\``);
-  console.log(`${place}: ${by ?? (isExcused ? 'not shown here, see docs/barriers.md' : 'NOT NOTICED')}`);
-  if (by === undefined && !isExcused) process.exitCode = 1;
+  const place = `${mutant.file}.wgsl:${mutant.line}`;
+  const works = worksOf(mutant);
+  if (works.length === 0) throw new RangeError(`No work needs ${place}; add one to barrier-works.ts.`);
+  if (works.some(({ needsMatrices }) => needsMatrices) !== hasMatrices) continue;
+  const start = performance.now();
+  const by = await noticed(mutant, expected);
+  const seconds = ((performance.now() - start) / 1000).toFixed(1);
+  if (by === undefined && !isProven(mutant)) unproven++;
+  console.log(
+    `${place}: ${by ?? (isProven(mutant) ? 'proven in docs/barriers.md' : 'NOT NOTICED')} (${seconds} s)`,
+  );
+}
+if (unproven > 0) {
+  console.error(`${unproven} barriers can be deleted without a work that notices.`);
+  process.exitCode = 1;
 }

@@ -30,6 +30,7 @@ export { type ScoreFileOptions, type ScoreOptions, type ScoreRow, score, scoreFi
 export { type TrainOptions, train } from './api/train.ts';
 export type { Tensor } from './autograd/tensor.ts';
 export { InputError, InputErrors, RunError } from './errors.ts';
+export { type KeepingRuntime, keepDevices } from './gpu/kept-devices.ts';
 export { type Likelihoods, likelihoods } from './objectives/likelihoods.ts';
 export {
   defineObjective,

@@ -2,5 +2,7 @@
 import { distance } from 'fastest-levenshtein';
 
 export function nearest(name: string, known: readonly string[]): string {
-  return [...known].sort((a, b) => distance(name, a) - distance(name, b))[0] ?? '';
+  // 'DPO' is dpo, not sft.
+  const edits = (candidate: string) => distance(name.toLowerCase(), candidate.toLowerCase());
+  return [...known].sort((a, b) => edits(a) - edits(b))[0] ?? '';
 }

@@ -36,12 +36,17 @@ export function inputSchema(schema: z.ZodType): ValueSchema {
   return z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as ValueSchema;
 }
 
-/** @param raw the values that were checked; @param prefix the place of `raw` in the configuration. */
+/**
+ * @param raw the values that were checked
+ * @param prefix the place of `raw` in the configuration
+ * @param hint what to say about an unknown key that others use
+ */
 export function problemsOf(
   error: z.ZodError,
   schema: z.ZodType,
   raw: unknown,
   prefix: readonly string[] = [],
+  hint: (path: Problem['path']) => string | undefined = () => undefined,
 ): Problem[] {
   const root = inputSchema(schema);
   return error.issues.flatMap((issue) => {
@@ -49,7 +54,10 @@ export function problemsOf(
     const path = [...prefix, ...keys];
     const allowed = keys.reduce<ValueSchema | undefined>(child, root);
     if (issue.code === 'unrecognized_keys') {
-      return issue.keys.map((key) => ({ path: [...path, key], message: unknownKey(key, allowed) }));
+      return issue.keys.map((key) => {
+        const at = [...path, key];
+        return { path: at, message: hint(at) ?? unknownKey(key, allowed) };
+      });
     }
     if (issue.code === 'custom') return [{ path, message: issue.message }];
     return [{ path, message: `${found(valueAt(raw, keys))}; expected ${describeValue(allowed)}` }];

@@ -101,10 +101,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
         dp[n] = select(vec4f(), p * (dp[n] - delta) * capped_slope4(value), sees);
       }
       for (var side = zero; side < 2u; side++) {
+        // Nobody reads the chunk of products() any more.
+        workgroupBarrier();
         if (side == 0u) { put_scores(lane, score); } else { put_scores(lane, dp); }
         for (var chunk = zero; chunk < CHUNKS; chunk++) {
-          // All scores have been put.
-          workgroupBarrier();
           for (var part = zero; part < 4u; part++) {
             let place = brought(lane, part);
             let d = chunk * CHUNK + place.y;

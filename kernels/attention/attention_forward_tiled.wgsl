@@ -89,7 +89,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
       total = total * shrink[lane] + sum;
       largest = larger;
     }
-    workgroupBarrier();
     for (var chunk = zero; chunk < CHUNKS; chunk++) {
       for (var part = zero; part < 4u; part++) {
         let place = brought(lane, part);

@@ -24,10 +24,14 @@ fn sees_tile(query: u32, key: u32) -> bool {
 
 /// Which of a lane's four keys c + 8 m of that tile a query sees.
 fn seen_keys(query: u32, key: u32, lane: u32) -> vec4<bool> {
+  return sees_keys(query, key + lane % 8u + vec4u(0u, 8u, 16u, 24u));
+}
+
+/// Which of four keys a query sees.
+fn sees_keys(query: u32, keys: vec4u) -> vec4<bool> {
   let last = arrayLength(&visibility) - 1u;
   let i = min(query, last);
   let sees = visibility[i];
-  let keys = key + lane % 8u + vec4u(0u, 8u, 16u, 24u);
   var seen = visible(keys, last + 1u, i, sees);
   @if(WINDOWED) {
     let j = min(keys, vec4u(last));

@@ -151,10 +151,7 @@ fn reached(goal: u32) -> vec2u {
 @if(ROW_PER_WORKGROUP) fn row_reached(goal: u32, lane: u32) -> vec2u {
   workgroupBarrier();
   if (lane == 0u) { chosen = reached(goal); }
-  workgroupBarrier();
-  let result = chosen;
-  workgroupBarrier();
-  return result;
+  return workgroupUniformLoad(&chosen);
 }
 @else fn row_reached(goal: u32, lane: u32) -> vec2u { return reached(goal); }
 

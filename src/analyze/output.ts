@@ -1,4 +1,5 @@
 /** Writes results into a directory: JSON of all, SVG of figures in both themes, Markdown of tables. */
+import { checkOutput } from '../formats/atomic-file.ts';
 import type { FileSystem } from '../runtime/runtime.ts';
 import type { Result } from './figure.ts';
 import { figureSvg } from './svg.ts';
@@ -8,13 +9,20 @@ import { THEMES } from './theme.ts';
 /** Makes a PNG of an SVG; drawing pixels is the platform's. */
 export type Rasterize = (svg: string) => Promise<Uint8Array>;
 
-/** @returns the paths that were written */
+export interface ResultOptions {
+  readonly rasterize?: Rasterize | undefined;
+  /** Replaces results that are there. */
+  readonly force?: boolean;
+}
+
+/** @returns the paths that were written @throws InputError for a result that is there already, before any is written */
 export async function writeResults(
   files: FileSystem,
   directory: string,
   results: readonly Result[],
-  rasterize?: Rasterize,
+  { rasterize, force = false }: ResultOptions = {},
 ): Promise<string[]> {
+  for (const { name } of results) await checkOutput(files, `${directory}/${name}.json`, force);
   await files.makeDirectory(directory);
   const written: string[] = [];
   const write = async (name: string, contents: string | Uint8Array) => {

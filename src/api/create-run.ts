@@ -65,7 +65,7 @@ export async function createRun(options: RunOptions): Promise<Run> {
   await runtime.files.makeDirectory(config.output_dir);
   const gpu = await Gpu.open(runtime, { device: config.device });
   try {
-    const { trainer, options: parts, chatTemplate, close } = await prepareRun(gpu, config, note);
+    const { trainer, options: parts, companions, close } = await prepareRun(gpu, config, note);
     await trainer.warmUp();
     return {
       totalSteps: trainer.totalSteps,
@@ -78,7 +78,7 @@ export async function createRun(options: RunOptions): Promise<Run> {
         await writeDirectory(
           runtime.files,
           directory,
-          await trainedModelFiles(gpu, parts.policy, chatTemplate),
+          await trainedModelFiles(gpu, parts.policy, companions),
         );
       },
       async close() {

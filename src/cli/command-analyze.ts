@@ -9,6 +9,7 @@ import { EXIT_CODES } from './failure.ts';
 interface Options extends GlobalOptions, SourceOptions {
   readonly all?: true;
   readonly out: string;
+  readonly force?: boolean;
   readonly png?: true;
 }
 
@@ -24,6 +25,7 @@ export function addAnalyze(program: Command, cli: Cli): void {
   addSourceOptions(command)
     .option('--all', 'everything that the sources are enough for')
     .option('--out <DIR>', 'where the files go', 'figures')
+    .option('--force', 'replace files that are there')
     .option('--png', 'also PNG, with the package @resvg/resvg-js')
     .addHelpText(
       'after',
@@ -51,7 +53,8 @@ ${EXIT_CODES}`,
         options.all === true ? analyzeAll(material) : { results: analyze(names, material), missing: [] };
       for (const line of missing) cli.err(`Left out: ${line}\n`);
       const rasterize = options.png === true ? await loadRasterizer() : undefined;
-      for (const path of await writeResults(files, options.out, results, rasterize)) cli.out(`${path}\n`);
+      const settings = { rasterize, force: options.force ?? false };
+      for (const path of await writeResults(files, options.out, results, settings)) cli.out(`${path}\n`);
     });
 }
 

@@ -1,6 +1,5 @@
 /** `prefgrad merge`. */
 import type { Command } from 'commander';
-import { InputError } from '../errors.ts';
 import type { Cli } from './context.ts';
 import { EXIT_CODES } from './failure.ts';
 
@@ -8,6 +7,7 @@ interface Options {
   readonly model?: string;
   readonly adapter: string;
   readonly out: string;
+  readonly force?: boolean;
 }
 
 export function addMerge(program: Command, cli: Cli): void {
@@ -21,7 +21,8 @@ export function addMerge(program: Command, cli: Cli): void {
     )
     .option('--model <DIR>', 'base model; without it the one that the adapter names')
     .requiredOption('--adapter <DIR>', 'directory of the adapter')
-    .requiredOption('--out <DIR>', 'where the merged model goes; must not exist')
+    .requiredOption('--out <DIR>', 'where the merged model goes')
+    .option('--force', 'replace a model that is there')
     .addHelpText(
       'after',
       `
@@ -30,20 +31,22 @@ Example:
 
 ${EXIT_CODES}`,
     )
-    .action(async ({ model, adapter, out }: Options) => {
-      const { writeDirectory } = await import('../formats/directory-writer.ts');
+    .action(async ({ model, adapter, out: given, force = false }: Options) => {
+      const out = given.replace(/(?<=.)\/+$/, '');
+      const { checkModelOutput, writeDirectory } = await import('../formats/directory-writer.ts');
       const { locateModel } = await import('../formats/model-location.ts');
       const { openMerge } = await import('../models/loading/merge.ts');
+      const { readModel } = await import('./preflight.ts');
       const { files } = await cli.runtime();
-      if (await files.exists(out))
-        throw new InputError(`${out} is there already. Remove it, or name another directory.`);
+      await checkModelOutput(files, out, force);
       const location =
         model === undefined ? await locateModel(files, adapter) : await locateModel(files, model, adapter);
+      await readModel(files, location.path);
       const merge = await openMerge(files, location);
       try {
-        const parent = out.replace(/\/+$/, '').split('/').slice(0, -1).join('/');
+        const parent = out.split('/').slice(0, -1).join('/');
         if (parent !== '') await files.makeDirectory(parent);
-        await writeDirectory(files, out.replace(/\/+$/, ''), merge.files);
+        await writeDirectory(files, out, merge.files);
       } finally {
         await merge.close();
       }

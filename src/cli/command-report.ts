@@ -8,6 +8,7 @@ import { EXIT_CODES } from './failure.ts';
 
 interface Options extends GlobalOptions, SourceOptions {
   readonly out: string;
+  readonly force?: boolean;
 }
 
 export function addReport(program: Command, cli: Cli): void {
@@ -21,6 +22,7 @@ export function addReport(program: Command, cli: Cli): void {
     .argument('[RUN...]', 'output directories of training runs, or NAME=DIR', namedPaths);
   addSourceOptions(command)
     .option('--out <FILE.html>', 'where the page goes', 'report.html')
+    .option('--force', 'replace a page that is there')
     .addHelpText(
       'after',
       `
@@ -37,10 +39,10 @@ ${EXIT_CODES}`,
       const sources = sourcesOf(options);
       const runs = [...given, ...sources.runs];
       if (runs.length === 0) throw new InputError('Say which runs: prefgrad report RUN...');
+      const { checkOutput, writeAtomically } = await import('../formats/atomic-file.ts');
+      await checkOutput(files, options.out, options.force ?? false);
       const page = await reportHtml(await readMaterial(files, { ...sources, runs }));
-      const sink = await files.create(options.out);
-      await sink.write(page);
-      await sink.close();
+      await writeAtomically(files, options.out, (write) => write(page));
       cli.out(`${options.out}\n`);
     });
 }

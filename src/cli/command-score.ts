@@ -9,6 +9,7 @@ import type { Cli, GlobalOptions } from './context.ts';
 import { EXIT, EXIT_CODES } from './failure.ts';
 import { listenForInterrupt } from './interrupt.ts';
 import { adapterOptions, assignments, numberFrom, wholeNumber } from './options.ts';
+import { columnOf } from './pipelines/options.ts';
 import { loadScore, type ScoreSummary } from './score-options.ts';
 import { scoreProgress } from './score-progress.ts';
 
@@ -124,7 +125,7 @@ export function addScore(program: Command, cli: Cli): void {
     )
     .option('--resume', 'continue a file that was begun; nothing to do where it is complete')
     .option('--force', 'replace a file that is there')
-    .option('--columns <FIELD=NAME>', 'read a field from a column of another name; repeatable', assignments)
+    .option('--columns <FIELD=NAME>', 'read a field from a column of another name; repeatable', columnOf)
     .addOption(new Option('--format <FORM>', 'form of the rows').choices(DATA_FORMATS).default('auto'))
     .addHelpText(
       'after',

@@ -46,7 +46,12 @@ ${EXIT_CODES}`,
     .action(async (file: string, _: unknown, command: Command) => {
       const { set = [], resume, device } = command.optsWithGlobals<Options>();
       const runtime = await cli.runtime();
-      const { config } = await preflight(runtime, file, { set, device, resume: resume !== undefined });
+      const { config, warnings } = await preflight(runtime, file, {
+        set,
+        device,
+        resume: resume !== undefined,
+      });
+      for (const warning of warnings) cli.err(`Warning: ${warning}\n`);
       const { isFinished } = await import('../train/run-checkpoint.ts');
       if (resume === true && (await isFinished(runtime.files, config))) {
         cli.err(

@@ -36,7 +36,8 @@ ${EXIT_CODES}`,
     .action(async (file: string, _: unknown, command: Command) => {
       const { set = [], device, resume = false } = command.optsWithGlobals<Options>();
       const runtime = await cli.runtime();
-      const { facts } = await preflight(runtime, file, { set, device, resume });
+      const { facts, warnings } = await preflight(runtime, file, { set, device, resume });
+      for (const warning of warnings) cli.err(`Warning: ${warning}\n`);
       cli.out(`${file} is valid.\n${facts.map((fact) => `  ${fact}\n`).join('')}`);
     });
 }

@@ -62,7 +62,7 @@ async function examine(
   options: DoctorOptions,
 ): Promise<{ report: DoctorReport; works: boolean }> {
   const choice: DeviceChoice = { device: options.device, backend: options.backend };
-  const chosen = await adapterOrNull(runtime, choice);
+  const chosen = await chosenAdapter(runtime, choice);
   // Asking for a CPU driver by name changes which driver the loader takes from then on, so measuring comes first.
   const trial = chosen === null ? undefined : await tryOut(runtime, choice);
   const adapters = await listAdapters(runtime, chosen, options);
@@ -99,6 +99,16 @@ async function rankFacts(names: readonly string[]): Promise<RankFacts> {
     devices: gpus.length > 0 ? gpus : names.slice(0, 1),
     areAlike: new Set(gpus).size < gpus.length,
   };
+}
+
+/** Null where the machine has no adapter at all. @throws NoAdapterError where it has others than the one asked for */
+async function chosenAdapter(runtime: Runtime, choice: DeviceChoice): Promise<GPUAdapter | null> {
+  try {
+    return await runtime.requestAdapter(choice);
+  } catch (error) {
+    if (!(error instanceof NoAdapterError) || (await runtime.deviceNames()).length > 0) throw error;
+    return null;
+  }
 }
 
 async function adapterOrNull(runtime: Runtime, choice: DeviceChoice): Promise<GPUAdapter | null> {

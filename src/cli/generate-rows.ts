@@ -1,6 +1,6 @@
 /** `prefgrad generate --prompts`: every row with a completion, written as they come. */
 import type { ChatTemplate } from '../data/chat-template.ts';
-import type { Columns } from '../data/columns.ts';
+import { type Columns, readColumns } from '../data/columns.ts';
 import type { JsonObject } from '../data/json.ts';
 import type { RawRow } from '../data/sources/raw-row.ts';
 import { readRows } from '../data/sources/read-rows.ts';
@@ -98,7 +98,7 @@ export async function generateRows(cli: Cli, runtime: Runtime, options: Generate
   const { replaceable } = await files.outputTarget(out);
   if (!resume && !force && replaceable && (await files.exists(out)))
     throw new InputError(`${out}: is there already. Go on with it by --resume, or replace it by --force.`);
-  if (!(await files.exists(options.prompts))) throw new InputError(`${options.prompts}: no such file.`);
+  await checkReadable(runtime, options);
   const facts = await readTextFacts(files, options.model, options.adapter);
   const model = await openTextModel(runtime, { ...options, maxSequences: options.batchSize }, facts);
   const interrupt = listenForInterrupt(() =>
@@ -125,6 +125,14 @@ export async function generateRows(cli: Cli, runtime: Runtime, options: Generate
     interrupt.release();
     await model.close();
   }
+}
+
+/** @throws InputError for a file that cannot be read to its end: then nothing is generated */
+async function checkReadable(
+  { files }: Runtime,
+  { prompts, column = {} }: GenerateRowsOptions,
+): Promise<void> {
+  for await (const _ of readRows(files, prompts, readColumns(column)));
 }
 
 function stepOf(options: GenerateRowsOptions, facts: TextFacts, engine: Engine): RowStep<EncodedPrompt> {

@@ -4,7 +4,7 @@ import type { Needs, ObjectiveDefaults, RegisteredObjective } from '../objective
 import type { RegisteredTokenWeight } from '../objectives/token-weights/token-weight.ts';
 import { describeValue, inputSchema } from '../schema-problems.ts';
 
-interface SettingFacts {
+export interface SettingFacts {
   readonly name: string;
   readonly value: string;
   readonly default: unknown;
@@ -28,7 +28,7 @@ export function objectiveFacts(objective: RegisteredObjective): ObjectiveFacts {
   return { name, formula, paper, settings, needs: objective.bind({}).needs, takesTokenWeights, defaults };
 }
 
-function settingFacts(schema: z.ZodType): SettingFacts[] {
+export function settingFacts(schema: z.ZodType): SettingFacts[] {
   return Object.entries(inputSchema(schema).properties ?? {}).map(([name, setting]) => ({
     name,
     value: describeValue(setting),

@@ -10,9 +10,10 @@ import { expandData } from '../data/sources/expand.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { InputError, InputErrors } from '../errors.ts';
 import { ModelDirectory, readJson } from '../formats/model-directory.ts';
-import { locateModel } from '../formats/model-location.ts';
-import { PeftAdapter } from '../formats/peft.ts';
+import { locateModel, type ModelLocation } from '../formats/model-location.ts';
 import type { ModelConfig } from '../models/causal-lm.ts';
+import { checkWeights } from '../models/loading/check-weights.ts';
+import { openMerge } from '../models/loading/merge.ts';
 import { describeModel } from '../models/registry.ts';
 import { activate } from '../objectives/choice.ts';
 import type { Needs } from '../objectives/objective.ts';
@@ -20,6 +21,9 @@ import type { FileSystem, Runtime } from '../runtime/runtime.ts';
 import type { TrainConfig } from '../train/config.ts';
 import { datasetSettings } from '../train/dataset-settings.ts';
 import { loadConfig } from './config-file.ts';
+
+/** With less an adapter of rank 16 moved by next to nothing over an epoch of the quickstart (60 steps). */
+const LEAST_ADAPTER_RATE = 2e-6;
 
 /** Rows of each data file that are read before training. */
 export const FIRST_ROWS = 200;
@@ -36,6 +40,8 @@ export interface Preflight {
   readonly config: TrainConfig;
   /** What was found, a line each. */
   readonly facts: readonly string[];
+  /** What is allowed and probably not meant, a line each. */
+  readonly warnings: readonly string[];
 }
 
 /** @throws InputErrors with everything that is wrong. */
@@ -71,7 +77,7 @@ export async function preflight(
   if (place?.adapter !== undefined) {
     const on = place.adapter;
     const fact = await check(adapter === undefined ? 'model.path' : 'model.adapter', () =>
-      adapterText(files, on),
+      adapterText(files, { ...place, adapter: on }),
     );
     if (fact !== undefined) facts.push(`adapter: ${on}, ${fact}`);
   }
@@ -88,8 +94,11 @@ export async function preflight(
     await check('reference.model', async () =>
       readModel(files, (await locateModel(files, reference, referenceAdapter)).path),
     );
-  if (referenceAdapter !== undefined)
-    await check('reference.adapter', () => adapterText(files, referenceAdapter));
+  const referenceBase = reference ?? place?.path;
+  if (referenceAdapter !== undefined && referenceBase !== undefined)
+    await check('reference.adapter', async () =>
+      adapterText(files, await locateModel(files, referenceBase, referenceAdapter)),
+    );
 
   for (const key of ['train', 'eval'] as const) {
     for (const { path } of sourcesOf(config.data[key] ?? [])) {
@@ -101,10 +110,11 @@ export async function preflight(
   }
   if (!options.resume) await check('output_dir', () => checkFree(files, config.output_dir));
   if (problems.length > 0) throw new InputErrors(`${file}: the run cannot start`, problems);
-  return { config, facts };
+  return { config, facts, warnings: rateWarnings(config) };
 }
 
-async function readModel(
+/** @throws InputError where the model cannot be run, or its weights are not those that config.json describes */
+export async function readModel(
   files: FileSystem,
   path: string,
   init: TrainConfig['model']['init'] = 'pretrained',
@@ -113,16 +123,20 @@ async function readModel(
   if (init === 'random') return describeModel(await readJson(files, file), file).config;
   const directory = await ModelDirectory.open(files, path);
   try {
-    return describeModel(directory.config, file).config;
+    const { config, weights } = describeModel(directory.config, file);
+    checkWeights(directory, weights);
+    return config;
   } finally {
     await directory.close();
   }
 }
 
-async function adapterText(files: FileSystem, path: string): Promise<string> {
-  const adapter = await PeftAdapter.open(files, path);
-  await adapter.close();
-  const { r, alpha, targetModules } = adapter.config;
+/** @throws InputError for an adapter that cannot be read, or has modules that its base lacks */
+async function adapterText(files: FileSystem, location: ModelLocation): Promise<string> {
+  // What merging needs is what training on it needs: modules of the same names and shapes.
+  const merge = await openMerge(files, location);
+  await merge.close();
+  const { r, alpha, targetModules } = merge.config;
   return `LoRA of rank ${r}, alpha ${alpha}, on ${targetModules.join(', ')}`;
 }
 
@@ -160,6 +174,16 @@ async function readFirstRows(
     limit: Math.min(FIRST_ROWS, config.data.max_rows ?? FIRST_ROWS),
   });
   return `${path}: ${reportText(report)}`;
+}
+
+/** B of a new adapter starts at 0, so that rates of full fine-tuning leave it where it is. */
+function rateWarnings({ lora, training }: TrainConfig): string[] {
+  const rate = training.learning_rate;
+  if (lora === undefined || rate >= LEAST_ADAPTER_RATE) return [];
+  return [
+    `training.learning_rate: ${rate} is a rate for all weights and hardly moves a new adapter; rates between 5e-6 and ` +
+      '2e-4 are common (docs/recipes.md)',
+  ];
 }
 
 /** An output directory with anything in it belongs to another run. */

@@ -4,10 +4,12 @@ import { detectRuntime } from '../runtime/index.ts';
 import { VERSION } from '../version.ts';
 import { addAnalyze } from './command-analyze.ts';
 import { addBridge } from './command-bridge.ts';
+import { addCompare } from './command-compare.ts';
 import { addContinue } from './command-continue.ts';
 import { addDoctor } from './command-doctor.ts';
 import { addEvaluate } from './command-evaluate.ts';
 import { addGenerate } from './command-generate.ts';
+import { addInit } from './command-init.ts';
 import { addMerge } from './command-merge.ts';
 import { addObjectives } from './command-objectives.ts';
 import { addOwnOutput } from './command-own-output.ts';
@@ -30,7 +32,7 @@ export function buildProgram(cli: Cli): Command {
   const program = new Command('prefgrad')
     .description(
       'Preference tuning of language models on any GPU. A new machine: "prefgrad doctor". A first run: ' +
-        '"prefgrad train examples/quickstart.yaml". Your own data: copy that file, then "prefgrad validate", ' +
+        '"prefgrad train examples/quickstart.yaml". Your own data: "prefgrad init", then "prefgrad validate", ' +
         '"prefgrad preview" and "prefgrad train".',
     )
     .version(VERSION)
@@ -38,12 +40,17 @@ export function buildProgram(cli: Cli): Command {
       '--device <NAME|INDEX>',
       'the GPU: part of its name, such as nvidia or lavapipe, or its number in the list of doctor',
     )
+    .option('--verbose', 'show also what GPU drivers write')
+    .hook('preAction', (command) => {
+      if (command.opts<{ verbose?: true }>().verbose) process.env.PREFGRAD_VERBOSE = '1';
+    })
     .addHelpText('after', `\n"prefgrad help COMMAND" says more on each.\n\n${EXIT_CODES}`)
     .configureOutput({ writeOut: (text) => cli.out(text), writeErr: (text) => cli.err(text) })
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('("--help" shows what there is)')
     .exitOverride();
   for (const add of [
+    addInit,
     addTrain,
     addSweep,
     addValidate,
@@ -61,6 +68,7 @@ export function buildProgram(cli: Cli): Command {
     addEvaluate,
     addAnalyze,
     addReport,
+    addCompare,
     addMerge,
     addObjectives,
     addDoctor,

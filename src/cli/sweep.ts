@@ -1,8 +1,10 @@
 /**
- * A grid of runs, one after the other. Each has a directory of its own below that of the sweep, so that a sweep which was
- * stopped goes on where it was: runs that are finished are left alone, and one that has a checkpoint continues from it.
+ * A grid of runs. Each has a directory of its own below that of the sweep, so that a sweep which was stopped goes on where
+ * it was: runs that are finished are left alone, and one that has a checkpoint continues from it.
  */
 import { parse, YAMLParseError } from 'yaml';
+import type { Figure } from '../analyze/figure.ts';
+import { gridFigure } from '../analyze/figures/grid.ts';
 import { InputError, InputErrors } from '../errors.ts';
 import { latestCheckpoint } from '../formats/checkpoint.ts';
 import { readJson } from '../formats/json-file.ts';
@@ -99,29 +101,22 @@ const SHOWN = [
   'rewards/accuracies',
   'rewards/margins',
 ];
+/** What a sweep is drawn over, the first that there is: a loss means another thing at every beta, an accuracy does not. */
+const DRAWN = ['eval_rewards/accuracies', 'eval_loss', 'rewards/accuracies', 'loss'];
+
+/** A run's last metrics (those of the evaluation, where there was one), `steps` and `seconds`; empty before its end. */
+export type SweepResult = Readonly<Record<string, unknown>>;
 
 export interface SweepTable {
   readonly columns: readonly string[];
   readonly rows: readonly (readonly unknown[])[];
 }
 
-/** A row per run: its values, its last metrics (of the evaluation, where there was one) and what it took. */
-export async function sweepTable(
-  files: FileSystem,
-  axes: readonly Axis[],
-  runs: readonly SweepRun[],
-): Promise<SweepTable> {
-  const found = await Promise.all(runs.map(({ directory }) => resultOf(files, directory)));
-  const shown = SHOWN.filter((name) => found.some((result) => result[name] !== undefined));
-  const columns = [...axes.map(({ key }) => key), ...shown, 'steps', 'seconds'];
-  const rows = runs.map(({ values }, i) => [
-    ...values,
-    ...[...shown, 'steps', 'seconds'].map((name) => found[i][name] ?? ''),
-  ]);
-  return { columns, rows };
+export function sweepResults(files: FileSystem, runs: readonly SweepRun[]): Promise<SweepResult[]> {
+  return Promise.all(runs.map(({ directory }) => resultOf(files, directory)));
 }
 
-async function resultOf(files: FileSystem, directory: string): Promise<Record<string, unknown>> {
+async function resultOf(files: FileSystem, directory: string): Promise<SweepResult> {
   if (!(await files.exists(`${directory}/run.json`))) return {};
   const { after, global_step, wall_time_seconds } = await readJson(files, `${directory}/run.json`);
   const lines = (await files.readText(`${directory}/metrics.jsonl`)).trim().split('\n');
@@ -129,6 +124,44 @@ async function resultOf(files: FileSystem, directory: string): Promise<Record<st
     .map((line) => JSON.parse(line) as Record<string, unknown>)
     .filter((line) => 'loss' in line);
   return { ...trained.at(-1), ...(after as object | null), steps: global_step, seconds: wall_time_seconds };
+}
+
+/** A row per run: its values, its metrics and what it took. */
+export function sweepTable(
+  axes: readonly Axis[],
+  runs: readonly SweepRun[],
+  results: readonly SweepResult[],
+): SweepTable {
+  const shown = SHOWN.filter((name) => results.some((result) => result[name] !== undefined));
+  const columns = [...axes.map(({ key }) => key), ...shown, 'steps', 'seconds'];
+  const rows = runs.map(({ values }, i) => [
+    ...values,
+    ...[...shown, 'steps', 'seconds'].map((name) => results[i][name] ?? ''),
+  ]);
+  return { columns, rows };
+}
+
+/**
+ * A metric of the results over the grid; undefined while no run has ended.
+ * @param metric as the user names it; undefined: the first usual one that there is
+ * @throws InputError for a metric that no run has
+ */
+export function sweepFigure(
+  axes: readonly Axis[],
+  runs: readonly SweepRun[],
+  results: readonly SweepResult[],
+  metric?: string,
+): Figure | undefined {
+  const names = [...new Set(results.flatMap((result) => Object.keys(result)))];
+  if (names.length === 0) return undefined;
+  const drawn = metric ?? DRAWN.find((name) => names.includes(name));
+  if (drawn === undefined || !names.includes(drawn))
+    throw new InputError(`--metric ${drawn}: no run has it; there are ${names.sort().join(', ')}.`);
+  return gridFigure(
+    axes.map(({ key }) => key),
+    runs.map(({ values }, i) => ({ values, result: results[i] })),
+    drawn,
+  );
 }
 
 export function csvText({ columns, rows }: SweepTable): string {

@@ -3,9 +3,9 @@
  * template adds when the answer is there, and ends as the template ends it.
  */
 
-import { parse, Template, tokenize } from '@huggingface/jinja';
 import { InputError } from '../errors.ts';
-import { TimeLimitError, withTimeLimit } from '../runtime/time-limit.ts';
+import { LimitError, withTimeLimit } from '../runtime/time-limit.ts';
+import { BoundedTemplate, BoundsError } from './bounded-template.ts';
 import { rowError, type Where } from './columns.ts';
 import type { Turn } from './conversations.ts';
 import { reason } from './json.ts';
@@ -27,27 +27,17 @@ export interface EncodedPiece {
   readonly inLoss: boolean;
 }
 
-/** Elements of a range that transformers' sandbox (Jinja2's) allows. An array of billions ends the process itself. */
-const MAX_RANGE = 100_000;
-
-/** Jinja's range(start, stop, step), or range(stop). */
-function boundedRange(first: number, second?: number, step = 1): number[] {
-  const [start, stop] = second === undefined ? [0, first] : [first, second];
-  if (step === 0) throw new RangeError('range() step must not be zero');
-  const length = Math.max(0, Math.ceil((stop - start) / step));
-  if (length > MAX_RANGE)
-    throw new RangeError(`range() of ${length} elements; at most ${MAX_RANGE} are allowed`);
-  return Array.from({ length }, (_, i) => start + i * step);
-}
-
-/** Goes before a template's own statements: a variable of the caller may not have the name of a global. */
-const SET_RANGE = parse(tokenize('{% set range = bounded_range %}')).body;
+/** Honest templates take a millisecond. Slow ones may take this long together. */
+const SLOW_MS = 200;
+const MOST_SLOW_MS = 15_000;
 
 /** The chat template of one tokenizer, compiled. */
 export class ChatTemplate {
   readonly #tokenizer: Tokenizer;
-  readonly #template: Template;
+  readonly #template: BoundedTemplate;
   readonly #source: string;
+  /** Milliseconds of renderings that were slow. */
+  #slow = 0;
 
   /** Throws `InputError` when the tokenizer has no template, or one that does not compile. */
   constructor(tokenizer: Tokenizer) {
@@ -61,10 +51,11 @@ export class ChatTemplate {
     this.#tokenizer = tokenizer;
     this.#source = source;
     try {
-      this.#template = new Template(source);
-      this.#template.parsed.body.unshift(...SET_RANGE);
+      this.#template = new BoundedTemplate(source);
     } catch (error) {
-      throw new InputError(`${tokenizer.name}: the chat template does not compile (${reason(error)})`);
+      throw new InputError(
+        `${tokenizer.templateName}: the chat template does not compile (${reason(error)})`,
+      );
     }
   }
 
@@ -75,21 +66,38 @@ export class ChatTemplate {
       const variables = {
         ...this.#tokenizer.namedTokens,
         messages,
-        bounded_range: boundedRange,
         add_generation_prompt: addGenerationPrompt,
       };
-      return withTimeLimit(
+      const started = performance.now();
+      const text = withTimeLimit(
         () => `${where.file}:${where.line}`,
         () => this.#template.render(variables),
       );
+      this.#count(performance.now() - started, where);
+      return text;
     } catch (error) {
-      if (error instanceof TimeLimitError) throw error;
+      if (error instanceof LimitError) throw error;
+      if (error instanceof BoundsError)
+        throw new LimitError(
+          `${where.file}:${where.line}: the chat template (${this.#tokenizer.templateName}) goes too far: ${error.message}; ` +
+            'use that of a model that you trust',
+        );
       throw rowError(
         where,
-        `the chat template refuses this conversation (${reason(error)})`,
+        `the chat template (${this.#tokenizer.templateName}) refuses this conversation (${reason(error)})`,
         'bring its roles into the order the template wants, or drop the row',
       );
     }
+  }
+
+  /** A second for each of a million rows never ends either. @throws LimitError */
+  #count(milliseconds: number, { file, line }: Where): void {
+    if (milliseconds > SLOW_MS) this.#slow += milliseconds;
+    if (this.#slow <= MOST_SLOW_MS) return;
+    throw new LimitError(
+      `${file}:${line}: the chat template (${this.#tokenizer.templateName}) takes longer than ${SLOW_MS / 1000} s for a ` +
+        'conversation, time and again; use that of a model that you trust',
+    );
   }
 
   /**

@@ -8,7 +8,7 @@ import type { FileSystem } from '../runtime/runtime.ts';
 import { isObject, type JsonObject, parseJsonObject, reason } from './json.ts';
 import { SpecialStrings, type SpecialToken } from './special-strings.ts';
 import { Tokenizer } from './tokenizer.ts';
-import { checkTokenizer, isTokenId } from './tokenizer-checks.ts';
+import { checkTokenizer, checkTokenizerConfig, isTokenId } from './tokenizer-checks.ts';
 import { buildVariants, type Variants } from './tokenizer-variants.ts';
 
 /** The part of `FileSystem` that reading data needs. */
@@ -41,13 +41,17 @@ export async function loadTokenizer(
   const json = parseJsonObject(text, name);
   const config = { ...(await object('special_tokens_map.json')), ...(await object('tokenizer_config.json')) };
   const generation = await object('generation_config.json');
-  const chatTemplate =
-    template === undefined
-      ? ((await optional('chat_template.jinja')) ?? templateOf(config.chat_template, name))
-      : await templateText(files, template);
+  const ownTemplate = async (): Promise<FoundTemplate> => {
+    const text = await optional('chat_template.jinja');
+    if (text !== undefined) return { text, name: at('chat_template.jinja') };
+    const file = at('tokenizer_config.json');
+    return { text: templateOf(config.chat_template, file), name: file };
+  };
+  const found = template === undefined ? await ownTemplate() : await templateText(files, template);
 
-  const namedTokens = namedTokensOf(config);
   checkTokenizer(json, name);
+  checkTokenizerConfig(config, ROLES, at('tokenizer_config.json'));
+  const namedTokens = namedTokensOf(config);
   const specials = specialTokensOf(json, config, namedTokens);
   const variants = buildVariants(json, config, specials, unknownOf(json, namedTokens), name);
   const bosId = idOf(namedTokens.bos_token, specials);
@@ -62,16 +66,23 @@ export async function loadTokenizer(
       generation.eos_token_id,
       at('generation_config.json'),
     ),
-    chatTemplate,
+    chatTemplate: found.text,
+    templateName: found.name,
     namedTokens,
-    fingerprintText: JSON.stringify([text, config, chatTemplate ?? null]),
+    fingerprintText: JSON.stringify([text, config, found.text ?? null]),
   });
 }
 
+/** A chat template, if there is one, and where it stands. */
+interface FoundTemplate {
+  readonly text: string | undefined;
+  readonly name: string;
+}
+
 /** Jinja has braces or several lines; anything else is the path of a file. */
-async function templateText(files: ReadFiles, template: string): Promise<string> {
-  if (/[{\n]/.test(template)) return template;
-  if (await files.exists(template)) return files.readText(template);
+async function templateText(files: ReadFiles, template: string): Promise<FoundTemplate> {
+  if (/[{\n]/.test(template)) return { text: template, name: 'chat_template' };
+  if (await files.exists(template)) return { text: await files.readText(template), name: template };
   throw new InputError(
     `${template}: no such file; a chat template is the path of a Jinja file, or its text with {{ }} in it`,
   );
@@ -129,11 +140,11 @@ function idOf(content: string | undefined, specials: readonly SpecialToken[]): n
 }
 
 function eosIdsOf(eosId: number | undefined, generation: unknown, file: string): number[] {
-  const listed = Array.isArray(generation) ? generation : [generation];
-  const more = listed.filter((id) => typeof id === 'number');
-  const wrong = more.find((id) => !isTokenId(id));
-  if (wrong !== undefined) throw new InputError(`${file}: eos_token_id: ${wrong} is no token id`);
-  return [...new Set(eosId === undefined ? more : [eosId, ...more])];
+  const more: readonly unknown[] = Array.isArray(generation) ? generation : [generation ?? []].flat();
+  const wrong = more.findIndex((id) => !isTokenId(id));
+  if (wrong >= 0)
+    throw new InputError(`${file}: eos_token_id: ${JSON.stringify(more[wrong])} is no token id`);
+  return [...new Set([eosId, ...more].filter(isTokenId))];
 }
 
 /** `chat_template` is a source, or a list of named sources of which 'default' is the one for conversations. */
@@ -142,7 +153,7 @@ function templateOf(value: unknown, name: string): string | undefined {
   if (!Array.isArray(value)) return undefined;
   const found = value.find((entry) => isObject(entry) && entry.name === 'default');
   if (isObject(found) && typeof found.template === 'string') return found.template;
-  throw new InputError(`${name}: tokenizer_config.json lists chat templates, but none is called 'default'`);
+  throw new InputError(`${name}: lists chat templates, but none is called 'default'`);
 }
 
 /**

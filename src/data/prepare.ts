@@ -1,6 +1,6 @@
 /** From data files to examples, row by row: what training and `score` call. */
 import { InputError, InputErrors } from '../errors.ts';
-import { TimeLimitError } from '../runtime/time-limit.ts';
+import { LimitError } from '../runtime/time-limit.ts';
 import { readColumns } from './columns.ts';
 import { type DataReport, emptyReport, leftText } from './data-report.ts';
 import type { Example } from './examples.ts';
@@ -46,7 +46,9 @@ export type Outcome = { readonly index: number; readonly file: string; readonly 
   | { readonly kind: 'bad'; readonly error: InputError }
 );
 
+/** Different ones, and rows that have them: what is wrong in all rows of a large file need not be read to its end. */
 const REPORTED_PROBLEMS = 20;
+const REPORTED_ROWS = 200;
 
 /**
  * Yields what becomes of each row, in order, and keeps nothing. `report` is brought up to date with every row.
@@ -69,7 +71,7 @@ export async function* streamOutcomes(
           ? { ...common, kind: 'example', row, example: tokenized.example }
           : { ...common, kind: 'dropped', row, reason: tokenized.dropped };
     } catch (error) {
-      if (!(error instanceof InputError) || error instanceof TimeLimitError) throw error;
+      if (!(error instanceof InputError) || error instanceof LimitError) throw error;
       outcome = { ...common, kind: 'bad', error };
     }
     count(report, outcome);
@@ -92,38 +94,69 @@ export async function* streamExamples(
   }
 }
 
-/** Reads a whole data set. @throws InputErrors with the first twenty problems, or InputError for an only one */
+/** Reads a whole data set. @throws InputErrors with the first twenty problems, each once with its lines, or InputError for an only one */
 export async function prepareDataset(
   options: DatasetOptions,
 ): Promise<{ examples: Example[]; report: DataReport }> {
   const report = emptyReport();
   const examples: Example[] = [];
-  const problems = new Map<string, InputError>();
-  const note = (error: InputError) => problems.set(error.message, error);
+  const problems = new ProblemList();
   try {
     for await (const outcome of streamOutcomes(options, report)) {
       if (outcome.kind === 'example') examples.push(outcome.example);
-      else if (outcome.kind === 'bad' && options.onBadRow !== 'skip') note(outcome.error);
+      else if (outcome.kind === 'bad' && options.onBadRow !== 'skip') problems.add(outcome.error, outcome);
       else options.onDropped?.(droppedRow(outcome));
-      if (problems.size === REPORTED_PROBLEMS) break;
+      if (problems.isFull) break;
     }
   } catch (error) {
     // The file cannot be read on; what was wrong before is worth saying too.
     if (!(error instanceof InputError)) throw error;
-    note(error);
+    problems.add(error);
   }
-  const [only] = problems.values();
-  if (problems.size === 1) throw only;
-  if (problems.size > 1) {
-    const more = problems.size === REPORTED_PROBLEMS ? 'at least ' : '';
-    throw new InputErrors(`${options.path}: ${more}${problems.size} problems`, [...problems.keys()]);
-  }
+  problems.throwAny(options.path);
   if (examples.length === 0) {
     throw new InputError(
       `${options.path}: no example is left (${leftText(report)}); check the file and max_length`,
     );
   }
   return { examples, report };
+}
+
+/** What is wrong with rows, each problem once with all of its lines. */
+class ProblemList {
+  readonly #found = new Map<string, { readonly first: InputError; readonly lines: number[] }>();
+  #rows = 0;
+
+  add(error: InputError, where?: { readonly file: string; readonly line: number }): void {
+    this.#rows++;
+    const prefix = where === undefined ? '' : `${where.file}:${where.line}: `;
+    const isPlaced = where !== undefined && error.message.startsWith(prefix);
+    const key = isPlaced ? `${where.file}: ${error.message.slice(prefix.length)}` : error.message;
+    const known = this.#found.get(key);
+    if (known === undefined) this.#found.set(key, { first: error, lines: isPlaced ? [where.line] : [] });
+    else if (isPlaced) known.lines.push(where.line);
+  }
+
+  get isFull(): boolean {
+    return this.#found.size === REPORTED_PROBLEMS || this.#rows === REPORTED_ROWS;
+  }
+
+  /** @throws InputError where there is a problem */
+  throwAny(path: string): void {
+    const [only] = this.#found.values();
+    if (this.#found.size === 0) return;
+    if (this.#rows === 1) throw only.first;
+    const texts = [...this.#found.values()].map(({ first, lines }) => `${first.message}${alsoIn(lines)}`);
+    if (texts.length === 1) throw new InputError(texts[0]);
+    throw new InputErrors(`${path}: ${this.isFull ? 'at least ' : ''}${texts.length} problems`, texts);
+  }
+}
+
+/** ' (also in lines 4, 7 and 9)' of a problem that several lines have. */
+function alsoIn([, ...lines]: readonly number[]): string {
+  if (lines.length === 0) return '';
+  const shown = lines.slice(0, 10).join(', ') + (lines.length > 10 ? ` and ${lines.length - 10} more` : '');
+  return ` (also in line${lines.length === 1 ? '' : 's'} ${shown})`;
 }
 
 async function* rawRows(options: DatasetOptions): AsyncGenerator<RawRow> {

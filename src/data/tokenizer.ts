@@ -8,6 +8,7 @@ import { InputError } from '../errors.ts';
 import { withTimeLimit } from '../runtime/time-limit.ts';
 import { reason } from './json.ts';
 import type { SpecialStrings } from './special-strings.ts';
+import { isTokenId } from './tokenizer-checks.ts';
 import type { Variants } from './tokenizer-variants.ts';
 
 /** What to do with special-token strings in plain text: make them tokens, as the tokenizer does, or leave them text. */
@@ -24,6 +25,8 @@ export interface TokenizerParts {
   readonly bosId: number | undefined;
   readonly eosIds: readonly number[];
   readonly chatTemplate: string | undefined;
+  /** Where the chat template stands, for messages. */
+  readonly templateName: string;
   /** Special tokens by the name templates use: bos_token, eos_token, ... */
   readonly namedTokens: Readonly<Record<string, string>>;
   readonly fingerprintText: string;
@@ -57,6 +60,8 @@ export class Tokenizer {
   readonly eosIds: readonly number[];
   /** The default chat template (Jinja source), if there is one. */
   readonly chatTemplate: string | undefined;
+  /** Where it stands, for messages. */
+  readonly templateName: string;
   readonly namedTokens: Readonly<Record<string, string>>;
   readonly specials: SpecialStrings;
   /** Text that changes when the tokenizer or its template does; hash it to key a cache. */
@@ -71,6 +76,7 @@ export class Tokenizer {
     this.eosIds = parts.eosIds;
     this.eosId = parts.eosIds[0];
     this.chatTemplate = parts.chatTemplate;
+    this.templateName = parts.templateName;
     this.namedTokens = parts.namedTokens;
     this.specials = parts.specials;
     this.fingerprintText = parts.fingerprintText;
@@ -175,7 +181,10 @@ export class Tokenizer {
     const library = unmarked ? continuation : start;
     const encode = () => library.encode(text, { add_special_tokens: false }).ids;
     try {
-      return withTimeLimit(() => this.name, encode);
+      const ids = withTimeLimit(() => this.name, encode);
+      // The library gives undefined for a piece that is not in the vocabulary where that has no unknown token.
+      if (ids.every((id) => isTokenId(id))) return ids;
+      throw new RangeError('a piece of it is not in the vocabulary, which has no unknown token');
     } catch (error) {
       if (error instanceof InputError) throw error;
       throw new InputError(`${this.name}: the tokenizer cannot encode a text (${reason(error)})`);

@@ -96,7 +96,12 @@ export function writeJson(
 export async function checkOutput(files: FileSystem, path: string, force: boolean): Promise<void> {
   const { replaceable } = await files.outputTarget(path);
   if (!replaceable || force || !(await files.exists(path))) return;
-  throw new InputError(
-    `${path}: is there already, and complete: there is nothing to --resume. Replace it with --force, or name another file.`,
+  throw alreadyThere(path);
+}
+
+/** For an output that is there, of a command that leaves none half done. */
+export function alreadyThere(path: string): InputError {
+  return new InputError(
+    `${path}: is there already, and complete: there is nothing to --resume. Replace it with --force, or name another.`,
   );
 }

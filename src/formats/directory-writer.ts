@@ -5,7 +5,9 @@
  * Leftovers are told by their suffix: `.tmp` half written; `.old` replaced, and put back when its successor did not
  * arrive; `.removed` on its way out. The caller must hold the lock of the directory above.
  */
+import { InputError } from '../errors.ts';
 import type { FileSink, FileSystem } from '../runtime/runtime.ts';
+import { alreadyThere } from './atomic-file.ts';
 import type { OutputFile } from './output-file.ts';
 
 const TMP = '.tmp';
@@ -44,6 +46,22 @@ export async function writeDirectory(
   await before(`rename ${tmp} to ${path}`);
   await files.rename(tmp, path);
   if (isReplacing) await discard(files, path + OLD, path + REMOVED, before);
+}
+
+/**
+ * To be called before any work is done for a model that goes to `path`.
+ * @throws InputError where something is there, and is not to be replaced or is no model
+ */
+export async function checkModelOutput(files: FileSystem, path: string, force: boolean): Promise<void> {
+  if (!(await files.exists(path))) return;
+  if (!force) throw alreadyThere(path);
+  // Whatever else is in the directory would be gone too.
+  const names = (await files.isDirectory(path)) ? await files.list(path) : undefined;
+  const inner = await Promise.all((names ?? []).map((name) => files.isDirectory(`${path}/${name}`)));
+  if (names === undefined || (names.length > 0 && !names.includes('config.json')) || inner.includes(true))
+    throw new InputError(
+      `${path}: is not the directory of a model, which --force would replace; name another one.`,
+    );
 }
 
 async function writeFile(

@@ -109,9 +109,9 @@ async function readWeightMap(files: FileSystem, index: string): Promise<Map<stri
   const result = new Map<string, string>();
   for (const [name, shard] of Object.entries(map)) {
     // A path would lead out of the model's directory.
-    if (typeof shard !== 'string' || /[\\/]|^\.*$/.test(shard))
+    if (typeof shard !== 'string' || shard.length > 255 || /[\\/]|^\.*$/.test(shard))
       throw new InputError(
-        `${index}: weight_map gives ${JSON.stringify(shard)} for ${name}, which is no file name.`,
+        `${index}: weight_map gives ${JSON.stringify(shard).slice(0, 60)} for ${name}, which is no file name.`,
       );
     result.set(name, shard);
   }

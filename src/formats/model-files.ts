@@ -2,7 +2,7 @@
 import type { FileSystem } from '../runtime/runtime.ts';
 import type { FloatDType } from './half.ts';
 import { parseJsonObject } from './json-file.ts';
-import { copiedFile, jsonFile, type OutputFile, textFile } from './output-file.ts';
+import { heldFile, jsonFile, type OutputFile, textFile } from './output-file.ts';
 import { tensorBytes } from './safetensors-dtypes.ts';
 import { type OutputTensor, safetensorsFile } from './safetensors-writer.ts';
 
@@ -44,17 +44,28 @@ export async function modelFiles(
   tensors: readonly OutputTensor[],
   options: ModelFilesOptions,
 ): Promise<OutputFile[]> {
-  const configPath = `${directory}/config.json`;
-  const config = configWithDType(await files.readText(configPath), configPath, options.dtype);
+  return [
+    ...(await companionFiles(files, directory, options)),
+    ...weightFiles(tensors, options.maxShardBytes),
+  ];
+}
+
+/** What a saved model consists of besides its weights, as it is now: a run may outlive the directory that it is from. */
+export async function companionFiles(
+  files: FileSystem,
+  directory: string,
+  { dtype, tokenizerDirectory = directory, chatTemplate }: ModelFilesOptions,
+): Promise<OutputFile[]> {
+  const path = `${directory}/config.json`;
+  const config = configWithDType(await files.readText(path), path, dtype);
   return [
     textFile('config.json', config),
-    ...(await tokenizerFiles(files, options.tokenizerDirectory ?? directory, options.chatTemplate)),
-    ...weightFiles(tensors, options.maxShardBytes ?? DEFAULT_SHARD_BYTES),
+    ...(await tokenizerFiles(files, tokenizerDirectory, chatTemplate)),
   ];
 }
 
 /**
- * Copies of the tokenizer and generation files that `directory` has.
+ * The tokenizer and generation files that `directory` has now.
  * @param chatTemplate - replaces its chat template: in a file of its own, which transformers prefers, and where older
  *   versions look, in tokenizer_config.json
  */
@@ -71,14 +82,17 @@ export async function tokenizerFiles(
     if (chatTemplate !== undefined && name === 'tokenizer_config.json') {
       const config = parseJsonObject(await files.readText(path), path);
       result.push(jsonFile(name, { ...config, chat_template: chatTemplate }));
-    } else result.push(copiedFile(name, files, path));
+    } else result.push(await heldFile(name, files, path));
   }
   if (chatTemplate !== undefined) result.push(textFile('chat_template.jinja', chatTemplate));
   return result;
 }
 
 /** One model.safetensors, or numbered shards and their index. */
-export function weightFiles(tensors: readonly OutputTensor[], maxShardBytes: number): OutputFile[] {
+export function weightFiles(
+  tensors: readonly OutputTensor[],
+  maxShardBytes = DEFAULT_SHARD_BYTES,
+): OutputFile[] {
   const shards = cut(tensors, maxShardBytes);
   if (shards.length === 1) return [safetensorsFile('model.safetensors', tensors)];
   const number = (n: number) => String(n).padStart(5, '0');

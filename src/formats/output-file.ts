@@ -8,8 +8,6 @@ export interface OutputFile {
   write(sink: FileSink): Promise<void>;
 }
 
-const COPY_BYTES = 4 * 2 ** 20;
-
 export function textFile(name: string, text: string): OutputFile {
   return { name, write: (sink) => sink.write(text) };
 }
@@ -19,18 +17,13 @@ export function jsonFile(name: string, value: unknown): OutputFile {
   return textFile(name, `${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** The bytes of the file `from`, piece by piece. */
-export function copiedFile(name: string, files: FileSystem, from: string): OutputFile {
-  return {
-    name,
-    async write(sink) {
-      const source = await files.open(from);
-      try {
-        for (let offset = 0; offset < source.size; offset += COPY_BYTES)
-          await sink.write(await source.readRange(offset, Math.min(COPY_BYTES, source.size - offset)));
-      } finally {
-        await source.close();
-      }
-    },
-  };
+/** The bytes that the file `from` has now, whatever becomes of it until they are written. */
+export async function heldFile(name: string, files: FileSystem, from: string): Promise<OutputFile> {
+  const source = await files.open(from);
+  try {
+    const bytes = await source.readRange(0, source.size);
+    return { name, write: (sink) => sink.write(bytes) };
+  } finally {
+    await source.close();
+  }
 }

@@ -5,6 +5,7 @@
  */
 import { InputError, InputErrors } from '../errors.ts';
 import type { FileSystem } from '../runtime/runtime.ts';
+import { allFinite, type FloatDType } from './half.ts';
 import { readJson } from './json-file.ts';
 import { jsonFile, type OutputFile } from './output-file.ts';
 import { type LoraConfig, moduleKind, parsePeftConfig, peftConfig } from './peft-config.ts';
@@ -59,9 +60,14 @@ export class PeftAdapter {
     }
   }
 
-  /** All bytes of a tensor, little-endian. */
-  readTensor(name: string): Promise<Uint8Array<ArrayBuffer>> {
-    return this.#file.readTensor(PREFIX + name);
+  /** All bytes of a tensor, little-endian. @throws InputError for values that are not finite */
+  async readTensor(name: string): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = await this.#file.readTensor(PREFIX + name);
+    const dtype = this.tensors.get(name)?.dtype;
+    if (allFinite(bytes, dtype as FloatDType)) return bytes;
+    throw new InputError(
+      `${this.path}: ${name} has values that are not finite; the adapter is damaged, or a training diverged.`,
+    );
   }
 
   /** Bytes [offset, offset + length) of one tensor. */

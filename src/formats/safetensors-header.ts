@@ -73,14 +73,18 @@ function checkEntry(name: string, raw: unknown): PlacedEntry | string {
   if (typeof raw !== 'object' || raw === null) return 'its header entry is not an object';
   const { dtype, shape, data_offsets: offsets } = raw as Record<string, unknown>;
   const size = typeof dtype === 'string' ? dtypeBytes(dtype) : undefined;
-  if (typeof dtype !== 'string' || size === undefined) return `unknown dtype ${JSON.stringify(dtype)}`;
-  if (!isSizes(shape)) return `bad shape ${JSON.stringify(shape)}`;
-  if (!isSizes(offsets) || offsets.length !== 2) return `bad data_offsets ${JSON.stringify(offsets)}`;
+  if (typeof dtype !== 'string' || size === undefined) return `unknown dtype ${shown(dtype)}`;
+  if (!isSizes(shape)) return `bad shape ${shown(shape)}`;
+  if (!isSizes(offsets) || offsets.length !== 2) return `bad data_offsets ${shown(offsets)}`;
   const [start, end] = offsets;
   const expected = shape.reduce((n, d) => n * d, size);
   if (end - start !== expected)
     return `${dtype} of shape [${shape}] takes ${expected} bytes, but data_offsets give ${end - start}`;
   return { name, dtype, shape, start, byteLength: expected };
+}
+
+function shown(value: unknown): string {
+  return value === undefined ? '(missing)' : JSON.stringify(value).slice(0, 60);
 }
 
 function isSizes(value: unknown): value is number[] {

@@ -15,10 +15,10 @@
 export type ProductVariant = 'plain' | 'subgroup' | 'tiled' | 'tiled16' | 'matrices';
 
 /**
- * Forms of attention: 'tiled', 32 x 32 scores in workgroup memory; 'subgroup', which shares keys within a subgroup and needs
- * one binding more; 'plain', an invocation to each token.
+ * Forms of attention: 'matrices', on tensor cores with operands in f16; 'tiled', 32 x 32 scores in workgroup memory; 'subgroup',
+ * which shares keys within a subgroup and needs one binding more; 'plain', an invocation to each token.
  */
-export type AttentionVariant = 'plain' | 'subgroup' | 'tiled';
+export type AttentionVariant = 'plain' | 'subgroup' | 'tiled' | 'matrices';
 
 /** Whether a row is added up by a workgroup or by one invocation. */
 export type RowVariant = 'workgroup' | 'invocation';

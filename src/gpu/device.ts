@@ -1,34 +1,14 @@
 /** One opened adapter: its device, memory, kernels and transfers. The rooms above see WebGPU through this alone. */
 import { RunError } from '../errors.ts';
-import type { DeviceChoice, Runtime } from '../runtime/runtime.ts';
+import type { Runtime } from '../runtime/runtime.ts';
 import { KernelChoices } from './choices.ts';
-import { KernelLibrary } from './kernels.ts';
+import { openOrKept } from './kept-devices.ts';
+import type { KernelLibrary } from './kernels.ts';
 import { MemoryPool, type Slice, type Storage } from './memory.ts';
+import type { OpenDevice, OpenDeviceOptions, WantedFeature } from './open-device.ts';
 import { type DeviceProfile, type ProfileChoice, profileOf } from './profile.ts';
 
-/** Features that change which kernels may run; asked for wherever the adapter has them. */
-const WANTED_FEATURES = [
-  'shader-f16',
-  'subgroups',
-  'subgroup-size-control',
-  'timestamp-query',
-  'chromium-experimental-subgroup-matrix',
-] as const;
-
-/** Limits of which we take all that the adapter offers: WebGPU grants only the defaults unless asked. */
-const WANTED_LIMITS = [
-  'maxBufferSize',
-  'maxStorageBufferBindingSize',
-  'maxStorageBuffersPerShaderStage',
-  'maxComputeWorkgroupStorageSize',
-  'maxComputeInvocationsPerWorkgroup',
-  'maxComputeWorkgroupSizeX',
-  'maxComputeWorkgroupSizeY',
-] as const;
-
-export interface GpuOptions extends DeviceChoice {
-  /** Ask for WebGPU's default limits only, as a browser without flags gives them. For tests. */
-  defaultLimits?: boolean;
+export interface GpuOptions extends OpenDeviceOptions {
   /** Pretend that one binding holds at most this many bytes, so that sharding can be tested on small tensors. */
   maxBindingBytes?: number;
   /** Whose forms of kernels to use. Default: as the runtime says. */
@@ -52,44 +32,40 @@ export class Gpu {
   readonly profile: DeviceProfile;
   /** Forms of kernels that were measured here, or asked for; what is not in it takes the profile's. */
   readonly choices = new KernelChoices();
-  #failure: Error | undefined;
+  readonly #opened: OpenDevice;
+  readonly #isKept: boolean;
+  readonly #compiledBefore: KernelLibrary['compiled'];
 
-  private constructor(
-    runtime: Runtime,
-    adapter: GPUAdapter,
-    device: GPUDevice,
-    sources: Record<string, string>,
-    options: GpuOptions,
-  ) {
+  private constructor(runtime: Runtime, opened: OpenDevice, isKept: boolean, options: GpuOptions) {
+    const { device, kernels, info } = opened;
     this.runtime = runtime;
+    this.#opened = opened;
+    this.#isKept = isKept;
+    this.#compiledBefore = kernels.compiled;
     this.device = device;
     this.memory = new MemoryPool(device);
-    this.kernels = new KernelLibrary(device, sources);
+    this.kernels = kernels;
     this.maxBindingBytes = Math.min(
       device.limits.maxStorageBufferBindingSize,
       options.maxBindingBytes ?? Number.POSITIVE_INFINITY,
     );
-    const info = adapter.info;
     this.adapterName =
       [info.vendor, info.architecture, info.device].filter((s) => s !== '').join(' ') || 'unknown adapter';
     this.driver = info.description;
     this.profile = profileOf({ info, features: device.features }, options.profile ?? runtime.profile);
-    device.addEventListener('uncapturederror', (event) => {
-      this.#failure ??= describeGpuError(event.error);
-    });
-    void device.lost.then((lost) => {
-      if (lost.reason !== 'destroyed') this.#failure ??= new DeviceLostError(lost.message);
-    });
   }
 
   /** Opens the adapter that `options` choose. @throws NoAdapterError (runtime) when the machine has none. */
   static async open(runtime: Runtime, options: GpuOptions = {}): Promise<Gpu> {
-    const adapter = await runtime.requestAdapter(options);
-    const requiredLimits: Record<string, number> = {};
-    if (!options.defaultLimits) for (const name of WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];
-    const requiredFeatures = WANTED_FEATURES.filter((f) => adapter.features.has(f)) as GPUFeatureName[];
-    const device = await adapter.requestDevice({ requiredFeatures, requiredLimits });
-    return new Gpu(runtime, adapter, device, await runtime.kernelSources(), options);
+    const { opened, isKept } = await openOrKept(runtime, options);
+    return new Gpu(runtime, opened, isKept, options);
+  }
+
+  /** Pipelines that were compiled since this was opened, and the seconds in which at least one was being compiled. */
+  get compiled(): KernelLibrary['compiled'] {
+    const { pipelines, seconds } = this.kernels.compiled;
+    const before = this.#compiledBefore;
+    return { pipelines: pipelines - before.pipelines, seconds: seconds - before.seconds };
   }
 
   /** Whether this is a software adapter. */
@@ -97,7 +73,7 @@ export class Gpu {
     return this.profile.kind === 'cpu';
   }
 
-  has(feature: (typeof WANTED_FEATURES)[number]): boolean {
+  has(feature: WantedFeature): boolean {
     return this.device.features.has(feature);
   }
 
@@ -135,7 +111,7 @@ export class Gpu {
       await staging.mapAsync(GPUMapMode.READ);
       return staging.getMappedRange().slice(0, byteLength);
     } catch (error) {
-      throw this.#failure ?? error;
+      throw this.#opened.failure ?? error;
     } finally {
       staging.destroy();
     }
@@ -149,19 +125,13 @@ export class Gpu {
 
   /** @throws RunError when the device has reported an error since it was opened. */
   throwIfFailed(): void {
-    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#opened.failure !== undefined) throw this.#opened.failure;
   }
 
-  /** Ends the device; all its buffers go with it. */
+  /** Frees all memory, and ends the device unless the runtime keeps it. */
   close(): void {
-    this.device.destroy();
-  }
-}
-
-/** The driver took the device away: the run can be resumed from its last checkpoint. */
-export class DeviceLostError extends RunError {
-  constructor(message: string) {
-    super(`The GPU device was lost: ${message || 'no reason given'}`);
+    if (this.#isKept) this.memory.freeAll();
+    else this.device.destroy();
   }
 }
 
@@ -175,13 +145,4 @@ export function bufferOf(storage: Storage): GPUBuffer {
       `${storage.label} has no memory: it was freed, is kept on the host, or is used outside its program.`,
     );
   return storage.buffer;
-}
-
-function describeGpuError(error: GPUError): Error {
-  if (error instanceof GPUOutOfMemoryError) {
-    return new RunError(
-      `Out of GPU memory: ${error.message} Lower training.max_tokens_per_micro_batch, turn on training.gradient_checkpointing or training.offload_optimizer, or use LoRA.`,
-    );
-  }
-  return new RunError(`WebGPU: ${error.message}`);
 }

@@ -8,6 +8,14 @@ export const KERNELS = {
     bindings: { q: 0, k: 1, v: 2, seen: 3, dy: 4, stats: 5, dk: 6, dv: 7 },
     optionalBindings: {},
   },
+  attention_backward_key_value_matrices: {
+    conditions: ['BACKWARD', 'SOFTCAP', 'WINDOWED'],
+    constants: ['DEPTH_PARTS', 'HEAD4', 'MATRIX_K', 'MATRIX_M', 'MATRIX_N', 'SUBGROUP', 'WIDTH_PARTS'],
+    overrides: ['HEADS', 'KV_HEADS', 'SCALE'],
+    optionalOverrides: ['CAP', 'WINDOW'],
+    bindings: { q: 0, k: 1, v: 2, seen: 3, stats: 5, dk: 6, dv: 7 },
+    optionalBindings: { dy: 4 },
+  },
   attention_backward_key_value_subgroup: {
     conditions: ['ROLLED', 'SOFTCAP', 'WINDOWED'],
     constants: ['HEAD4', 'WORKGROUP'],
@@ -31,6 +39,14 @@ export const KERNELS = {
     optionalOverrides: ['CAP', 'WINDOW'],
     bindings: { q: 0, k: 1, v: 2, visibility: 3, dy: 4, stats: 5, dq: 6 },
     optionalBindings: {},
+  },
+  attention_backward_query_matrices: {
+    conditions: ['ACCUMULATE', 'BACKWARD', 'SOFTCAP', 'WINDOWED'],
+    constants: ['DEPTH_PARTS', 'HEAD4', 'MATRIX_K', 'MATRIX_M', 'MATRIX_N', 'SUBGROUP', 'WIDTH_PARTS'],
+    overrides: ['HEADS', 'KV_HEADS', 'SCALE'],
+    optionalOverrides: ['CAP', 'WINDOW'],
+    bindings: { q: 0, k: 1, v: 2, visibility: 3, stats: 5, dq: 6 },
+    optionalBindings: { dy: 4 },
   },
   attention_backward_query_subgroup: {
     conditions: ['ACCUMULATE', 'ROLLED', 'SOFTCAP', 'WINDOWED'],
@@ -63,6 +79,14 @@ export const KERNELS = {
     optionalOverrides: ['CAP', 'WINDOW'],
     bindings: { q: 0, k: 1, v: 2, visibility: 3, y: 4, lse: 5 },
     optionalBindings: {},
+  },
+  attention_forward_matrices: {
+    conditions: ['BACKWARD', 'SOFTCAP', 'WINDOWED'],
+    constants: ['DEPTH_PARTS', 'HEAD4', 'MATRIX_K', 'MATRIX_M', 'MATRIX_N', 'SUBGROUP', 'WIDTH_PARTS'],
+    overrides: ['HEADS', 'KV_HEADS', 'SCALE'],
+    optionalOverrides: ['CAP', 'WINDOW'],
+    bindings: { q: 0, k: 1, v: 2, visibility: 3, y: 4, lse: 5 },
+    optionalBindings: { dy: 4 },
   },
   attention_forward_subgroup: {
     conditions: ['ROLLED', 'SOFTCAP', 'WINDOWED'],

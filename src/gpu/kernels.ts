@@ -2,14 +2,15 @@
  * From a kernel file and its variant to a compiled pipeline.
  *
  * Kernels are WESL (WGSL with imports and conditions) in kernels/FAMILY/NAME.wgsl; names are unique, and the family is for
- * readers and imports only. A file NAME.raw.wgsl is appended to the linked NAME as it is: a place for built-in names that
- * the linker does not know. A variant is chosen by
+ * readers and imports only. A file NAME.raw.wgsl is appended to the linked NAME, its loops written out (unroll.ts): a place
+ * for built-in names that the linker does not know. A variant is chosen by
  *  - `conditions`: `@if(NAME)` branches of the source,
  *  - `constants`: values imported from `constants::`, for array lengths and tile sizes,
  *  - `overrides`: pipeline-overridable constants, for the sizes of one shape; baked sizes let compilers unroll.
  */
 import { link } from 'wesl/core';
 import { RunError } from '../errors.ts';
+import { type Unrolled, unroll } from './unroll.ts';
 
 export interface KernelVariant {
   /** File name without folder and '.wgsl'. */
@@ -111,8 +112,8 @@ export class KernelLibrary {
     }).catch((error: unknown) => {
       throw new RunError(`kernels/${path}.wgsl does not link: ${locationOf(error)}${messageOf(error)}`);
     });
-    const raw = this.#sources[`${path}.raw.wgsl`] ?? '';
-    const module = this.#device.createShaderModule({ label: variant.kernel, code: linked.dest + raw });
+    const raw = unroll(this.#sources[`${path}.raw.wgsl`] ?? '', variant.constants ?? {});
+    const module = this.#device.createShaderModule({ label: variant.kernel, code: linked.dest + raw.text });
     const info = await module.getCompilationInfo();
     const errors = info.messages.filter((m) => m.type === 'error');
     if (errors.length > 0) {
@@ -136,9 +137,11 @@ export function variantKey(variant: KernelVariant): string {
 type Linked = Awaited<ReturnType<typeof link>>;
 
 /** 'kernels/x.wgsl:12' of a character in the linked text. */
-function sourceOf(linked: Linked, raw: string, offset: number, path: string): string {
-  if (offset >= linked.dest.length)
-    return `kernels/${path}.raw.wgsl:${raw.slice(0, offset - linked.dest.length).split('\n').length}`;
+function sourceOf(linked: Linked, raw: Unrolled, offset: number, path: string): string {
+  if (offset >= linked.dest.length) {
+    const line = raw.text.slice(0, offset - linked.dest.length).split('\n').length;
+    return `kernels/${path}.raw.wgsl:${raw.lines[line - 1]}`;
+  }
   const position = linked.sourceMap.destToSrc(offset);
   if (position === undefined) return `kernels/${path}.wgsl`;
   const before = position.src.text.slice(0, position.position);

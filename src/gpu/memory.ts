@@ -47,6 +47,7 @@ const UPLOAD_USAGE = 0x0002 | 0x0004; // MAP_WRITE | COPY_SRC
 export class MemoryPool {
   readonly #device: GPUDevice;
   readonly #byKind = new Map<MemoryKind, number>();
+  readonly #placed = new Set<Storage>();
   #current = 0;
   #peak = 0;
 
@@ -122,6 +123,7 @@ export class MemoryPool {
       );
     }
     storage.buffer = this.#device.createBuffer({ label, size: bytes, usage });
+    this.#placed.add(storage);
     this.#current += bytes;
     this.#peak = Math.max(this.#peak, this.#current);
     this.#byKind.set(kind, (this.#byKind.get(kind) ?? 0) + bytes);
@@ -133,8 +135,14 @@ export class MemoryPool {
     if (storage.buffer === undefined) return;
     storage.buffer.destroy();
     storage.buffer = undefined;
+    this.#placed.delete(storage);
     this.#current -= storage.byteLength;
     this.#byKind.set(storage.kind, (this.#byKind.get(storage.kind) ?? 0) - storage.byteLength);
+  }
+
+  /** Gives back everything that is still held on the device. */
+  freeAll(): void {
+    for (const storage of this.#placed) this.free(storage);
   }
 }
 

@@ -1,5 +1,6 @@
 /** What requests have cost, and the limits they must keep. */
 import { RunError } from '../errors.ts';
+import type { Tokens } from './ledger.ts';
 import type { Prices } from './settings.ts';
 
 export interface Limits {
@@ -9,9 +10,7 @@ export interface Limits {
   readonly maxTokens?: number;
 }
 
-export interface Spending {
-  readonly promptTokens: number;
-  readonly completionTokens: number;
+export interface Spending extends Tokens {
   /** undefined where no prices are known. */
   readonly cost: number | undefined;
 }
@@ -21,10 +20,10 @@ export class BudgetError extends RunError {
   override name = 'BudgetError';
 }
 
-/** A request's place in the budget, from before it is sent until its cost is known. */
+/** The place of one try of a request in the budget, from before it is sent until its cost is known. */
 export interface Reservation {
-  /** Replaces the estimate by what was used; 0 and 0 for a request that failed. */
-  settle(promptTokens: number, completionTokens: number): void;
+  /** Replaces the estimate by what was used; nothing for a try without an answer. */
+  settle(used: Tokens): void;
 }
 
 export class Budget {
@@ -32,6 +31,7 @@ export class Budget {
   readonly #limits: Limits;
   #prompt = 0;
   #completion = 0;
+  #before: Tokens = { promptTokens: 0, completionTokens: 0 };
   #reservedPrompt = 0;
   #reservedCompletion = 0;
 
@@ -43,42 +43,55 @@ export class Budget {
     this.#limits = limits;
   }
 
+  /** Counts what earlier runs have used towards the limits. */
+  carry(before: Tokens): void {
+    this.#before = before;
+  }
+
   /** Sets the most a request can use aside. @throws BudgetError where that could exceed a limit */
   reserve(promptTokens: number, completionTokens: number): Reservation {
-    const prompt = this.#prompt + this.#reservedPrompt + promptTokens;
-    const completion = this.#completion + this.#reservedCompletion + completionTokens;
+    const used = this.total;
+    const prompt = used.promptTokens + this.#reservedPrompt + promptTokens;
+    const completion = used.completionTokens + this.#reservedCompletion + completionTokens;
     const { maxCost, maxTokens } = this.#limits;
     if (maxTokens !== undefined && prompt + completion > maxTokens) {
       throw new BudgetError(
         `The next request could use more than the limit of ${maxTokens} tokens; ` +
-          `${this.#prompt + this.#completion} are used. Raise the limit and go on with --resume.`,
+          `${used.promptTokens + used.completionTokens} are used. Raise the limit and go on with --resume.`,
       );
     }
     const cost = costOf(this.#prices, prompt, completion);
     if (maxCost !== undefined && cost !== undefined && cost > maxCost) {
       throw new BudgetError(
         `The next request could cost more than the limit of ${maxCost} ${this.#prices?.currency}; ` +
-          `${this.spending.cost?.toFixed(4)} are spent. Raise --max-cost and go on with --resume.`,
+          `${used.cost?.toFixed(4)} are spent. Raise --max-cost and go on with --resume.`,
       );
     }
     this.#reservedPrompt += promptTokens;
     this.#reservedCompletion += completionTokens;
     return {
-      settle: (usedPrompt, usedCompletion) => {
+      settle: (settled) => {
         this.#reservedPrompt -= promptTokens;
         this.#reservedCompletion -= completionTokens;
-        this.#prompt += usedPrompt;
-        this.#completion += usedCompletion;
+        this.#prompt += settled.promptTokens;
+        this.#completion += settled.completionTokens;
       },
     };
   }
 
+  /** Of this run. */
   get spending(): Spending {
-    return {
-      promptTokens: this.#prompt,
-      completionTokens: this.#completion,
-      cost: costOf(this.#prices, this.#prompt, this.#completion),
-    };
+    return this.#spent(this.#prompt, this.#completion);
+  }
+
+  /** Of this run and those before it. */
+  get total(): Spending {
+    const { promptTokens, completionTokens } = this.#before;
+    return this.#spent(promptTokens + this.#prompt, completionTokens + this.#completion);
+  }
+
+  #spent(promptTokens: number, completionTokens: number): Spending {
+    return { promptTokens, completionTokens, cost: costOf(this.#prices, promptTokens, completionTokens) };
   }
 }
 

@@ -7,8 +7,9 @@ import type { FileSystem } from '../runtime/runtime.ts';
 import { Budget, type Limits, type Spending } from './budget.ts';
 import { AnswerCache } from './cache.ts';
 import { HttpClient } from './http.ts';
+import type { Tokens, UsageLedger } from './ledger.ts';
 import { estimatePromptTokens, type LlmRequest, type WireRequest, wireRequest } from './request.ts';
-import { type LlmAnswer, parseCompletion, parseEmbeddings } from './response.ts';
+import { type LlmAnswer, parseCompletion, parseEmbeddings, usageOf } from './response.ts';
 import { checkStatus, withRetries } from './retry.ts';
 import type { EndpointSettings } from './settings.ts';
 
@@ -24,7 +25,7 @@ export interface LlmClientOptions {
   readonly wait?: (seconds: number) => Promise<void>;
 }
 
-/** Counts since the client was made. */
+/** Counts since the client was made; tokens and cost are those of all answers, also of those that could not be used. */
 export interface LlmUsage extends Spending {
   /** Requests that were answered by the endpoint. */
   readonly requests: number;
@@ -50,6 +51,7 @@ export class LlmClient {
   #cached = 0;
   #retries = 0;
   #estimated = false;
+  #ledger: UsageLedger | undefined;
 
   constructor({ settings, files, cache, apiKey, limits = {}, wait = sleep }: LlmClientOptions) {
     this.settings = settings;
@@ -68,11 +70,9 @@ export class LlmClient {
   async complete(request: LlmRequest): Promise<LlmAnswer> {
     const wire = wireRequest(this.settings.model, request);
     const promptTokens = estimatePromptTokens(request);
-    const { raw, cached } = await this.#answer(wire, promptTokens, request.maxTokens, (text) => {
-      const parsed = parseCompletion(text, request.mayBeEmpty);
-      this.#estimated ||= !parsed.counted;
-      return parsed.counted ? parsed : { ...parsed, promptTokens };
-    });
+    const { raw, cached } = await this.#answer(wire, promptTokens, request.maxTokens, (text) =>
+      parseCompletion(text, request.mayBeEmpty),
+    );
     const { counted, ...answer } = parseCompletion(raw, request.mayBeEmpty);
     return { ...answer, promptTokens: counted ? answer.promptTokens : promptTokens, cached };
   }
@@ -81,11 +81,14 @@ export class LlmClient {
   async embed(texts: readonly string[]): Promise<number[][]> {
     const wire: WireRequest = { path: '/embeddings', body: { model: this.settings.model, input: texts } };
     const size = texts.reduce((sum, text) => sum + Math.ceil(text.length / 4), 0);
-    const { raw } = await this.#answer(wire, size, 0, (text) => ({
-      promptTokens: parseEmbeddings(text, texts.length).promptTokens,
-      completionTokens: 0,
-    }));
-    return parseEmbeddings(raw, texts.length).vectors;
+    const { raw } = await this.#answer(wire, size, 0, (text) => parseEmbeddings(text, texts.length));
+    return parseEmbeddings(raw, texts.length);
+  }
+
+  /** Counts what the ledger has towards the limits, and adds what this client spends. */
+  keepAccounts(ledger: UsageLedger): void {
+    this.#ledger = ledger;
+    this.#budget.carry(ledger.before);
   }
 
   /** True when the answer lies on the disk. */
@@ -104,8 +107,14 @@ export class LlmClient {
     };
   }
 
-  close(): Promise<void> {
-    return this.#http.close();
+  /** With what the ledger had before. */
+  get totalSpending(): Spending {
+    return this.#budget.total;
+  }
+
+  async close(): Promise<void> {
+    await this.#http.close();
+    await this.#ledger?.close();
   }
 
   #url(path: string): string {
@@ -116,7 +125,7 @@ export class LlmClient {
     wire: WireRequest,
     promptTokens: number,
     completionTokens: number,
-    check: (raw: string) => { promptTokens: number; completionTokens: number },
+    check: (raw: string) => void,
   ): Promise<{ raw: string; cached: boolean }> {
     const url = this.#url(wire.path);
     const key = await this.#cache.key(url, wire.body);
@@ -150,30 +159,35 @@ export class LlmClient {
     body: unknown,
     promptTokens: number,
     completionTokens: number,
-    check: (raw: string) => { promptTokens: number; completionTokens: number },
+    check: (raw: string) => void,
   ): Promise<string> {
     const { max_retries, max_retry_seconds, api_key_env } = this.settings;
     const headers: Record<string, string> =
       this.#apiKey === undefined ? {} : { authorization: `Bearer ${this.#apiKey}` };
     const limits = { retries: max_retries, longestSeconds: max_retry_seconds };
-    const reservation = this.#budget.reserve(promptTokens, completionTokens);
-    let used = { promptTokens: 0, completionTokens: 0 };
     const wait = (seconds: number) => {
       this.#retries++;
       return this.#wait(seconds);
     };
-    try {
-      return await withRetries(url, limits, wait, async () => {
+    return withRetries(url, limits, wait, async () => {
+      const reservation = this.#budget.reserve(promptTokens, completionTokens);
+      let used: Tokens = { promptTokens: 0, completionTokens: 0 };
+      try {
         const answer = await this.#http.postJson(url, body, headers);
         checkStatus(url, `Set the key in the environment variable ${api_key_env}.`, answer);
-        used = check(answer.text);
+        // An answer costs what it costs, whether it can be used or not.
+        const { counted, ...tokens } = usageOf(answer.text, promptTokens, completionTokens);
+        used = tokens;
+        this.#estimated ||= !counted;
+        await this.#ledger?.add(used);
+        check(answer.text);
         this.#requests++;
         await this.#cache.put(key, url, body, answer.text);
         return answer.text;
-      });
-    } finally {
-      reservation.settle(used.promptTokens, used.completionTokens);
-    }
+      } finally {
+        reservation.settle(used);
+      }
+    });
   }
 }
 

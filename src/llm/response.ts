@@ -1,5 +1,6 @@
 /** What an endpoint answered, checked. Servers differ in everything that is optional, so little is demanded. */
 import * as z from 'zod';
+import type { Tokens } from './ledger.ts';
 
 /** The answer is not one: rubbish, half of something, or empty. Worth another try. */
 export class ResponseError extends Error {
@@ -7,12 +8,10 @@ export class ResponseError extends Error {
 }
 
 /** Text of a completion, with what it cost. */
-export interface LlmAnswer {
+export interface LlmAnswer extends Tokens {
   readonly text: string;
   /** 'stop', 'length', 'content_filter', ...; 'unknown' where the server does not say. */
   readonly finishReason: string;
-  readonly promptTokens: number;
-  readonly completionTokens: number;
   /** True where it came from the disk and cost nothing. */
   readonly cached: boolean;
 }
@@ -30,7 +29,6 @@ const completion = z.object({
 });
 const embeddings = z.object({
   data: z.array(z.object({ embedding: z.array(z.number()).min(1), index: z.int().optional() })),
-  usage: z.object({ prompt_tokens: z.number() }).nullish(),
 });
 
 /** @throws ResponseError saying what is wrong with the text */
@@ -57,23 +55,49 @@ export function parseCompletion(
 }
 
 /** One vector per input, in order. @throws ResponseError */
-export function parseEmbeddings(raw: string, count: number): { vectors: number[][]; promptTokens: number } {
+export function parseEmbeddings(raw: string, count: number): number[][] {
   const value = readAs(embeddings, raw);
   if (value.data.length !== count) {
     throw new ResponseError(`${value.data.length} embeddings came for ${count} texts`);
   }
   const ordered = value.data.map((item, i) => ({ ...item, index: item.index ?? i }));
   ordered.sort((a, b) => a.index - b.index);
-  return { vectors: ordered.map((item) => item.embedding), promptTokens: value.usage?.prompt_tokens ?? 0 };
+  return ordered.map((item) => item.embedding);
+}
+
+/**
+ * What an answer used, whatever it is: by its own count, else guessed at four characters a token, of which a completion has
+ * at most as many as were asked for.
+ */
+export function usageOf(
+  raw: string,
+  promptTokens: number,
+  mostCompletionTokens: number,
+): Tokens & { readonly counted: boolean } {
+  const value = jsonOf(raw);
+  const said = z.object({ usage }).safeParse(value);
+  if (said.success) {
+    const { prompt_tokens, completion_tokens } = said.data.usage;
+    return { promptTokens: prompt_tokens, completionTokens: completion_tokens, counted: true };
+  }
+  const choice = completion.safeParse(value).data?.choices[0];
+  const text = choice === undefined ? raw : (choice.message?.content ?? choice.text ?? '');
+  const completionTokens = Math.min(Math.ceil(text.length / 4), mostCompletionTokens);
+  return { promptTokens, completionTokens, counted: false };
+}
+
+/** undefined for what is no JSON. */
+function jsonOf(raw: string): unknown {
+  try {
+    return JSON.parse(raw);
+  } catch {
+    return undefined;
+  }
 }
 
 function readAs<T>(schema: z.ZodType<T>, raw: string): T {
-  let value: unknown;
-  try {
-    value = JSON.parse(raw);
-  } catch {
-    throw new ResponseError(`the answer is not JSON: ${shortened(raw)}`);
-  }
+  const value = jsonOf(raw);
+  if (value === undefined) throw new ResponseError(`the answer is not JSON: ${shortened(raw)}`);
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];

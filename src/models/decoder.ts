@@ -60,7 +60,7 @@ export interface BlockParts {
 export interface DecoderOptions extends MoreWeights {
   readonly config: ModelConfig;
   /** Scale, window and cap of a layer's attention. Default: none of them. */
-  attention?(layer: number): Omit<AttentionShape, 'heads' | 'kvHeads' | 'headDim'>;
+  attention?(layer: number): Pick<AttentionShape, 'scale' | 'window' | 'softcap'>;
   block(parts: BlockParts): Block;
   /** Default: 'silu'. */
   readonly activation?: Activation;
@@ -94,6 +94,7 @@ class Decoder implements CausalLM {
       heads,
       kvHeads,
       headDim,
+      in16Bits: parts.precision !== 'F32',
       ...options.attention?.(layer),
     }));
     this.head = { weight: parts.weight(headName(config)), softcap: config.logitSoftcap };

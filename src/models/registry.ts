@@ -20,9 +20,13 @@ export function describeModel(raw: Readonly<Record<string, unknown>>, file: stri
   );
   if (family !== undefined) return family.describe(raw, file);
   const known = FAMILIES.map(({ architecture }) => architecture);
+  const name = names[0] ?? raw.model_type;
+  const what =
+    name === undefined
+      ? 'neither architectures nor model_type says what it is'
+      : `the architecture ${JSON.stringify(name)} is not supported`;
   throw new InputError(
-    `${file}: the architecture ${JSON.stringify(names[0] ?? raw.model_type)} is not supported; ` +
-      `prefgrad runs ${known.slice(0, -1).join(', ')} and ${known.at(-1)}.`,
+    `${file}: ${what}; ` + `prefgrad runs ${known.slice(0, -1).join(', ')} and ${known.at(-1)}.`,
   );
 }
 

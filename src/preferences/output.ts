@@ -27,6 +27,8 @@ export type Entry =
 export const droppedPath = (out: string) => `${out}.dropped.jsonl`;
 const settingsPath = (out: string) => `${out}.settings.json`;
 export const reportPath = (out: string) => `${out}.report.json`;
+/** Tokens that answers used, line by line (llm/ledger.ts). */
+export const usagePath = (out: string) => `${out}.usage.jsonl`;
 
 /** Whether OUT is, or will be, a file with others beside it. */
 export async function isContinuable(files: FileSystem, path: string): Promise<boolean> {
@@ -222,8 +224,8 @@ async function wholeLineBytes(files: FileSystem, path: string): Promise<number> 
 export async function removeOutput(files: FileSystem, path: string): Promise<void> {
   const target = await files.outputTarget(path);
   if (!target.replaceable) return;
-  for (const part of [target.path, droppedPath(path), settingsPath(path), reportPath(path)])
-    await files.remove(part);
+  const beside = [droppedPath, settingsPath, reportPath, usagePath].map((pathOf) => pathOf(path));
+  for (const part of [target.path, ...beside]) await files.remove(part);
 }
 
 /** Rows of a file that was written, one after the other; lines that are no rows end it. */

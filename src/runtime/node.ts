@@ -5,11 +5,11 @@
  *  - A pending GPU promise keeps the process alive, an idle device does not: a process ends by itself, with devices
  *    destroyed or not, and `process.exit()` with work in flight is safe. But when the object that `create()` returned
  *    has been collected while work is in flight, the process dies of a segmentation fault at its end.
- *  - For CPU drivers it prints two 'maxDynamic...' lines on stderr whenever an instance looks for adapters. They are
- *    harmless, and no toggle silences them.
+ *  - For CPU drivers it prints two 'maxDynamic...' lines on stderr whenever an instance looks for adapters; see quiet.ts.
  *  - Mesa's lavapipe before version 24 lacks what Dawn needs, and is not offered.
  */
 import { create, globals } from 'webgpu';
+import { InputError } from '../errors.ts';
 import { deviceAt, deviceOfEnvironment, isIndex } from './device-choice.ts';
 import type { Note } from './hub/download.ts';
 import { withHub } from './hub/files.ts';
@@ -17,6 +17,7 @@ import { kernelSources } from './kernel-sources.ts';
 import { NoAdapterError } from './no-adapter.ts';
 import { nodeFiles } from './node-files.ts';
 import { profileVariable } from './profile-variable.ts';
+import { quietly } from './quiet.ts';
 import { ONE_RANK } from './ranks.ts';
 import type { DeviceChoice, Runtime } from './runtime.ts';
 import { userCache } from './user-cache.ts';
@@ -54,16 +55,34 @@ export function nodeRuntime(note: Note = () => {}): Runtime {
   };
 }
 
-async function requestAdapter(choice: DeviceChoice = {}): Promise<GPUAdapter> {
+/** The search that was asked for last. */
+let searching: Promise<unknown> = Promise.resolve();
+
+/** One after the other: a search for a CPU driver changes the environment that Vulkan reads while it lasts. */
+function requestAdapter(choice: DeviceChoice = {}): Promise<GPUAdapter> {
+  const found = searching.then(() => findAdapter(choice));
+  searching = found.catch(() => undefined);
+  return found;
+}
+
+async function findAdapter(choice: DeviceChoice): Promise<GPUAdapter> {
   Object.assign(globalThis, globals);
   const backend = choice.backend ?? platformBackend();
+  if (!BACKENDS.includes(backend))
+    throw new InputError(`There is no backend ${JSON.stringify(backend)}; Dawn has ${BACKENDS.join(', ')}.`);
   const asked = choice.device || deviceOfEnvironment(process.env) || 'auto';
   const wanted = isIndex(asked) ? deviceAt(await deviceNames(backend), asked) : asked;
   const adapter =
     wanted === 'auto' ? await firstAdapter(backend) : await adapterNamed(backend, wanted.toLowerCase());
-  if (adapter === null) throw new NoAdapterError(MISSING_ADAPTER);
-  return adapter;
+  if (adapter !== null) return adapter;
+  if (backend === platformBackend()) throw new NoAdapterError(MISSING_ADAPTER);
+  throw new NoAdapterError(
+    `The backend ${backend} has no device here; this platform's own is ${platformBackend()}.`,
+  );
 }
+
+/** Those that Dawn knows; a platform has one or two of them. */
+const BACKENDS: readonly string[] = ['vulkan', 'metal', 'd3d12', 'd3d11', 'opengl', 'opengles', 'null'];
 
 function platformBackend(): string {
   return { darwin: 'metal', win32: 'd3d12' }[process.platform as string] ?? 'vulkan';
@@ -73,9 +92,12 @@ function platformBackend(): string {
 async function firstAdapter(backend: string, filter: string[] = []): Promise<GPUAdapter | null> {
   const gpu = create([`backend=${backend}`, ...filter, ...TOGGLES]);
   instances.push(gpu);
+  // Dawn looks for adapters within the call, before it returns a promise.
+  const request = async (options: GPURequestAdapterOptions) =>
+    (await quietly(() => [gpu.requestAdapter(options)]))[0];
   return (
-    (await gpu.requestAdapter({ powerPreference: 'high-performance' })) ??
-    (await gpu.requestAdapter({ forceFallbackAdapter: true }))
+    (await request({ powerPreference: 'high-performance' })) ??
+    (await request({ forceFallbackAdapter: true }))
   );
 }
 

@@ -4,9 +4,9 @@
  */
 import { InputError } from '../errors.ts';
 
-/** The row or text takes longer than any that is meant seriously. It ends a data set, since the next row would too. */
-export class TimeLimitError extends InputError {
-  override name = 'TimeLimitError';
+/** The row or text takes more time or memory than any that is meant seriously. It ends a data set, since the next row would too. */
+export class LimitError extends InputError {
+  override name = 'LimitError';
 }
 
 const LIMIT_MS = 5000;
@@ -19,7 +19,7 @@ let isInside = false;
 /**
  * Runs `action`, which may call this again: the outermost call has the limit.
  * @param what - names what is run, for messages
- * @throws TimeLimitError after five seconds
+ * @throws LimitError after five seconds
  */
 export function withTimeLimit<T>(what: () => string, action: () => T): T {
   if (isInside) return action();
@@ -32,7 +32,7 @@ export function withTimeLimit<T>(what: () => string, action: () => T): T {
     });
   } catch (error) {
     if (!isTimeout(error)) throw error;
-    throw new TimeLimitError(
+    throw new LimitError(
       `${what()}: takes longer than ${LIMIT_MS / 1000} s. The chat template, or a pattern in tokenizer.json, does not come ` +
         'to an end; use those of a model that you trust',
     );

@@ -15,6 +15,7 @@ import { objectiveDefaults } from '../objectives/registry.ts';
 import { OPTIMIZER_SYNONYMS, type OptimizerName, optimizerKeys, optimizers } from '../optim/registry.ts';
 import { type Problem, problemsOf } from '../schema-problems.ts';
 import { crossProblems, objectiveProblems, renamedProblems } from './config-rules.ts';
+import { synonymHint } from './key-synonyms.ts';
 
 /** All steps are planned before the first one; more would take longer than they are worth. */
 const MOST_STEPS = 1_000_000;
@@ -74,7 +75,10 @@ const model = z.strictObject({
     .boolean()
     .default(false)
     .describe('hold the frozen weights of layers in 8 bits; needs lora'),
-  load_in_4bit: z.boolean().default(false).describe('hold them in 4 bits (NF4, groups of 64); needs lora'),
+  load_in_4bit: z
+    .boolean()
+    .default(false)
+    .describe('hold them in 4 bits instead (NF4, groups of 64); needs lora'),
 });
 
 const lora = z.strictObject({
@@ -84,7 +88,7 @@ const lora = z.strictObject({
     .array(z.enum(LORA_TARGETS))
     .min(1)
     .default(['q_proj', 'v_proj'])
-    .describe('projections that get an update'),
+    .describe('projections that get an update; all-linear is all of them'),
 });
 
 const reference = z.strictObject({
@@ -301,7 +305,8 @@ function withLearningRate(settings: z.output<typeof training>, objectiveName: st
 /** The group `training` alone, for callers without a configuration. @throws InputErrors with every problem */
 export function trainingSettings(input: z.input<typeof training>, objectiveName: string): TrainingSettings {
   const parsed = training.safeParse(input);
-  if (!parsed.success) throw wrongConfiguration(problemsOf(parsed.error, training, input, ['training']));
+  if (!parsed.success)
+    throw wrongConfiguration(problemsOf(parsed.error, training, input, ['training'], synonymHint));
   return withLearningRate(parsed.data, objectiveName);
 }
 
@@ -348,7 +353,7 @@ export function readTrainConfig(raw: unknown): ConfigReading {
   const parsed = trainConfigSchema.safeParse(values);
   const renamed = renamedProblems(values);
   const isRenamed = ({ path: at }: Problem) => renamed.some(({ path: old }) => old.join() === at.join());
-  const wrong = parsed.success ? [] : problemsOf(parsed.error, trainConfigSchema, values);
+  const wrong = parsed.success ? [] : problemsOf(parsed.error, trainConfigSchema, values, [], synonymHint);
   const problems = [
     ...renamed,
     ...wrong.filter((problem) => !isRenamed(problem)),
@@ -375,14 +380,22 @@ function wrongConfiguration(problems: readonly Problem[]): InputErrors {
 }
 
 /**
- * `objective: dpo` is `objective: {name: dpo}`, `token_weights: bmc` in it is `token_weights: {name: bmc}`, and `device: 0`
- * is `device: '0'`.
+ * `objective: dpo` is `objective: {name: dpo}`, `token_weights: bmc` in it is `token_weights: {name: bmc}`, `device: 0` is
+ * `device: '0'`, and PEFT's `target_modules: all-linear` is all of them.
  */
 export function expandShorthand(raw: unknown): unknown {
-  const isGroup = typeof raw === 'object' && raw !== null && !Array.isArray(raw);
-  if (isGroup && 'device' in raw && typeof raw.device === 'number')
-    return expandObjective({ ...raw, device: String(raw.device) });
-  return expandObjective(raw);
+  if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) return raw;
+  const { device, lora } = raw as { readonly device?: unknown; readonly lora?: unknown };
+  const isAll =
+    typeof lora === 'object' &&
+    lora !== null &&
+    'target_modules' in lora &&
+    lora.target_modules === 'all-linear';
+  return expandObjective({
+    ...raw,
+    ...(typeof device === 'number' ? { device: String(device) } : {}),
+    ...(isAll ? { lora: { ...lora, target_modules: [...LORA_TARGETS] } } : {}),
+  });
 }
 
 function expandObjective(raw: unknown): unknown {

@@ -3,6 +3,7 @@ import { carryWeights } from '../data/examples.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import type { ModelLocation } from '../formats/model-location.ts';
+import type { OutputFile } from '../formats/output-file.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { activate } from '../objectives/choice.ts';
 import type { TrainConfig } from './config.ts';
@@ -12,6 +13,7 @@ import { loadPolicy, locatePolicy } from './policy.ts';
 import { plannedReference, prepareReference } from './reference.ts';
 import { findCheckpoint, type RunDigests, restore } from './run-checkpoint.ts';
 import { digestsOf } from './run-digests.ts';
+import { companionsOf } from './saving.ts';
 import { Trainer, type TrainerOptions } from './trainer.ts';
 
 export interface PreparedRun {
@@ -20,8 +22,8 @@ export interface PreparedRun {
   readonly trainer: Trainer;
   readonly tokenizer: Tokenizer;
   readonly location: ModelLocation;
-  /** Saved with the model, so that everybody who uses it renders conversations as it has seen them. */
-  readonly chatTemplate: string | undefined;
+  /** Saved with the model, with the chat template with which it has seen conversations. */
+  readonly companions: readonly OutputFile[];
   readonly checkpoint: Awaited<ReturnType<typeof findCheckpoint>>;
   /** Of what the run reads, for its checkpoints. */
   readonly digests: RunDigests;
@@ -63,7 +65,8 @@ export async function prepareRun(
     const isOwnTemplate = config.data.chat_template === undefined && location.tokenizer === location.path;
     const chatTemplate = isOwnTemplate ? undefined : tokenizer.chatTemplate;
     const close = () => prepared.close();
-    return { options, trainer, tokenizer, location, chatTemplate, checkpoint, digests, close };
+    const companions = await companionsOf(gpu, policy, chatTemplate);
+    return { options, trainer, tokenizer, location, companions, checkpoint, digests, close };
   } catch (error) {
     await prepared.close();
     throw error;

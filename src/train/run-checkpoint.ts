@@ -9,6 +9,7 @@ import {
   rotateCheckpoints,
   saveCheckpoint,
 } from '../formats/checkpoint.ts';
+import type { OutputFile } from '../formats/output-file.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { fromFirst } from '../runtime/ranks.ts';
 import type { FileSystem, Runtime } from '../runtime/runtime.ts';
@@ -122,10 +123,12 @@ export interface SavedRun {
   readonly best: BestCheckpoint;
   /** Seconds that training took so far. */
   readonly seconds: number;
-  /** Saved with the model, where it is not the tokenizer's. */
-  readonly chatTemplate?: string | undefined;
+  /** Configuration and tokenizer, as `companionsOf` read them. */
+  readonly companions: readonly OutputFile[];
   /** A run can continue from it. */
   readonly isWhole: boolean;
+  /** The run was stopped before the evaluation that belongs to this step. */
+  readonly isEvaluationDue: boolean;
 }
 
 /**
@@ -136,7 +139,7 @@ export async function saveRun(
   gpu: Gpu,
   config: TrainConfig,
   trainer: Trainer,
-  { position, digests, best, seconds, chatTemplate, isWhole }: SavedRun,
+  { position, digests, best, seconds, companions, isWhole, isEvaluationDue }: SavedRun,
 ): Promise<string> {
   const { files } = gpu.runtime;
   best.saved(trainer.step, checkpointPath(config.output_dir, trainer.step));
@@ -144,6 +147,7 @@ export async function saveRun(
     global_step: trainer.step,
     ...position,
     ...best.state,
+    ...(isEvaluationDue ? { evaluation_due: true } : {}),
     train_seconds: seconds,
     objective_state: await readObjectiveState(gpu, trainer.objectiveState),
     kernel_choices: gpu.choices.toRecord(),
@@ -151,7 +155,7 @@ export async function saveRun(
     digests,
   };
   const contents = [
-    ...(await trainedModelFiles(gpu, trainer.policy, chatTemplate)),
+    ...(await trainedModelFiles(gpu, trainer.policy, companions)),
     ...(isWhole ? optimizerFiles(gpu, trainer.checkpointTensors()) : []),
     trainerStateFile(state),
   ];

@@ -4,7 +4,7 @@ import { InputError } from '../errors.ts';
 import { Checksum } from '../formats/checksum.ts';
 import { type FloatDType, narrow } from '../formats/half.ts';
 import { readJson } from '../formats/json-file.ts';
-import { modelFiles, tokenizerFiles } from '../formats/model-files.ts';
+import { companionFiles, tokenizerFiles, weightFiles } from '../formats/model-files.ts';
 import { jsonFile, type OutputFile } from '../formats/output-file.ts';
 import { adapterFiles } from '../formats/peft.ts';
 import { SafetensorsFile } from '../formats/safetensors.ts';
@@ -19,32 +19,40 @@ const OPTIMIZER = 'optimizer.safetensors';
 const CHECKSUMS = 'checksums.json';
 
 /**
+ * What the trained model is saved with: its configuration and tokenizer. Read before the run, which may outlive the directory
+ * that they are in.
+ * @param chatTemplate - in place of the one of that directory
+ */
+export function companionsOf(gpu: Gpu, loaded: LoadedModel, chatTemplate?: string): Promise<OutputFile[]> {
+  const { lora, directory, storedDType: dtype } = loaded;
+  const { files } = gpu.runtime;
+  if (lora !== undefined) return tokenizerFiles(files, directory.path, chatTemplate);
+  return companionFiles(files, directory.path, { dtype, chatTemplate });
+}
+
+/**
  * The trained model: a full one in its checkpoint's dtype, or a PEFT adapter.
- * @param chatTemplate - in place of the one of the directory it came from
+ * @param companions - as `companionsOf` read them; without them they are read now
  */
 export async function trainedModelFiles(
   gpu: Gpu,
   loaded: LoadedModel,
-  chatTemplate?: string,
+  companions?: readonly OutputFile[],
 ): Promise<OutputFile[]> {
   const { trained, lora, directory } = loaded;
   if (trained === undefined) throw new RangeError('The model was not trained.');
-  const files = gpu.runtime.files;
-  if (lora !== undefined) {
-    const tensors = [...trained.parameters.values()].map((p) => outputTensor(gpu, p.name, p.master, 'F32'));
-    const config = {
-      r: lora.r,
-      alpha: lora.alpha,
-      targetModules: [...lora.targetModules],
-      // As peft writes a model of the hub.
-      baseModel: directory.path.replace(/^hf:/, ''),
-    };
-    return [...adapterFiles(config, tensors), ...(await tokenizerFiles(files, directory.path, chatTemplate))];
-  }
-  const tensors = [...trained.parameters.values()].map((p) =>
-    outputTensor(gpu, p.name, p.master, loaded.storedDType),
-  );
-  return modelFiles(files, directory.path, tensors, { dtype: loaded.storedDType, chatTemplate });
+  const others = companions ?? (await companionsOf(gpu, loaded));
+  const tensorsIn = (dtype: FloatDType) =>
+    [...trained.parameters.values()].map((p) => outputTensor(gpu, p.name, p.master, dtype));
+  if (lora === undefined) return [...others, ...weightFiles(tensorsIn(loaded.storedDType))];
+  const config = {
+    r: lora.r,
+    alpha: lora.alpha,
+    targetModules: [...lora.targetModules],
+    // As peft writes a model of the hub.
+    baseModel: directory.path.replace(/^hf:/, ''),
+  };
+  return [...adapterFiles(config, tensorsIn('F32')), ...others];
 }
 
 /**

@@ -2,7 +2,9 @@
 import { InputError, RunError } from '../errors.ts';
 import { latestCheckpoint } from '../formats/checkpoint.ts';
 import { writeDirectory } from '../formats/directory-writer.ts';
-import { DeviceLostError, Gpu } from '../gpu/device.ts';
+import type { OutputFile } from '../formats/output-file.ts';
+import { Gpu } from '../gpu/device.ts';
+import { DeviceLostError } from '../gpu/open-device.ts';
 import { fromFirst, onAnyRank } from '../runtime/ranks.ts';
 import type { FileSystem, Runtime } from '../runtime/runtime.ts';
 import { BestCheckpoint } from './best-checkpoint.ts';
@@ -86,9 +88,11 @@ interface Run {
   readonly digests: RunDigests;
   readonly clock: Clock;
   readonly best: BestCheckpoint;
-  /** Saved with the model, so that everybody who uses it renders conversations as it has seen them. */
-  readonly chatTemplate: string | undefined;
+  /** Saved with the model, as they were when the run began. */
+  readonly companions: readonly OutputFile[];
   readonly hooks: RunHooks;
+  /** The checkpoint was written at a step whose evaluation was still to come. */
+  readonly isEvaluationDue: boolean;
   /** In milliseconds. */
   readonly started: number;
 }
@@ -101,7 +105,7 @@ async function prepareAndRun(
 ): Promise<RunSummary> {
   const started = Date.now();
   const prepared = await prepareRun(gpu, config, hooks.note, resume);
-  const { options, trainer, tokenizer, chatTemplate, checkpoint, digests } = prepared;
+  const { options, trainer, tokenizer, companions, checkpoint, digests } = prepared;
   try {
     await writeConfig(gpu, config, prepared.location);
     const { files } = gpu.runtime;
@@ -111,7 +115,8 @@ async function prepareAndRun(
     const samples = new Samples(gpu, options.policy, tokenizer, options.eval ?? [], config.seed);
     try {
       const parts = { config, options, trainer, samples, log, digests, clock, best, hooks, started };
-      const summary = await run({ ...parts, chatTemplate });
+      const isEvaluationDue = checkpoint?.state.evaluation_due ?? false;
+      const summary = await run({ ...parts, companions, isEvaluationDue });
       await log.close();
       await fromFirst(gpu.runtime.ranks, () => checkStillThere(files, config));
       await writeOutcome(files, config.output_dir, summary);
@@ -146,7 +151,9 @@ async function run(run: Run): Promise<RunSummary> {
 
   const isInterrupted = await takeSteps(run);
 
-  const checkpoint = isInterrupted ? await save(run, true) : undefined;
+  const checkpoint = isInterrupted
+    ? await save(run, { isWhole: true, isEvaluationDue: isDue(options.training.eval_steps, trainer) })
+    : undefined;
   const after = isInterrupted ? undefined : await evaluateLast(run);
   const compared = isInterrupted ? [] : await samples.compare();
   const files = [
@@ -156,7 +163,7 @@ async function run(run: Run): Promise<RunSummary> {
   ];
   if (!isInterrupted) {
     const path = `${config.output_dir}/model`;
-    await writeDirectory(gpu.runtime.files, path, await trainedModelFiles(gpu, policy, run.chatTemplate));
+    await writeDirectory(gpu.runtime.files, path, await trainedModelFiles(gpu, policy, run.companions));
     files.unshift({ what: policy.lora === undefined ? 'model' : 'PEFT adapter', path });
   }
   return {
@@ -164,7 +171,7 @@ async function run(run: Run): Promise<RunSummary> {
     step: trainer.step,
     totalSteps: trainer.totalSteps,
     seconds: (Date.now() - started) / 1000,
-    compiled: gpu.kernels.compiled,
+    compiled: gpu.compiled,
     best: run.best.state.best_model_checkpoint ?? undefined,
     predictedPeakBytes,
     peakBytes: gpu.memory.peak,
@@ -180,29 +187,24 @@ async function run(run: Run): Promise<RunSummary> {
 /** The loop. @returns whether it was stopped before the last step */
 async function takeSteps(run: Run): Promise<boolean> {
   const { trainer, hooks, options, best } = run;
-  const { training } = options;
   const { ranks } = options.gpu.runtime;
-  const [evalSteps, saveSteps] = [training.eval_steps, training.save_steps].map(
-    (every) => every && wholeSteps(every, trainer.totalSteps),
-  );
-  const isDue = (every: number | undefined) =>
-    every !== undefined && trainer.step % every === 0 && trainer.step < trainer.totalSteps;
+  const { eval_steps, save_steps } = options.training;
+  if (run.isEvaluationDue && (await evaluateOnTheWay(run))) await save(run);
   /** Its numbers are still on their way. */
   let queued: QueuedStep | undefined;
   let isInterrupted = false;
-  while (trainer.step < trainer.totalSteps && !isInterrupted) {
+  while (trainer.step < trainer.totalSteps && !isInterrupted && !best.isExhausted) {
     const before = queued;
     queued = await trainer.enqueueStep();
     if (before !== undefined) await report(run, before);
     isInterrupted = await onAnyRank(ranks, hooks.shouldStop());
-    if (isInterrupted || isDue(evalSteps) || isDue(saveSteps)) {
+    if (isInterrupted || isDue(eval_steps, trainer) || isDue(save_steps, trainer)) {
       await report(run, queued);
       queued = undefined;
     }
     if (!isInterrupted) {
-      const isBest = isDue(evalSteps) && (await evaluateOnTheWay(run));
-      if (isDue(saveSteps) || isBest) await save(run);
-      if (best.isExhausted) break;
+      const isBest = isDue(eval_steps, trainer) && (await evaluateOnTheWay(run));
+      if (isDue(save_steps, trainer) || isBest) await save(run);
     }
     await nextTurn();
   }
@@ -211,13 +213,18 @@ async function takeSteps(run: Run): Promise<boolean> {
   return isInterrupted;
 }
 
+/** Is the step one of those between which there are `every` steps, or that share of the run? The end is dealt with by itself. */
+function isDue(every: number | undefined, { step, totalSteps }: Trainer): boolean {
+  return every !== undefined && step % wholeSteps(every, totalSteps) === 0 && step < totalSteps;
+}
+
 /** Waits for a step. One that is not finite ends the run, with what was there before it in a checkpoint. */
 async function report(run: Run, queued: QueuedStep): Promise<void> {
   const { config, options, trainer, log, clock, hooks } = run;
   const { step, metrics } = await queued.report.catch(async (error: unknown) => {
     if (!(error instanceof NonFiniteError)) throw error;
     trainer.step = error.step - 1;
-    throw new RunError(`${error.message} What was there before it: ${await save(run, true)}`);
+    throw new RunError(`${error.message} What was there before it: ${await save(run, { isWhole: true })}`);
   });
   const isReferencePolicy =
     options.reference?.form === 'live' &&
@@ -270,9 +277,12 @@ async function evaluateLast(run: Run): Promise<Metrics | undefined> {
   return trainer.evaluate();
 }
 
-/** @param isWhole also with `save_only_model`: a run that is cut off is to be continued */
-async function save(run: Run, isWhole = !run.config.training.save_only_model): Promise<string> {
-  const { config, options, trainer, log, clock, digests, best, chatTemplate, hooks } = run;
+/** @param how `isWhole` also with `save_only_model`: a run that is cut off is to be continued */
+async function save(
+  run: Run,
+  { isWhole = !run.config.training.save_only_model, isEvaluationDue = false } = {},
+): Promise<string> {
+  const { config, options, trainer, log, clock, digests, best, companions, hooks } = run;
   const { position } = log;
   const { seconds } = clock;
   const path = await saveRun(options.gpu, config, trainer, {
@@ -280,8 +290,9 @@ async function save(run: Run, isWhole = !run.config.training.save_only_model): P
     digests,
     best,
     seconds,
-    chatTemplate,
+    companions,
     isWhole,
+    isEvaluationDue,
   });
   hooks.checkpoint(path);
   return path;

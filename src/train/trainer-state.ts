@@ -33,6 +33,7 @@ const stateSchema = z.object({
   best_global_step: count().nullable().optional(),
   best_model_checkpoint: z.string().nullable().optional(),
   early_stopping_patience_counter: count().optional().describe('evaluations since the best one'),
+  evaluation_due: z.boolean().optional().describe('the run was stopped before the evaluation of this step'),
   objective_state: z.record(z.string(), z.number()).describe('what the objective carries from step to step'),
   kernel_choices: z
     .record(z.string(), z.string())

@@ -8,7 +8,7 @@ import type { Result } from '../../src/analyze/figure.ts';
 import { analyses } from '../../src/analyze/registry.ts';
 import type { Cli } from '../../src/cli/context.ts';
 import { runCli } from '../../src/cli/program.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
+import { testRuntime } from '../support/runtime.ts';
 
 const FIXTURES = 'test/fixtures/analyze';
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-analyze-'));
@@ -24,7 +24,7 @@ async function prefgrad(...args: string[]): Promise<{ code: number; out: string;
       said.err += text;
     },
     terminal: undefined,
-    runtime: async () => nodeRuntime(),
+    runtime: async () => testRuntime(),
     exitCode: 0,
   };
   return { code: await runCli(args, cli), ...said };

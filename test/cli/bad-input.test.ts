@@ -45,8 +45,12 @@ const lines = (...rows: unknown[]) =>
 
 type Contents = string | Uint8Array<ArrayBuffer>;
 
-/** Runs `prefgrad train run.yaml` with some files replaced. */
-async function trainWith(files: Readonly<Record<string, Contents>>, changes: Partial<Runtime> = {}) {
+/** Runs `prefgrad train run.yaml`, or another command, with some files replaced. */
+async function trainWith(
+  files: Readonly<Record<string, Contents>>,
+  changes: Partial<Runtime> = {},
+  args: readonly string[] = ['train', 'run.yaml'],
+) {
   const memory = new MemoryFiles();
   for (const name of ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'])
     memory.add(`m/${name}`, disk(name));
@@ -66,7 +70,7 @@ async function trainWith(files: Readonly<Record<string, Contents>>, changes: Par
     runtime: async () => ({ ...nodeRuntime(), files: memory, ...changes }),
     exitCode: 0,
   };
-  const code = await runCli(['train', 'run.yaml'], cli);
+  const code = await runCli(args, cli);
   const left = (await memory.exists('out')) ? await memory.list('out') : [];
   return { code, stderr, left };
 }
@@ -132,13 +136,23 @@ const cases: readonly [what: string, files: Readonly<Record<string, Contents>>, 
     /attention_bias/,
   ],
   [
-    'a tokenizer with more words than the model',
+    'a vocabulary of another size',
     {
       'm/config.json': json('config.json', (c) => {
         c.vocab_size = 300;
       }),
     },
-    /vocab/i,
+    /embed_tokens\.weight: has shape \[512,64\], expected \[300,64\]/,
+  ],
+  [
+    'a tokenizer with more tokens than the model',
+    {
+      'm/tokenizer.json': json('tokenizer.json', (t) => {
+        (t.added_tokens as unknown[]).push({ id: 512, content: '<extra>', special: true });
+      }),
+      'pairs.jsonl': lines({ ...PAIR, prompt: 'Once <extra>' }),
+    },
+    /token id 512 \('<extra>'\) lies outside the model's vocabulary of 512/,
   ],
   ['a line that is no JSON', { 'pairs.jsonl': lines(PAIR, '{"prompt": ', PAIR) }, /pairs\.jsonl:2: /],
   [
@@ -191,6 +205,32 @@ describe('bad input', () => {
     expect(stderr).toMatch(says);
     // The lock of the run that did not start is gone with it.
     expect(left).toEqual(what === 'an output directory in use' ? ['metrics.jsonl'] : []);
+  });
+
+  it.each(cases.filter(([what]) => what.includes('weight')))(
+    '%s, found by validate',
+    async (_, files, says) => {
+      const { code, stderr } = await trainWith(files, {}, ['validate', 'run.yaml']);
+      expect(code, stderr).toBe(2);
+      expect(stderr).toMatch(says);
+      expect(stderr).toMatch(/run\.yaml:1:9: model\.path: /);
+    },
+  );
+
+  it('one problem of many rows: once, with their lines', async () => {
+    const { stderr } = await trainWith({ 'pairs.jsonl': lines(...Array(30).fill({ prompt: 'Once' })) });
+    expect(stderr.match(/field 'chosen' is missing/g)).toHaveLength(1);
+    expect(stderr).toContain('(also in lines 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 19 more)');
+  });
+
+  it.each([
+    ['a field that there is none of', 'nope=x', /Expected FIELD=NAME with FIELD one of prompt, chosen/],
+    ['no column', 'prompt', /Expected FIELD=NAME/],
+  ])('--columns with %s', async (_, columns, says) => {
+    const rest = ['--model', 'm', '--data', 'pairs.jsonl', '--out', 'out.jsonl'];
+    const { code, stderr } = await trainWith({}, {}, ['score', ...rest, '--columns', columns]);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(says);
   });
 
   it('no adapter: 2, with the remedy', async () => {

@@ -92,7 +92,9 @@ describe('--set', () => {
       '--set seed: expected KEY=VALUE, such as training.learning_rate=1e-6',
       expect.stringContaining('--set device: the value is not valid YAML'),
       '--set model.path.x: model.path is a value, so it has no keys',
-      expect.stringContaining('--set training.lr: there is no such key; did you mean'),
+      expect.stringContaining(
+        '--set training.lr: there is no such key; it is called training.learning_rate here',
+      ),
       expect.stringContaining('--set seed: found -1; expected a whole number'),
     ]);
   });

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { runDoctor } from '../../src/cli/doctor.ts';
 import { adviceFor, type Findings } from '../../src/cli/doctor-advice.ts';
 import { type AdapterFacts, type DoctorReport, formatReport } from '../../src/cli/doctor-report.ts';
+import { InputError } from '../../src/errors.ts';
 import { NoAdapterError } from '../../src/runtime/no-adapter.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
@@ -107,12 +108,26 @@ describe('runDoctor', () => {
   const without: Runtime = {
     ...nodeRuntime(),
     requestAdapter: () => Promise.reject(new NoAdapterError('none')),
+    deviceNames: async () => [],
   };
 
   it('answers 2 without an adapter, and says how to get one', async () => {
     let text = '';
     expect(await runDoctor(without, (part) => (text += part))).toBe(2);
     expect(text).toContain('scripts/setup.mjs --install-adapter');
+  });
+
+  it.each([
+    [{ backend: 'nope' }, 'There is no backend "nope"; Dawn has vulkan, metal'],
+    [
+      { backend: 'null', device: 'nope' },
+      'There is no device called "nope"; this machine has "Null backend"',
+    ],
+  ])('refuses %j, and names what there is', async (choice, says) => {
+    const runtime = { ...nodeRuntime(), deviceNames: async () => ['Null backend'] };
+    const refused = runDoctor(runtime, () => {}, choice);
+    await expect(refused).rejects.toThrow(InputError);
+    await expect(refused).rejects.toThrow(says);
   });
 
   it('checks kernels on the null backend, and reports that it computes nothing', async () => {

@@ -8,8 +8,8 @@ import { readRow } from '../../src/data/rows.ts';
 import { RowTokenizer } from '../../src/data/tokenize.ts';
 import { readTextFacts, templateOf } from '../../src/generate/text-model.ts';
 import { readPrompt } from '../../src/preferences/dialogue.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
 import { temporaryDirectory } from '../runtime/temporary.ts';
+import { testRuntime } from '../support/runtime.ts';
 
 const TEMPLATE =
   "{{ bos_token }}{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\\n' }}{% endfor %}" +
@@ -44,7 +44,7 @@ async function run(...args: string[]) {
       found.err += text;
     },
     terminal: undefined,
-    runtime: async () => nodeRuntime(),
+    runtime: async () => testRuntime(),
     exitCode: 0,
   };
   found.code = await runCli(['generate', '--model', MODEL, '--max-new-tokens', '12', ...args], cli);
@@ -106,7 +106,7 @@ describe('rows', () => {
   });
 
   it('have the prompts that train gives them', async () => {
-    const facts = await readTextFacts(nodeRuntime().files, MODEL);
+    const facts = await readTextFacts(testRuntime().files, MODEL);
     const turns = (content: string) => [{ role: 'assistant', content }];
     const pairs = [
       ROWS[3],

@@ -83,6 +83,16 @@ describe('validate', () => {
     expect(cli.stderr).toContain('run.yaml:4:3: data.train: pairs.jsonl:2: ');
   });
 
+  it('warns of a rate that is too low for an adapter', async () => {
+    const cli = await machine();
+    const lora = ['--set', 'lora.r=4', '--set', 'training.learning_rate=5e-7'];
+    expect(await runCli(['validate', 'run.yaml', ...lora], cli)).toBe(0);
+    expect(cli.stderr).toMatch(/^Warning: training\.learning_rate: 5e-7 .* hardly moves a new adapter/);
+    const high = await machine();
+    await runCli(['validate', 'run.yaml', '--set', 'lora.r=4', '--set', 'training.learning_rate=5e-5'], high);
+    expect(high.stderr).toBe('');
+  });
+
   it("refuses a max_length above the model's positions", async () => {
     const cli = await machine();
     expect(await runCli(['validate', 'run.yaml', '--set', 'data.max_length=513'], cli)).toBe(2);

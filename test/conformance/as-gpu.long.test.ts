@@ -2,4 +2,4 @@
 import { describeTargets } from './describe-targets.ts';
 import { asGpu } from './targets.ts';
 
-describeTargets(asGpu, 20);
+describeTargets(asGpu, 'full');

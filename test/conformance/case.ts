@@ -12,6 +12,8 @@ export interface CaseContext {
 export interface ConformanceCase {
   readonly group: string;
   readonly name: string;
+  /** Its kernels take a CPU adapter seconds to compile or to run: only the full list has it. */
+  readonly isLong?: boolean;
   /** @throws Error saying what differs */
   run(context: CaseContext): Promise<void>;
 }

@@ -2,6 +2,7 @@
 import { Gpu } from '../../src/gpu/device.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import type { CaseResult, ConformanceCase } from './case.ts';
+import { matrixCases } from './matrix-cases.ts';
 import { modelCases } from './model.ts';
 import { objectiveCases } from './objectives.ts';
 import { opCases } from './ops.ts';
@@ -15,6 +16,17 @@ export const cases: readonly ConformanceCase[] = [
   ...modelCases,
   ...trainingCases,
 ];
+
+/**
+ * Which cases run: the full list trains for 20 steps, the short one for 4 and without the long cases; 'matrices' is a list of
+ * its own, for adapters with tensor cores.
+ */
+export type Scope = 'full' | 'short' | 'matrices';
+
+export function casesOf(scope: Scope): readonly ConformanceCase[] {
+  if (scope === 'matrices') return matrixCases;
+  return scope === 'full' ? cases : cases.filter(({ isLong }) => isLong !== true);
+}
 
 /** Files that the cases read; a browser fetches them from the repository. */
 export const caseFiles: readonly string[] = [
@@ -40,15 +52,16 @@ export interface AdapterReport {
   readonly driver: string;
 }
 
-/** Runs all cases one after the other. A case that fails does not stop the others. */
+/** Runs the cases one after the other. A case that fails does not stop the others. */
 export async function runCases(
   runtime: Runtime,
-  steps: number,
+  scope: Scope,
   onResult: (result: CaseResult) => void,
 ): Promise<AdapterReport> {
   const gpu = await Gpu.open(runtime);
+  const steps = scope === 'full' ? 20 : 4;
   try {
-    for (const { group, name, run } of cases) {
+    for (const { group, name, run } of casesOf(scope)) {
       const start = performance.now();
       const error = await run({ gpu, runtime, steps }).then(
         () => undefined,

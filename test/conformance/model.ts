@@ -104,6 +104,7 @@ const STEP = 0.02;
 const directional: ConformanceCase = {
   group,
   name: 'eight directional derivatives through the whole model',
+  isLong: true,
   async run(context) {
     const { gpu } = context;
     const fixture = await readFixture<Fixture>(context, `${FOLDER}/tiny-llama.json`);

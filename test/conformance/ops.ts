@@ -27,7 +27,7 @@ function exact<A>(name: string, make: (context: CaseContext) => OpCase<A>): Conf
 
 /** For tensors too large to differentiate element by element. */
 function directions<A>(name: string, c: OpCase<A>): ConformanceCase {
-  return { group, name, run: ({ gpu }) => checkDirections(gpu, c, 2) };
+  return { group, name, isLong: true, run: ({ gpu }) => checkDirections(gpu, c, 2) };
 }
 
 const inDtype = (dtype: HostTensor['dtype'], tensor: HostTensor): HostTensor => ({ ...tensor, dtype });
@@ -48,35 +48,58 @@ const linears = (['f32', 'f16', 'bf16'] as const).flatMap((dtype) =>
   ),
 );
 
+interface AttentionCase {
+  readonly name: string;
+  readonly documents: readonly (readonly number[])[];
+  readonly shape: { readonly heads: number; readonly kvHeads: number; readonly headDim: number };
+  readonly more?: { readonly window: number } | { readonly softcap: number };
+  readonly isLong?: boolean;
+}
+
 const attentions = (
   [
-    [
-      'grouped heads, two documents, shared prompts',
-      [
+    {
+      name: 'grouped heads, two documents, shared prompts',
+      documents: [
         [3, 2, 1],
         [1, 2, 2],
       ],
-      4,
-      2,
-      8,
-      {},
-    ],
-    ['heads of 80', [[2, 2, 1]], 1, 1, 80, {}],
-    ['heads of 96, a window', [[4, 2, 3]], 2, 1, 96, { window: 3 }],
-    ['a cap on the scores', [[3, 2, 3]], 2, 2, 8, { softcap: 5 }],
-  ] as const
-).map(([name, documents, heads, kvHeads, headDim, more]) => {
-  const tokens = documents.flat().reduce((a: number, b: number) => a + b, 0);
-  return exact(`attention, ${name}`, () => ({
+      shape: { heads: 4, kvHeads: 2, headDim: 8 },
+    },
+    {
+      name: 'heads of 80',
+      documents: [[2, 2, 1]],
+      shape: { heads: 1, kvHeads: 1, headDim: 80 },
+      isLong: true,
+    },
+    {
+      name: 'heads of 96, a window',
+      documents: [[4, 2, 3]],
+      shape: { heads: 2, kvHeads: 1, headDim: 96 },
+      more: { window: 3 },
+      isLong: true,
+    },
+    {
+      name: 'a cap on the scores',
+      documents: [[3, 2, 3]],
+      shape: { heads: 2, kvHeads: 2, headDim: 8 },
+      more: { softcap: 5 },
+    },
+  ] satisfies AttentionCase[]
+).map(({ name, documents, shape, more, isLong }: AttentionCase): ConformanceCase => {
+  const tokens = documents.flat().reduce((a, b) => a + b, 0);
+  const { heads, kvHeads, headDim } = shape;
+  const { run } = exact(`attention, ${name}`, () => ({
     op: attention,
     inputs: [
       gridValues(9, [tokens, heads * headDim]),
       gridValues(10, [tokens, kvHeads * headDim]),
       gridValues(11, [tokens, kvHeads * headDim]),
     ],
-    attributes: (bench) => ({ heads, kvHeads, headDim, ...more, layout: packedLayout(bench, documents) }),
+    attributes: (bench) => ({ ...shape, ...more, layout: packedLayout(bench, documents) }),
     tolerance: 2e-5,
   }));
+  return { group, name: `attention, ${name}`, isLong, run };
 });
 
 /** The same case by the kernels that GPUs take, whatever the adapter: tiled products and attention, a workgroup per row, split-K. */

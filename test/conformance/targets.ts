@@ -6,7 +6,7 @@ import { matricesNode } from '../../scripts/matrices.mjs';
 import { type AdapterName, denoCommand, launchChromium } from '../support/adapters.ts';
 import { serve } from '../support/serve.ts';
 import type { CaseResult } from './case.ts';
-import type { AdapterReport } from './cases.ts';
+import type { AdapterReport, Scope } from './cases.ts';
 
 export interface TargetReport extends AdapterReport {
   readonly results: readonly CaseResult[];
@@ -15,7 +15,7 @@ export interface TargetReport extends AdapterReport {
 export interface Target {
   readonly name: string;
   readonly needs: AdapterName;
-  run(steps: number): Promise<TargetReport>;
+  run(scope: Scope): Promise<TargetReport>;
 }
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -64,15 +64,20 @@ export const asGpu: readonly Target[] = [
   },
 ];
 
+/** Where the cases of matrix-cases.ts run. */
+export const withTensorCores: readonly Target[] = targets.filter(
+  ({ needs }) => needs === 'lavapipe-matrices',
+);
+
 function inProcess(
   [command, ...args]: readonly string[],
   adapter: string,
   more: Readonly<Record<string, string>> = {},
 ): Target['run'] {
-  return (steps) =>
+  return (scope) =>
     new Promise((resolve, reject) => {
       const env = { ...process.env, PREFGRAD_DEVICE: adapter, ...more };
-      const child = spawn(command, [...args, String(steps)], { cwd: root, env });
+      const child = spawn(command, [...args, scope], { cwd: root, env });
       let output = '';
       let errors = '';
       child.stdout.on('data', (chunk: Buffer) => {
@@ -93,7 +98,7 @@ function inProcess(
     });
 }
 
-async function inChromium(steps: number): Promise<TargetReport> {
+async function inChromium(scope: Scope): Promise<TargetReport> {
   const bundle = await build({
     root,
     configFile: false,
@@ -112,7 +117,7 @@ async function inChromium(steps: number): Promise<TargetReport> {
   const browser = await launchChromium();
   try {
     const tab = await browser.newPage();
-    await tab.goto(`${server.origin}/?steps=${steps}`);
+    await tab.goto(`${server.origin}/?scope=${scope}`);
     const handle = await tab.waitForFunction(() => Reflect.get(globalThis, 'conformance'), undefined, {
       timeout: 600_000,
       polling: 250,

@@ -5,7 +5,7 @@ import { runCli } from '../../src/cli/program.ts';
 import { evaluateTask } from '../../src/evaluate/evaluate-task.ts';
 import { parseCustomTask } from '../../src/evaluate/tasks/custom.ts';
 import { MemoryFiles } from '../../src/runtime/memory-files.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
+import { testRuntime } from '../support/runtime.ts';
 
 const lines = (...rows: unknown[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
 const rowsOf = (text: string) =>
@@ -25,7 +25,7 @@ const cli: Cli = {
     stderr += text;
   },
   terminal: undefined,
-  runtime: async () => ({ ...nodeRuntime(), files }),
+  runtime: async () => ({ ...testRuntime(), files }),
   exitCode: 0,
 };
 

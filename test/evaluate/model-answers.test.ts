@@ -5,8 +5,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { runCli } from '../../src/cli/program.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
 import { temporaryDirectory } from '../runtime/temporary.ts';
+import { testRuntime } from '../support/runtime.ts';
 
 it('a model answers the questions of a file', async () => {
   const directory = await temporaryDirectory();
@@ -24,7 +24,7 @@ it('a model answers the questions of a file', async () => {
     },
     err: () => {},
     terminal: undefined,
-    runtime: async () => nodeRuntime(),
+    runtime: async () => testRuntime(),
     exitCode: 0,
   });
   expect(code).toBe(0);

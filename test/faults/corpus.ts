@@ -189,7 +189,7 @@ export function checkCorpus(runs: number): void {
     const where = { file: 'rows.jsonl', line: 3 };
     await check(damagedText(TEMPLATE, JINJA_PIECES), async (text) => {
       const tokenizer = await accepted('{', () => loadTokenizer(files, 'm', `{#\n#}${text}`));
-      const template = tokenizer && (await accepted('m/tokenizer.json', () => new ChatTemplate(tokenizer)));
+      const template = tokenizer && (await accepted('chat_template: ', () => new ChatTemplate(tokenizer)));
       const turns = [{ role: 'user', content: 'Hello' }];
       const answer = [{ role: 'assistant', content: 'Hi' }];
       const chat =

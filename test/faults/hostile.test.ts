@@ -133,9 +133,21 @@ describe('sizes that fill memory', () => {
   it.each(['range(1000000000)', 'range(0, -1000000000, -1)'])('a template with %s', (range) =>
     fails(
       () => readRows(CHAT, () => {}, `{% for i in ${range} %}{% endfor %}{{ messages }}`),
-      /rows\.jsonl:1: the chat template refuses this conversation \(range\(\) of 1000000000 elements; at most 100000/,
+      /rows\.jsonl:1: the chat template \(chat_template\) goes too far: range\(\) of 1000000000 elements; at most 100000/,
     ),
   );
+  const grow = (start: string, step: string, inner = '') =>
+    `{% set ns = namespace(v=${start}, w=[]) %}{% for i in range(150) %}{% set ns.v = ${step} %}${inner}{% endfor %}{{ ns.v }}`;
+  it.each([
+    ['a text that doubles', grow('"ab"', 'ns.v ~ ns.v'), /it makes a text of 33554432 characters/],
+    ['a list that doubles', grow('[1]', 'ns.v + ns.v'), /it makes a list of 1048576 elements/],
+    [
+      'many lists',
+      grow('range(99999)', 'ns.v + []', '{% set ns.w = ns.w + [ns.v + [i]] %}'),
+      /it makes lists of/,
+    ],
+    ['an indent', '{{ "a"|indent(400000000, true) }}', /it makes a text of 400000001 characters/],
+  ])('a template with %s', (_, template, says) => fails(() => readRows(CHAT, () => {}, template), says));
   const config = JSON.parse(readFileSync(`${MODEL}/config.json`, 'utf8')) as Record<string, unknown>;
   it('layers', () =>
     fails(
@@ -156,14 +168,14 @@ describe('sizes that fill memory', () => {
 
 describe('adapters and tensors', () => {
   const NAME = 'base_model.model.model.layers.0.self_attn.q_proj';
-  async function adapter(config: Record<string, unknown>, dtype = 'F16') {
+  async function adapter(config: Record<string, unknown>, dtype = 'F16', byte = 0) {
     const files = new MemoryFiles();
     files.add('a/adapter_config.json', JSON.stringify({ peft_type: 'LORA', r: 1, lora_alpha: 1, ...config }));
     const half = (name: string, shape: number[]) => ({
       name: `${NAME}.${name}.weight`,
       dtype,
       shape,
-      read: () => [new Uint8Array(8)],
+      read: () => [new Uint8Array(8).fill(byte)],
     });
     await writeSafetensors(await files.create('a/adapter_model.safetensors'), [
       half('lora_A', [1, 4]),
@@ -177,6 +189,10 @@ describe('adapters and tensors', () => {
     fails(() => adapter({ constructor: 1 }), /constructor: 1 is not supported/));
   it('with an infinite scale', () =>
     fails(() => adapter({ lora_alpha: 1e300 }), /lora_alpha: 1e\+300 is not a positive number/));
+  it('with values that are not finite', async () => {
+    const read = (await adapter({}, 'F16', 0x7c)).readTensor(`${NAME.slice(17)}.lora_A.weight`);
+    await expect(read).rejects.toThrow(/^a: model\.layers.*lora_A\.weight has values that are not finite/);
+  });
   it('of one name', () => {
     const entry = '{"dtype":"F32","shape":[1],"data_offsets":[0,4]}';
     const header = new TextEncoder().encode(`{"a":${entry},"a":${entry}}`);

@@ -1,7 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { crc32c, maskedCrc32c } from '../../src/formats/crc32c.ts';
 import { TensorBoardWriter } from '../../src/formats/tensorboard.ts';
 import { MemoryFiles } from '../../src/runtime/memory-files.ts';
+import { EVENTS, writeEvents } from '../fixtures/tensorboard/events.ts';
+
+const FIXTURE = 'test/fixtures/tensorboard';
 
 describe('crc32c', () => {
   // RFC 3720, B.4, and the check value of the CRC catalogue.
@@ -99,6 +103,24 @@ async function eventsOf(files: MemoryFiles, file: string): Promise<ParsedEvent[]
 }
 
 describe('an event file', () => {
+  it('is one in which TensorBoard itself found every scalar', async () => {
+    const files = new MemoryFiles();
+    const name = await writeEvents(files, 'runs');
+    // What test/fixtures/tensorboard/read.py gave to TensorBoard, byte for byte, and what TensorBoard made of it.
+    const written = new Uint8Array(await (await files.blob(`runs/${name}`)).arrayBuffer());
+    expect(Buffer.from(written)).toEqual(readFileSync(`${FIXTURE}/run/${name}`));
+    const { scalars } = JSON.parse(readFileSync(`${FIXTURE}/read.json`, 'utf8'));
+    const expected: Record<string, unknown[]> = {};
+    for (const [step, values] of EVENTS)
+      for (const [tag, value] of Object.entries(values)) {
+        const shown = Number.isFinite(value)
+          ? Math.fround(value)
+          : { NaN: 'nan', Infinity: 'inf' }[String(value)];
+        expected[tag] = [...(expected[tag] ?? []), [step, 1_700_000_000.25, shown]];
+      }
+    expect(scalars).toEqual(expected);
+  });
+
   it('holds a version and the scalars of every step', async () => {
     const files = new MemoryFiles();
     const writer = await TensorBoardWriter.open(files, 'runs', { now });

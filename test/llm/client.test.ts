@@ -5,6 +5,7 @@ import { BudgetError, type Limits } from '../../src/llm/budget.ts';
 import { LlmClient } from '../../src/llm/client.ts';
 import { Estimate } from '../../src/llm/estimate.ts';
 import { readRetryAfter } from '../../src/llm/http.ts';
+import { UsageLedger } from '../../src/llm/ledger.ts';
 import type { LlmRequest } from '../../src/llm/request.ts';
 import { LlmError, pause } from '../../src/llm/retry.ts';
 import { endpointSettings } from '../../src/llm/settings.ts';
@@ -282,6 +283,73 @@ describe('the budget', () => {
     const results = await Promise.allSettled([client.complete(ASK), client.complete({ ...ASK, seed: 2 })]);
     expect(results.map((r) => r.status)).toEqual(['fulfilled', 'rejected']);
     expect(server.calls).toHaveLength(1);
+  });
+
+  it('counts answers that could not be used, and tries without an answer as nothing', async () => {
+    const { client } = await setup(
+      (call, response, count) => {
+        if (count === 1) return '';
+        if (count === 2) response.writeHead(500).end(completionBody(call.path, 'lost'));
+        else if (count === 3) response.end('<html> of 24 characters!');
+        else return 'hello';
+        return undefined;
+      },
+      { prices },
+    );
+    await client.complete(ASK);
+    // Two answers that say 10 + 5, and one that does not count: guessed at 7, and at most the 5 that were asked for.
+    expect(client.usage).toMatchObject({ requests: 1, retries: 3, promptTokens: 27, completionTokens: 15 });
+    expect(client.usage).toMatchObject({ cost: 0.057, estimated: true });
+  });
+
+  it('stops between two tries', async () => {
+    const { client, server } = await setup(() => '', { prices, limits: { maxCost: 0.03 } });
+    await expect(client.complete(ASK)).rejects.toThrow(BudgetError);
+    expect(server.calls).toHaveLength(1);
+  });
+
+  it('holds over runs, also after one that was killed while it wrote', async () => {
+    const files = new MemoryFiles();
+    const limits = { maxCost: 0.05 };
+    const run = async (resume: boolean) => {
+      const made = await setup(() => 'hello', { prices, limits, files });
+      const ledger = await UsageLedger.open(files, 'out.usage.jsonl', resume);
+      made.client.keepAccounts(ledger);
+      return { ...made, ledger };
+    };
+    const first = await run(false);
+    await first.client.complete(ASK);
+    await first.ledger.add({ promptTokens: 8, completionTokens: 1 });
+    await first.ledger.close();
+    const half = await files.append('out.usage.jsonl');
+    await half.write('{"prompt_to');
+    await half.close();
+
+    const second = await run(true);
+    expect(second.client.totalSpending).toMatchObject({ promptTokens: 18, completionTokens: 6, cost: 0.03 });
+    await second.client.complete({ ...ASK, seed: 2 });
+    expect(second.client.usage.cost).toBe(0.02);
+    await expect(second.client.complete({ ...ASK, seed: 3 })).rejects.toThrow('0.0500 are spent');
+    await second.ledger.close();
+    expect(
+      (await files.readText('out.usage.jsonl'))
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    ).toEqual([
+      { prompt_tokens: 10, completion_tokens: 5 },
+      { prompt_tokens: 8, completion_tokens: 1 },
+      { prompt_tokens: 10, completion_tokens: 5 },
+    ]);
+    expect((await run(false)).client.totalSpending.cost).toBe(0);
+  });
+
+  it('names a line of its record that is none', async () => {
+    const files = new MemoryFiles();
+    files.add('out.usage.jsonl', '{"prompt_tokens": 1, "completion_tokens": 1}\n{"prompt_tokens": "1"}\n');
+    await expect(UsageLedger.open(files, 'out.usage.jsonl', true)).rejects.toThrow(
+      /^out\.usage\.jsonl:2: is no record of tokens/,
+    );
   });
 
   it('is estimated without a request', async () => {

@@ -6,10 +6,10 @@ import { expect, it } from 'vitest';
 import { download } from '../../src/autograd/tensor.ts';
 import { loadModel } from '../../src/models/loading/load.ts';
 import { randomWeights } from '../../src/models/loading/random-weights.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
 import { readTrainConfig, trainConfigFrom } from '../../src/train/config.ts';
 import { train } from '../../src/train/train.ts';
 import { testGpu } from '../support/gpu.ts';
+import { testRuntime } from '../support/runtime.ts';
 
 const RANGE = 0.05;
 const EMBEDDING = 'model.embed_tokens.weight';
@@ -54,7 +54,7 @@ it('draws matrices from normal(0, initializer_range), and starts norms at 1 and 
 });
 
 it('makes any piece of a weight on its own', async () => {
-  const source = await randomWeights(nodeRuntime().files, path, 7);
+  const source = await randomWeights(testRuntime().files, path, 7);
   const whole = await source.readRange(PROJECTION, 0, 4 * 1000);
   const piece = await source.readRange(PROJECTION, 4 * 400, 4 * 100);
   expect([...piece]).toEqual([...whole.subarray(1600, 2000)]);
@@ -71,7 +71,7 @@ it('trains from the level of chance, and what it saves is a model', async () => 
   });
   const none = () => {};
   const hooks = { note: none, start: none, step: none, evaluated: none, checkpoint: none, finish: none };
-  await train(nodeRuntime(), config, { ...hooks, shouldStop: () => false });
+  await train(testRuntime(), config, { ...hooks, shouldStop: () => false });
   const lines = readFileSync(join(output_dir, 'metrics.jsonl'), 'utf8').trim().split('\n');
   const losses = lines.map((line): number => JSON.parse(line).loss);
   expect(Math.abs(losses[0] - Math.log(512))).toBeLessThan(0.3);

@@ -1,5 +1,5 @@
 /** Products of a decoding step: those of the plain kernel, with the same bits whatever the number of rows. */
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Tensor, whole } from '../../src/autograd/tensor.ts';
 import { tapeFor } from '../../src/ops/index.ts';
 import { gatedLinear } from '../../src/ops/linear/gated-linear.ts';
@@ -57,7 +57,14 @@ async function run(product: string, rows: number, isFew: boolean, dtype: HostTen
   return { y, kernels };
 }
 
-describe('few rows', () => {
+afterEach(() => gpu.choices.clear());
+
+// CPU adapters give a column to each invocation, GPUs a workgroup to each column.
+describe.each(['invocation', 'workgroup'] as const)('few rows, by %ss', (by) => {
+  beforeEach(() => {
+    gpu.choices.rows = by;
+  });
+
   it.each(Object.keys(products))(
     '%s is that of the other kernels, whatever the number of rows',
     async (product) => {

@@ -1,5 +1,6 @@
 /** Drawn tokens against the same draws in f64, and their frequencies against the distribution that is asked for. */
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { RowVariant } from '../../src/gpu/choices.ts';
 import {
   NO_TOKEN,
   RESULT_WORDS,
@@ -74,8 +75,18 @@ const filters: [string, Partial<SamplingOptions>][] = [
   ['all of them', { temperature: 1.3, topK: 40, topP: 0.9, minP: 0.02, repetitionPenalty: 1.3 }],
 ];
 
+/** How CPU adapters take rows, and how GPUs do. */
+const ROWS: readonly RowVariant[] = ['invocation', 'workgroup'];
+/** Until the end of the test. */
+async function takeRowsBy(variant: RowVariant): Promise<void> {
+  (await testGpu()).choices.rows = variant;
+}
+afterEach(async () => (await testGpu()).choices.clear());
+
 describe('a drawn token', () => {
-  it.each(filters)('is the one that f64 draws with %s', async (_, options) => {
+  const drawn = ROWS.flatMap((rows) => filters.map(([name, options]) => [name, rows, options] as const));
+  it.each(drawn)('is the one that f64 draws with %s, by a row to each %s', async (_, by, options) => {
+    await takeRowsBy(by);
     for (const vocabulary of [37, 512]) {
       const rows = Array.from({ length: 48 }, (_, r): SampleRow => {
         return { sampling: { ...PLAIN, ...options }, sample: r % 5, position: r, slot: r, logprobs: 3 };
@@ -185,9 +196,11 @@ describe('log-probs', () => {
     );
   });
 
-  it('of given tokens are those of hidden states and head, over several pieces of rows', async () => {
+  it.each(ROWS)('of given tokens are those of hidden states and head, by a row to each %s', async (by) => {
+    await takeRowsBy(by);
     const bench = new Workbench(await testGpu());
-    const [rows, vocabulary, width] = [130, 52, 8];
+    // Several pieces; a workgroup to each row takes long on a CPU.
+    const [rows, vocabulary, width] = [by === 'workgroup' ? 5 : 130, 52, 8];
     const hidden = gridValues(1, [rows, width], 0.5);
     const head = gridValues(2, [vocabulary, width], 0.5);
     const targets = Array.from({ length: rows }, (_, r) => (r * 31) % vocabulary);

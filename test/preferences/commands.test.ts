@@ -257,6 +257,52 @@ describe('an endpoint', () => {
     expect(readRows('broken.jsonl.dropped.jsonl')).toEqual([]);
   });
 
+  it('that fails in every way: nothing is lost, and each failure is told', async () => {
+    const html = '<html>Bad gateway';
+    /** By the number of the row: what it does to the request; other rows are answered. */
+    const faults: ((call: LlmCall, response: ServerResponse) => void)[] = [
+      () => {},
+      (_, response) => void response.writeHead(500).end(html),
+      (_, response) => void response.end(html),
+      (call, response) => {
+        response.write(completionBody(call.path, 'half').slice(0, 30));
+        setImmediate(() => response.destroy());
+      },
+      (call, response) => void response.end(completionBody(call.path, '')),
+    ];
+    let isBroken = true;
+    const server = await endpoint((call, response, count) => {
+      const fault = faults[Number(/cat (\d)/.exec(lastMessage(call))?.[1])];
+      if (!isBroken || fault === undefined) return goodEditor(call, response, count);
+      fault(call, response);
+      return undefined;
+    });
+    write(
+      'faulty.yaml',
+      `base_url: ${server.url}\nmodel: m\ntimeout_seconds: 0.5\nmax_retries: 1\nmax_retry_seconds: 0.05\n`,
+    );
+    const bridge = (out: string, ...more: string[]) =>
+      cli(
+        ...['bridge', '--rows', path('pairs.jsonl'), '--endpoint', path('faulty.yaml')],
+        ...['--cache', path('faulty-cache'), '--out', path(out), ...more],
+      );
+    const first = await bridge('faulty.jsonl');
+    expect(first.code).toBe(1);
+    expect(first.stderr).toContain('3 rows; 5 failed (5 the endpoint failed)');
+    expect(readRows('faulty.jsonl').map(({ index }) => index)).toEqual([5, 6, 7]);
+    const failed = readRows('faulty.jsonl.dropped.jsonl');
+    const said = ['no answer within 0.5 s', 'HTTP 500: ', 'is not JSON', '', 'text is empty'];
+    expect(failed.map(({ index, kind, message }) => [index, kind, message])).toEqual(
+      said.map((part, index) => [index, 'failed', expect.stringContaining(part)]),
+    );
+    for (const { attempts } of failed) expect(attempts).toHaveLength(2);
+    isBroken = false;
+    expect((await bridge('faulty.jsonl', '--resume')).code).toBe(0);
+    expect((await bridge('sound.jsonl')).code).toBe(0);
+    expect(readFileSync(path('faulty.jsonl'), 'utf8')).toBe(readFileSync(path('sound.jsonl'), 'utf8'));
+    expect(readRows('faulty.jsonl')).toHaveLength(8);
+  });
+
   it('costs no more than it may, and nothing twice', async () => {
     const server = await endpoint(goodEditor);
     write(
@@ -276,8 +322,19 @@ describe('an endpoint', () => {
     expect(asked).toBeGreaterThan(0);
     expect(asked).toBeLessThan(8);
     expect(readRows('cheap.jsonl')).toHaveLength(asked);
-    expect((await cli(...args, ...file, '--resume')).code).toBe(0);
+    const poorer = await cli(...args, ...file, '--max-cost', '0.75', '--resume');
+    expect(poorer.code).toBe(1);
+    expect(poorer.stderr).toContain(`${(asked * 0.06).toFixed(4)} are spent`);
+    expect(server.calls).toHaveLength(asked);
+    const rest = await cli(...args, ...file, '--resume');
+    expect(rest.code).toBe(0);
     expect(server.calls).toHaveLength(8);
+    expect(rest.stderr).toContain('; 80 + 40 tokens, 0.4800 USD with the runs before it');
+    expect(JSON.parse(readFileSync(path('cheap.jsonl.report.json'), 'utf8')).usage).toEqual({
+      prompt_tokens: 80,
+      completion_tokens: 40,
+      cost: 0.48,
+    });
     rmSync(path('cheap.jsonl'));
     rmSync(path('cheap.jsonl.settings.json'));
     const again = await cli(...args, ...file);

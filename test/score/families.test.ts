@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { runCli } from '../../src/cli/program.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
+import { testRuntime } from '../support/runtime.ts';
 
 const FOLDER = 'test/fixtures/families';
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-score-families-'));
@@ -109,7 +109,7 @@ describe('score gives the log-probs of PyTorch to 2e-5', () => {
         out() {},
         err: (line) => errors.push(line),
         terminal: undefined,
-        runtime: async () => nodeRuntime(),
+        runtime: async () => testRuntime(),
         exitCode: 0,
       },
     );

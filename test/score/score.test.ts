@@ -6,13 +6,13 @@ import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { runCli } from '../../src/cli/program.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
 import { scoreLine } from '../../src/score/record.ts';
 import { scoreFile } from '../../src/score/score.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
 import type { TrainHooks } from '../../src/train/hooks.ts';
 import { train } from '../../src/train/train.ts';
 import { expectClose } from '../support/close.ts';
+import { testRuntime } from '../support/runtime.ts';
 
 const BASE = 'examples/stories260K';
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-score-'));
@@ -52,7 +52,7 @@ const hooks: TrainHooks = {
   finish() {},
 };
 
-const rows = readFileSync('examples/quickstart/eval.jsonl', 'utf8').trim().split('\n').slice(0, 20);
+const rows = readFileSync('examples/quickstart/eval.jsonl', 'utf8').trim().split('\n').slice(0, 12);
 const data = join(folder, 'rows.jsonl');
 let logged: Record<string, number>;
 
@@ -61,11 +61,11 @@ beforeAll(async () => {
   const config = trainConfigFrom({
     model: { path: BASE },
     objective: { name: 'dpo', settings: { beta: 0.5 }, bmc: { delta: 2 } },
-    data: { train: 'examples/quickstart/train.jsonl', eval: data, max_length: 256, max_rows: 20 },
+    data: { train: 'examples/quickstart/train.jsonl', eval: data, max_length: 256, max_rows: 12 },
     training: { learning_rate: 3e-4, max_steps: 2, per_device_train_batch_size: 8 },
     output_dir: join(folder, 'run'),
   });
-  const summary = await train(nodeRuntime(), config, hooks);
+  const summary = await train(testRuntime(), config, hooks);
   logged = { ...summary.after };
 });
 
@@ -80,7 +80,7 @@ async function score(...args: string[]): Promise<Line[]> {
         stderr += text;
       },
       terminal: undefined,
-      runtime: async () => nodeRuntime(),
+      runtime: async () => testRuntime(),
       exitCode: 0,
     },
   );
@@ -151,11 +151,11 @@ describe('score of a PEFT adapter', () => {
       model: { path: BASE },
       lora: { r: 4 },
       objective: 'simpo',
-      data: { train: 'examples/quickstart/train.jsonl', eval: data, max_length: 256, max_rows: 20 },
+      data: { train: 'examples/quickstart/train.jsonl', eval: data, max_length: 256, max_rows: 12 },
       training: { learning_rate: 1e-2, max_steps: 2, warmup_ratio: 0, per_device_train_batch_size: 8 },
       output_dir: join(folder, 'lora'),
     });
-    const { before, after } = await train(nodeRuntime(), config, hooks);
+    const { before, after } = await train(testRuntime(), config, hooks);
     const model = join(folder, 'lora/model');
     for (const option of ['--adapter', '--adapter-dir']) {
       const lines = await score('--model', BASE, option, model);
@@ -191,7 +191,7 @@ async function run(...args: string[]): Promise<{ code: number; stderr: string }>
       stderr += text;
     },
     terminal: undefined,
-    runtime: async () => nodeRuntime(),
+    runtime: async () => testRuntime(),
     exitCode: 0,
   });
   return { code, stderr };
@@ -309,25 +309,25 @@ describe('a file of scores', () => {
   } as const;
   const whole = join(folder, 'whole.jsonl');
   beforeAll(async () => {
-    await scoreFile(nodeRuntime(), { ...options, out: whole });
+    await scoreFile(testRuntime(), { ...options, out: whole });
   });
 
   it.each(['cut.jsonl', 'cut.jsonl.gz'])('that was stopped is continued exactly: %s', async (name) => {
     const out = join(folder, name);
     let batches = 0;
-    const stopped = await scoreFile(nodeRuntime(), { ...options, out, shouldStop: () => ++batches === 1 });
+    const stopped = await scoreFile(testRuntime(), { ...options, out, shouldStop: () => ++batches === 1 });
     expect(stopped).toMatchObject({ finished: false, rows: 8 });
     expect(existsSync(out)).toBe(false);
-    await expect(scoreFile(nodeRuntime(), { ...options, out })).rejects.toThrow(
+    await expect(scoreFile(testRuntime(), { ...options, out })).rejects.toThrow(
       /was begun and not finished\. Continue it with --resume, or start anew with --force/,
     );
-    await expect(scoreFile(nodeRuntime(), { ...options, out, maxLength: 128, resume: true })).rejects.toThrow(
+    await expect(scoreFile(testRuntime(), { ...options, out, maxLength: 128, resume: true })).rejects.toThrow(
       /was begun with other options/,
     );
     // What a killed process wrote behind its last checkpoint is cut off.
     writeFileSync(`${out}.tmp`, 'half a li', { flag: 'a' });
     const rates: number[] = [];
-    const resumed = await scoreFile(nodeRuntime(), {
+    const resumed = await scoreFile(testRuntime(), {
       ...options,
       out,
       resume: true,
@@ -378,7 +378,7 @@ describe('token weights in the rows', () => {
           stderr += text;
         },
         terminal: undefined,
-        runtime: async () => nodeRuntime(),
+        runtime: async () => testRuntime(),
         exitCode: 0,
       },
     );

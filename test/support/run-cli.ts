@@ -1,7 +1,7 @@
 /** Runs a command line in this process, on the real file system, and keeps what it writes. */
 import type { Cli } from '../../src/cli/context.ts';
 import { runCli } from '../../src/cli/program.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
+import { testRuntime } from './runtime.ts';
 
 export interface CliResult {
   readonly code: number;
@@ -19,7 +19,7 @@ export async function cli(...args: readonly string[]): Promise<CliResult> {
       kept.stderr += text;
     },
     terminal: undefined,
-    runtime: async () => nodeRuntime(),
+    runtime: async () => testRuntime(),
     exitCode: 0,
   };
   const code = await runCli(args, machine);

@@ -1,21 +1,23 @@
-/** Adapters from one stage to the next: SFT with LoRA, preference tuning on top, scores, one merged model, its texts. */
+/** Parquet rows to one merged model: SFT with LoRA, preference tuning on top, scores, the merged model, its texts. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { locateModel } from '../../src/formats/model-location.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
 import type { Metrics, RunSummary } from '../../src/train/hooks.ts';
 import { train } from '../../src/train/train.ts';
 import { temporaryDirectory } from '../runtime/temporary.ts';
 import { expectClose } from '../support/close.ts';
+import { parquetOf } from '../support/parquet.ts';
 import { cli } from '../support/run-cli.ts';
+import { testRuntime } from '../support/runtime.ts';
 
 const BASE = 'examples/stories260K';
 const LORA = { r: 4, lora_alpha: 8, target_modules: ['q_proj', 'v_proj', 'down_proj'] };
 const folder = await temporaryDirectory();
-const rows = `${folder}/rows.jsonl`;
-const firstRows = readFileSync('examples/quickstart/eval.jsonl', 'utf8').split('\n').slice(0, 4).join('\n');
-writeFileSync(rows, firstRows);
+/** As data sets of the hub come: Parquet, written by another program. */
+const rows = `${folder}/rows.parquet`;
+const firstRows = readFileSync('examples/quickstart/eval.jsonl', 'utf8').split('\n').slice(0, 4);
+writeFileSync(rows, await parquetOf(firstRows.map((row) => JSON.parse(row))));
 
 async function run(name: string, changes: Readonly<Record<string, unknown>>) {
   const steps: Metrics[] = [];
@@ -27,7 +29,7 @@ async function run(name: string, changes: Readonly<Record<string, unknown>>) {
     output_dir: `${folder}/${name}`,
     ...changes,
   });
-  const summary: RunSummary = await train(nodeRuntime(), config, {
+  const summary: RunSummary = await train(testRuntime(), config, {
     step: ({ metrics }) => steps.push(metrics),
   });
   expect(summary.outcome).toBe('finished');
@@ -92,7 +94,7 @@ describe('the reference of a run on an adapter is base and adapter as they were 
       lora: { r: 2, lora_alpha: 4, target_modules: ['k_proj'] },
     });
     expectAtReference(steps[0]);
-    const { path, adapter } = await locateModel(nodeRuntime().files, model);
+    const { path, adapter } = await locateModel(testRuntime().files, model);
     expect(path).toBe(`${folder}/merge-and-new/merged-base`);
     expect(adapter).toBe(model);
     const [merged] = await scores('--model', path);
@@ -101,7 +103,7 @@ describe('the reference of a run on an adapter is base and adapter as they were 
   });
 });
 
-describe('SFT, DPO on top, score, merge, generate', () => {
+describe('from Parquet to a merged model: SFT, DPO on top, score, merge, generate', () => {
   it('keep one model from end to end', async () => {
     const { model } = await run('dpo', { model: { path: BASE, adapter: sft } });
     const apart = await scores('--model', model, '--reference-adapter', sft);
@@ -136,7 +138,7 @@ describe('SFT, DPO on top, score, merge, generate', () => {
 });
 
 describe('what is wrong with an adapter', () => {
-  const { files } = nodeRuntime();
+  const { files } = testRuntime();
 
   it('a lora group that asks for another adapter than the one that goes on', async () => {
     await expect(run('other', { model: { path: BASE, adapter: sft }, lora: { r: 16 } })).rejects.toThrow(

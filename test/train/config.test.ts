@@ -81,9 +81,8 @@ describe('problems', () => {
 
   it('suggests the nearest key, objective and setting', () => {
     expect(problems({ modle: {} })).toEqual(['modle: there is no such key; did you mean model?']);
-    expect(problems({ training: { batch_size: 4 } })[0]).toMatch(
-      /did you mean per_device_train_batch_size\? Known: learning_rate, /,
-    );
+    expect(problems({ training: { wait: 4 } })[0]).toMatch(/did you mean \S+\? Known: learning_rate, /);
+    expect(problems({ objective: 'DPO' })[0]).toContain('did you mean dpo?');
     expect(problems({ objective: 'mipoo' })[0]).toContain('did you mean mipo?');
     expect(problems({ objective: { name: 'dpo', settings: { betta: 1 } } })).toEqual([
       'objective.settings.betta: there is no such key; did you mean beta?',
@@ -91,6 +90,26 @@ describe('problems', () => {
     expect(problems({ data: { train: 'd', columns: { chosn: 'x' } } })).toEqual([
       'data.columns.chosn: there is no such key; did you mean chosen?',
     ]);
+  });
+
+  it.each([
+    [{ training: { lr: 1e-6 } }, 'training.lr', 'training.learning_rate'],
+    [{ training: { batch_size: 4 } }, 'training.batch_size', 'training.per_device_train_batch_size'],
+    [{ training: { epochs: 1 } }, 'training.epochs', 'training.num_train_epochs'],
+    [{ training: { warmup: 0.1 } }, 'training.warmup', 'training.warmup_ratio'],
+    [{ learning_rate: 1e-6 }, 'learning_rate', 'training.learning_rate'],
+    [{ cutoff_len: 512 }, 'cutoff_len', 'data.max_length'],
+    [{ training: { BF16: true } }, 'training.BF16', 'model.dtype'],
+    [{ model_name_or_path: 'm' }, 'model_name_or_path', 'model.path'],
+  ])('knows what others call it: %j', (changes, key, ours) => {
+    expect(problems(changes)).toContain(`${key}: there is no such key; it is called ${ours} here`);
+  });
+
+  it('says where a key of others is not needed, and takes their words for all modules', () => {
+    expect(problems({ training: { report_to: 'wandb' } })[0]).toContain(
+      'training.report_to: there is no such key, and none is needed: metrics.jsonl',
+    );
+    expect(problems({ lora: { target_modules: 'all-linear' } })).toEqual([]);
   });
 
   it("checks the objective's own settings even when other keys are wrong", () => {

@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { InputError } from '../../src/errors.ts';
 import { MemoryFiles } from '../../src/runtime/memory-files.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
 import { nodeFiles } from '../../src/runtime/node-files.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
 import { isFinished } from '../../src/train/run-checkpoint.ts';
 import { train } from '../../src/train/train.ts';
 import { readTrainerState } from '../../src/train/trainer-state.ts';
+import { testRuntime } from '../support/runtime.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-damaged-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -34,7 +34,7 @@ const rows = () => readFileSync('examples/quickstart/train.jsonl', 'utf8').split
 
 beforeAll(async () => {
   writeFileSync(join(folder, 'rows.jsonl'), rows().join('\n'));
-  await train(nodeRuntime(), configFor('good'), stopping(2));
+  await train(testRuntime(), configFor('good'), stopping(2));
 });
 
 type State = Record<string, unknown> & { tensorboard: Record<string, unknown> };
@@ -57,7 +57,7 @@ async function refusal(damage: (name: string) => void, changes: Record<string, u
   cpSync(join(folder, 'good'), join(folder, name), { recursive: true });
   damage(name);
   const before = contents(name);
-  const failure = await train(nodeRuntime(), configFor(name, changes), {}, { resume: true }).catch((e) => e);
+  const failure = await train(testRuntime(), configFor(name, changes), {}, { resume: true }).catch((e) => e);
   expect(failure).toBeInstanceOf(InputError);
   expect(contents(name)).toEqual(before);
   return (failure as InputError).message;
@@ -144,7 +144,7 @@ describe('a run without a checkpoint', () => {
   it('starts anew with --resume, says so, and is finished when its model is there', async () => {
     const notes: string[] = [];
     const config = configFor('early');
-    const killed = train(nodeRuntime(), config, {
+    const killed = train(testRuntime(), config, {
       start: () => {
         throw new Error('killed');
       },
@@ -152,7 +152,7 @@ describe('a run without a checkpoint', () => {
     await expect(killed).rejects.toThrow('killed');
     expect(await isFinished(nodeFiles, config)).toBe(false);
     const hooks = { note: (line: string) => void notes.push(line) };
-    const summary = await train(nodeRuntime(), config, hooks, { resume: true });
+    const summary = await train(testRuntime(), config, hooks, { resume: true });
     expect(summary).toMatchObject({ outcome: 'finished', step: 3 });
     expect(notes).toContain(`${config.output_dir} holds no checkpoint yet: the run starts anew.`);
     expect(await isFinished(nodeFiles, config)).toBe(true);
@@ -165,7 +165,26 @@ describe('an output directory that is removed during the run', () => {
   it('ends with what was lost', async () => {
     const config = configFor('removed', { training: { max_steps: 2 } });
     const hooks = { start: () => rmSync(config.output_dir, { recursive: true }) };
-    await expect(train(nodeRuntime(), config, hooks)).rejects.toThrow(/was removed while the run went on/);
+    await expect(train(testRuntime(), config, hooks)).rejects.toThrow(/was removed while the run went on/);
     expect(existsSync(join(config.output_dir, 'metrics.jsonl'))).toBe(false);
+  });
+});
+
+describe('a base model that is removed during the run', () => {
+  it('is missed by nobody: checkpoints and model are written whole', async () => {
+    const base = join(folder, 'base');
+    cpSync('examples/stories260K', base, { recursive: true });
+    const config = configFor('orphan', { model: { path: base } });
+    const summary = await train(testRuntime(), config, { start: () => rmSync(base, { recursive: true }) });
+    expect(summary.outcome).toBe('finished');
+    for (const name of ['checkpoint-2', 'model'])
+      expect(readdirSync(join(config.output_dir, name))).toEqual(
+        expect.arrayContaining([
+          'config.json',
+          'generation_config.json',
+          'tokenizer.json',
+          'model.safetensors',
+        ]),
+      );
   });
 });

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { download, upload } from '../../src/autograd/tensor.ts';
 import { RunError } from '../../src/errors.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
 import type { FileSystem, Runtime } from '../../src/runtime/runtime.ts';
 import { type TrainConfig, trainConfigFrom } from '../../src/train/config.ts';
 import type { TrainHooks } from '../../src/train/hooks.ts';
@@ -14,6 +13,7 @@ import { train } from '../../src/train/train.ts';
 import type { Trainer } from '../../src/train/trainer.ts';
 import { testGpu } from '../support/gpu.ts';
 import { readMetrics } from '../support/metrics.ts';
+import { testRuntime } from '../support/runtime.ts';
 import { openTrainer, randomPairs } from '../support/trainer.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-failures-'));
@@ -122,7 +122,7 @@ describe('a run whose gradient becomes infinite', () => {
     const config = configFor('infinite', { objective: 'slic' });
     // No learning rate that is allowed is bad enough.
     const bad = { ...config, training: { ...config.training, learning_rate: 1e38 } };
-    const failure = await train(nodeRuntime(), bad, quiet).catch((error: unknown) => error);
+    const failure = await train(testRuntime(), bad, quiet).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(RunError);
     const { message } = failure as RunError;
     const [, step, good] =
@@ -140,7 +140,7 @@ describe('a run whose gradient becomes infinite', () => {
 
 /** A runtime whose device is lost when the run has made `steps` steps, the first time it is opened. */
 function losingAfter(steps: number): { runtime: Runtime; hooks: TrainHooks; notes: string[] } {
-  const runtime = nodeRuntime();
+  const runtime = testRuntime();
   const notes: string[] = [];
   let lose = () => {};
   let opened = 0;
@@ -179,7 +179,7 @@ function losingAfter(steps: number): { runtime: Runtime; hooks: TrainHooks; note
 
 describe('a device that is lost', () => {
   it('is opened again, once, and the run goes on from its last checkpoint to the same end', async () => {
-    await train(nodeRuntime(), configFor('kept', { training: { save_steps: 2 } }), quiet);
+    await train(testRuntime(), configFor('kept', { training: { save_steps: 2 } }), quiet);
     const { runtime, hooks, notes } = losingAfter(3);
     const summary = await train(runtime, configFor('lost', { training: { save_steps: 2 } }), hooks);
     expect(summary.outcome).toBe('finished');
@@ -199,7 +199,7 @@ describe('a device that is lost', () => {
 
 /** Files that have room for so many bytes, counted over everything written. */
 function withRoomFor(bytes: number): Runtime {
-  const runtime = nodeRuntime();
+  const runtime = testRuntime();
   let left = bytes;
   const full = (path: string) => {
     throw new RunError(`${path}: the disk is full. Free some space and run again with --resume.`);
@@ -229,9 +229,9 @@ describe('a disk that is full', () => {
     await expect(train(withRoomFor(6_500_000), config, quiet)).rejects.toThrow(/the disk is full/);
     const names = readdirSync(config.output_dir).filter((name) => name.startsWith('checkpoint'));
     expect(names).toEqual(['checkpoint-1']);
-    const summary = await train(nodeRuntime(), config, quiet, { resume: true });
+    const summary = await train(testRuntime(), config, quiet, { resume: true });
     expect(summary).toMatchObject({ outcome: 'finished', step: 4 });
-    await train(nodeRuntime(), configFor('roomy', { training: { save_steps: 1 } }), quiet);
+    await train(testRuntime(), configFor('roomy', { training: { save_steps: 1 } }), quiet);
     const weights = (name: string) => readFileSync(join(folder, name, 'model/model.safetensors'));
     expect(weights('full').equals(weights('roomy'))).toBe(true);
   });

@@ -1,4 +1,4 @@
-/** SIGKILL between every two file operations of a whole run, and at every fourth submission of GPU work. */
+/** SIGKILL at every sixteenth file operation of a whole run, and at every sixteenth submission of GPU work. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ describe('a run that is killed', () => {
   const every = (kind: Moment[0], stride: number) =>
     Array.from({ length: Math.floor(counts[kind] / stride) }, (_, i): Moment => [kind, 1 + i * stride]);
 
-  it.each([...every('file', 1), ...every('submit', 4)])('at %s %i', (kind, at) =>
+  it.each([...every('file', 16), ...every('submit', 16)])('at %s %i', (kind, at) =>
     expectSurvives(folder, [kind, at], expected),
   );
 });

@@ -1,16 +1,16 @@
-/** Every method trains the quickstart model for 30 steps; stopped in the middle and resumed, it ends bit by bit the same. */
+/** Every method trains the quickstart model for 12 steps; stopped in the middle and resumed, it ends bit by bit the same. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { objectives } from '../../src/objectives/registry.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
 import type { TrainHooks } from '../../src/train/hooks.ts';
 import { train } from '../../src/train/train.ts';
 import { readMetrics } from '../support/metrics.ts';
+import { testRuntime } from '../support/runtime.ts';
 
-const STEPS = 30;
+const STEPS = 12;
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-methods-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -36,7 +36,7 @@ function hooks(losses: number[], stopAfter: number): TrainHooks {
   };
 }
 
-describe('every method over 30 steps', () => {
+describe('every method over 12 steps', () => {
   it.each(methods)('%s', async (label, objective) => {
     const configFor = (kind: string) =>
       trainConfigFrom({
@@ -54,13 +54,13 @@ describe('every method over 30 steps', () => {
         output_dir: join(folder, label, kind),
       });
     const losses: number[] = [];
-    await train(nodeRuntime(), configFor('whole'), hooks(losses, Number.POSITIVE_INFINITY));
+    await train(testRuntime(), configFor('whole'), hooks(losses, Number.POSITIVE_INFINITY));
     const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
     // A reference that follows the policy, and pairs drawn anew every step, leave no fixed loss that could fall.
     if (objective.name !== 'tr-dpo' && objective.name !== 'beta-dpo')
       expect(mean(losses.slice(-6))).toBeLessThan(mean(losses.slice(0, 6)));
-    await train(nodeRuntime(), configFor('cut'), hooks([], STEPS / 2));
-    await train(nodeRuntime(), configFor('cut'), hooks([], Number.POSITIVE_INFINITY), { resume: true });
+    await train(testRuntime(), configFor('cut'), hooks([], STEPS / 2));
+    await train(testRuntime(), configFor('cut'), hooks([], Number.POSITIVE_INFINITY), { resume: true });
     const path = (run: string, file: string) => join(folder, label, run, file);
     expect(readMetrics(path('cut', 'metrics.jsonl'))).toEqual(readMetrics(path('whole', 'metrics.jsonl')));
     const weights = (run: string) => readFileSync(path(run, 'model/model.safetensors'));

@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { objectives } from '../../src/objectives/registry.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
 import type { Metrics, TrainHooks } from '../../src/train/hooks.ts';
 import { train } from '../../src/train/train.ts';
+import { testRuntime } from '../support/runtime.ts';
 
+const STEPS = 3;
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-methods-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -29,7 +30,7 @@ async function metricsOf(objective: Record<string, unknown>): Promise<Metrics[]>
     data: { train: 'examples/quickstart/train.jsonl', max_length: 96, max_rows: 4 },
     training: {
       learning_rate: 3e-4,
-      max_steps: 6,
+      max_steps: STEPS,
       per_device_train_batch_size: 4,
       lr_scheduler_type: 'constant',
       warmup_ratio: 0,
@@ -37,7 +38,7 @@ async function metricsOf(objective: Record<string, unknown>): Promise<Metrics[]>
     },
     output_dir: join(folder, String(objective.name) + ('bmc' in objective ? '-bmc' : '')),
   });
-  await train(nodeRuntime(), config, hooks);
+  await train(testRuntime(), config, hooks);
   return metrics;
 }
 
@@ -51,12 +52,12 @@ describe('every method trains', () => {
     '%s',
     async (_, objective) => {
       const metrics = await metricsOf(objective);
-      expect(metrics).toHaveLength(6);
+      expect(metrics).toHaveLength(STEPS);
       for (const step of metrics)
         for (const [name, value] of Object.entries(step)) expect(Number.isFinite(value), name).toBe(true);
       // TR-DPO moves its reference to the policy, and beta-DPO draws other pairs every step: their losses may rise.
       if (objective.name !== 'tr-dpo' && objective.name !== 'beta-dpo') {
-        expect(metrics[5].loss).toBeLessThan(metrics[0].loss);
+        expect(metrics[STEPS - 1].loss).toBeLessThan(metrics[0].loss);
       }
     },
   );

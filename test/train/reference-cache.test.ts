@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Example } from '../../src/data/examples.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
 import { ReferenceCache } from '../../src/train/reference-cache.ts';
 import { train } from '../../src/train/train.ts';
 import { testGpu } from '../support/gpu.ts';
 import { readMetrics } from '../support/metrics.ts';
+import { testRuntime } from '../support/runtime.ts';
 
 const MODEL = 'examples/stories260K';
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-reference-'));
@@ -113,7 +113,7 @@ describe('a second run', () => {
       output_dir: join(folder, name),
       ...changes,
     });
-    await train(nodeRuntime(), config, {
+    await train(testRuntime(), config, {
       note: (line) => notes.push(line),
       start() {},
       step() {},

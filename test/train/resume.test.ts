@@ -3,11 +3,11 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { nodeRuntime } from '../../src/runtime/node.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
 import type { TrainHooks } from '../../src/train/hooks.ts';
 import { train } from '../../src/train/train.ts';
 import { readMetrics } from '../support/metrics.ts';
+import { testRuntime } from '../support/runtime.ts';
 
 const STEPS = 4;
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-resume-'));
@@ -56,7 +56,7 @@ describe('resuming is exact', () => {
     ['beta-dpo', { name: 'beta-dpo' }],
     ['sgd', { name: 'dpo' }, { optim: 'sgd', sgd_momentum: 0.9, learning_rate: 0.01 }],
   ])('%s', async (name, objective, training?: Record<string, unknown>) => {
-    const runtime = nodeRuntime();
+    const runtime = testRuntime();
     const [uninterrupted, cut] = [`${name}-whole`, `${name}-cut`].map((run) =>
       configFor(run, objective, training),
     );
@@ -73,7 +73,7 @@ describe('resuming is exact', () => {
   });
 
   it('also when the optimizer moves to host memory on the way', async () => {
-    const runtime = nodeRuntime();
+    const runtime = testRuntime();
     const config = (offload_optimizer: boolean) => configFor('moved', { name: 'dpo' }, { offload_optimizer });
     const toTheEnd = stoppingAfter(Number.POSITIVE_INFINITY);
     await train(runtime, configFor('unmoved', { name: 'dpo' }), toTheEnd);

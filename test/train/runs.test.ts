@@ -2,7 +2,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { nodeRuntime } from '../../src/runtime/node.ts';
 import { BestCheckpoint } from '../../src/train/best-checkpoint.ts';
 import { readTrainConfig, trainConfigFrom } from '../../src/train/config.ts';
 import type { Metrics } from '../../src/train/hooks.ts';
@@ -12,6 +11,7 @@ import { VERSION } from '../../src/version.ts';
 import { temporaryDirectory } from '../runtime/temporary.ts';
 import { expectClose } from '../support/close.ts';
 import { readMetrics } from '../support/metrics.ts';
+import { testRuntime } from '../support/runtime.ts';
 
 const folder = await temporaryDirectory();
 const TRAIN = 'examples/quickstart/train.jsonl';
@@ -28,7 +28,7 @@ async function run(name: string, training: object, changes: object = {}) {
     output_dir,
     ...changes,
   });
-  const summary = await train(nodeRuntime(), config, {
+  const summary = await train(testRuntime(), config, {
     step: ({ metrics }) => steps.push(metrics),
     note: (line) => notes.push(line),
   });
@@ -76,7 +76,7 @@ describe('a run that is logged every half', () => {
     const saved = readdirSync(`${output_dir}/checkpoint-2`);
     expect(saved).toContain('model.safetensors');
     expect(saved).not.toContain('optimizer.safetensors');
-    await expect(train(nodeRuntime(), config, {}, { resume: true })).rejects.toThrow(/save_only_model/);
+    await expect(train(testRuntime(), config, {}, { resume: true })).rejects.toThrow(/save_only_model/);
   });
 });
 

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { shapeOf } from '../../src/data/batches.ts';
 import { type Answer, chosenOnly, type Example } from '../../src/data/examples.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
 import { train } from '../../src/train/train.ts';
 import { expectClose } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';
+import { testRuntime } from '../support/runtime.ts';
 import { openTrainer, randomPairs, runSteps } from '../support/trainer.ts';
 
 const single = (prompt: readonly number[], completion: Answer): Example => ({
@@ -71,21 +71,32 @@ it('runs from a file with columns of other names, and evaluates', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'prefgrad-sft-'));
   const rows = Array.from({ length: 8 }, (_, i) => ({
     problem: `Tim had ${i} balls.`,
-    solution: ` He was ${i}.`,
+    solution: ` He was ${i}.${' He was happy.'.repeat(i)}`,
   }));
   const data = join(folder, 'data.jsonl');
   writeFileSync(data, rows.map((row) => JSON.stringify(row)).join('\n'));
-  const config = trainConfigFrom({
-    model: { path: 'examples/stories260K' },
-    objective: { name: 'sft' },
-    data: { train: data, eval: data, columns: { prompt: 'problem', completion: 'solution' }, max_length: 64 },
-    training: { learning_rate: 1e-3, per_device_train_batch_size: 4, num_train_epochs: 1, logging_steps: 1 },
-    output_dir: join(folder, 'run'),
-  });
+  const configOf = (name: string, training: object) =>
+    trainConfigFrom({
+      model: { path: 'examples/stories260K' },
+      objective: { name: 'sft' },
+      data: {
+        train: data,
+        eval: data,
+        columns: { prompt: 'problem', completion: 'solution' },
+        max_length: 96,
+      },
+      training: { learning_rate: 1e-3, per_device_train_batch_size: 4, logging_steps: 1, ...training },
+      output_dir: join(folder, name),
+    });
   const none = () => {};
   const hooks = { note: none, start: none, step: none, evaluated: none, checkpoint: none, finish: none };
-  const { before, after } = await train(nodeRuntime(), config, { ...hooks, shouldStop: () => false });
+  const run = (name: string, training: object) =>
+    train(testRuntime(), configOf(name, training), { ...hooks, shouldStop: () => false });
+  const { before, after } = await run('run', { num_train_epochs: 1 });
   expect(after?.eval_loss).toBeLessThan(Number(before?.eval_loss));
+  // All rows fit one batch there. Here most have one each, and those of long answers count for more.
+  const apart = await run('apart', { max_steps: 1, max_tokens_per_micro_batch: 96 });
+  expectClose([apart.before?.eval_loss ?? 0], [before?.eval_loss ?? 0], 1e-5, 'eval_loss');
   const [line] = readFileSync(join(folder, 'run', 'metrics.jsonl'), 'utf8').split('\n');
   expect(Object.keys(JSON.parse(line))).not.toContain('eval_logps/rejected');
 });

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { writeRandomLlama } from '../../bench/random-llama.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
 import { train } from '../../src/train/train.ts';
+import { testRuntime } from '../support/runtime.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-sharegpt-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -32,7 +32,7 @@ it('trains on dpo_en_demo.json', async () => {
   });
   const notes: string[] = [];
   const losses: number[] = [];
-  const summary = await train(nodeRuntime(), config, {
+  const summary = await train(testRuntime(), config, {
     note: (line) => notes.push(line),
     start() {},
     step: ({ metrics }) => losses.push(metrics.loss),

@@ -22,7 +22,8 @@ export function settingsTable(runs: readonly Run[]): Table {
   };
 }
 
-function flattened(value: object, prefix = ''): Map<string, string | number> {
+/** Values by their paths with dots; lists as texts. */
+export function flattened(value: object, prefix = ''): Map<string, string | number> {
   return new Map(
     Object.entries(value).flatMap(([key, inner]: [string, unknown]): [string, string | number][] => {
       if (inner === null || inner === undefined) return [];

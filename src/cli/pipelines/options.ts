@@ -69,12 +69,12 @@ export function addEndpointOptions(command: Command): Command {
     .option('--concurrency <COUNT>', 'requests under way at once (default: 8)', wholeNumber(1))
     .option(
       '--max-cost <NUMBER>',
-      "most that this run may cost, in the currency of the file's prices",
+      "most that answers may cost, in the currency of the file's prices; --resume counts the runs before it",
       numberFrom(0),
     )
     .option(
       '--max-total-tokens <COUNT>',
-      'most tokens that this run may use, prompts included',
+      'most tokens that answers may use, prompts included; --resume counts the runs before it',
       wholeNumber(1),
     )
     .option('--cache <DIR>', "where raw answers are kept (default: llm/ in the user's cache)");

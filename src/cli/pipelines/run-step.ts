@@ -3,7 +3,8 @@ import type { JsonObject } from '../../data/json.ts';
 import { InputError } from '../../errors.ts';
 import type { LlmClient } from '../../llm/client.ts';
 import { Estimate } from '../../llm/estimate.ts';
-import { droppedPath, removeOutput } from '../../preferences/output.ts';
+import { UsageLedger } from '../../llm/ledger.ts';
+import { droppedPath, isContinuable, removeOutput, usagePath } from '../../preferences/output.ts';
 import type { RowStep } from '../../preferences/row-step.ts';
 import {
   type RowCounts,
@@ -39,7 +40,10 @@ export async function runStep<T>(
     return;
   }
   if (options.resume && options.force) throw new InputError('--resume and --force exclude each other.');
-  if (options.force) await removeOutput(runtime.files, options.out);
+  const { files } = runtime;
+  if (options.force) await removeOutput(files, options.out);
+  if (client !== undefined && (await isContinuable(files, options.out)))
+    client.keepAccounts(await UsageLedger.open(files, usagePath(options.out), options.resume ?? false));
   const interrupt = listenForInterrupt(() =>
     cli.err('Stopping after the rows under way; once more to stop at once.\n'),
   );
@@ -48,7 +52,7 @@ export async function runStep<T>(
     const report = await runRows(
       { ...step, settings: { ...step.settings, rows: options.rows, prefgrad: VERSION } },
       {
-        files: runtime.files,
+        files,
         rows: options.rows,
         out: options.out,
         resume: options.resume ?? false,
@@ -74,11 +78,17 @@ async function finish(
   report: RowReport,
   client: LlmClient | undefined,
 ): Promise<void> {
-  const usage = client === undefined ? {} : { usage_of_this_run: { ...client.usage } };
+  const usage =
+    client === undefined ? {} : { usage_of_this_run: { ...client.usage }, usage: totalUsage(client) };
   await writeReport(runtime.files, out, { ...report, ...usage });
   cli.err(reportText(out, report, client));
   if (report.interrupted) cli.exitCode = EXIT.interrupted;
   else if (report.failed > 0) cli.exitCode = EXIT.failed;
+}
+
+/** Of all runs that wrote the output. */
+function totalUsage({ totalSpending: { promptTokens, completionTokens, cost } }: LlmClient): JsonObject {
+  return { prompt_tokens: promptTokens, completion_tokens: completionTokens, cost };
 }
 
 async function dryRun<T>(
@@ -125,10 +135,14 @@ function usageText(client: LlmClient): string {
   const { requests, cached, retries, promptTokens, completionTokens, cost, estimated } = client.usage;
   const { prices } = client.settings;
   const spent = cost === undefined ? '' : `, ${cost.toFixed(4)} ${prices?.currency}`;
+  const { promptTokens: allPrompt, completionTokens: allCompletion, cost: all } = client.totalSpending;
+  const isFirst = allPrompt + allCompletion === promptTokens + completionTokens;
+  const allCost = all === undefined ? '' : `, ${all.toFixed(4)} ${prices?.currency}`;
+  const total = isFirst ? '' : `; ${allPrompt} + ${allCompletion} tokens${allCost} with the runs before it`;
   const guessed = estimated ? ' (guessed: the endpoint does not count)' : '';
   return (
     `${requests} requests, ${cached} from the cache, ${retries} tries again; ` +
-    `${promptTokens} + ${completionTokens} tokens${guessed}${spent} in this run`
+    `${promptTokens} + ${completionTokens} tokens${guessed}${spent} in this run${total}`
   );
 }
 

@@ -15,7 +15,7 @@ import {
   whole,
 } from '../../autograd/tensor.ts';
 import { uniformAt } from '../../data/random.ts';
-import { InputError, InputErrors } from '../../errors.ts';
+import { InputError } from '../../errors.ts';
 import { Checksum } from '../../formats/checksum.ts';
 import { allFinite, type FloatDType, narrow, widen } from '../../formats/half.ts';
 import { ModelDirectory } from '../../formats/model-directory.ts';
@@ -30,6 +30,7 @@ import type { LmHead } from '../../ops/logps/logit-chunks.ts';
 import type { CausalLM, ModelConfig, WeightSpec } from '../causal-lm.ts';
 import { describeBackbone, describeModel } from '../registry.ts';
 import { headName } from '../weight-table.ts';
+import { checkWeights } from './check-weights.ts';
 import { GROUP, type QuantizedDType, quantize } from './quantize.ts';
 import { randomWeights, type WeightSource } from './random-weights.ts';
 
@@ -210,35 +211,6 @@ function trainedSpecs(weights: readonly WeightSpec[], train: LoadOptions['train'
         { name: `${module}.lora_B.weight`, shape: [out, r], decays: true },
       ];
     });
-}
-
-/** @throws InputErrors naming every weight that is missing, misshapen, of an unreadable dtype, or unknown. */
-export function checkWeights(
-  directory: WeightSource,
-  weights: readonly WeightSpec[],
-  backbone = false,
-): void {
-  const problems: string[] = [];
-  for (const { name, shape } of weights) {
-    const entry = directory.tensors.get(name);
-    if (entry === undefined) problems.push(`${name}: missing, expected shape [${shape}]`);
-    else if (entry.shape.join() !== shape.join())
-      problems.push(`${name}: has shape [${entry.shape}], expected [${shape}]`);
-    else if (!['F32', 'F16', 'BF16'].includes(entry.dtype))
-      problems.push(`${name}: ${entry.dtype} is not supported, only F32, F16 and BF16`);
-  }
-  const known = new Set(weights.map(({ name }) => name));
-  for (const name of directory.tensors.keys()) {
-    // Old checkpoints carry rotary frequencies, which follow from the config, and a copy of a tied head.
-    const redundant = name.endsWith('rotary_emb.inv_freq') || name === 'lm_head.weight';
-    const otherHead = backbone && !name.startsWith('model.');
-    if (!known.has(name) && !redundant && !otherHead) problems.push(`${name}: this model has no such weight`);
-  }
-  if (problems.length > 0)
-    throw new InputErrors(
-      `${directory.path} does not hold the weights that its config.json describes:`,
-      problems,
-    );
 }
 
 /** The dtype that most elements of the checkpoint have. */

@@ -4,13 +4,13 @@
  *   W' = W + (alpha / r) B A        W [out, in], A [r, in], B [out, r]; added in f32 (the sum over r in f64), rounded to the dtype of W
  */
 import { InputError, InputErrors } from '../../errors.ts';
-import { type FloatDType, narrow, widen } from '../../formats/half.ts';
+import { allFinite, type FloatDType, narrow, widen } from '../../formats/half.ts';
 import { ModelDirectory } from '../../formats/model-directory.ts';
 import { modelFiles } from '../../formats/model-files.ts';
 import type { ModelLocation } from '../../formats/model-location.ts';
 import type { OutputFile } from '../../formats/output-file.ts';
 import { PeftAdapter } from '../../formats/peft.ts';
-import { dtypeBytes } from '../../formats/safetensors-dtypes.ts';
+import { dtypeBytes, type TensorEntry } from '../../formats/safetensors-dtypes.ts';
 import type { OutputTensor } from '../../formats/safetensors-writer.ts';
 import type { FileSystem } from '../../runtime/runtime.ts';
 
@@ -19,6 +19,7 @@ const PIECE = 2 ** 20;
 
 /** What a merge consists of; `close` when it is written. */
 export interface Merge {
+  readonly config: PeftAdapter['config'];
   readonly files: OutputFile[];
   /** Matrices that change. */
   readonly modules: number;
@@ -55,7 +56,7 @@ export async function openMerge(
     });
     const dtype = mostFrequent(tensors.map((tensor) => tensor.dtype as FloatDType));
     const made = await modelFiles(files, path, tensors, { dtype, tokenizerDirectory: tokenizer });
-    return { files: made, modules: modules.size, close };
+    return { config: lora.config, files: made, modules: modules.size, close };
   } catch (error) {
     await close();
     throw error;
@@ -82,7 +83,20 @@ async function* copiedRows(base: ModelDirectory, name: string): AsyncGenerator<U
   if (entry === undefined) throw new RangeError(`There is no tensor ${name}.`);
   const bytes = entry.shape.reduce((n, size) => n * size, dtypeBytes(entry.dtype) ?? 1);
   for (let offset = 0; offset < bytes; offset += 4 * PIECE)
-    yield base.readRange(name, offset, Math.min(4 * PIECE, bytes - offset));
+    yield finite(base, entry, await base.readRange(name, offset, Math.min(4 * PIECE, bytes - offset)));
+}
+
+/** @throws InputError where the merged model would have values that no model can use */
+function finite(
+  { path }: ModelDirectory,
+  { name, dtype }: TensorEntry,
+  bytes: Uint8Array<ArrayBuffer>,
+): Uint8Array<ArrayBuffer> {
+  // Other dtypes are of no float weights.
+  if (!(dtype === 'F32' || dtype === 'F16' || dtype === 'BF16') || allFinite(bytes, dtype)) return bytes;
+  throw new InputError(
+    `${path}: ${name} would have values that are not finite: weights or adapter are damaged, or alpha / r is too large.`,
+  );
 }
 
 async function* mergedRows(
@@ -106,7 +120,7 @@ async function* mergedRows(
     const rows = Math.min(step, out - first);
     const weight = widen(await base.readTensorRows(name, first, rows), dtype);
     addProduct(weight, a, b.subarray(first * r, (first + rows) * r), { r, inner, scale: alpha / r });
-    yield narrow(weight, dtype);
+    yield finite(base, entry, narrow(weight, dtype));
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * The three large kernels of attention, each in the form that the device profile prefers (src/gpu/choices.ts):
- * `plain` is the oracle, `subgroup` is for CPU adapters, `tiled` for GPUs. All take the same bindings; `subgroup` takes the
- * blocks of tokens that see alike as well.
+ * `plain` is the oracle, `subgroup` is for CPU adapters, `tiled` for GPUs, `matrices` for models in 16 bits on those with tensor
+ * cores. All take the same bindings; `subgroup` takes the blocks of tokens that see alike as well.
  */
 import { whole } from '../../autograd/tensor.ts';
 import type { AttentionVariant } from '../../gpu/choices.ts';
@@ -9,6 +9,7 @@ import type { BindingsOf } from '../../gpu/launch.ts';
 import { gridOf, type Recorder } from '../../gpu/program.ts';
 import { gridFor, workgroupSize } from '../launch.ts';
 import type { AttentionAttributes, AttentionShape } from './attention.ts';
+import { fitsMatrices, matricesLaunch } from './attention-matrices.ts';
 
 /** The factor on q . k. */
 export function scoreScale({ scale, headDim }: AttentionShape): number {
@@ -25,7 +26,19 @@ export function launchForward(
   attributes: AttentionAttributes,
   bindings: BindingsOf<'attention_forward'>,
 ): void {
-  const variant = variantFor(recorder, Object.keys(bindings).length);
+  const variant = variantFor(recorder, attributes, Object.keys(bindings).length);
+  if (variant === 'matrices') {
+    const sizes = onMatrices(recorder, attributes, attributes.heads);
+    const conditions = formOf(attributes);
+    recorder.launch({
+      kernel: 'attention_forward_matrices',
+      label: 'attention_forward',
+      ...sizes,
+      conditions,
+      bindings,
+    });
+    return;
+  }
   const common = {
     label: 'attention_forward',
     ...commonOf(recorder, variant, attributes, attributes.heads),
@@ -52,7 +65,19 @@ export function launchBackwardQuery(
   bindings: BindingsOf<'attention_backward_query'>,
   accumulate: boolean,
 ): void {
-  const variant = variantFor(recorder, Object.keys(bindings).length);
+  const variant = variantFor(recorder, attributes, Object.keys(bindings).length);
+  if (variant === 'matrices') {
+    const sizes = onMatrices(recorder, attributes, attributes.heads);
+    const conditions = { ...formOf(attributes), ACCUMULATE: accumulate, BACKWARD: true };
+    recorder.launch({
+      kernel: 'attention_backward_query_matrices',
+      label: 'attention_backward_query',
+      ...sizes,
+      conditions,
+      bindings,
+    });
+    return;
+  }
   const conditions = { ...conditionsOf(recorder, variant, attributes), ACCUMULATE: accumulate };
   const common = {
     label: 'attention_backward_query',
@@ -84,7 +109,19 @@ export function launchBackwardKeyValue(
   attributes: AttentionAttributes,
   bindings: BindingsOf<'attention_backward_key_value'>,
 ): void {
-  const variant = variantFor(recorder, Object.keys(bindings).length);
+  const variant = variantFor(recorder, attributes, Object.keys(bindings).length);
+  if (variant === 'matrices') {
+    const sizes = onMatrices(recorder, attributes, attributes.kvHeads);
+    const conditions = { ...formOf(attributes), BACKWARD: true };
+    recorder.launch({
+      kernel: 'attention_backward_key_value_matrices',
+      label: 'attention_backward_key_value',
+      ...sizes,
+      conditions,
+      bindings,
+    });
+    return;
+  }
   const conditions = conditionsOf(recorder, variant, attributes);
   const common = {
     label: 'attention_backward_key_value',
@@ -111,22 +148,40 @@ export function launchBackwardKeyValue(
   }
 }
 
-/** Sharing keys within a subgroup takes one binding more than some adapters allow. */
-function variantFor({ gpu }: Recorder, bindings: number): AttentionVariant {
-  const variant = gpu.choices.attention ?? gpu.profile.attention;
-  const canShare = gpu.profile.sharesLoads && bindings < gpu.device.limits.maxStorageBuffersPerShaderStage;
+/** The form that is chosen for this device and shape. Sharing keys within a subgroup takes one binding more than some allow. */
+function variantFor(
+  { gpu }: Recorder,
+  { in16Bits = false, headDim }: AttentionAttributes,
+  bindings: number,
+): AttentionVariant {
+  const { choices, profile, device } = gpu;
+  const wanted =
+    choices.attention ?? (profile.kernels === 'gpu' && in16Bits ? 'matrices' : profile.attention);
+  const variant = wanted === 'matrices' && !fitsMatrices(gpu, headDim) ? profile.attention : wanted;
+  const canShare = profile.sharesLoads && bindings < device.limits.maxStorageBuffersPerShaderStage;
   return variant === 'subgroup' && !canShare ? 'plain' : variant;
 }
 
-function conditionsOf(
-  recorder: Recorder,
-  variant: AttentionVariant,
-  { window, softcap, headDim }: AttentionAttributes,
-) {
+/** What of a shape changes the text of a kernel. */
+function formOf({ window, softcap }: AttentionAttributes) {
+  return { WINDOWED: window !== undefined, SOFTCAP: softcap !== undefined };
+}
+
+type ScalarVariant = Exclude<AttentionVariant, 'matrices'>;
+
+function conditionsOf(recorder: Recorder, variant: ScalarVariant, attributes: AttentionAttributes) {
+  const ROLLED = variant === 'tiled' ? recorder.gpu.profile.rollsTiles : rolled(recorder, attributes.headDim);
+  return { ...formOf(attributes), ROLLED };
+}
+
+function overridesOf(attributes: AttentionAttributes) {
+  const { heads, kvHeads, window, softcap } = attributes;
   return {
-    WINDOWED: window !== undefined,
-    SOFTCAP: softcap !== undefined,
-    ROLLED: variant === 'tiled' ? recorder.gpu.profile.rollsTiles : rolled(recorder, headDim),
+    HEADS: heads,
+    KV_HEADS: kvHeads,
+    SCALE: scoreScale(attributes),
+    ...(window === undefined ? {} : { WINDOW: window }),
+    ...(softcap === undefined ? {} : { CAP: softcap }),
   };
 }
 
@@ -136,11 +191,11 @@ const TILE = { tokens: 32, workgroup: 64 } as const;
 /** Sizes; `heads` are those that the result has. */
 function commonOf(
   recorder: Recorder,
-  variant: AttentionVariant,
+  variant: ScalarVariant,
   attributes: AttentionAttributes,
   heads: number,
 ) {
-  const { window, softcap, headDim, layout } = attributes;
+  const { headDim, layout } = attributes;
   const [tokens, blocks] = [layout.visibility.shape[0], layout.blocks.shape[0]];
   const { workgroup, grid } = {
     plain: { workgroup: workgroupSize(recorder), grid: gridFor(recorder, tokens * heads) },
@@ -149,13 +204,14 @@ function commonOf(
   }[variant];
   return {
     constants: { HEAD4: headDim / 4, WORKGROUP: workgroup },
-    overrides: {
-      HEADS: attributes.heads,
-      KV_HEADS: attributes.kvHeads,
-      SCALE: scoreScale(attributes),
-      ...(window === undefined ? {} : { WINDOW: window }),
-      ...(softcap === undefined ? {} : { CAP: softcap }),
-    },
+    overrides: overridesOf(attributes),
     grid,
   };
+}
+
+/** The same for kernels on tensor cores. */
+function onMatrices({ gpu }: Recorder, attributes: AttentionAttributes, heads: number) {
+  const { rows, constants } = matricesLaunch(gpu, attributes.headDim);
+  const tokens = attributes.layout.visibility.shape[0];
+  return { constants, overrides: overridesOf(attributes), grid: gridOf(Math.ceil(tokens / rows) * heads) };
 }
