@@ -1,6 +1,6 @@
 /** What a benchmark leaves: a Markdown table on the screen and, with --out, a JSON file that anyone can compare with. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import type { Gpu } from '../src/engine.ts';
 
 export interface Row {
@@ -36,6 +36,19 @@ export function reportOf(gpu: Gpu, rows: readonly Row[]): Report {
     commit: commitNow(),
     rows,
   };
+}
+
+let lines: string | undefined;
+
+/** From now on, every row is also appended to a file as it is measured: what a run that is cut short leaves. */
+export function appendRowsTo(path: string): void {
+  lines = path;
+}
+
+/** The row, appended as a line of JSON where that was asked for. */
+export function measured(row: Row): Row {
+  if (lines !== undefined) appendFileSync(lines, `${JSON.stringify(row)}\n`);
+  return row;
 }
 
 /** Prints the report, and writes it where `out` says. */

@@ -1,7 +1,7 @@
 /** npm run bench -- kernels|peers|train|load|foundation|objectives|generate|data|lora [--quick] [--out FILE.json], and plot. */
 import { Command, Option } from 'commander';
 import { detectRuntime, type Runtime } from '../src/index.ts';
-import { publish, type Report } from './report.ts';
+import { appendRowsTo, publish, type Report } from './report.ts';
 
 type Bench = (runtime: Runtime, quick: boolean, only?: string) => Promise<Report>;
 
@@ -41,6 +41,7 @@ const program = new Command('bench').description('Measures this machine. Close e
 interface Options {
   readonly quick: boolean;
   readonly out?: string;
+  readonly lines?: string;
   readonly only?: string;
 }
 
@@ -50,11 +51,15 @@ for (const [name, [summary, load]] of Object.entries(BENCHES)) {
     .description(summary)
     .option('--quick', 'fewer shapes and rounds', false)
     .addOption(new Option('--out <FILE.json>', 'write the rows there, too'))
-    .action(async ({ quick, out, only }: Options) =>
-      publish(await (await load())(await detectRuntime(), quick, only), out),
-    );
+    .addOption(new Option('--lines <FILE.jsonl>', 'append each row there as it is measured'))
+    .action(async ({ quick, out, lines, only }: Options) => {
+      if (lines !== undefined) appendRowsTo(lines);
+      publish(await (await load())(await detectRuntime(), quick, only), out);
+    });
   if (name === 'objectives') command.option('--only <METHOD>', "one goal's duel, such as mipo");
   if (name === 'generate') command.option('--only <PART>', 'peer or limit');
+  if (name === 'kernels') command.addOption(new Option('--only <PART>').choices(['products', 'models']));
+  if (name === 'train') command.addOption(new Option('--only <PART>').choices(['profile', 'quantized']));
 }
 program
   .command('data')
@@ -76,6 +81,11 @@ program
   .command('roofline')
   .description('predicts the step on known devices from its recorded dispatches; measures nothing')
   .action(async () => (await import('./roofline.ts')).benchRoofline(await detectRuntime()));
+program
+  .command('merge')
+  .description("takes the results that bench.sh left on a GPU box into bench/results and README's table")
+  .argument('<RESULTS>', 'its folder results')
+  .action(async (folder: string) => (await import('./gpu-box/merge.ts')).merge(folder));
 program
   .command('plot')
   .description('draws how cost grows with size, as the rows of "train" say')

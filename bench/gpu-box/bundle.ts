@@ -90,6 +90,12 @@ for (const folder of ['kernels', 'test/fixtures', 'examples/stories260K', 'examp
 for (const file of ['bench/kernels/matmul_tile16.wgsl', 'bench/gpu-box/pytorch_dpo.py', 'LICENSE'])
   cpSync(file, join(box, file));
 copyFileSync('bench/gpu-box/bench.sh', join(box, 'bench.sh'));
+// Vulkan's loader, for boxes whose driver comes without it.
+const loader = ['/usr/lib/x86_64-linux-gnu/libvulkan.so.1', '/usr/lib64/libvulkan.so.1'].find(exists);
+if (loader !== undefined) {
+  mkdirSync(join(box, 'lib'));
+  copyFileSync(loader, join(box, 'lib', 'libvulkan.so.1'));
+}
 copyFileSync(process.execPath, join(box, 'node'));
 chmodSync(join(box, 'node'), 0o755);
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };

@@ -1,7 +1,7 @@
 /**
  * The same LoRA DPO step here and in PyTorch on the same card: same shape of model, same rows, one after the other.
  *
- *   node bench/gpu-box/compare.js [--out FILE.json]
+ *   node bench/gpu-box/compare.js [--compiled] [--out FILE.json]
  *
  * PyTorch's side is pytorch_dpo.py. Where Python, PyTorch, transformers or the card is missing, its columns say so.
  */
@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { detectRuntime } from '../../src/index.ts';
-import { publish, type Row, reportOf } from '../report.ts';
+import { appendRowsTo, measured, publish, type Row, reportOf } from '../report.ts';
 import { median, takeTurns } from '../timing.ts';
 import { pairsOf, StepBench } from '../training/step.ts';
 
@@ -43,7 +43,14 @@ interface TorchResult {
   readonly first_loss: number;
 }
 
-async function compare(out: string | undefined): Promise<void> {
+interface Options {
+  readonly out?: string;
+  readonly lines?: string;
+  readonly compiled?: boolean;
+}
+
+async function compare({ out, lines, compiled = false }: Options): Promise<void> {
+  if (lines !== undefined) appendRowsTo(lines);
   const runtime = await detectRuntime();
   const probe = await StepBench.open(runtime, CPU.size);
   const setting = probe.gpu.isCpu ? CPU : GPU;
@@ -67,14 +74,17 @@ async function compare(out: string | undefined): Promise<void> {
     chosen: [...chosen.ids],
     rejected: [...rejected.ids],
   }));
-  const torch = pytorch({ ...setting.size, beta: BETA, lora: LORA, rounds: setting.rounds, rows });
+  const torch = pytorch({ ...setting.size, beta: BETA, lora: LORA, rounds: setting.rounds, rows, compiled });
   // What a trainer gets done is rows; tokens count each prompt twice, as a concatenated forward pass does.
   const tokens = 2 * count * (prompt + answer);
   const row: Row = {
     work: 'step of dpo, LoRA',
     shape: `${(bench.parameters / 1e6).toFixed(0)}M parameters, ${count} pairs, ${tokens} tokens`,
     ours_ms: ours.step_ms,
-    peer: typeof torch === 'string' ? 'PyTorch: not measured' : `PyTorch ${torch.torch} on ${torch.device}`,
+    peer:
+      typeof torch === 'string'
+        ? 'PyTorch: not measured'
+        : `PyTorch ${torch.torch}${compiled ? ', compiled,' : ''} on ${torch.device}`,
     peer_ms: typeof torch === 'string' ? 0 : torch.step_ms,
     ratio: typeof torch === 'string' ? 0 : torch.step_ms / ours.step_ms,
     checked: Math.abs(trainer.firstLoss - Math.LN2) < 1e-4,
@@ -84,7 +94,7 @@ async function compare(out: string | undefined): Promise<void> {
         ? torch
         : `PyTorch ${rate(tokens, torch.step_ms)}, peak ${mebibytes(torch.peak_bytes)}, first loss ${torch.first_loss.toFixed(4)}`),
   };
-  publish(reportOf(bench.gpu, [row]), out);
+  publish(reportOf(bench.gpu, [measured(row)]), out);
   bench.gpu.close();
   probe.gpu.close();
 }
@@ -108,5 +118,8 @@ function mebibytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(0)} MiB`;
 }
 
-const program = new Command('compare').option('--out <FILE.json>', 'write the row there, too');
-await compare(program.parse().opts<{ out?: string }>().out);
+const program = new Command('compare')
+  .option('--compiled', "PyTorch's side through torch.compile; without it eager")
+  .option('--lines <FILE.jsonl>', 'append the row there')
+  .option('--out <FILE.json>', 'write the row there, too');
+await compare(program.parse().opts<Options>());

@@ -5,7 +5,7 @@ import { Gpu } from '../../src/engine.ts';
 import { bufferOf, type ProductVariant, Program } from '../../src/gpu/index.ts';
 import type { Runtime } from '../../src/index.ts';
 import { download, launchLinear, type Tensor, variantsFor, whole } from '../../src/ops/index.ts';
-import { type Row, reportOf } from '../report.ts';
+import { measured, type Row, reportOf } from '../report.ts';
 import { median, pairedRatio, takeTurns } from '../timing.ts';
 import { backwardWorks } from './backward-works.ts';
 import { forwardWorks, inner, Operands, type Size, samples, type Work } from './forward-works.ts';
@@ -58,29 +58,37 @@ const GPU_SIZES: readonly Size[] = [
 
 const ROUNDS = { quick: 3, full: 9 } as const;
 
-export async function benchKernels(runtime: Runtime, quick: boolean) {
+/** @param only 'products' or 'models', the other kernels at the shapes of models; default both */
+export async function benchKernels(runtime: Runtime, quick: boolean, only?: string) {
   const tile16 = readFileSync(new URL('./matmul_tile16.wgsl', import.meta.url), 'utf8');
   const kernelSources = async () => ({ ...(await runtime.kernelSources()), 'matmul_tile16.wgsl': tile16 });
   const gpu = await Gpu.open({ ...runtime, kernelSources });
   try {
     const rounds = quick ? ROUNDS.quick : ROUNDS.full;
-    const rows: Row[] = [];
+    const products: Row[] = [];
     for (const edge of gpu.isCpu ? [512, ...(quick ? [] : [1024])] : [1024, 2048, 4096])
-      rows.push(await matmulAgainstTile(gpu, edge, rounds));
-    const gemm = Math.max(...rows.map((row) => flopsOf(row) / row.ours_ms));
-    for (const edge of gpu.isCpu ? [512] : [2048, 4096])
-      rows.push(...(await halfMatmuls(gpu, edge, gemm, rounds)));
-    const sizes = gpu.isCpu ? CPU_SIZES : GPU_SIZES;
-    for (const size of quick ? sizes.slice(0, 1) : sizes) {
-      const bench = new Operands(gpu);
-      for (const work of [...forwardWorks(bench, size), ...backwardWorks(bench, size)])
-        rows.push(await againstLimit(gpu, work, gemm, rounds));
-      bench.free();
-    }
+      products.push(await matmulAgainstTile(gpu, edge, rounds));
+    const gemm = Math.max(...products.map((row) => flopsOf(row) / row.ours_ms));
+    if (only !== 'models')
+      for (const edge of gpu.isCpu ? [512] : [2048, 4096])
+        products.push(...(await halfMatmuls(gpu, edge, gemm, rounds)));
+    const rows = only === 'products' ? products : [...products, ...(await modelKernels(gpu, quick, gemm))];
     return reportOf(gpu, rows);
   } finally {
     gpu.close();
   }
+}
+
+async function modelKernels(gpu: Gpu, quick: boolean, gemm: number): Promise<Row[]> {
+  const rows: Row[] = [];
+  const sizes = gpu.isCpu ? CPU_SIZES : GPU_SIZES;
+  for (const size of quick ? sizes.slice(0, 1) : sizes) {
+    const bench = new Operands(gpu);
+    for (const work of [...forwardWorks(bench, size), ...backwardWorks(bench, size)])
+      rows.push(await againstLimit(gpu, work, gemm, quick ? ROUNDS.quick : ROUNDS.full));
+    bench.free();
+  }
+  return rows;
 }
 
 function flopsOf({ shape }: Row): number {
@@ -110,7 +118,7 @@ async function matmulAgainstTile(gpu: Gpu, edge: number, rounds: number): Promis
   bench.free();
   const ratio = pairedRatio(times.tile16, times.ours);
   const ours_ms = median(times.ours);
-  return {
+  return measured({
     work: 'matmul f32',
     shape: `${edge} x ${edge} x ${edge}`,
     ours_ms,
@@ -119,7 +127,7 @@ async function matmulAgainstTile(gpu: Gpu, edge: number, rounds: number): Promis
     ratio: ratio.median,
     checked,
     note: `${((2 * edge ** 3) / ours_ms / 1e6).toFixed(1)} GFLOP/s; ratio in [${ratio.low.toFixed(2)}, ${ratio.high.toFixed(2)}]`,
-  };
+  });
 }
 
 /** Products with weights in f16, by every kernel that this adapter has for them. */
@@ -194,7 +202,7 @@ async function againstLimit(gpu: Gpu, work: Work, gemm: number, rounds: number):
     const ours_ms = median(times.ours);
     const peer_ms = work.cost.flops / gemm;
     const note = `${(work.cost.flops / ours_ms / 1e6).toFixed(1)} GFLOP/s; ${spread(times.ours)}`;
-    return { ...shared, ours_ms, peer: 'gemm-limit', peer_ms, ratio: peer_ms / ours_ms, note };
+    return measured({ ...shared, ours_ms, peer: 'gemm-limit', peer_ms, ratio: peer_ms / ours_ms, note });
   }
   // A copy reads and writes, so half the bytes in one buffer move as many.
   const half = Math.ceil(work.cost.bytes / 8) * 4;
@@ -211,7 +219,14 @@ async function againstLimit(gpu: Gpu, work: Work, gemm: number, rounds: number):
   const ours_ms = median(times.ours);
   const ratio = pairedRatio(times.copy, times.ours);
   const note = `${(work.cost.bytes / ours_ms / 1e6).toFixed(2)} GB/s; ${spread(times.ours)}`;
-  return { ...shared, ours_ms, peer: 'copy-limit', peer_ms: median(times.copy), ratio: ratio.median, note };
+  return measured({
+    ...shared,
+    ours_ms,
+    peer: 'copy-limit',
+    peer_ms: median(times.copy),
+    ratio: ratio.median,
+    note,
+  });
 }
 
 function spread(times: readonly number[]): string {

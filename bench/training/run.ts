@@ -2,15 +2,18 @@
 import type { Gpu } from '../../src/engine.ts';
 import { Program } from '../../src/gpu/index.ts';
 import type { Runtime } from '../../src/index.ts';
-import { type Row, reportOf } from '../report.ts';
+import { measured, type Report, type Row, reportOf } from '../report.ts';
 import { median, pairedRatio, takeTurns } from '../timing.ts';
 import { benchCost } from './cost.ts';
+import { benchQuantized } from './quantized.ts';
 import { pairsOf, StepBench, type StepSetup } from './step.ts';
 
 const CPU_MODEL = { vocabulary: 512, hidden: 64, inner: 172, layers: 5, heads: 8, kvHeads: 4 };
 const GPU_MODEL = { vocabulary: 128256, hidden: 2048, inner: 8192, layers: 16, heads: 32, kvHeads: 8 };
 
-export async function benchTraining(runtime: Runtime, quick: boolean) {
+/** @param only 'profile', where the time of a step goes, or 'quantized', LoRA on 8B in 8 and 4 bits; default all but that */
+export async function benchTraining(runtime: Runtime, quick: boolean, only?: string) {
+  if (only === 'quantized') return benchQuantized(runtime, quick);
   const probe = await StepBench.open(runtime, CPU_MODEL);
   const bench = probe.gpu.isCpu ? probe : await StepBench.open(runtime, GPU_MODEL);
   const model = bench === probe ? CPU_MODEL : GPU_MODEL;
@@ -20,6 +23,11 @@ export async function benchTraining(runtime: Runtime, quick: boolean) {
   const dpo: StepSetup = { objective: { name: 'dpo' }, pairs };
   const inStep: StepSetup = { ...dpo, reference: { mode: 'in_step' } };
   const rows: Row[] = [];
+  if (only === 'profile') {
+    for (const [name, setup] of [['dpo', dpo] as const, ['dpo without a cached reference', inStep] as const])
+      rows.push(...(await split(bench, name, setup)));
+    return closed(bench, probe, rows);
+  }
 
   const methods: [string, StepSetup][] = [
     ['dpo', dpo],
@@ -50,6 +58,10 @@ export async function benchTraining(runtime: Runtime, quick: boolean) {
     );
   for (const [name, setup] of [...methods, ['dpo without a cached reference', inStep] as const])
     rows.push(...(await split(bench, name, setup)));
+  return closed(bench, probe, rows);
+}
+
+function closed(bench: StepBench, probe: StepBench, rows: readonly Row[]): Report {
   const report = reportOf(bench.gpu, rows);
   bench.gpu.close();
   probe.gpu.close();
@@ -103,7 +115,7 @@ async function besideFirst(
   const ours_ms = median(times.own);
   const ratio = pairedRatio(times.other, times.own);
   const tokens = tokensOf(setup);
-  return {
+  return measured({
     work: `step: ${name}`,
     shape: `${setup.pairs.length} pairs, ${tokens} tokens`,
     ours_ms,
@@ -114,7 +126,7 @@ async function besideFirst(
     note:
       `${((1000 * tokens) / ours_ms).toFixed(0)} tokens/s, peak ${(peak / 2 ** 20).toFixed(1)} MiB; ` +
       `ratio in [${ratio.low.toFixed(3)}, ${ratio.high.toFixed(3)}]`,
-  };
+  });
 }
 
 /** Host time spent encoding, GPU time by part (from timestamps, one pass per dispatch), and the rest of the step: waiting. */
@@ -145,16 +157,17 @@ async function split(bench: StepBench, name: string, setup: StepSetup): Promise<
   }
   const total = median(totals);
   const shape = `${setup.pairs.length} pairs, ${tokensOf(setup)} tokens`;
-  const row = (work: string, ms: number, note: string): Row => ({
-    work: `split of ${name}: ${work}`,
-    shape,
-    ours_ms: ms,
-    peer: 'whole step',
-    peer_ms: total,
-    ratio: total / ms,
-    checked: isRight(firstLoss, setup),
-    note: `${((100 * ms) / total).toFixed(1)}% of the step; ${note}`,
-  });
+  const row = (work: string, ms: number, note: string): Row =>
+    measured({
+      work: `split of ${name}: ${work}`,
+      shape,
+      ours_ms: ms,
+      peer: 'whole step',
+      peer_ms: total,
+      ratio: total / ms,
+      checked: isRight(firstLoss, setup),
+      note: `${((100 * ms) / total).toFixed(1)}% of the step; ${note}`,
+    });
   const rows = [
     row('encode', median(encodings), 'host time in Program.run; goal below 20%'),
     row('wait', total - median(encodings), 'the rest of the step, in which the host waits'),

@@ -25,6 +25,8 @@ export interface StepSetup {
   readonly training?: TrainConfigInput['training'];
   /** Without it: full fine-tuning on a CPU adapter, GPU_LORA on a GPU. */
   readonly lora?: TrainConfigInput['lora'];
+  /** Of the frozen weights; default those of the files. */
+  readonly bits?: 8 | 4;
 }
 
 export interface OpenTrainer {
@@ -68,7 +70,7 @@ export class StepBench {
       ...setup.pairs.map((p) => p.promptIds.length + Math.max(p.chosen.ids.length, p.rejected.ids.length)),
     );
     const config = trainConfigFrom({
-      model: { path: this.#model },
+      model: { path: this.#model, load_in_8bit: setup.bits === 8, load_in_4bit: setup.bits === 4 },
       objective: setup.objective,
       reference: setup.reference,
       lora: setup.lora ?? (gpu.isCpu ? undefined : GPU_LORA),

@@ -7,6 +7,7 @@ import { adapterIsNoDevice } from './options.ts';
 interface Options extends GlobalOptions {
   readonly backend?: string;
   readonly json?: true;
+  readonly tune?: true;
 }
 
 export function addDoctor(program: Command, cli: Cli): void {
@@ -19,6 +20,10 @@ export function addDoctor(program: Command, cli: Cli): void {
     )
     .addOption(adapterIsNoDevice())
     .option('--json', 'print the report as one JSON object')
+    .option(
+      '--tune',
+      "in place of the report: measure which kernels make a typical model's products fastest, and keep that for runs",
+    )
     .option('--backend <NAME>', "Dawn's backend: vulkan, metal or d3d12; the platform's own unless given")
     .addHelpText(
       'after',
@@ -26,16 +31,13 @@ export function addDoctor(program: Command, cli: Cli): void {
 Examples:
   prefgrad doctor
   prefgrad doctor --device lavapipe --json
+  prefgrad doctor --tune
 
 ${EXIT_CODES}`,
     )
     .action(async (_: unknown, command: Command) => {
-      const { device, backend, json } = command.optsWithGlobals<Options>();
-      const { runDoctor } = await import('./doctor.ts');
-      cli.exitCode = await runDoctor(await cli.runtime(), (text) => cli.out(text), {
-        device,
-        backend,
-        json,
-      });
+      const { device, backend, json, tune } = command.optsWithGlobals<Options>();
+      const run = tune ? (await import('./doctor-tune.ts')).runTune : (await import('./doctor.ts')).runDoctor;
+      cli.exitCode = await run(await cli.runtime(), (text) => cli.out(text), { device, backend, json });
     });
 }

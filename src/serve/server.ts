@@ -48,6 +48,8 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   const server = createServer((request, response) => void handler.handle(request, response));
   server.headersTimeout = 10_000;
   server.requestTimeout = 60_000;
+  // Longer than clients and proxies keep an idle connection: one that is closed just as a request is sent on it is an error there.
+  server.keepAliveTimeout = 75_000;
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       reject(

@@ -6,7 +6,8 @@ import { Digest } from '../digest.ts';
 import { InputError } from '../errors.ts';
 import { writeJson } from '../formats/atomic-file.ts';
 import type { Gpu } from '../gpu/device.ts';
-import { tuneProducts } from '../ops/linear/linear-tuning.ts';
+import { type Tuned, tuneProducts } from '../ops/linear/linear-tuning.ts';
+import { askedProducts } from '../ops/linear/linear-variants.ts';
 import { fromFirst } from '../runtime/ranks.ts';
 import { Trainer, type TrainerOptions } from './trainer.ts';
 
@@ -49,6 +50,19 @@ async function measured(options: TrainerOptions, note: (line: string) => void): 
   );
   await cache.write(choices);
   return choices;
+}
+
+/**
+ * Measures every product that was recorded on this device, also those that were measured before, and keeps the choices.
+ * @returns the file that keeps them; undefined where there is no disk
+ */
+export async function tuneKernels(gpu: Gpu, onTuned: (tuned: Tuned) => void): Promise<string | undefined> {
+  const cache = await ChoiceCache.open(gpu);
+  gpu.choices.load(cache.known);
+  for (const key of askedProducts(gpu).keys()) gpu.choices.products.delete(key);
+  await tuneProducts(gpu, onTuned);
+  await cache.write(gpu.choices.toRecord());
+  return cache.path;
 }
 
 /** Choices on disk, one file per adapter, driver and set of kernels. Where there is no disk, nothing is kept. */

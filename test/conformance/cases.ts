@@ -2,7 +2,7 @@
 import { Gpu } from '../../src/gpu/device.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import type { CaseResult, ConformanceCase } from './case.ts';
-import { matrixCases } from './matrix-cases.ts';
+import { longHeadCases, matrixCases } from './matrix-cases.ts';
 import { modelCases } from './model.ts';
 import { objectiveCases } from './objectives.ts';
 import { opCases } from './ops.ts';
@@ -19,12 +19,13 @@ export const cases: readonly ConformanceCase[] = [
 
 /**
  * Which cases run: the full list trains for 20 steps, the short one for 4 and without the long cases; 'matrices' is a list of
- * its own, for adapters with tensor cores.
+ * its own, for adapters with tensor cores, to which 'long heads' adds what only GPUs compile in time.
  */
-export type Scope = 'full' | 'short' | 'matrices';
+export type Scope = 'full' | 'short' | 'matrices' | 'long heads';
 
 export function casesOf(scope: Scope): readonly ConformanceCase[] {
   if (scope === 'matrices') return matrixCases;
+  if (scope === 'long heads') return [...matrixCases, ...longHeadCases];
   return scope === 'full' ? cases : cases.filter(({ isLong }) => isLong !== true);
 }
 

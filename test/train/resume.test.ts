@@ -72,6 +72,48 @@ describe('resuming is exact', () => {
     ).toHaveLength(STEPS);
   });
 
+  // Both stops are at a step with an evaluation, which then comes after them: of the best model, and of the last.
+  it('also with evaluations at shares of the run, the best checkpoint and an early end', async () => {
+    const runtime = testRuntime();
+    const watched = (name: string) =>
+      trainConfigFrom({
+        ...configFor(name, { name: 'dpo' }),
+        data: {
+          train: 'examples/quickstart/train.jsonl',
+          eval: 'examples/quickstart/train.jsonl',
+          max_length: 128,
+          max_rows: 4,
+        },
+        training: {
+          learning_rate: 1e-3,
+          warmup_ratio: 0,
+          max_steps: 4,
+          per_device_train_batch_size: 2,
+          logging_steps: 1,
+          eval_steps: 0.25,
+          save_steps: 0.3,
+          save_total_limit: 1,
+          // It falls on rows that are learned, so that by this the first evaluation is the best.
+          metric_for_best_model: 'loss',
+          greater_is_better: true,
+          load_best_model_at_end: true,
+          early_stopping_patience: 1,
+        },
+      });
+    const whole = await train(runtime, watched('watched'), {});
+    expect(whole).toMatchObject({ step: 2, best: join(folder, 'watched/checkpoint-1') });
+    const cut = watched('watched-cut');
+    expect(await train(runtime, cut, stoppingAfter(1))).toMatchObject({ outcome: 'interrupted', step: 1 });
+    const again = await train(runtime, cut, stoppingAfter(1), { resume: true });
+    expect(again).toMatchObject({ outcome: 'interrupted', step: 2 });
+    const rest = await train(runtime, cut, {}, { resume: true });
+    expect(rest).toMatchObject({ step: 2, best: join(folder, 'watched-cut/checkpoint-1') });
+    expect(read('watched-cut')).toEqual(read('watched'));
+    const evaluated = read('watched').metrics.filter((line) => 'eval_loss' in line);
+    // Once more at the end, where not the last model is written.
+    expect(evaluated.map(({ step }) => step)).toEqual([0, 1, 2, 2]);
+  });
+
   it('also when the optimizer moves to host memory on the way', async () => {
     const runtime = testRuntime();
     const config = (offload_optimizer: boolean) => configFor('moved', { name: 'dpo' }, { offload_optimizer });
