@@ -14,7 +14,7 @@ export interface Answer {
 }
 
 /** The longest right solution has 72 tokens. */
-const MOST_TOKENS = 80;
+export const MOST_TOKENS = 80;
 
 /** Answers the first `count` problems of a split, or reads what a run before this one has answered. */
 export async function answerProblems(

@@ -48,14 +48,20 @@ export async function runTrial(study: Study, trial: Trial): Promise<string> {
         gradient_checkpointing: false,
         max_tokens_per_micro_batch: 8192,
         logging_steps: 1,
-        ...(isWatched && { eval_steps: 0.1 }),
+        ...(isWatched && { eval_steps: 0.2, eval_samples: 16 }),
       },
+      ...(isWatched && { eval_tasks: [watchedTask(study)] }),
       output_dir: output,
       seed,
     },
     { runtime },
   );
   return output;
+}
+
+/** The first validation problems, as a task that is asked while a run goes on. */
+function watchedTask({ paths }: Study) {
+  return { task: 'custom', task_file: paths.task, data: paths.questions, name: 'validation', max_rows: 100 };
 }
 
 /** What a search has found. */
@@ -98,7 +104,13 @@ export async function finalRuns(study: Study, { method, learningRate }: Choice):
   const perSeed: Answer[][] = [];
   for (const [i, seed] of size.seeds.entries()) {
     const name = trialName(method, learningRate, seed);
-    const run = await runTrial(study, { name, method, learningRate, seed, isWatched: i === 1 });
+    const run = await runTrial(study, {
+      name,
+      method,
+      learningRate,
+      seed,
+      isWatched: i === 1 && method.isWatched,
+    });
     const answers = await answerProblems(study, `${run}/model`, 'test', size.test, `${run}/test.jsonl`);
     note(`${method.name}, seed ${seed}: ${percent(accuracyOf(answers))} on test`);
     perSeed.push(answers);

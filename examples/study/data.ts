@@ -2,13 +2,13 @@
 import { train } from '../../src/index.ts';
 import { bridgeStep } from '../../src/preferences/bridge.ts';
 import { runRows, writeReport } from '../../src/preferences/run-rows.ts';
-import { answerProblems } from './answers.ts';
+import { answerProblems, MOST_TOKENS } from './answers.ts';
 import { editor } from './editor.ts';
-import { readRows, writeRows } from './files.ts';
+import { readRows, writeRows, writeText } from './files.ts';
 import { writeModelDirectory } from './model.ts';
 import { PROBLEM_SEEDS } from './plan.ts';
 import type { Study } from './study.ts';
-import { problemAt, promptOf, type Style, solutionOf } from './task.ts';
+import { answerOf, NUMBERS, problemAt, promptOf, type Style, solutionOf } from './task.ts';
 
 /** Eight solutions of ten are equations, so that this becomes the model's own style; the others make the rest known. */
 const SFT_STYLES: readonly Style[] = [
@@ -92,6 +92,28 @@ export async function makePairs(study: Study): Promise<void> {
   note(`${answers.length} answers, ${rows.length} of them wrong; ${bridged.length} pairs have an edit.`);
   await writeRows(files, paths.pairs, bridged.slice(0, training));
   await writeRows(files, paths.heldOut, bridged.slice(training));
+}
+
+/** The validation problems as a task of `prefgrad evaluate`: the answer is the last number. */
+export async function writeTask({ runtime, size, paths }: Study): Promise<void> {
+  const { files } = runtime;
+  const problems = Array.from({ length: size.validation }, (_, i) => problemAt(PROBLEM_SEEDS.validation, i));
+  await writeRows(
+    files,
+    paths.questions,
+    problems.map((problem) => ({ problem: promptOf(problem), answer: NUMBERS[answerOf(problem)] })),
+  );
+  await writeText(
+    files,
+    paths.task,
+    [
+      'prompt: "{problem}"',
+      `max_new_tokens: ${MOST_TOKENS}`,
+      `extraction: {pattern: ".*\\\\b(${NUMBERS.join('|')})\\\\b"}`,
+      'comparison: exact',
+      '',
+    ].join('\n'),
+  );
 }
 
 /** Training pairs of which a share is bridged, drawn by their place; the others keep the ground truth. */

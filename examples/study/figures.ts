@@ -32,7 +32,10 @@ export async function makeFigures(study: Study, choices: readonly Choice[]): Pro
     ...(await made(study, ['bmc-3', 'bmc-4'], { sweeps: [paths.sweep], metric: 'accuracy' })),
     ...(await made(study, ['bmc-5'], { scores: scored })),
     ...(await made(study, ['mipo-4'], { runs: named(['DPO', 'DPO-BMC', 'MIPO']).map(runOf) })),
-    ...(await made(study, ['epsilon-3'], { runs: named(['epsilon-DPO']).map(runOf) })),
+    ...(await made(study, ['epsilon-3'], {
+      runs: named(['epsilon-DPO']).map(runOf),
+      metric: 'eval_validation_accuracy',
+    })),
   ];
   return writeResults(runtime.files, paths.figures, results);
 }
@@ -43,7 +46,7 @@ async function made(
   sources: Partial<Sources>,
 ): Promise<Result[]> {
   const none = { runs: [], scores: [], sweeps: [], reports: [], baseline: undefined, beta: 5 };
-  const defaults = { ...none, metric: 'eval_rewards/accuracies', kl: 'eval_kl' };
+  const defaults = { ...none, metric: 'eval_rewards/accuracies', kl: 'eval_kl_chosen' };
   return analyze(names, await readMaterial(runtime.files, { ...defaults, ...sources }));
 }
 

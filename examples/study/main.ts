@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util';
 import { detectRuntime, keepDevices } from '../../src/index.ts';
 import { answerProblems } from './answers.ts';
 import { type Choice, finalRuns, search, sweeps } from './compare.ts';
-import { makePairs, trainBase } from './data.ts';
+import { makePairs, trainBase, writeTask } from './data.ts';
 import { makeFigures } from './figures.ts';
 import { writeRows, writeText } from './files.ts';
 import { SIZES } from './plan.ts';
@@ -49,6 +49,7 @@ await runtime.files.makeDirectory(`${paths.directory}/runs`);
 
 await trainBase(study);
 await makePairs(study);
+await writeTask(study);
 const base = await answerProblems(study, paths.baseModel, 'test', size.test, paths.baseTest);
 
 const choices: Choice[] = [];

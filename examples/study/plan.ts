@@ -25,6 +25,8 @@ export interface Method {
   /** Column of the answer that is preferred: the ground truth, or the edit of the model's own answer. */
   readonly chosen: 'chosen' | 'chosen_bridged';
   readonly objective: TrainConfigInput['objective'];
+  /** One of its runs is evaluated on the way, for figures over the steps. */
+  readonly isWatched?: boolean;
 }
 
 const BETA = 0.1;
@@ -33,15 +35,16 @@ export const DELTA = 3;
 
 const METHODS: readonly Method[] = [
   { name: 'SFT', chosen: 'chosen', objective: { name: 'sft' } },
-  { name: 'DPO', chosen: 'chosen', objective: dpo },
+  { name: 'DPO', chosen: 'chosen', objective: dpo, isWatched: true },
   { name: 'DPO-BC', chosen: 'chosen_bridged', objective: dpo },
   { name: 'DPO-MC', chosen: 'chosen', objective: withDelta(DELTA) },
-  { name: 'DPO-BMC', chosen: 'chosen_bridged', objective: withDelta(DELTA) },
-  { name: 'MIPO', chosen: 'chosen', objective: { name: 'mipo', settings: { beta: 5 } } },
+  { name: 'DPO-BMC', chosen: 'chosen_bridged', objective: withDelta(DELTA), isWatched: true },
+  { name: 'MIPO', chosen: 'chosen', objective: { name: 'mipo', settings: { beta: 5 } }, isWatched: true },
   {
     name: 'epsilon-DPO',
     chosen: 'chosen',
     objective: { name: 'epsilon-dpo', settings: { beta: BETA, epsilon: 0.01 } },
+    isWatched: true,
   },
 ];
 
@@ -64,9 +67,9 @@ const STANDARD: Size = {
   heldOutPairs: 60,
   validation: 200,
   test: 400,
-  epochs: 2,
+  epochs: 1,
   methods: METHODS,
-  learningRates: [5e-5, 1.5e-4, 5e-4],
+  learningRates: [2e-6, 5e-6, 1e-5],
   seeds: [1, 2, 3],
   shares: [0, 0.25, 0.5, 0.75],
   deltas: [1, 2],
@@ -82,7 +85,7 @@ export const SIZES: Readonly<Record<Size['name'], Size>> = {
     validation: 32,
     test: 32,
     epochs: 1,
-    learningRates: [1.5e-4],
+    learningRates: [5e-5],
     seeds: [1, 2],
     shares: [0.5],
     deltas: [1],

@@ -23,6 +23,8 @@ export function pathsIn(directory: string) {
     base: at('base'),
     baseModel: at('base/model'),
     baseTest: at('base/test.jsonl'),
+    task: at('task.yaml'),
+    questions: at('validation-questions.jsonl'),
     pool: at('pool.jsonl'),
     unbridged: at('unbridged.jsonl'),
     bridged: at('bridged.jsonl'),

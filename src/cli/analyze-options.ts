@@ -44,7 +44,7 @@ export function addSourceOptions(command: Command): Command {
     .option('--report <[NAME=]FILE.report.json>', 'what "prefgrad bridge" and its like reported', namedPaths)
     .option('--metric <NAME>', 'metric of figures over a setting', 'eval_rewards/accuracies')
     .option('--baseline <METHOD>', 'method that figures over a setting draw as a dotted line, such as dpo')
-    .option('--kl <NAME>', 'divergence of epsilon-4b', 'eval_kl')
+    .option('--kl <NAME>', 'divergence of epsilon-4b', 'eval_kl_chosen')
     .option('--beta <NUMBER>', "MIPO's beta in mipo-5 and mipo-6", numberFrom(0), 25);
 }
 

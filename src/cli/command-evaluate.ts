@@ -115,13 +115,6 @@ async function runTask(runtime: Runtime, options: Options): Promise<unknown> {
 async function taskOf({ files }: Runtime, { task, taskFile }: Options) {
   if (task === undefined)
     throw new InputError('Say which task: --task NAME; see "prefgrad evaluate --help".');
-  if (task === 'custom') {
-    if (taskFile === undefined) throw new InputError('The task custom needs --task-file FILE.yaml.');
-    const { parseCustomTask } = await import('../evaluate/tasks/custom.ts');
-    return parseCustomTask(await files.readText(taskFile), taskFile);
-  }
-  const { tasks } = await import('../evaluate/tasks/registry.ts');
-  const found = tasks.find(task);
-  if (found === undefined) throw new InputError(`--task: ${tasks.unknown(task)}, custom`);
-  return found;
+  const { namedTask } = await import('../evaluate/tasks/named-task.ts');
+  return namedTask(files, task, taskFile, { task: '--task', file: '--task-file FILE.yaml' });
 }

@@ -49,6 +49,11 @@ export class BestCheckpoint {
     );
   }
 
+  /** Does an evaluation have the metric? One that was over a part of what is evaluated may lack it. */
+  isIn(metrics: Metrics): boolean {
+    return this.#metricName in metrics;
+  }
+
   /**
    * Looks at an evaluation.
    * @returns whether it is the best so far

@@ -3,6 +3,7 @@ import { choiceProblems } from '../objectives/choice.ts';
 import type { Needs } from '../objectives/objective.ts';
 import { objectiveRegistry } from '../objectives/registry.ts';
 import type { Problem } from '../schema-problems.ts';
+import { referenceForm } from './reference-form.ts';
 
 type Group = Readonly<Record<string, unknown>>;
 
@@ -30,7 +31,19 @@ export function objectiveProblems(raw: unknown): Problem[] {
     ...referenceProblems(name, needs, reference, hasLora),
     ...lossProblems(name, needs, group(raw, 'data') ?? {}),
     ...startProblems(name, needs, raw),
+    ...sampleProblems(name, needs, reference.mode, group(raw, 'training')?.eval_samples),
   ];
+}
+
+/** KL over samples needs the reference's logits of texts that are not known before. */
+function sampleProblems(name: string, needs: Needs, mode: unknown, samples: unknown): Problem[] {
+  if (typeof samples !== 'number' || samples === 0) return [];
+  const path = ['training', 'eval_samples'];
+  if (needs.reference === 'none')
+    return [{ path, message: `${name} has no reference to measure KL against` }];
+  const isKnownMode = mode === 'precompute' || mode === 'in_step';
+  if (referenceForm(needs, isKnownMode ? mode : 'auto') === 'live') return [];
+  return [{ path, message: 'needs the reference beside the policy; set reference.mode: in_step' }];
 }
 
 /** A model from scratch is nothing to hold a policy against, and nothing to put an update on. */
@@ -101,13 +114,10 @@ export function renamedProblems(raw: unknown): Problem[] {
 export function crossProblems(raw: unknown): Problem[] {
   const [training, data] = [group(raw, 'training') ?? {}, group(raw, 'data') ?? {}];
   const model = group(raw, 'model') ?? {};
-  const problems: Problem[] = quantizationProblems(model, trainsAdapter(raw));
-  if (training.eval_steps !== undefined && data.eval === undefined && data.eval_fraction === undefined) {
-    problems.push({
-      path: ['training', 'eval_steps'],
-      message: 'there is nothing to evaluate on; give data.eval or data.eval_fraction too',
-    });
-  }
+  const problems: Problem[] = [
+    ...quantizationProblems(model, trainsAdapter(raw)),
+    ...evaluationProblems(training, data, tasksOf(raw)),
+  ];
   if (data.eval !== undefined && data.eval_fraction !== undefined) {
     const message = 'data.eval says already what is evaluated on; remove one of the two';
     problems.push({ path: ['data', 'eval_fraction'], message });
@@ -123,6 +133,36 @@ export function crossProblems(raw: unknown): Problem[] {
     problems.push({ path: ['training', 'save_total_limit'], message });
   }
   return [...problems, ...bestProblems(training)];
+}
+
+type Tasks = readonly Readonly<Record<string, unknown>>[];
+
+function tasksOf(raw: unknown): Tasks {
+  if (typeof raw !== 'object' || raw === null || !('eval_tasks' in raw)) return [];
+  const { eval_tasks: tasks } = raw;
+  return Array.isArray(tasks) ? tasks.filter((task) => typeof task === 'object' && task !== null) : [];
+}
+
+/** Evaluations need rows or tasks, and every task metrics of its own. */
+function evaluationProblems(training: Group, data: Group, tasks: Tasks): Problem[] {
+  const problems: Problem[] = [];
+  const hasRows = data.eval !== undefined || data.eval_fraction !== undefined;
+  const needed = (key: string, what: string) => {
+    const message = `there is nothing to evaluate on; give ${what} too`;
+    problems.push({ path: ['training', key], message });
+  };
+  if (training.eval_steps !== undefined && !hasRows && tasks.length === 0)
+    needed('eval_steps', 'data.eval or data.eval_fraction');
+  if (training.eval_tasks_steps !== undefined && tasks.length === 0) needed('eval_tasks_steps', 'eval_tasks');
+  if (typeof training.eval_samples === 'number' && training.eval_samples > 0 && !hasRows)
+    needed('eval_samples', 'data.eval or data.eval_fraction');
+  const names = tasks.map(({ name, task }) => name ?? task);
+  for (const [i, name] of names.entries()) {
+    if (names.indexOf(name) === i) continue;
+    const message = `two tasks would have the metrics eval_${String(name)}_...; give one another name`;
+    problems.push({ path: ['eval_tasks', String(i), 'name'], message });
+  }
+  return problems;
 }
 
 /** What looks at evaluations during the run needs them. */

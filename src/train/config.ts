@@ -15,6 +15,7 @@ import { objectiveDefaults } from '../objectives/registry.ts';
 import { OPTIMIZER_SYNONYMS, type OptimizerName, optimizerKeys, optimizers } from '../optim/registry.ts';
 import { type Problem, problemsOf } from '../schema-problems.ts';
 import { crossProblems, objectiveProblems, renamedProblems } from './config-rules.ts';
+import { evalTask } from './eval-tasks.ts';
 import { synonymHint } from './key-synonyms.ts';
 
 /** All steps are planned before the first one; more would take longer than they are worth. */
@@ -267,6 +268,17 @@ const training = z.strictObject({
     .describe(
       'steps between evaluations, or below 1 a share of the run; without it only before and after training',
     ),
+  eval_tasks_steps: stepsOrShare()
+    .optional()
+    .describe('steps between answers to eval_tasks; without it they are asked at every evaluation'),
+  eval_samples: z
+    .number()
+    .int()
+    .min(0)
+    .default(0)
+    .describe(
+      'held-out prompts that the policy answers twice at every evaluation, for eval_kl_samples; needs reference.mode: in_step',
+    ),
   save_steps: stepsOrShare()
     .optional()
     .describe('steps between checkpoints, or below 1 a share of the run; without it only on Ctrl-C'),
@@ -321,6 +333,11 @@ export const trainConfigSchema = z
     reference: reference.prefault({}).describe('the model that the policy is held against'),
     data: data.describe('what it is trained on'),
     training: training.prefault({}).describe('how it is trained'),
+    eval_tasks: z
+      .array(evalTask)
+      .min(1)
+      .optional()
+      .describe('questions with right answers that the policy is asked before, between and after the steps'),
     output_dir: path().describe('where the model, checkpoints, metrics and logs go'),
     seed: z.number().int().min(0).max(0xffffffff).default(42).describe('seed of everything that is random'),
     device: path()

@@ -17,8 +17,10 @@ import { prepareRun } from './prepare-run.ts';
 import { type RunDigests, restoreWeights, saveRun } from './run-checkpoint.ts';
 import { RunLog } from './run-log.ts';
 import { writeConfig, writeOutcome } from './run-record.ts';
+import { SampleDivergence } from './sample-divergence.ts';
 import { Samples } from './samples.ts';
 import { trainedModelFiles } from './saving.ts';
+import { TaskAccuracy } from './task-accuracy.ts';
 import type { QueuedStep, Trainer, TrainerOptions } from './trainer.ts';
 import { emptyBatchesLine } from './varied-tokens.ts';
 
@@ -83,6 +85,8 @@ interface Run {
   readonly options: TrainerOptions;
   readonly trainer: Trainer;
   readonly samples: Samples;
+  readonly tasks: TaskAccuracy;
+  readonly divergence: SampleDivergence;
   readonly log: RunLog;
   /** For checkpoints. */
   readonly digests: RunDigests;
@@ -107,16 +111,19 @@ async function prepareAndRun(
   const prepared = await prepareRun(gpu, config, hooks.note, resume);
   const { options, trainer, tokenizer, companions, checkpoint, digests } = prepared;
   try {
+    const tasks = await TaskAccuracy.open(gpu, options.policy, tokenizer, config);
     await writeConfig(gpu, config, prepared.location);
     const { files } = gpu.runtime;
     const log = await RunLog.open(files, config.output_dir, checkpoint?.state);
     const clock = new Clock(trainer.step, trainer.totalSteps, checkpoint?.state.train_seconds);
     const best = new BestCheckpoint(config.training, checkpoint?.state);
     const samples = new Samples(gpu, options.policy, tokenizer, options.eval ?? [], config.seed);
+    const divergence = new SampleDivergence(options, tokenizer);
     try {
-      const parts = { config, options, trainer, samples, log, digests, clock, best, hooks, started };
+      const measures = { trainer, samples, tasks, divergence };
+      const parts = { config, options, log, digests, clock, best, hooks, started };
       const isEvaluationDue = checkpoint?.state.evaluation_due ?? false;
-      const summary = await run({ ...parts, companions, isEvaluationDue });
+      const summary = await run({ ...parts, ...measures, companions, isEvaluationDue });
       await log.close();
       await fromFirst(gpu.runtime.ranks, () => checkStillThere(files, config));
       await writeOutcome(files, config.output_dir, summary);
@@ -126,6 +133,8 @@ async function prepareAndRun(
       // What was written stays; a log that cannot be closed any more is not what the user must hear of.
       await log.close().catch(() => {});
       throw error;
+    } finally {
+      divergence.free();
     }
   } finally {
     await prepared.close();
@@ -146,13 +155,13 @@ async function run(run: Run): Promise<RunSummary> {
     device: `${gpu.adapterName} (${gpu.driver})`,
     predictedPeakBytes,
   });
-  const before = trainer.step === 0 ? await evaluate(run) : undefined;
+  const before = trainer.step === 0 ? await evaluate(run, EVERYTHING) : undefined;
   await samples.drawBefore();
 
   const isInterrupted = await takeSteps(run);
 
   const checkpoint = isInterrupted
-    ? await save(run, { isWhole: true, isEvaluationDue: isDue(options.training.eval_steps, trainer) })
+    ? await save(run, { isWhole: true, isEvaluationDue: dueEvaluation(run) !== undefined })
     : undefined;
   const after = isInterrupted ? undefined : await evaluateLast(run);
   const compared = isInterrupted ? [] : await samples.compare();
@@ -188,8 +197,8 @@ async function run(run: Run): Promise<RunSummary> {
 async function takeSteps(run: Run): Promise<boolean> {
   const { trainer, hooks, options, best } = run;
   const { ranks } = options.gpu.runtime;
-  const { eval_steps, save_steps } = options.training;
-  if (run.isEvaluationDue && (await evaluateOnTheWay(run))) await save(run);
+  const { save_steps } = options.training;
+  if (run.isEvaluationDue && (await evaluateOnTheWay(run, dueEvaluation(run)))) await save(run);
   /** Its numbers are still on their way. */
   let queued: QueuedStep | undefined;
   let isInterrupted = false;
@@ -198,12 +207,13 @@ async function takeSteps(run: Run): Promise<boolean> {
     queued = await trainer.enqueueStep();
     if (before !== undefined) await report(run, before);
     isInterrupted = await onAnyRank(ranks, hooks.shouldStop());
-    if (isInterrupted || isDue(eval_steps, trainer) || isDue(save_steps, trainer)) {
+    const due = dueEvaluation(run);
+    if (isInterrupted || due !== undefined || isDue(save_steps, trainer)) {
       await report(run, queued);
       queued = undefined;
     }
     if (!isInterrupted) {
-      const isBest = isDue(eval_steps, trainer) && (await evaluateOnTheWay(run));
+      const isBest = await evaluateOnTheWay(run, due);
       if (isDue(save_steps, trainer) || isBest) await save(run);
     }
     await nextTurn();
@@ -244,19 +254,46 @@ function wholeSteps(stepsOrShare: number, totalSteps: number): number {
   return stepsOrShare < 1 ? Math.ceil(stepsOrShare * totalSteps) : stepsOrShare;
 }
 
-async function evaluate({ options, trainer, log, hooks }: Run): Promise<Metrics | undefined> {
-  if (options.eval?.length === 0) return undefined;
-  const metrics = await trainer.evaluate();
+/** What an evaluation is over. */
+interface Evaluated {
+  /** The held-out rows, and the policy's own answers to their prompts. */
+  readonly rows: boolean;
+  readonly tasks: boolean;
+}
+
+const EVERYTHING: Evaluated = { rows: true, tasks: true };
+
+/** What is to be evaluated after this step; undefined for nothing. */
+function dueEvaluation({ options, trainer }: Run): Evaluated | undefined {
+  const { eval_steps, eval_tasks_steps = eval_steps } = options.training;
+  const due = { rows: isDue(eval_steps, trainer), tasks: isDue(eval_tasks_steps, trainer) };
+  return due.rows || due.tasks ? due : undefined;
+}
+
+async function measure({ options, trainer, tasks, divergence }: Run, what: Evaluated): Promise<Metrics> {
+  const hasRows = what.rows && options.eval?.length !== 0;
+  return {
+    ...(hasRows && { ...(await trainer.evaluate()), ...(await divergence.measure()) }),
+    ...(what.tasks && (await tasks.measure(trainer.step))),
+  };
+}
+
+async function evaluate(run: Run, what: Evaluated): Promise<Metrics | undefined> {
+  const { trainer, log, hooks } = run;
+  const metrics = await measure(run, what);
+  if (Object.keys(metrics).length === 0) return undefined;
   await log.write(trainer.step, metrics);
   hooks.evaluated(metrics, trainer.step);
   return metrics;
 }
 
 /** Evaluates between steps. @returns whether the model is the best so far, and is to be kept */
-async function evaluateOnTheWay(run: Run): Promise<boolean> {
+async function evaluateOnTheWay(run: Run, what: Evaluated | undefined): Promise<boolean> {
+  if (what === undefined) return false;
   const { best, trainer, hooks, config } = run;
-  const metrics = await evaluate(run);
-  if (metrics === undefined || !best.isWatching) return false;
+  const metrics = await evaluate(run, what);
+  const isWhole = what.rows && what.tasks;
+  if (metrics === undefined || !best.isWatching || !(isWhole || best.isIn(metrics))) return false;
   const isBest = best.evaluated(trainer.step, metrics);
   if (best.isExhausted) hooks.note(`Nothing better came after ${best.summary}: this run ends early.`);
   const { metric_for_best_model, load_best_model_at_end } = config.training;
@@ -267,14 +304,14 @@ async function evaluateOnTheWay(run: Run): Promise<boolean> {
 async function evaluateLast(run: Run): Promise<Metrics | undefined> {
   const { best, trainer, hooks, config, options } = run;
   if (best.state.best_global_step !== trainer.step) {
-    const metrics = await evaluate(run);
+    const metrics = await evaluate(run, EVERYTHING);
     if (metrics === undefined || !best.isWatching || best.evaluated(trainer.step, metrics)) return metrics;
     const { best_model_checkpoint: path } = best.state;
     if (!config.training.load_best_model_at_end || path === null) return metrics;
     await restoreWeights(options.gpu, trainer, path);
     hooks.note(`The best model is written, not the last one: ${best.summary} (${path}).`);
   }
-  return trainer.evaluate();
+  return measure(run, EVERYTHING);
 }
 
 /** @param how `isWhole` also with `save_only_model`: a run that is cut off is to be continued */
@@ -330,7 +367,7 @@ function notePlan({ options, trainer, hooks }: Run): void {
     );
   }
   if (options.eval?.length !== 0 && reference?.form === 'logps')
-    hooks.note('No eval_kl: it needs the reference beside the policy, see reference.mode: in_step.');
+    hooks.note('No eval_kl_chosen: it needs the reference beside the policy, see reference.mode: in_step.');
 }
 
 /** Lets a page or a signal handler have its turn between steps. */

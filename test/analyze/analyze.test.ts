@@ -119,7 +119,7 @@ describe('analyze', () => {
   it('says what a figure lacks, with exit code 2', async () => {
     const { code, err } = await prefgrad('analyze', 'bmc-9', '--out', join(folder, 'none'));
     expect(code).toBe(2);
-    expect(err).toContain('bmc-9 needs --run DIR whose metrics.jsonl has eval_kl');
+    expect(err).toContain('bmc-9 needs --run DIR whose metrics.jsonl has eval_kl_chosen');
     expect(existsSync(join(folder, 'none'))).toBe(false);
   });
 

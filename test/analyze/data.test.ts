@@ -15,7 +15,7 @@ const MATERIAL: Material = {
   reports: [],
   metric: 'win_rate',
   baseline: 'dpo',
-  kl: 'eval_kl',
+  kl: 'eval_kl_chosen',
   beta: 2,
 };
 

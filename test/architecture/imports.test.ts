@@ -21,8 +21,9 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   optim: ['nn', 'ops', 'autograd', 'gpu', 'formats', 'runtime'],
   step: [...STEP, 'optim'],
   generate: ['step', ...STEP],
-  train: ['generate', ...RUN],
-  score: ['train', ...RUN],
+  score: RUN,
+  // Tasks are answered, and samples are scored, between the steps of a run.
+  train: ['evaluate', 'score', 'generate', ...RUN],
   evaluate: ['preferences', 'llm', 'generate', ...RUN],
   // Reads what training and scoring wrote; statistics are those of evaluation.
   analyze: ['evaluate', 'score', 'train', 'formats', 'data', 'runtime'],

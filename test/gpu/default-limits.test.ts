@@ -21,6 +21,6 @@ it.each([
   const metrics = await runSteps(trainer, 2);
   const evaluated = await trainer.evaluate();
   expect(metrics.every(({ loss }) => Number.isFinite(loss))).toBe(true);
-  expect(evaluated.eval_kl).toBeGreaterThanOrEqual(0);
+  expect(evaluated.eval_kl_chosen).toBeGreaterThanOrEqual(0);
   gpu.close();
 });

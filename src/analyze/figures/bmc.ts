@@ -246,8 +246,8 @@ export function rewardTable(material: Material): Result[] {
 /** Figure 9: KL(policy || reference) over the chosen answers of held-out pairs. */
 export function klOverSteps({ runs }: Material): Result[] {
   const found = needed(
-    runs.filter(({ metrics }) => metrics.some((row) => 'eval_kl' in row)),
-    'needs --run DIR whose metrics.jsonl has eval_kl: data.eval, training.eval_steps and, in full fine-tuning, reference.mode: in_step.',
+    runs.filter(({ metrics }) => metrics.some((row) => 'eval_kl_chosen' in row)),
+    'needs --run DIR whose metrics.jsonl has eval_kl_chosen: data.eval, training.eval_steps and, in full fine-tuning, reference.mode: in_step.',
   );
   return [
     {
@@ -261,7 +261,9 @@ export function klOverSteps({ runs }: Material): Result[] {
       series: found.map(({ name, metrics }) => ({
         name,
         mark: 'line',
-        points: metrics.filter((row) => 'eval_kl' in row).map((row) => ({ x: row.step, y: row.eval_kl })),
+        points: metrics
+          .filter((row) => 'eval_kl_chosen' in row)
+          .map((row) => ({ x: row.step, y: row.eval_kl_chosen })),
       })),
       source: found.map(({ directory }) => `${directory}/metrics.jsonl`),
     },

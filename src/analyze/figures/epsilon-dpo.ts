@@ -55,9 +55,10 @@ export function betaSteps({ runs, metric }: Material): Result[] {
       ...common,
       name: 'epsilon-3-kl',
       title: 'Distance from the reference',
-      caption: 'KL(policy || reference) over held-out chosen answers; not over samples of the policy.',
-      y: { label: 'KL over chosen answers', unit: 'nats' },
-      series: over('eval_kl', ''),
+      caption:
+        "KL(policy || reference) summed over answers: the policy's own samples, which the paper means, and held-out chosen answers.",
+      y: { label: 'KL per answer', unit: 'nats' },
+      series: [...over('eval_kl_samples', 'samples'), ...over('eval_kl_chosen', 'chosen answers', 'dotted')],
     },
     {
       ...common,

@@ -13,6 +13,7 @@ import {
 } from './expression.ts';
 import { areProportional, haveSameValue, realValue } from './numeric.ts';
 import { asIntervals, assignedValue, isAssignment } from './relations.ts';
+import { joined } from './unions.ts';
 
 /** @param gold - the right answer; @param given - the answer to be judged */
 export function sayTheSame(gold: Expression, given: Expression): boolean {
@@ -47,8 +48,8 @@ function withSign(expression: Expression, plus: 'pm' | 'mp'): Expression {
 function areSame(a: Expression, b: Expression): boolean {
   if (textOf(a) === textOf(b)) return true;
   if (a.type === 'relation' || b.type === 'relation') return sameRelation(a, b);
+  if (isUnion(a) || isUnion(b)) return sameUnion(a, b);
   if (a.type === 'sequence' || b.type === 'sequence') return sameSequence(a, b);
-  if (isUnion(a) || isUnion(b)) return sameItems(pieces(a), pieces(b));
   if (a.type === 'matrix' && b.type === 'matrix') return sameMatrix(a.rows, b.rows);
   if (a.type === 'text' || b.type === 'text') return sameWords(a, b);
   return sameValue(a, b);
@@ -117,7 +118,6 @@ function sameSequence(a: Expression, b: Expression): boolean {
     const isVector = other.rows.length === 1 || other.rows.every((row) => row.length === 1);
     return isVector && list.open !== '{' && sameTuple(list.items, other.rows.flat());
   }
-  if (isUnion(other)) return sameItems(pieces(list), pieces(other));
   if (!isOrdered(list)) {
     const items = distinct(list);
     if (items.length === 1) return areSame(items[0], other);
@@ -182,9 +182,13 @@ const sameDecimals = (a: Sequence, b: Sequence): boolean =>
 
 const isUnion = (e: Expression): boolean => e.type === 'call' && e.name === 'union';
 
+/** The parts of a union, or of a list of intervals; parts that touch or overlap are one. */
+const sameUnion = (a: Expression, b: Expression): boolean => sameItems(joined(pieces(a)), joined(pieces(b)));
+
 const pieces = (e: Expression): readonly Expression[] => {
-  if (e.type === 'call' && e.name === 'union') return e.args;
-  if (e.type === 'sequence' && e.open === '') return e.items;
+  if (e.type === 'call' && e.name === 'union') return e.args.flatMap(pieces);
+  if (e.type === 'sequence' && e.open === '')
+    return e.items.flatMap((item) => (isUnion(item) ? pieces(item) : [item]));
   return [e];
 };
 

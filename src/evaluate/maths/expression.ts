@@ -99,7 +99,7 @@ export function textOf(expression: Expression): string {
       return plainText(expression.text);
     case 'call':
       return expression.name === 'multiply'
-        ? expression.args.map(textOf).join('')
+        ? expression.args.map(textOf).join('·')
         : `${expression.name}(${expression.args.map(textOf).join(',')})`;
     case 'sequence':
       return `${expression.open}${expression.items.map(textOf).join(',')}${expression.close}`;

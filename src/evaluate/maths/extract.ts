@@ -110,9 +110,11 @@ function markedAnswer(text: string): string | undefined {
 function bareAnswer(text: string): string | undefined {
   const bare = text.trim().replace(/\.$/, '');
   if (bare === '' || bare.length > MAX_BARE_LENGTH) return undefined;
-  const formulas = bare.replaceAll(/\$\$?([^$]*)\$\$?/g, '$1').replaceAll(/\\[()[\]]/g, ' ');
+  const formulas = bare
+    .replaceAll(/(?<!\\)\$\$?((?:[^$\\]|\\[\s\S])*)\$\$?/g, '$1')
+    .replaceAll(/\\[()[\]]/g, ' ');
   const prose = formulas
-    .replaceAll(/\\(?:text|mbox|textbf|mathrm|textnormal|operatorname)\s*\{[^}]*\}/g, ' ')
+    .replaceAll(/\\(?:text|mbox|textbf|mathrm|textnormal|operatorname|begin|end)\s*\{[^}]*\}/g, ' ')
     .replaceAll(/\\[a-zA-Z]+/g, ' ')
     .match(/[a-zA-Z]{2,}/g);
   const words = (prose ?? []).filter((word) => !/^(?:and|or|percent|pct)$/.test(word));
@@ -135,20 +137,45 @@ function lastValue(text: string): string | undefined {
   return lastNumber(/\bis\b|\bby\b|\bare\b|=/.test(behind) ? behind : '') ?? formula.inner;
 }
 
-/** The formula in math delimiters that ends last, with a percent sign behind it. */
-function lastFormula(text: string): { inner: string; end: number } | undefined {
+interface Formula {
+  readonly inner: string;
+  readonly begin: number;
+  readonly end: number;
+}
+
+/**
+ * The formula in math delimiters that ends last, with a percent sign behind it. With others of the same unknown before it,
+ * as in '$x = 1$ or $x = 2$', it is their list.
+ */
+function lastFormula(text: string): Formula | undefined {
   const found = FORMULAS.flatMap((pattern) => [...text.matchAll(pattern)])
     .filter(
       ([, inner]) =>
         /[\p{L}\p{N}]/u.test(inner) && !/[a-z]{3,} [a-z]{2,}/i.test(inner.replaceAll(/\\text\{[^}]*\}/g, '')),
     )
-    .sort((a, b) => a.index + a[0].length - b.index - b[0].length)
-    .at(-1);
-  if (found === undefined) return undefined;
-  const end = found.index + found[0].length;
-  const isPercent = /^\s*(?:\\?%|percent|pct)/.test(text.slice(end));
-  return { inner: isPercent ? `${found[1]}\\%` : found[1], end };
+    .map((match): Formula => ({ inner: match[1], begin: match.index, end: match.index + match[0].length }))
+    .sort((a, b) => a.end - b.end);
+  const last = found.pop();
+  if (last === undefined) return undefined;
+  const isPercent = /^\s*(?:\\?%|percent|pct)/.test(text.slice(last.end));
+  const values = [isPercent ? `${last.inner}\\%` : last.inner];
+  let { begin } = last;
+  for (let before = found.pop(); before !== undefined; before = found.pop()) {
+    const areAlternatives = /^,?\s*(?:and|or)?\s*$/.test(text.slice(before.end, begin));
+    if (
+      !areAlternatives ||
+      unknownOf(before.inner) === '' ||
+      unknownOf(before.inner) !== unknownOf(last.inner)
+    )
+      break;
+    values.unshift(before.inner);
+    ({ begin } = before);
+  }
+  return { inner: values.join(', '), begin, end: last.end };
 }
+
+/** x of 'x = 1'. */
+const unknownOf = (formula: string): string => /^\s*([a-zA-Z])\s*=/.exec(formula)?.[1] ?? '';
 
 const NUMBERS =
   /(?<![\p{L}\d.,_^\\])[-−]?\s?[$€£]?\s?(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:[.,]\d+)?|\.\d+)(?:\s?\/\s?\d+)?(?:\s*\\?%|\s+percent)?(?!\p{L}{1,2}\d)/gu;

@@ -38,12 +38,19 @@ export function areEqualAnswers(gold: string, answer: string): boolean {
   const [a, b] = [gold, answer].map((text) => cleanNotation(withoutDelimiters(text)));
   if (a !== '' && withoutSpaces(a) === withoutSpaces(b)) return true;
   const [x, y] = [parsed(a), parsed(b)];
-  if (x !== undefined && y !== undefined) return sayTheSame(x, y);
-  return plainText(a) !== '' && !/\d|\\/.test(a) && plainText(a) === plainText(b);
+  if (x !== undefined && y !== undefined && sayTheSame(x, y)) return true;
+  return sameWords(a, b);
 }
 
-const withoutDelimiters = (text: string): string => text.replaceAll(/(?<!\\)\$|\\[()[\]](?!\d)/g, ' ');
-const withoutSpaces = (text: string): string => text.replaceAll(/\s+/g, '');
+/** Whether both are the same words, perhaps in \text: 'June 20' too, but no formula. */
+function sameWords(a: string, b: string): boolean {
+  const [x, y] = [a, b].map((text) => text.replace(/^\\(?:text|mbox|textbf|mathrm)\s*\{([^{}]*)\}$/, '$1'));
+  return /^[\p{L}\p{N} .,'-]*\p{L}{2}[\p{L}\p{N} .,'-]*$/u.test(x) && plainText(x) === plainText(y);
+}
+
+const withoutDelimiters = (text: string): string => text.replaceAll(/(?<!\\)\$|\\[()\]]|\\\[(?!\d)/g, ' ');
+/** A space between two digits stays: 1 2 is not 12. */
+const withoutSpaces = (text: string): string => text.replaceAll(/(?<!\d)\s+|\s+(?!\d)/g, '');
 
 function parsed(text: string): Expression | undefined {
   try {

@@ -63,7 +63,17 @@ const REWRITES: readonly (readonly [RegExp, string])[] = [
   [/\\[dtc]frac(?![a-zA-Z])/g, '\\frac'],
   [/\\(?:textdollar|\$)|[$€£¥]/g, ' '],
   [/\\?["“”]/g, ''],
+  // Markdown around the whole answer, else a power.
+  [/^\s*\*\*([\s\S]*)\*\*\s*$/g, '$1'],
   [/\*\*/g, '^'],
+  [/(?<![\w.\\])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})(?![\w.])/g, '$1\\times 10^{$2}'],
+  [/\{([^{}]*)\\choose(?![a-zA-Z])([^{}]*)\}/g, '\\binom{$1}{$2}'],
+  // Degrees of temperature.
+  [/\^\s*\{?\s*\\circ\s*\}?\s*(?:\\(?:text|mathrm)\s*\{\s*)?[CF](?![a-zA-Z])\s*\}?/g, ' '],
+  [/\\\{\s*\\\}/g, '\\emptyset '],
+  [/\\(?:mathbb\s*\{\s*R\s*\}|mathbb\s*R|R(?![a-zA-Z]))(?!\s*[\^_])/g, '(-\\infty,\\infty)'],
+  // {x | x > 3} is what it says of x.
+  [/^\s*\\\{\s*[a-z]\s*(?:\\in\s*[^|:\\]*)?(?:\\mid|\\vert|\\colon|\||:)(.*)\\\}\s*$/g, '$1'],
   [/<=/g, '\\le '],
   [/>=/g, '\\ge '],
   [/!=/g, '\\ne '],
@@ -72,9 +82,19 @@ const REWRITES: readonly (readonly [RegExp, string])[] = [
   [/(?<![\d.,])(\d{1,3})((?: \d{3})+)(?![\d,])/g, '$1$2'],
 ];
 
+const REPEATING = /(\d*)\.(\d*)\\overline\s*\{\s*(\d{1,20})\s*\}/g;
+
+/** 0.1\\overline{6} as the fraction (16 - 1) / 90. */
+function repeatingDecimal(_: string, whole: string, fixed: string, repeated: string): string {
+  const [all, before] = [whole + fixed + repeated, whole + fixed].map((digits) => BigInt(digits || '0'));
+  const denominator = (10n ** BigInt(repeated.length) - 1n) * 10n ** BigInt(fixed.length);
+  return `\\frac{${all - before}}{${denominator}}`;
+}
+
 /** The text in the notation that the parser reads. */
 export function cleanNotation(text: string): string {
   let clean = text.replaceAll(UNICODE_CHARACTERS, (character) => UNICODE[character] ?? character);
+  clean = clean.replaceAll(REPEATING, repeatingDecimal);
   for (const [pattern, to] of REWRITES) clean = clean.replaceAll(pattern, to);
   clean = clean.replaceAll(/(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d])/g, (digits) => digits.replaceAll(' ', ''));
   return joinThousands(clean)

@@ -89,6 +89,14 @@ const BINARY: Readonly<Record<string, (x: MathType, y: MathType) => MathType>> =
     math.divide(factorial(n), math.multiply(factorial(k), factorial(math.subtract(n, k)))) as MathType,
 };
 
+/** Of the numbers in brackets: gcd(12, 18). */
+const OF_MANY: Readonly<Record<string, (values: BigNumber[]) => MathType>> = {
+  gcd: (values) => values.reduce((a, b) => math.gcd(a, b)),
+  lcm: (values) => values.reduce((a, b) => math.lcm(a, b)),
+  min: (values) => math.min(...values),
+  max: (values) => math.max(...values),
+};
+
 function evaluate(expression: Expression, arithmetic: Arithmetic): MathType {
   switch (expression.type) {
     case 'number':
@@ -107,6 +115,9 @@ function evaluate(expression: Expression, arithmetic: Arithmetic): MathType {
 }
 
 function applied(name: string, args: readonly Expression[], arithmetic: Arithmetic): MathType {
+  const [first] = args;
+  if (Object.hasOwn(OF_MANY, name) && first.type === 'sequence')
+    return OF_MANY[name](first.items.map((item) => evaluate(item, arithmetic) as BigNumber));
   const values = args.map((arg) => evaluate(arg, arithmetic));
   const degrees = TRIGONOMETRIC.has(name) && args.some((arg) => some(arg, isDegrees));
   if (degrees) {

@@ -21,6 +21,8 @@ export function assignedValue({ sides, operators }: RelationChain): Expression |
   const name = values[values.length - 2];
   if (isName(values[0]) || isName(name)) return last;
   if (values.every(isClosed)) return last;
+  // a + b = 3 + 4 = 7
+  if (values.length > 2 && isClosed(name) && isClosed(last)) return last;
   // 5 = x
   return values.length === 2 && isName(last) && isClosed(values[0]) ? values[0] : undefined;
 }
@@ -62,6 +64,8 @@ export function asIntervals(relation: RelationChain): Expression | undefined {
   if (sides.length === 2) {
     const [left, right] = sides;
     const open = operators[0] === '<';
+    if (isAbsolute(left) && isClosed(right)) return around(right, open);
+    if (isAbsolute(right) && isClosed(left)) return beyond(left, open);
     if (isClosed(right) && isUnknown(left))
       return sequence('(', [call('negate', infinity), right], open ? ')' : ']');
     if (isClosed(left) && isUnknown(right)) return sequence(open ? '(' : '[', [left, infinity], ')');
@@ -80,6 +84,21 @@ export function asIntervals(relation: RelationChain): Expression | undefined {
   );
   return call('union', below, above);
 }
+
+const isAbsolute = (side: Expression): boolean =>
+  side.type === 'call' && side.name === 'abs' && isUnknown(side.args[0]);
+
+/** |x| < r */
+const around = (radius: Expression, open: boolean): Expression =>
+  sequence(open ? '(' : '[', [call('negate', radius), radius], open ? ')' : ']');
+
+/** |x| > r */
+const beyond = (radius: Expression, open: boolean): Expression =>
+  call(
+    'union',
+    sequence('(', [call('negate', symbol('∞')), call('negate', radius)], open ? ')' : ']'),
+    sequence(open ? '(' : '[', [radius, symbol('∞')], ')'),
+  );
 
 /** A variable, or a function of one: x or f(x), but not 2x + 1. */
 const isUnknown = (side: Expression): boolean =>

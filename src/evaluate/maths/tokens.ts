@@ -20,6 +20,9 @@ const FONT_COMMANDS = new Set([
   'operatorname',
 ]);
 
+/** Functions that LaTeX has no command for, or that are written with \\operatorname all the same. */
+const OPERATORS = new Set(['gcd', 'lcm', 'max']);
+
 /** Functions that plain text writes without a backslash. */
 const PLAIN_COMMANDS = new Set(
   'sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp sqrt pi theta alpha beta infty infinity'.split(
@@ -77,7 +80,7 @@ export function tokenize(source: string): Token[] {
       } else if (FONT_COMMANDS.has(command[1])) {
         const { inner, end } = group(source, at);
         const isWords = /^ |^[a-zA-Z ]{2,}$/.test(inner);
-        if (PLAIN_COMMANDS.has(inner)) push('command', inner);
+        if (PLAIN_COMMANDS.has(inner) || OPERATORS.has(inner)) push('command', inner);
         else if (isWords) push('text', inner);
         else tokens.push(...tokenize(inner).slice(0, -1));
         at = end;

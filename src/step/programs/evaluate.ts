@@ -73,8 +73,8 @@ function recordKl(
   const math = vectorMath(tape);
   const { chosen, pairWeights } = tokens;
   for (const [name, column] of [
-    ['kl', 'kl'],
-    ['forward_kl', 'reverseKl'],
+    ['kl_chosen', 'kl'],
+    ['forward_kl_chosen', 'reverseKl'],
   ] as const) {
     const values = statisticsColumn(recorder, statistics, column);
     const [sums] = tape.apply(segmentSum, [values], { segments: chosen.segments });

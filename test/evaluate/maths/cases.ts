@@ -191,6 +191,39 @@ export const EQUAL: Readonly<Record<string, Pairs>> = {
     ['C', '(C)'],
   ],
   'sums with bounds': [['\\sum_{k=1}^{n} a_k b_k', '\\sum_{k=1}^{n} b_k a_k']],
+  'scientific notation and repeating decimals': [
+    ['3400', '3.4e3'],
+    ['3.4e-5', '3.4 \\times 10^{-5}'],
+    ['6\\cdot 10^4', '60000'],
+    ['\\frac{4}{9}', '0.\\overline{4}'],
+    ['\\frac{7}{30}', '0.2\\overline{3}'],
+    ['\\frac{3}{11}', '0.\\overline{27}'],
+  ],
+  'functions of several numbers': [
+    ['6', '\\gcd(18, 24)'],
+    ['72', '\\operatorname{lcm}(18, 24)'],
+    ['24', '\\max(18, 24)'],
+    ['21', '{7 \\choose 2}'],
+  ],
+  'unions and all numbers': [
+    ['[0,4]', '[0,2] \\cup [2,4]'],
+    ['(-\\infty,5)', '(1,5) \\cup (-\\infty,2]'],
+    ['\\{3,8\\}', '\\{8\\} \\cup \\{3\\}'],
+    ['\\{-2\\} \\cup [1,6]', '[1,6] \\cup \\{-2\\}'],
+    ['\\mathbb{R}', '(-\\infty,\\infty)'],
+    ['\\emptyset', '\\{\\}'],
+    ['(7,\\infty)', '\\{x \\mid x > 7\\}'],
+    ['[-1,3)', '\\{t : -1 \\le t < 3\\}'],
+    ['|x| > 4', 'x < -4 \\text{ or } x > 4'],
+    ['|x| \\le 4', '[-4,4]'],
+  ],
+  'dates and dressed numbers': [
+    ['\\text{March 14}', 'March 14'],
+    ['37', '37^\\circ C'],
+    ['37', '**37**'],
+    ['37', '\\(37\\)'],
+    ['7', 'a + b = 3 + 4 = 7'],
+  ],
 };
 
 export const UNEQUAL: Readonly<Record<string, Pairs>> = {
@@ -289,6 +322,21 @@ export const UNEQUAL: Readonly<Record<string, Pairs>> = {
     ['\\text{even}', '\\text{odd}'],
     ['7', '\\text{seven}'],
   ],
+  'products and neighbours': [
+    ['23', '2(3)'],
+    ['23', '2 \\cdot 3'],
+    ['12', '1 2'],
+  ],
+  'unions and repeating decimals': [
+    ['[0,4]', '[0,2) \\cup (2,4]'],
+    ['[0,4]', '[0,1] \\cup [2,4]'],
+    ['\\{1,2\\}', '\\{1\\} \\cup \\{3\\}'],
+    ['0.3', '0.\\overline{3}'],
+    ['\\mathbb{R}', '[0,\\infty)'],
+    ['3.4e3', '3.4e4'],
+    ['\\text{March 14}', 'March 15'],
+    ['|x| > 4', '|x| < 4'],
+  ],
 };
 
 /** Whole texts and what the answer in them is; 'equal' says whether it is the right one. */
@@ -310,6 +358,14 @@ export const SOLUTIONS: readonly { gold: string; prediction: string; equal: bool
   { gold: '3', prediction: '', equal: false },
   { gold: '3', prediction: 'I do not know.', equal: false },
   { gold: '3', prediction: 'The model is called B3X.', equal: false },
+  { gold: '4, 9', prediction: 'The solutions are $x=4$ and $x=9$.', equal: true },
+  { gold: '4, 9', prediction: 'We know $y=4$ and $x=9$.', equal: false },
+  { gold: '48210', prediction: '$\\$48,210$', equal: true },
+  {
+    gold: '\\begin{pmatrix} 1/2 \\\\ 3 \\end{pmatrix}',
+    prediction: '\\begin{bmatrix} 0.5 \\\\ 3 \\end{bmatrix}',
+    equal: true,
+  },
 ];
 
 /** Word problems: the gold text, the prediction and whether it is right. */
