@@ -15,5 +15,8 @@ export interface Machine {
   command: string;
 }
 
-export function planAdapter(machine: Machine, wanted: readonly ('lavapipe' | 'chromium')[]): AdapterPlan;
+export function planAdapter(
+  machine: Machine,
+  wanted: readonly ('lavapipe' | 'chromium' | 'mpi')[],
+): AdapterPlan;
 export function parseOsRelease(text: string): Record<string, string>;

@@ -16,14 +16,16 @@ const FIRST_PLAIN = { debian: 13, ubuntu: 24.04 };
  * @param {number} machine.uid 0 is root
  * @param {{path: string, text: string}[]} machine.aptSources the files apt reads
  * @param {string} machine.command how to run the set-up script again, without options
- * @param {string[]} wanted 'lavapipe', 'chromium'
+ * @param {string[]} wanted 'lavapipe', 'chromium', 'mpi' (Open MPI)
  * @returns {import('./adapter-plan.d.mts').AdapterPlan}
  */
 export function planAdapter(machine, wanted) {
   if (machine.platform !== 'linux') return manual(otherPlatform(machine.platform, wanted));
   const os = parseOsRelease(machine.osRelease);
   if (!isDebianLike(os)) return manual(otherLinux(os, wanted));
-  const obstacle = tooOld(os) ?? (wanted.includes('chromium') ? chromiumObstacle(os) : undefined);
+  const isForMpi = wanted.every((name) => name === 'mpi');
+  const obstacle =
+    (isForMpi ? undefined : tooOld(os)) ?? (wanted.includes('chromium') ? chromiumObstacle(os) : undefined);
   if (obstacle !== undefined) return manual(obstacle);
   if (machine.uid !== 0) return { kind: 'ask', command: rootCommand(machine.command, wanted) };
   return installation(machine, os, wanted);
@@ -53,6 +55,7 @@ function installation(machine, os, wanted) {
     commands.push(aptInstall(release, MESA_PACKAGES));
   }
   if (wanted.includes('chromium')) commands.push(aptInstall([], ['chromium']));
+  if (wanted.includes('mpi')) commands.push(aptInstall([], ['openmpi-bin']));
   return { kind: 'install', files, commands };
 }
 
@@ -71,7 +74,11 @@ function aptInstall(release, packages) {
 }
 
 function rootCommand(command, wanted) {
-  return `sudo ${command} --install-adapter${wanted.includes('chromium') ? ' --with-browser' : ''}`;
+  const more = [
+    ['chromium', ' --with-browser'],
+    ['mpi', ' --with-mpi'],
+  ].filter(([name]) => wanted.includes(name));
+  return `sudo ${command} --install-adapter${more.map(([, option]) => option).join('')}`;
 }
 
 function isDebianLike(os) {

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { planAdapter } from './adapter-plan.mjs';
 
 export const LAVAPIPE_ICD = '/usr/share/vulkan/icd.d/lvp_icd.json';
+export const MPIRUN = '/usr/bin/mpirun';
 export const SWIFTSHADER_ICD = '/usr/lib/chromium/vk_swiftshader_icd.json';
 
 const PROBE = fileURLToPath(new URL('probe-adapter.mjs', import.meta.url));
@@ -40,14 +41,14 @@ export function probeAdapter(icd, more = {}) {
 
 /**
  * Installs system packages, or says what the user has to do.
- * @param {readonly ('lavapipe' | 'chromium')[]} wanted
+ * @param {readonly ('lavapipe' | 'chromium' | 'mpi')[]} wanted
  * @returns {string[]} what the user must do instead; empty when everything was installed
  */
 export function installAdapter(wanted, say) {
   const plan = planAdapter(thisMachine(), wanted);
   if (plan.kind === 'manual') return plan.lines;
   const what = wanted
-    .map((w) => ({ lavapipe: 'Mesa lavapipe, a CPU adapter', chromium: 'Chromium' })[w])
+    .map((w) => ({ lavapipe: 'Mesa lavapipe, a CPU adapter', chromium: 'Chromium', mpi: 'Open MPI' })[w])
     .join(' and ');
   if (plan.kind === 'ask')
     return [`Missing: ${what}. Installing it needs root; run:`, '', `  ${plan.command}`, ''];

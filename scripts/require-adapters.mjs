@@ -1,6 +1,6 @@
 /**
- * Fails unless every adapter in PREFGRAD_REQUIRE (or the arguments) works: 'lavapipe', 'swiftshader', 'deno',
- * 'chromium'. Where that variable is set, tests may not be skipped for want of an adapter, and this says so first.
+ * Fails unless everything in PREFGRAD_REQUIRE (or the arguments) works: 'lavapipe', 'swiftshader', 'deno', 'chromium',
+ * 'mpi'. Where that variable is set, tests may not be skipped for want of an adapter, and this says so first.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
@@ -8,7 +8,7 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { LAVAPIPE_ICD, probeAdapter, SWIFTSHADER_ICD } from './install-adapter.mjs';
+import { LAVAPIPE_ICD, MPIRUN, probeAdapter, SWIFTSHADER_ICD } from './install-adapter.mjs';
 
 const DENO = fileURLToPath(new URL('../node_modules/deno/bin.cjs', import.meta.url));
 const ASK = 'const a = await navigator.gpu?.requestAdapter(); const i = a?.info;';
@@ -19,7 +19,13 @@ const PROBES = {
   swiftshader: () => probeAdapter(SWIFTSHADER_ICD),
   deno: probeDeno,
   chromium: probeChromium,
+  mpi: probeMpi,
 };
+
+function probeMpi() {
+  const { status, stdout } = spawnSync(MPIRUN, ['--version'], { encoding: 'utf8' });
+  return { found: status === 0, name: (stdout ?? '').split('\n')[0], reason: 'there is no Open MPI' };
+}
 
 function probeDeno() {
   const env = { ...process.env, VK_ICD_FILENAMES: LAVAPIPE_ICD, VK_DRIVER_FILES: LAVAPIPE_ICD };

@@ -12,6 +12,7 @@ import {
   aptSourceFiles,
   installAdapter,
   LAVAPIPE_ICD,
+  MPIRUN,
   probeAdapter,
   SWIFTSHADER_ICD,
 } from './install-adapter.mjs';
@@ -29,6 +30,7 @@ npm into the user cache; "prefgrad cache clean" removes that. Where neither work
   --with-lavapipe    install lavapipe even where a GPU is found
   --with-browser     also install Chromium: its tests, and SwiftShader, a second CPU adapter
   --with-matrices    also fetch lavapipe of Mesa 26 into the user cache: a CPU adapter with tensor-core instructions
+  --with-mpi         also install Open MPI: training on several GPUs, and its tests
   --with-deno        also check that Deno (an npm package here) runs
   --runtime-only     leave out the npm packages that only tests and checks need
   -h, --help         this text
@@ -40,6 +42,7 @@ const OPTIONS = [
   'with-browser',
   'with-deno',
   'with-matrices',
+  'with-mpi',
   'runtime-only',
 ];
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -83,6 +86,7 @@ function run(options) {
     (fetched !== undefined && probeAdapter(fetched.icd, fetched.env).found);
   if (!isThere) wanted.push('lavapipe');
   if (options['with-browser'] && !fs.existsSync(SWIFTSHADER_ICD)) wanted.push('chromium');
+  if (options['with-mpi'] && !fs.existsSync(MPIRUN)) wanted.push('mpi');
   if (wanted.length === 0) return;
   const todo = installAdapter(wanted, say);
   if (todo.length > 0) {

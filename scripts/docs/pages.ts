@@ -5,7 +5,7 @@ import { readdirSync } from 'node:fs';
 export const MENU: readonly (readonly [string, readonly string[]])[] = [
   ['First', ['start', 'data', 'runs']],
   ['Methods', ['choosing', 'methods', 'optimizers', 'recipes']],
-  ['Models', ['lora', 'adapters', 'models', 'gpu-box']],
+  ['Models', ['lora', 'adapters', 'models', 'gpu-box', 'many-gpus']],
   ['Pairs and answers', ['pipelines', 'generate', 'evaluate']],
   ['Reading results', ['scores', 'analyze', 'replication']],
   ['Inside', ['library', 'architecture', 'contributing', 'conformance', 'barriers', 'performance-log']],

@@ -30,6 +30,15 @@ export interface LimitFacts {
   readonly note: string;
 }
 
+export interface RankFacts {
+  /** Open MPI's library, as it was found; undefined where it is missing. */
+  readonly library: string | undefined;
+  /** The name of the GPU that each rank of this machine takes, or of the CPU that all share. */
+  readonly devices: readonly string[];
+  /** Cards of one name that a process sees together: only the first can be reached. */
+  readonly areAlike: boolean;
+}
+
 export interface DoctorReport {
   readonly version: string;
   /** Runtime and version, operating system and CPU. */
@@ -44,6 +53,8 @@ export interface DoctorReport {
   /** Tile shapes of tensor cores: 'f16 x f16 -> f32 16x16x16'. */
   readonly subgroupMatrices: readonly string[];
   readonly measurement: Measurement | undefined;
+  /** What ranks of mpirun would take. */
+  readonly ranks: RankFacts;
   /** What is wrong or missing, and the command that fixes it. */
   readonly advice: readonly string[];
 }
@@ -65,6 +76,7 @@ export function formatReport(report: DoctorReport): string {
       section('Measured now on the chosen device', measuredLines(report.measurement)),
     );
   }
+  sections.push(section('Ranks of a job (mpirun -n N)', rankLines(report.ranks)));
   const advice = report.advice.length === 0 ? ['nothing'] : report.advice.map((line) => `- ${line}`);
   sections.push(section('To do', advice));
   return `${sections.join('\n\n')}\n`;
@@ -121,6 +133,16 @@ function measuredLines(measurement: Measurement | undefined): string[] {
       `${verdict}, error ${matmulError.toExponential(1)}`,
     ],
   ]);
+}
+
+function rankLines({ library, devices, areAlike }: RankFacts): string[] {
+  const rows = [
+    ['Open MPI', library ?? 'missing; only needed for several GPUs: apt-get install -y openmpi-bin'],
+  ];
+  if (devices.length === 1) rows.push(['every rank', devices[0]]);
+  else devices.forEach((name, i) => void rows.push([`rank ${i}`, name]));
+  const alike = 'Some cards have one name: let each rank see one alone, see docs/many-gpus.md.';
+  return [...table(rows), ...(areAlike ? [alike] : [])];
 }
 
 function significant(value: number): string {

@@ -4,9 +4,10 @@ import * as os from 'node:os';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Gpu } from '../gpu/device.ts';
-import { isSoftware } from '../gpu/profile.ts';
 import { NoAdapterError } from '../runtime/no-adapter.ts';
+import { mpiLibrary } from '../runtime/open-mpi.ts';
 import type { DeviceChoice, Runtime } from '../runtime/runtime.ts';
+import { isSoftware, isSoftwareName } from '../runtime/software-adapter.ts';
 import { fetchedDriverFile } from '../runtime/vulkan-drivers.ts';
 import { VERSION } from '../version.ts';
 import { adviceFor } from './doctor-advice.ts';
@@ -18,6 +19,7 @@ import {
   formatReport,
   type LimitFacts,
   MATMUL_TOLERANCE,
+  type RankFacts,
 } from './doctor-report.ts';
 
 export interface DoctorOptions extends DeviceChoice {
@@ -77,6 +79,7 @@ async function examine(
     limits: chosen === null ? [] : limitsOf(chosen),
     subgroupMatrices: chosen === null ? [] : subgroupMatricesOf(chosen),
     measurement: trial?.measurement,
+    ranks: await rankFacts(chosen === null ? [] : await runtime.deviceNames()),
     advice: adviceFor({
       platform: os.platform(),
       devices,
@@ -88,6 +91,16 @@ async function examine(
     }),
   };
   return { report, works: trial !== undefined && trial.failure === undefined };
+}
+
+/** What ranks that see these devices would take. */
+async function rankFacts(names: readonly string[]): Promise<RankFacts> {
+  const gpus = names.filter((name) => !isSoftwareName(name));
+  return {
+    library: await mpiLibrary(),
+    devices: gpus.length > 0 ? gpus : names.slice(0, 1),
+    areAlike: new Set(gpus).size < gpus.length,
+  };
 }
 
 /** Null where the machine has no adapter at all. @throws NoAdapterError where it has others than the one asked for */

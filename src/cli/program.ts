@@ -91,7 +91,7 @@ export async function runCli(args: readonly string[], cli: Cli = processCli()): 
 }
 
 /** stdout, stderr and the runtime of this process. */
-function processCli(): Cli {
+export function processCli(): Cli {
   for (const stream of [process.stdout, process.stderr]) outliveReader(stream);
   return {
     out: (text) => process.stdout.write(text),

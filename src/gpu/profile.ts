@@ -2,6 +2,7 @@
  * What kernels need to know of a device, decided once when it is opened: what it is, how large workgroups are, which forms
  * of kernels are its first choice. What was measured on it, or what a test wants, is in choices.ts.
  */
+import { isSoftware } from '../runtime/software-adapter.ts';
 import type { AttentionVariant, RowVariant } from './choices.ts';
 
 /** Whose choices to make: those of the adapter itself, or a GPU's on whatever adapter there is (PREFGRAD_PROFILE). */
@@ -57,14 +58,6 @@ export interface DeviceProfile {
 export interface AdapterFacts {
   readonly info: GPUAdapterInfo;
   readonly features: Pick<GPUSupportedFeatures, 'has'>;
-}
-
-/**
- * Whether an adapter is software. One rule for everything that asks.
- * @internal
- */
-export function isSoftware({ vendor, architecture, device, description }: GPUAdapterInfo): boolean {
-  return /llvmpipe|swiftshader|software|\bcpu\b/i.test(`${vendor} ${architecture} ${device} ${description}`);
 }
 
 /** @internal */

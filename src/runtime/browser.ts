@@ -3,6 +3,7 @@
 import { deviceAt, isIndex } from './device-choice.ts';
 import { MemoryFiles } from './memory-files.ts';
 import { NoAdapterError } from './no-adapter.ts';
+import { ONE_RANK } from './ranks.ts';
 import type { DeviceChoice, Runtime } from './runtime.ts';
 
 /** A browser's runtime; its files are a tree in memory that starts empty and takes blobs and URLs. */
@@ -20,6 +21,7 @@ export function browserRuntime(files = new MemoryFiles()): BrowserRuntime {
     deviceNames: async () => [nameOf(await requestAdapter())],
     kernelSources: async () => ({ ...(await import('./kernel-bundle.ts')).bundledKernels }),
     cacheDirectory: () => undefined,
+    ranks: ONE_RANK,
     residentBytes: () => undefined,
   };
 }

@@ -12,6 +12,7 @@ import { kernelSources } from './kernel-sources.ts';
 import { NoAdapterError } from './no-adapter.ts';
 import { nodeFiles } from './node-files.ts';
 import { profileVariable } from './profile-variable.ts';
+import { ONE_RANK } from './ranks.ts';
 import type { DeviceChoice, Runtime } from './runtime.ts';
 import { userCache } from './user-cache.ts';
 import { cpuDriverFile, selectDriver } from './vulkan-drivers.ts';
@@ -31,6 +32,7 @@ export function denoRuntime(note: Note = () => {}): Runtime {
       return profileVariable();
     },
     cacheDirectory: userCache,
+    ranks: ONE_RANK,
     residentBytes: () => process.memoryUsage.rss(),
   };
 }

@@ -18,6 +18,7 @@ import { NoAdapterError } from './no-adapter.ts';
 import { nodeFiles } from './node-files.ts';
 import { profileVariable } from './profile-variable.ts';
 import { quietly } from './quiet.ts';
+import { ONE_RANK } from './ranks.ts';
 import type { DeviceChoice, Runtime } from './runtime.ts';
 import { userCache } from './user-cache.ts';
 import { cpuDriverFile, fetchedDriverFile, provideLoader, selectDriver } from './vulkan-drivers.ts';
@@ -49,6 +50,7 @@ export function nodeRuntime(note: Note = () => {}): Runtime {
       return profileVariable();
     },
     cacheDirectory: userCache,
+    ranks: ONE_RANK,
     residentBytes: () => process.memoryUsage.rss(),
   };
 }

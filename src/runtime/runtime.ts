@@ -1,6 +1,7 @@
 /**
  * The one interface behind which Node, Deno and the browser hide. Nothing outside this folder asks which one it is.
  */
+import type { Ranks } from './ranks.ts';
 
 /** A readable file of any size. Multi-gigabyte checkpoints are read range by range, never whole. */
 export interface FileSource {
@@ -87,6 +88,8 @@ export interface Runtime {
   cacheDirectory(): string | undefined;
   /** 'gpu' uses a GPU's forms of kernels on any adapter: PREFGRAD_PROFILE, for tests. */
   readonly profile?: 'auto' | 'gpu';
+  /** The processes that compute together; ONE_RANK unless several were started. */
+  readonly ranks: Ranks;
   /** Resident bytes of this process, where the platform tells (Node, Deno), else undefined. */
   residentBytes(): number | undefined;
 }

@@ -19,6 +19,7 @@ import { type ActiveObjective, activate } from '../objectives/choice.ts';
 import { epsilonSteps, simplestObjective } from '../objectives/probes.ts';
 import { findObjective } from '../objectives/registry.ts';
 import type { BmcSettings } from '../objectives/token-weights/bmc.ts';
+import { fromFirst, gatherValues, onAnyRank } from '../runtime/ranks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { droppedLine, scoredLine } from './lines.ts';
 import { LineOutput } from './output.ts';
@@ -95,33 +96,37 @@ export interface ScoreSummary extends DataReport {
  * @throws InputError before anything is scored for options that do not fit, and for an output that is there already
  */
 export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promise<ScoreSummary> {
-  const { files } = runtime;
+  const { files, ranks } = runtime;
   const inputs = await inputsOf(runtime, options);
-  const output = await LineOutput.open<DataReport>(files, options.out, {
-    madeFrom: madeFrom(options),
-    resume: options.resume === true,
-    force: options.force === true,
-  });
-  if (output === undefined) return { ...emptyReport(), finished: true };
-  const report = output.resumed ?? emptyReport();
+  const open = () =>
+    LineOutput.open<DataReport>(files, options.out, {
+      madeFrom: madeFrom(options),
+      resume: options.resume === true,
+      force: options.force === true,
+    });
+  // Of several ranks the first writes, and says where all of them go on.
+  const output = ranks.rank === 0 ? await open() : undefined;
+  const begun = await fromFirst(ranks, async () => ({ isThere: output !== undefined, at: output?.resumed }));
+  if (!begun.isThere) return { ...emptyReport(), finished: true };
+  const report = begun.at ?? emptyReport();
   let written = structuredClone(report);
   try {
     let [scored, tokens] = [0, 0];
     for await (const lines of linesOf(runtime, options, inputs, report)) {
       written = structuredClone(report);
-      await output.write(lines.map((line) => `${JSON.stringify(line)}\n`).join(''), written);
+      await output?.write(lines.map((line) => `${JSON.stringify(line)}\n`).join(''), written);
       scored += lines.length;
       tokens += lines.reduce((sum, line) => sum + tokensOf(line), 0);
       options.progress?.({ rows: written.rows, scored, tokens });
-      if (options.shouldStop?.() === true) {
-        await output.stop(written);
+      if (await onAnyRank(ranks, options.shouldStop?.() === true)) {
+        await output?.stop(written);
         return { ...written, finished: false };
       }
     }
-    await output.finish();
+    await output?.finish();
     return { ...written, finished: true };
   } catch (error) {
-    await output.stop(written.rows > 0 ? written : undefined).catch(() => {});
+    await output?.stop(written.rows > 0 ? written : undefined).catch(() => {});
     throw error;
   }
 }
@@ -152,7 +157,7 @@ async function inputsOf({ files }: Runtime, options: ScoringOptions): Promise<In
 }
 
 /**
- * Lines in groups, each with at most PAIRS_TOGETHER pairs.
+ * Lines in the order of the rows: of a group of at most PAIRS_TOGETHER pairs at a time, or of one for each rank.
  * @param report - counts the rows of the groups so far; its `rows` are passed over, since an earlier run has scored them
  */
 async function* linesOf(
@@ -183,9 +188,12 @@ async function* linesOf(
       },
       report,
     );
-    for await (const group of inGroups(outcomes, PAIRS_TOGETHER)) {
-      if (options.onBadRow !== 'skip') for (const row of group) if (row.kind === 'bad') throw row.error;
-      yield await scoring.lines(group);
+    const { ranks } = runtime;
+    for await (const groups of inRounds(inGroups(outcomes, PAIRS_TOGETHER), ranks.size)) {
+      if (options.onBadRow !== 'skip')
+        for (const row of groups.flat()) if (row.kind === 'bad') throw row.error;
+      const own = groups.at(ranks.rank);
+      yield (await gatherValues(ranks, own === undefined ? [] : await scoring.lines(own))).flat();
     }
   } finally {
     gpu.close();
@@ -319,4 +327,16 @@ async function* inGroups(outcomes: AsyncIterable<Outcome>, pairs: number): Async
     [group, count] = [[], 0];
   }
   if (group.length > 0) yield group;
+}
+
+/** So many items at a time; fewer in the end. */
+async function* inRounds<Item>(items: AsyncIterable<Item>, size: number): AsyncGenerator<Item[]> {
+  let round: Item[] = [];
+  for await (const item of items) {
+    round.push(item);
+    if (round.length < size) continue;
+    yield round;
+    round = [];
+  }
+  if (round.length > 0) yield round;
 }

@@ -58,6 +58,12 @@ export class StepMetrics {
     this.#record(recorder, name, { kind: 'set', values, element });
   }
 
+  /** Sets what was set, and not added up, to 0: of what all ranks know alike one of them tells. */
+  clearSet(): void {
+    for (const name of this.#set)
+      this.#gpu.write(whole(this.tensor), new Float32Array(1), 4 * this.#index(name));
+  }
+
   /**
    * Queues the copy of this step's numbers.
    * @returns the numbers, which arrive when the step is done. Those of one snapshot must have arrived before the next

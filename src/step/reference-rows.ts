@@ -8,7 +8,7 @@ import type { Program } from '../gpu/program.ts';
 import { type BatchTensors, countsOf, FORWARD_FIELDS } from './batch-tensors.ts';
 import { BucketRunner } from './bucket-runner.ts';
 import type { FrozenModel } from './forward.ts';
-import { cutStep, planBuckets } from './micro-batches.ts';
+import { cutStep, type MicroBatch, planBuckets } from './micro-batches.ts';
 import { hiddenProgram, logpsProgram } from './programs/reference.ts';
 import { StepRows } from './step-rows.ts';
 
@@ -44,7 +44,7 @@ export async function* referenceHidden(
   for await (const { values } of overRows(gpu, reference, examples, maxTokens, 'hidden')) yield values;
 }
 
-/** Runs the reference over the data set in order. */
+/** Runs the reference over the data set in order. Ranks take one batch each in turn, and all have the values of every one. */
 async function* overRows(
   gpu: Gpu,
   reference: FrozenModel,
@@ -52,6 +52,7 @@ async function* overRows(
   maxTokens: number,
   what: 'logps' | 'hidden',
 ): AsyncGenerator<{ readonly examples: readonly Example[]; readonly values: Float32Array }> {
+  const { ranks } = gpu.runtime;
   const rows = new StepRows(examples);
   const limits = { stepSize: examples.length, maxExamples: MAX_EXAMPLES, maxTokens };
   const batches = cutStep(rows.items, (item) => rows.shapeOf([item]), limits);
@@ -67,12 +68,16 @@ async function* overRows(
   const runner = new BucketRunner(workspace, capacities, { fields: FORWARD_FIELDS }, record);
   try {
     await workspace.bind();
-    for (const batch of batches) {
-      const packed = rows.examplesOf(batch);
-      const into = await runner.run('run', rows, batch, { counts: countsOf(packed) });
+    const run = async (batch: MicroBatch) => {
+      const into = await runner.run('run', rows, batch, { counts: countsOf(rows.examplesOf(batch)) });
       const width = into.shape[1] ?? 1;
-      const bytes = await gpu.read(whole(into), 0, 4 * width * rows.shapeOf(batch).rows);
-      yield { examples: packed, values: new Float32Array(bytes) };
+      return new Uint8Array(await gpu.read(whole(into), 0, 4 * width * rows.shapeOf(batch).rows));
+    };
+    for (let first = 0; first < batches.length; first += ranks.size) {
+      const own = batches.at(first + ranks.rank);
+      const values = await ranks.allGather(own === undefined ? new Uint8Array() : await run(own));
+      for (const [i, batch] of batches.slice(first, first + ranks.size).entries())
+        yield { examples: rows.examplesOf(batch), values: new Float32Array(values[i].buffer) };
     }
   } finally {
     workspace.free();

@@ -25,6 +25,7 @@ import {
   separableProgram,
   type TrainingModels,
 } from './programs/train.ts';
+import { RankSum } from './rank-sum.ts';
 import type { StepRows } from './step-rows.ts';
 
 export interface TrainingStepOptions {
@@ -44,11 +45,12 @@ export interface TrainingStepOptions {
 /** What changes from step to step. */
 export interface StepInputs {
   readonly rows: StepRows;
-  readonly batches: readonly MicroBatch[];
+  /** The micro-batches of every rank; this process runs its own. */
+  readonly batches: readonly (readonly MicroBatch[])[];
   /** Counted from 1. */
   readonly step: number;
   readonly learningRate: number;
-  /** Standard Gumbel noise, one per example, where the objective needs it. */
+  /** Standard Gumbel noise, one per example in the order of `batches`, where the objective needs it. */
   readonly gumbels: Float32Array | undefined;
 }
 
@@ -62,6 +64,8 @@ export class TrainingStep {
   readonly #separable: BucketRunner<'step', undefined> | undefined;
   /** For the others. */
   readonly #exchanging: Exchanging | undefined;
+  /** Undefined in a process of its own. */
+  readonly #rankSum: RankSum | undefined;
   readonly #begin: Program;
   readonly #end: Program;
   readonly #moveReference: Program | undefined;
@@ -89,6 +93,8 @@ export class TrainingStep {
         outputs: undefined,
       }));
     } else this.#exchanging = this.#planExchange(buckets, refWidth);
+    const { ranks } = workspace.gpu.runtime;
+    if (ranks.size > 1) this.#rankSum = new RankSum(workspace.gpu, ranks, this.#largestSum);
     this.#begin = this.#record('begin', (recorder) => this.#recordBegin(recorder));
     this.#end = this.#record('optimizer', (recorder) => this.#recordEnd(recorder));
     if (options.movingReference.size > 0)
@@ -100,20 +106,28 @@ export class TrainingStep {
    * @returns its numbers, which arrive when it is done; `finite` is 1 while every gradient was.
    */
   async run({ rows, batches, step, learningRate, gumbels }: StepInputs): Promise<QueuedNumbers> {
-    const counts = countsOf(rows.examplesOf(batches.flat()));
+    const { rank } = this.#models.workspace.gpu.runtime.ranks;
+    const all = batches.flat(2);
+    const counts = countsOf(rows.examplesOf(all));
     this.#begin.run();
-    if (this.#separable !== undefined)
-      for (const batch of batches) await this.#separable.run('step', rows, batch, { counts });
+    if (this.#separable !== undefined) {
+      for (const batch of batches[rank]) await this.#separable.run('step', rows, batch, { counts });
+      if (rank > 0) this.#metrics.clearSet();
+      await this.#rankSum?.sum([this.#metrics.tensor, ...this.#accumulators]);
+    }
     if (this.#exchanging !== undefined) {
       const { runner, exchange, objective } = this.#exchanging;
-      const offsets = rowOffsets(rows, batches);
-      for (const [i, batch] of batches.entries())
+      const offsets = rowOffsets(rows, batches)[rank];
+      for (const [i, batch] of batches[rank].entries())
         await runner.run('forward', rows, batch, { counts, rowOffset: offsets[i] });
-      exchange.batch.load(rows.pack(batches.flat(), exchange.batch.capacity), { counts, gumbels });
+      // Every rank sees the log-probs of the whole step: its own, and zeros where those of others are added.
+      await this.#rankSum?.sum(Object.values(exchange.exchanged));
+      exchange.batch.load(rows.pack(all, exchange.batch.capacity), { counts, gumbels });
       objective.run();
-      for (const [i, batch] of batches.entries())
+      for (const [i, batch] of batches[rank].entries())
         await runner.run('backward', rows, batch, { counts, rowOffset: offsets[i] });
     }
+    await this.#rankSum?.sum(this.#options.trained.slabs.map(({ gradient }) => gradient));
     this.optimizer.configure(step, learningRate);
     this.#end.run();
     await this.optimizer.update();
@@ -125,6 +139,36 @@ export class TrainingStep {
   /** Where the first step that was not finite stopped being so; undefined unless that was watched for. */
   async whereNotFinite(): Promise<string | undefined> {
     return this.#watch?.report();
+  }
+
+  /** GPU memory that `place` takes. */
+  get missingBytes(): number {
+    return this.optimizer.missingBytes + (this.#rankSum?.missingBytes ?? 0);
+  }
+
+  /** Gives its memory to what is not in the workspace. */
+  place(): void {
+    this.optimizer.place();
+    this.#rankSum?.place();
+  }
+
+  /** Frees what `place` took. */
+  free(): void {
+    this.optimizer.free();
+    this.#rankSum?.free();
+  }
+
+  /** The state's sums over the micro-batches of a step. */
+  get #accumulators(): Tensor[] {
+    return Object.entries(this.#models.state)
+      .filter(([name]) => name.startsWith('step.'))
+      .map(([, tensor]) => tensor);
+  }
+
+  /** Bytes of the largest tensor that is summed over ranks. */
+  get #largestSum(): number {
+    const gradients = this.#options.trained.slabs.map(({ length }) => 4 * length);
+    return Math.max(...gradients, 4 * this.#options.largestStep.rows, whole(this.#metrics.tensor).byteLength);
   }
 
   #planExchange(buckets: Iterable<BatchShape>, refWidth: number | undefined): Exchanging {
@@ -156,8 +200,10 @@ export class TrainingStep {
   #recordBegin(recorder: Recorder): void {
     for (const { gradient } of this.#options.trained.slabs) recordFill(recorder, gradient, 0);
     recordFill(recorder, this.#metrics.tensor, 0);
-    for (const [name, tensor] of Object.entries(this.#models.state))
-      if (name.startsWith('step.')) recordFill(recorder, tensor, 0);
+    for (const tensor of this.#accumulators) recordFill(recorder, tensor, 0);
+    if (this.#rankSum !== undefined)
+      for (const tensor of Object.values(this.#exchanging?.exchange.exchanged ?? {}))
+        recordFill(recorder, tensor, 0);
   }
 
   /** Gradient norm, optimizer, and the objective's state, which moves only when the gradient was finite. */
@@ -193,12 +239,14 @@ interface Exchanging {
   readonly objective: Program;
 }
 
-/** Rows of the step that come before each micro-batch. */
-function rowOffsets(rows: StepRows, batches: readonly MicroBatch[]): number[] {
+/** Rows of the step that come before each micro-batch of each rank. */
+function rowOffsets(rows: StepRows, batches: readonly (readonly MicroBatch[])[]): number[][] {
   let next = 0;
-  return batches.map((batch) => {
-    const start = next;
-    next += rows.shapeOf(batch).rows;
-    return start;
-  });
+  return batches.map((own) =>
+    own.map((batch) => {
+      const start = next;
+      next += rows.shapeOf(batch).rows;
+      return start;
+    }),
+  );
 }

@@ -221,6 +221,9 @@ const training = z.strictObject({
     .describe(
       'measure before the first step which variant of each matrix product is fastest here; default: on a GPU',
     ),
+  ddp_timeout: count()
+    .default(1800)
+    .describe('seconds that a rank waits for the others before it ends a run of several (docs/many-gpus.md)'),
   debug: z
     .enum(['underflow_overflow'])
     .optional()

@@ -8,6 +8,7 @@ import { writeJson } from '../formats/atomic-file.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { type Tuned, tuneProducts } from '../ops/linear/linear-tuning.ts';
 import { askedProducts } from '../ops/linear/linear-variants.ts';
+import { fromFirst } from '../runtime/ranks.ts';
 import { Trainer, type TrainerOptions } from './trainer.ts';
 
 /** Variants by product, as `KernelChoices.toRecord`. */
@@ -26,20 +27,29 @@ export async function chooseKernels(
   }
   // On a CPU one variant wins everywhere, and compiling the others takes longer than they could save.
   if (!(training.autotune ?? gpu.profile.kernels === 'gpu')) return;
+  // Ranks must agree, and what one measures another may measure otherwise.
+  gpu.choices.load(await fromFirst(gpu.runtime.ranks, () => measured(options, note)));
+}
+
+/** What is known from the cache, and the rest measured now. */
+async function measured(options: TrainerOptions, note: (line: string) => void): Promise<MeasuredChoices> {
+  const { gpu } = options;
   const cache = await ChoiceCache.open(gpu);
   gpu.choices.load(cache.known);
   Trainer.plan(options);
-  let measured = 0;
+  let products = 0;
   await tuneProducts(gpu, ({ key, winner, refused }) => {
-    measured++;
+    products++;
     if (refused.length > 0)
       note(`${key}: ${refused.join(' and ')} give wrong numbers on this adapter; using ${winner}.`);
   });
-  if (measured === 0) return;
+  const choices = gpu.choices.toRecord();
+  if (products === 0) return choices;
   note(
-    `Measured ${measured} products to choose their kernels.${cache.path === undefined ? '' : ` Kept in ${cache.path}.`}`,
+    `Measured ${products} products to choose their kernels.${cache.path === undefined ? '' : ` Kept in ${cache.path}.`}`,
   );
-  await cache.write(gpu.choices.toRecord());
+  await cache.write(choices);
+  return choices;
 }
 
 /**

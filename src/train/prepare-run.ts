@@ -74,7 +74,7 @@ async function prepareAround(
   const objective = activate({ ...config.objective, dataWeights });
   const parts = { gpu, objective, policy, ...data, training, seed };
   const digests = await digestsOf(data, policy.checksum);
-  const checkpoint = await findCheckpoint(files, config, resume, digests, note);
+  const checkpoint = await findCheckpoint(gpu.runtime, config, resume, digests, note);
   // Before the reference: its log-probs must be made by the kernels that make the policy's, or they differ in rounding.
   const planned = plannedReference(config, objective, policy);
   const asPlanned = { ...parts, reference: planned };

@@ -12,6 +12,7 @@ import { type LoadedModel, loadHead } from '../models/loading/load.ts';
 import { loadLocated } from '../models/loading/load-with-adapter.ts';
 import type { ActiveObjective } from '../objectives/choice.ts';
 import type { LmHead } from '../ops/logps/logit-chunks.ts';
+import { gatherValues } from '../runtime/ranks.ts';
 import { referenceHidden, referenceLogps } from '../step/reference-rows.ts';
 import type { TrainConfig } from './config.ts';
 import type { HiddenStates } from './hidden-states.ts';
@@ -175,7 +176,7 @@ class Precomputed {
     this.#announce('log-probs', examples, known !== undefined);
     if (known !== undefined) return known;
     const logps = await referenceLogps(this.#gpu, await this.#load(), examples, this.#maxTokens);
-    await this.#cache.write(examples, logps);
+    if (this.#gpu.runtime.ranks.rank === 0) await this.#cache.write(examples, logps);
     return logps;
   }
 
@@ -185,7 +186,11 @@ class Precomputed {
     if (known !== undefined) return known;
     const reference = await this.#load();
     const pieces = referenceHidden(this.#gpu, reference, examples, this.#maxTokens);
-    await this.#cache.writeHidden(examples, reference.model.config.hiddenSize, pieces);
+    const { ranks } = this.#gpu.runtime;
+    const write = () => this.#cache.writeHidden(examples, reference.model.config.hiddenSize, pieces);
+    // Every rank makes its share of the pieces, one writes them, all read them.
+    await (ranks.rank === 0 ? write() : takeAll(pieces));
+    await gatherValues(ranks, 'written');
     const written = await this.#cache.openHidden(examples);
     if (written === undefined) throw new RangeError('The hidden states just written are not there.');
     return written;
@@ -220,6 +225,11 @@ class Precomputed {
         : `Computing the reference ${what} of ${length} rows.`,
     );
   }
+}
+
+/** Goes through everything and keeps nothing. */
+async function takeAll(pieces: AsyncIterable<unknown>): Promise<void> {
+  for await (const _ of pieces);
 }
 
 /** Whether the frozen weights under the policy's adapter are those of the reference. */

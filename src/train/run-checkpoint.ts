@@ -11,7 +11,8 @@ import {
 } from '../formats/checkpoint.ts';
 import type { OutputFile } from '../formats/output-file.ts';
 import type { Gpu } from '../gpu/device.ts';
-import type { FileSystem } from '../runtime/runtime.ts';
+import { fromFirst } from '../runtime/ranks.ts';
+import type { FileSystem, Runtime } from '../runtime/runtime.ts';
 import type { BestCheckpoint } from './best-checkpoint.ts';
 import type { TrainConfig } from './config.ts';
 import { checkLogPosition } from './log-position.ts';
@@ -42,14 +43,15 @@ export interface FoundCheckpoint {
  * @throws InputError for a checkpoint that is damaged, or belongs to another run
  */
 export async function findCheckpoint(
-  files: FileSystem,
+  { files, ranks }: Pick<Runtime, 'files' | 'ranks'>,
   config: TrainConfig,
   resume: string | boolean | undefined,
   digests: RunDigests,
   note: (line: string) => void,
 ): Promise<FoundCheckpoint | undefined> {
   if (resume === undefined || resume === false) return undefined;
-  const path = typeof resume === 'string' ? resume : (await latestCheckpoint(files, config.output_dir))?.path;
+  const newest = async () => (await latestCheckpoint(files, config.output_dir))?.path;
+  const path = typeof resume === 'string' ? resume : await fromFirst(ranks, newest);
   if (path === undefined) {
     note(`${config.output_dir} holds no checkpoint yet: the run starts anew.`);
     return undefined;

@@ -5,6 +5,7 @@
 import { addShapes, type BatchShape } from '../data/batches.ts';
 import { epochOrder } from '../data/shuffle.ts';
 import { InputError } from '../errors.ts';
+import { dealOut } from '../step/deal.ts';
 import {
   type BatchItem,
   bucketTokens,
@@ -23,20 +24,23 @@ export interface RunPlanOptions extends CutLimits {
   /** Overrides `epochs` when positive. */
   readonly maxSteps: number;
   readonly seed: number;
+  /** Ranks that the rows of a step are dealt out to, and this one. Default: one. */
+  readonly ranks?: { readonly rank: number; readonly size: number };
 }
 
 export class RunPlan {
   readonly totalSteps: number;
   readonly stepsPerEpoch: number;
-  /** Buckets that hold every micro-batch of the run, by token capacity. */
+  /** Buckets that hold every micro-batch of this rank, by token capacity. */
   readonly buckets: ReadonlyMap<number, BatchShape>;
-  /** Share of all token slots of the run that stays empty. */
+  /** Share of this rank's token slots that stays empty. */
   readonly emptyShare: number;
-  /** The most tokens, rows and pairs of any step in all of its micro-batches. */
+  /** The most tokens, rows and pairs of any step in all of its micro-batches, on all ranks. */
   readonly largestStep: BatchShape;
   readonly #examples: number;
   readonly #shapeOf: (item: BatchItem) => BatchShape;
   readonly #options: RunPlanOptions;
+  readonly #ranks: { readonly rank: number; readonly size: number };
   #cached: { readonly epoch: number; readonly order: ArrayLike<number> } | undefined;
 
   /**
@@ -47,6 +51,13 @@ export class RunPlan {
     this.#examples = examples;
     this.#shapeOf = shapeOf;
     this.#options = options;
+    this.#ranks = options.ranks ?? { rank: 0, size: 1 };
+    const rows = Math.min(options.stepSize, examples);
+    if (rows < this.#ranks.size)
+      throw new InputError(
+        `training: an optimizer step has ${rows} rows, too few for ${this.#ranks.size} ranks; start fewer, or raise ` +
+          'per_device_train_batch_size or gradient_accumulation_steps.',
+      );
     this.stepsPerEpoch = Math.ceil(examples / options.stepSize);
     this.totalSteps =
       options.maxSteps > 0 ? options.maxSteps : Math.ceil(this.stepsPerEpoch * options.epochs);
@@ -57,9 +68,9 @@ export class RunPlan {
     const sizes: BatchShape[] = [];
     let largest: BatchShape = { tokens: 0, rows: 0, pairs: 0 };
     for (let step = 0; step < this.totalSteps; step++) {
-      const shapes = this.microBatchesOf(step).map((batch) => this.shapeOf(batch));
-      sizes.push(...shapes);
-      largest = largestOf(largest, shapes.reduce(addShapes));
+      const ofRanks = this.batchesOfRanks(step).map((batches) => batches.map((batch) => this.shapeOf(batch)));
+      sizes.push(...ofRanks[this.#ranks.rank]);
+      largest = largestOf(largest, ofRanks.flat().reduce(addShapes));
     }
     this.buckets = planBuckets(sizes);
     this.largestStep = largest;
@@ -84,13 +95,23 @@ export class RunPlan {
     );
   }
 
+  /** Those of this rank. */
   microBatchesOf(step: number): MicroBatch[] {
-    return cutStep(itemsOf(this.examplesOf(step), this.#examples), this.#shapeOf, this.#options);
+    return this.batchesOfRanks(step)[this.#ranks.rank];
   }
 
-  /** Input tokens of step `step`. */
+  /** By rank. The last step of an epoch may have none for some of them. */
+  batchesOfRanks(step: number): MicroBatch[][] {
+    const items = itemsOf(this.examplesOf(step), this.#examples);
+    const dealt = dealOut(items, (item) => this.#shapeOf(item).tokens, this.#ranks.size);
+    return dealt.map((own) => cutStep(own, this.#shapeOf, this.#options));
+  }
+
+  /** Tokens that step `step` computes, on all ranks. */
   tokensOf(step: number): number {
-    return this.microBatchesOf(step).reduce((n, batch) => n + this.shapeOf(batch).tokens, 0);
+    return this.batchesOfRanks(step)
+      .flat()
+      .reduce((n, batch) => n + this.shapeOf(batch).tokens, 0);
   }
 
   shapeOf(batch: MicroBatch): BatchShape {

@@ -22,6 +22,7 @@ const MAY_CHANGE = new Set([
   'training.gradient_checkpointing',
   'training.offload_optimizer',
   'training.autotune',
+  'training.ddp_timeout',
 ]);
 
 /** @returns a line for every key whose change would make the resumed run another one. */

@@ -5,6 +5,7 @@ import { writeDirectory } from '../formats/directory-writer.ts';
 import type { OutputFile } from '../formats/output-file.ts';
 import { Gpu } from '../gpu/device.ts';
 import { DeviceLostError } from '../gpu/open-device.ts';
+import { fromFirst, onAnyRank } from '../runtime/ranks.ts';
 import type { FileSystem, Runtime } from '../runtime/runtime.ts';
 import { BestCheckpoint } from './best-checkpoint.ts';
 import { Clock } from './clock.ts';
@@ -37,6 +38,7 @@ export async function train(
 ): Promise<RunSummary> {
   const { files } = runtime;
   const told = allHooks(hooks);
+  runtime.ranks.limitWaits(config.training.ddp_timeout);
   await files.makeDirectory(config.output_dir);
   const unlock = await files.lock(`${config.output_dir}/.lock`);
   if (unlock === null) {
@@ -46,7 +48,8 @@ export async function train(
   }
   try {
     return await onDevice(runtime, config, told, options).catch(async (error: unknown) => {
-      if (!(error instanceof DeviceLostError)) throw error;
+      // Of several ranks the others wait for this one in the middle of a step.
+      if (!(error instanceof DeviceLostError) || runtime.ranks.size > 1) throw error;
       if ((await latestCheckpoint(files, config.output_dir)) === undefined) throw error;
       told.note(`${error.message} Continuing from the last checkpoint, this once.`);
       return onDevice(runtime, config, told, { resume: true });
@@ -122,7 +125,7 @@ async function prepareAndRun(
       const isEvaluationDue = checkpoint?.state.evaluation_due ?? false;
       const summary = await run({ ...parts, ...measures, companions, isEvaluationDue });
       await log.close();
-      await checkStillThere(files, config);
+      await fromFirst(gpu.runtime.ranks, () => checkStillThere(files, config));
       await writeOutcome(files, config.output_dir, summary);
       hooks.finish(summary);
       return summary;
@@ -193,6 +196,7 @@ async function run(run: Run): Promise<RunSummary> {
 /** The loop. @returns whether it was stopped before the last step */
 async function takeSteps(run: Run): Promise<boolean> {
   const { trainer, hooks, options, best } = run;
+  const { ranks } = options.gpu.runtime;
   const { save_steps } = options.training;
   if (run.isEvaluationDue && (await evaluateOnTheWay(run, dueEvaluation(run)))) await save(run);
   /** Its numbers are still on their way. */
@@ -202,7 +206,7 @@ async function takeSteps(run: Run): Promise<boolean> {
     const before = queued;
     queued = await trainer.enqueueStep();
     if (before !== undefined) await report(run, before);
-    isInterrupted = hooks.shouldStop();
+    isInterrupted = await onAnyRank(ranks, hooks.shouldStop());
     const due = dueEvaluation(run);
     if (isInterrupted || due !== undefined || isDue(save_steps, trainer)) {
       await report(run, queued);
@@ -345,6 +349,12 @@ function notePlan({ options, trainer, hooks }: Run): void {
   const { train: rows, policy, training, reference } = options;
   const { plan, memoryPlan } = trainer;
   const empty = `${(100 * plan.emptyShare).toFixed(1)}% of token slots empty`;
+  const { ranks } = options.gpu.runtime;
+  if (ranks.size > 1)
+    hooks.note(
+      `${ranks.size} ranks share every optimizer step: it has per_device_train_batch_size x gradient_accumulation_steps = ` +
+        `${training.per_device_train_batch_size * training.gradient_accumulation_steps} rows in all, not on each rank.`,
+    );
   hooks.note(`${rows.length} rows, ${plan.totalSteps} steps, ${plan.buckets.size} shape buckets, ${empty}.`);
   for (const warning of options.objective.warnings(plan.totalSteps)) hooks.note(`Warning: ${warning}`);
   const emptyBatches = emptyBatchesLine(rows, plan);

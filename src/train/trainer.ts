@@ -15,6 +15,7 @@ import { Optimizer } from '../optim/optimizer.ts';
 import { updateRule } from '../optim/registry.ts';
 import { learningRate } from '../optim/schedule.ts';
 import { Evaluator } from '../step/evaluator.ts';
+import type { MicroBatch } from '../step/micro-batches.ts';
 import { reserveState, resetState } from '../step/objective-state.ts';
 import type { StepModels } from '../step/programs/tokens.ts';
 import { addRewardMargins } from '../step/reward-margins.ts';
@@ -99,6 +100,7 @@ export class Trainer {
       epochs: training.num_train_epochs,
       maxSteps: training.max_steps,
       seed: options.seed,
+      ranks: gpu.runtime.ranks,
     });
     if (objective.needs.reference !== 'none' && reference === undefined)
       throw new RangeError(`${objective.name} was given no reference.`);
@@ -113,7 +115,7 @@ export class Trainer {
     const trainer = new Trainer(options);
     const { workspace, step, state } = trainer.#planned;
     workspace.allocate();
-    step.optimizer.place();
+    step.place();
     resetState(workspace, options.objective, state);
     return trainer;
   }
@@ -158,13 +160,14 @@ export class Trainer {
     if (this.#queued.length === 2) await this.#queued.shift()?.catch(() => {});
     const index = this.step;
     const examples = this.plan.examplesOf(index);
+    const batches = this.plan.batchesOfRanks(index);
     const lr = this.#learningRate(index);
     const { numbers } = await this.#planned.step.run({
       rows: this.#rows,
-      batches: this.plan.microBatchesOf(index),
+      batches,
       step: index + 1,
       learningRate: lr,
-      gumbels: objective.needs.gumbels ? gumbelNoise(seed, index, examples.length) : undefined,
+      gumbels: objective.needs.gumbels ? inOrderOf(batches, examples, gumbelNoise(seed, index)) : undefined,
     });
     this.step = index + 1;
     const places = examples.map((i) => placeOf(train[i]));
@@ -194,7 +197,7 @@ export class Trainer {
 
   /** Frees all but the models. */
   free(): void {
-    this.#planned.step.optimizer.free();
+    this.#planned.step.free();
     this.#planned.workspace.free();
   }
 
@@ -288,7 +291,7 @@ export class Trainer {
 
 /** What a plan takes beyond what is allocated already. */
 function missingBytes({ workspace, step }: Planned): number {
-  return workspace.missingBytes + step.optimizer.missingBytes;
+  return workspace.missingBytes + step.missingBytes;
 }
 
 function rowsOf({ train, eval: held = [], ...options }: TrainerOptions, set: 'train' | 'eval'): StepRows {
@@ -316,10 +319,17 @@ function placeOf({ file, line }: Example): string {
   return file === undefined ? `line ${line}` : `${file}:${line}`;
 }
 
-/** Standard Gumbel noise, one per example of a step. */
-function gumbelNoise(seed: number, step: number, examples: number): Float32Array {
-  return Float32Array.from(
-    { length: examples },
-    (_, i) => -Math.log(-Math.log(uniformAt(seed, 0x5eed + step, i))),
-  );
+/** Standard Gumbel noise of a step: that of its n-th example. */
+function gumbelNoise(seed: number, step: number): (n: number) => number {
+  return (n) => -Math.log(-Math.log(uniformAt(seed, 0x5eed + step, n)));
+}
+
+/** What belongs to the n-th example of a step, in the order of its micro-batches: however it is dealt out, the same. */
+function inOrderOf(
+  batches: readonly (readonly MicroBatch[])[],
+  examples: readonly number[],
+  value: (n: number) => number,
+): Float32Array {
+  const places = new Map(examples.map((example, n) => [example, n]));
+  return Float32Array.from(batches.flat(2), ({ example }) => value(places.get(example) ?? 0));
 }

@@ -31,6 +31,7 @@ const report: DoctorReport = {
     { name: 'subgroups', present: false, note: 'without it, sums go through workgroup memory' },
   ],
   limits: [{ name: 'maxBufferSize', value: 2 ** 31, isBytes: true, note: 'largest weight slab' }],
+  ranks: { library: 'libmpi.so.40', devices: ['NVIDIA H100', 'NVIDIA H100'], areAlike: true },
   subgroupMatrices: ['f16 -> f32  16 x 16 x 16'],
   measurement: {
     copyGigabytesPerSecond: 3210.4,
@@ -65,6 +66,12 @@ describe('the report as text', () => {
     expect(text).toContain('maxBufferSize  2.00 GiB  largest weight slab');
     expect(text).toContain('3210 GB/s');
     expect(text).toContain('12.3 GFLOP/s');
+  });
+
+  it('says what ranks would take, and that cards of one name must be told apart', () => {
+    expect(text).toContain(
+      'Open MPI  libmpi.so.40\n  rank 0    NVIDIA H100\n  rank 1    NVIDIA H100\n  Some cards',
+    );
   });
 
   it('calls a wrong product wrong', () => {

@@ -99,6 +99,9 @@ describe('command lines', () => {
       'cd',
       'tar',
       'export',
+      'mpirun',
+      'srun',
+      'docker',
     ]);
     expect(
       others.filter(({ words }) => !known.has(words[0])).map(({ where, text }) => `${where}: ${text}`),

@@ -27,6 +27,7 @@ const OTHERS: Readonly<Record<string, string>> = {
   'docs/analyze.md': 'test/analyze/analyze.test.ts',
   'docs/evaluate.md': 'test/evaluate/evaluate-task.test.ts',
   'docs/gpu-box.md': 'test/package/gpu-box.test.ts',
+  'docs/many-gpus.md': 'test/ranks/train.test.ts',
   'docs/methods.md': 'test/objectives/registered.test.ts',
   'docs/pipelines.md': 'test/preferences/chain.test.ts',
   'docs/recipes.md': 'test/examples/recipes.test.ts',

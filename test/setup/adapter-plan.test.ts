@@ -55,6 +55,23 @@ function installed(plan: ReturnType<typeof planAdapter>) {
 const INSTALL = 'apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=120';
 const MESA = 'mesa-vulkan-drivers libvulkan1';
 
+describe('Open MPI', () => {
+  it('is one package, also where Mesa is too old', () => {
+    expect(installed(planAdapter(machine(UBUNTU_22_04), ['mpi']))).toEqual([
+      'apt-get update -q',
+      `${INSTALL} openmpi-bin`,
+    ]);
+  });
+
+  it('is asked for in one command by whoever is not root', () => {
+    const plan = planAdapter(machine(DEBIAN_13, { uid: 1000 }), ['mpi']);
+    expect(plan).toEqual({
+      kind: 'ask',
+      command: 'sudo node scripts/setup.mjs --install-adapter --with-mpi',
+    });
+  });
+});
+
 describe('on Debian 12, whose own Mesa is too old', () => {
   it('derives backports from deb822 sources: same mirror, same key', () => {
     const plan = planAdapter(machine(DEBIAN_12, { aptSources: [deb822] }), ['lavapipe']);

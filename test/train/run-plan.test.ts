@@ -44,4 +44,23 @@ describe('a run', () => {
       for (const batch of plan.microBatchesOf(step))
         expect(batch.length === 1 || plan.shapeOf(batch).tokens <= 30).toBe(true);
   });
+
+  it('deals the same steps out to ranks, and refuses more ranks than a step has rows', () => {
+    const options = { stepSize: 4, maxExamples: 2, maxTokens: 100, epochs: 2, maxSteps: -1, seed: 3 };
+    const shapeOf = ({ example }: { example: number }) => ({ tokens: 10 + example, rows: 4, pairs: 1 });
+    const plans = [0, 1, 2].map(
+      (rank) => new RunPlan(EXAMPLES, shapeOf, { ...options, ranks: { rank, size: 3 } }),
+    );
+    for (let step = 0; step < plans[0].totalSteps; step++) {
+      const dealt = plans.flatMap((plan) => plan.microBatchesOf(step).flat(1));
+      const byExample = (items: readonly { example: number; partner: number }[]) =>
+        [...items].sort((a, b) => a.example - b.example);
+      expect(byExample(dealt)).toEqual(byExample(planOf(4).microBatchesOf(step).flat()));
+      expect(plans.map((plan) => plan.tokensOf(step))).toEqual(new Array(3).fill(planOf(4).tokensOf(step)));
+      expect(plans[2].largestStep).toEqual(planOf(4).largestStep);
+    }
+    expect(() => new RunPlan(EXAMPLES, shapeOf, { ...options, ranks: { rank: 0, size: 5 } })).toThrow(
+      'too few for 5 ranks',
+    );
+  });
 });

@@ -1,0 +1,86 @@
+/** What ends a run of several ranks, and what it leaves. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { hasMpi, mpirun, mpirunCommand, RANK_ENV } from '../support/mpirun.ts';
+import { copyAtStep2, trainArgs } from './job.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'prefgrad-ranks-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const endless = ['--set', 'training.max_steps=100000', '--set', 'training.ddp_timeout=5'];
+
+/** Starts a run that does not end by itself, and waits for its first checkpoint. */
+async function startEndless(name: string): Promise<{ run: ChildProcess; said: () => string }> {
+  const [program, ...launch] = mpirunCommand(2);
+  const env = { ...RANK_ENV, OMPI_MCA_odls_base_sigkill_timeout: '30' };
+  const run = spawn(program, [...launch, ...trainArgs(folder, name, ...endless)], { env });
+  let said = '';
+  run.stderr?.on('data', (text: Buffer) => {
+    said += text.toString();
+  });
+  while (!existsSync(join(folder, name, 'checkpoint-2')) && run.exitCode === null)
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(run.exitCode, said).toBeNull();
+  return { run, said: () => said };
+}
+
+const ended = (run: ChildProcess) => new Promise<number | null>((resolve) => run.on('exit', resolve));
+
+/** The process of rank 1 among the children of an mpirun. */
+function rankOne(run: ChildProcess): number {
+  const { stdout } = spawnSync('pgrep', ['-P', String(run.pid)], { encoding: 'utf8' });
+  const isRankOne = (pid: string) =>
+    readFileSync(`/proc/${pid}/environ`, 'utf8').includes('OMPI_COMM_WORLD_RANK=1\0');
+  return Number(stdout.trim().split('\n').find(isRankOne));
+}
+
+function expectResumes(name: string): void {
+  const { code, stderr } = mpirun(2, trainArgs(folder, name, '--resume', '--set', 'training.max_steps=3'));
+  // The last checkpoint may be beyond step 3; the run then says so, having read it.
+  expect([0, 2], stderr).toContain(code);
+  expect(stderr).toMatch(/Resuming after step|is of step \d+, but the run has 3/);
+}
+
+describe.skipIf(!hasMpi())('a run on two ranks', () => {
+  it('that is resumed ends with the bits of one that was not', () => {
+    expect(mpirun(2, trainArgs(folder, 'whole')).code).toBe(0);
+    copyAtStep2(folder, 'whole', 'resumed');
+    expect(mpirun(2, trainArgs(folder, 'resumed', '--resume')).code).toBe(0);
+    const weights = (name: string) => readFileSync(join(folder, name, 'model/model.safetensors'));
+    expect(weights('resumed').equals(weights('whole'))).toBe(true);
+  });
+
+  it('saves on Ctrl-C', async () => {
+    const { run, said } = await startEndless('interrupted');
+    run.kill('SIGINT');
+    await ended(run);
+    expect(said()).toContain('Interrupted after');
+    expectResumes('interrupted');
+  });
+
+  it('ends when a rank dies', async () => {
+    const { run, said } = await startEndless('killed');
+    process.kill(rankOne(run), 'SIGKILL');
+    expect(await ended(run)).not.toBe(0);
+    expect(said()).toContain('signal 9');
+    expectResumes('killed');
+  });
+
+  it('ends when a rank hangs', async () => {
+    const { run, said } = await startEndless('hanging');
+    const pid = rankOne(run);
+    process.kill(pid, 'SIGSTOP');
+    expect(await ended(run)).toBe(1);
+    expect(said()).toContain('The other ranks did not answer for 5 s (training.ddp_timeout)');
+    expectResumes('hanging');
+  });
+
+  it('is refused for a command that is one process', () => {
+    const { code, stderr } = mpirun(2, ['bin/prefgrad.js', 'validate', join(folder, 'config.yaml')]);
+    expect(code).toBe(2);
+    expect(stderr.split('prefgrad validate is one process')).toHaveLength(2);
+  });
+});

@@ -1,0 +1,44 @@
+/** `prefgrad train` on ranks, as tests start it. */
+import { cpSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { trainConfigFrom } from '../../src/train/config.ts';
+
+const CONFIG = {
+  model: { path: 'examples/stories260K' },
+  objective: { name: 'dpo' },
+  data: {
+    train: 'examples/quickstart/train.jsonl',
+    eval: 'examples/quickstart/eval.jsonl',
+    max_length: 96,
+    max_rows: 6,
+  },
+  training: {
+    learning_rate: 3e-5,
+    max_steps: 4,
+    per_device_train_batch_size: 4,
+    save_steps: 2,
+    logging_steps: 1,
+    lr_scheduler_type: 'constant' as const,
+    warmup_ratio: 0,
+  },
+};
+
+/** The same as an object, for a run in this process. */
+export function configOf(output: string) {
+  return trainConfigFrom({ ...CONFIG, output_dir: output });
+}
+
+/** The arguments of node that train into `folder/name`. */
+export function trainArgs(folder: string, name: string, ...more: readonly string[]): string[] {
+  const file = join(folder, 'config.yaml');
+  writeFileSync(file, stringify(CONFIG));
+  return ['bin/prefgrad.js', 'train', file, '--set', `output_dir=${join(folder, name)}`, ...more];
+}
+
+/** A run as it was after its second step. */
+export function copyAtStep2(folder: string, from: string, to: string): void {
+  cpSync(join(folder, from), join(folder, to), { recursive: true });
+  for (const later of ['model', 'checkpoint-4', 'run.json'])
+    rmSync(join(folder, to, later), { recursive: true, force: true });
+}

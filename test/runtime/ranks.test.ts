@@ -1,0 +1,101 @@
+/** Ranks as far as one process can tell: what launchers say, which device each takes, what values survive an exchange. */
+import { describe, expect, it } from 'vitest';
+import { localRank, startedRank, startedRanks } from '../../src/runtime/launcher.ts';
+import { nodeRuntime } from '../../src/runtime/node.ts';
+import { deviceOfRank, sharedCard } from '../../src/runtime/rank-device.ts';
+import { gatherValues, ONE_RANK, withRanks } from '../../src/runtime/ranks.ts';
+
+describe('what a launcher says', () => {
+  it('mpirun', () => {
+    const env = { OMPI_COMM_WORLD_SIZE: '8', OMPI_COMM_WORLD_RANK: '5', OMPI_COMM_WORLD_LOCAL_RANK: '1' };
+    expect([startedRanks(env), startedRank(env), localRank(env)]).toEqual([8, 5, 1]);
+  });
+
+  it('srun with PMIx', () => {
+    const env = { PMIX_RANK: '3', SLURM_NTASKS: '4', SLURM_LOCALID: '3' };
+    expect([startedRanks(env), startedRank(env), localRank(env)]).toEqual([4, 3, 3]);
+  });
+
+  it('a shell inside of an allocation starts one process', () => {
+    expect(startedRanks({ SLURM_NTASKS: '4' })).toBe(1);
+    expect(startedRanks({})).toBe(1);
+  });
+});
+
+describe('the device of a rank', () => {
+  const cpu = 'llvmpipe (LLVM 15.0.6, 256 bits)';
+
+  it('is the only GPU that it sees, whatever its place', () => {
+    expect(deviceOfRank(['NVIDIA H100', cpu], 5)).toBe('auto');
+  });
+
+  it('is the n-th of several', () => {
+    expect(deviceOfRank(['NVIDIA A100', 'AMD Radeon', cpu], 1)).toBe('AMD Radeon');
+  });
+
+  it('is the CPU where there is no GPU', () => {
+    expect(deviceOfRank([cpu], 2)).toBe('auto');
+  });
+
+  it('is missing where there are more ranks than GPUs', () => {
+    expect(() => deviceOfRank(['A', 'B'], 2)).toThrow('Start at most 2 ranks here');
+  });
+
+  const card = { host: 'box', name: 'NVIDIA H100', isCpu: false };
+
+  it('may not be the card of another', () => {
+    const cards = ['/dev:1', '/dev:2'];
+    expect(
+      sharedCard([
+        { ...card, cards },
+        { ...card, cards },
+      ]),
+    ).toMatch('Ranks 0 and 1 would share a card of box');
+    expect(
+      sharedCard([
+        { ...card, cards: [] },
+        { ...card, cards: [] },
+      ]),
+    ).toMatch('NVIDIA H100');
+  });
+
+  it('may be one of the same name when each rank sees its own alone, or on another machine', () => {
+    expect(
+      sharedCard([
+        { ...card, cards: ['/dev:1'] },
+        { ...card, cards: ['/dev:2'] },
+      ]),
+    ).toBeUndefined();
+    expect(
+      sharedCard([
+        { ...card, cards: [] },
+        { ...card, host: 'other', cards: [] },
+      ]),
+    ).toBeUndefined();
+  });
+
+  it('may be shared when it is a CPU', () => {
+    const shared = { ...card, isCpu: true, cards: [] };
+    expect(sharedCard([shared, shared])).toBeUndefined();
+  });
+});
+
+/** A rank whose partner gives the same. */
+const twins = { ...ONE_RANK, rank: 1, size: 2, allGather: async (b: Uint8Array<ArrayBuffer>) => [b, b] };
+
+describe('a rank', () => {
+  it('gets values as they were given, also those that are not finite', async () => {
+    const value = { a: [1, Number.NaN, -Infinity], b: 'text' };
+    expect(await gatherValues(twins, value)).toEqual([value, value]);
+    expect(await gatherValues(twins, undefined)).toEqual([undefined, undefined]);
+  });
+
+  it('other than the first writes nothing, and reads what is there', async () => {
+    const { files } = withRanks(nodeRuntime(), twins);
+    const sink = await files.create('test/runtime/no-such-folder/file');
+    await sink.write('text');
+    await sink.close();
+    expect(await files.exists('test/runtime/no-such-folder')).toBe(false);
+    expect(await files.exists('test/runtime/ranks.test.ts')).toBe(true);
+  });
+});
