@@ -94,7 +94,6 @@ class Decoder implements CausalLM {
       heads,
       kvHeads,
       headDim,
-      in16Bits: parts.precision !== 'F32',
       ...options.attention?.(layer),
     }));
     this.head = { weight: parts.weight(headName(config)), softcap: config.logitSoftcap };

@@ -2,7 +2,7 @@
  * An optimizer step on the GPU: its programs for every shape, the optimizer and the objective's state. What a step is made
  * of, and when it is taken, is the trainer's affair.
  */
-import type { Tensor } from '../autograd/tensor.ts';
+import { type Tensor, whole } from '../autograd/tensor.ts';
 import type { BatchShape } from '../data/batches.ts';
 import type { Program, Recorder } from '../gpu/program.ts';
 import type { ParameterSlabs } from '../nn/parameters.ts';

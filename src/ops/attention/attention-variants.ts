@@ -1,7 +1,7 @@
 /**
  * The three large kernels of attention, each in the form that the device profile prefers (src/gpu/choices.ts):
- * `plain` is the oracle, `subgroup` is for CPU adapters, `tiled` for GPUs, `matrices` for models in 16 bits on those with tensor
- * cores. All take the same bindings; `subgroup` takes the blocks of tokens that see alike as well.
+ * `plain` is the oracle, `subgroup` is for CPU adapters, `tiled` for GPUs. `matrices` is for tensor cores and models in 16 bits; no
+ * profile prefers it before a GPU has run it. All take the same bindings; `subgroup` takes the blocks of tokens that see alike as well.
  */
 import { whole } from '../../autograd/tensor.ts';
 import type { AttentionVariant } from '../../gpu/choices.ts';
@@ -127,14 +127,9 @@ export function launchBackwardKeyValue(
 }
 
 /** The form that is chosen for this device and shape. Sharing keys within a subgroup takes one binding more than some allow. */
-function variantFor(
-  { gpu }: Recorder,
-  { in16Bits = false, headDim }: AttentionAttributes,
-  bindings: number,
-): AttentionVariant {
+function variantFor({ gpu }: Recorder, { headDim }: AttentionAttributes, bindings: number): AttentionVariant {
   const { choices, profile, device } = gpu;
-  const wanted =
-    choices.attention ?? (profile.kernels === 'gpu' && in16Bits ? 'matrices' : profile.attention);
+  const wanted = choices.attention ?? profile.attention;
   const variant = wanted === 'matrices' && !fitsMatrices(gpu, headDim) ? profile.attention : wanted;
   const canShare = profile.sharesLoads && bindings < device.limits.maxStorageBuffersPerShaderStage;
   return variant === 'subgroup' && !canShare ? 'plain' : variant;

@@ -38,8 +38,6 @@ export interface AttentionShape {
   readonly window?: number | undefined;
   /** Gemma 2's cap on scores: cap * tanh(score / cap). */
   readonly softcap?: number | undefined;
-  /** Whether operands may be rounded to f16, as in models whose weights have 16 bits or fewer. Default: no. */
-  readonly in16Bits?: boolean;
 }
 
 export interface AttentionAttributes extends AttentionShape {
