@@ -37,7 +37,7 @@ export async function makeFigures(study: Study, choices: readonly Choice[]): Pro
       metric: 'eval_validation_accuracy',
     })),
   ];
-  return writeResults(runtime.files, paths.figures, results);
+  return writeResults(runtime.files, paths.figures, results, { force: true });
 }
 
 async function made(

@@ -1,7 +1,7 @@
 /**
  * The papers' comparison on a task and a model that fit a laptop:
  *
- *   npm run study              about half an hour on two CPU cores
+ *   npm run study              meant for two CPU cores and less than an hour
  *   npm run study -- --quick   minutes, to see that everything works; its numbers mean nothing
  *   npm run study -- --full    four more methods, more problems
  *

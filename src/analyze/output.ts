@@ -22,8 +22,8 @@ export async function writeResults(
   results: readonly Result[],
   { rasterize, force = false }: ResultOptions = {},
 ): Promise<string[]> {
-  for (const { name } of results) await checkOutput(files, `${directory}/${name}.json`, force);
   await files.makeDirectory(directory);
+  for (const { name } of results) await checkOutput(files, `${directory}/${name}.json`, force);
   const written: string[] = [];
   const write = async (name: string, contents: string | Uint8Array) => {
     const path = `${directory}/${name}`;
