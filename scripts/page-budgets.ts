@@ -18,6 +18,24 @@ const RUNS = 5;
 const THROTTLE = 4;
 const BUDGETS = { firstBytes: 150_000, largestContentfulPaintMs: 1500, layoutShift: 0, firstStepMs: 10_000 };
 
+/** In the page, as text: what the compiler adds to functions is not there. `causes` says which elements it was. */
+const OBSERVE = `
+  globalThis.seen = { paint: 0, shift: 0, causes: [] };
+  const nameOf = (node) => (node?.nodeType === 1 ? node : node?.parentElement)?.outerHTML.slice(0, 80);
+  new PerformanceObserver((list) => {
+    for (const { startTime, element } of list.getEntries()) {
+      seen.paint = startTime;
+      seen.causes.push('paint at ' + Math.round(startTime) + ' ms: ' + nameOf(element));
+    }
+  }).observe({ type: 'largest-contentful-paint', buffered: true });
+  new PerformanceObserver((list) => {
+    for (const { value, sources, startTime } of list.getEntries()) {
+      seen.shift += value;
+      seen.causes.push('shift of ' + value.toFixed(4) + ' at ' + Math.round(startTime) + ' ms: ' + sources.map(({ node }) => nameOf(node)));
+    }
+  }).observe({ type: 'layout-shift', buffered: true });
+`;
+
 const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-budgets-'));
 const built = join(folder, 'page');
@@ -40,28 +58,7 @@ for (let run = 0; run < RUNS; run++) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
   const page = await context.newPage();
   await (await context.newCDPSession(page)).send('Emulation.setCPUThrottlingRate', { rate: THROTTLE });
-  await page.addInitScript(() => {
-    const seen = { paint: 0, shift: 0, causes: [] as string[] };
-    Object.assign(globalThis, { seen });
-    const nameOf = (node?: Node | null) =>
-      node instanceof Element ? `${node.tagName}.${node.className}` : (node?.parentElement?.className ?? '?');
-    new PerformanceObserver((list) => {
-      const last = list.getEntries().at(-1) as (PerformanceEntry & { element?: Element }) | undefined;
-      seen.paint = last?.startTime ?? 0;
-      seen.causes.push(`paint at ${Math.round(seen.paint)} ms: ${nameOf(last?.element)}`);
-    }).observe({ type: 'largest-contentful-paint', buffered: true });
-    new PerformanceObserver((list) => {
-      for (const entry of list.getEntries() as (PerformanceEntry & {
-        value: number;
-        sources?: { node?: Node }[];
-      })[]) {
-        seen.shift += entry.value;
-        seen.causes.push(
-          `shift of ${entry.value.toFixed(4)}: ${entry.sources?.map(({ node }) => nameOf(node)).join(', ')}`,
-        );
-      }
-    }).observe({ type: 'layout-shift', buffered: true });
-  });
+  await page.addInitScript(OBSERVE);
   await page.goto(server.origin);
   await page.locator('[data-testid=token][data-side=chosen]').first().waitFor();
   await page.getByTestId('source').filter({ hasText: 'live' }).waitFor({ timeout: 240_000 });
@@ -69,6 +66,7 @@ for (let run = 0; run < RUNS; run++) {
     () => (globalThis as unknown as { seen: { paint: number; shift: number; causes: string[] } }).seen,
   );
   if (run === 0) console.log(causes.join('\n'));
+  if (paint === 0) throw new Error('The browser has told of no paint.');
   paints.push(paint);
   shifts.push(shift);
   await context.close();
