@@ -31,6 +31,7 @@ const OTHERS: Readonly<Record<string, string>> = {
   'docs/methods.md': 'test/objectives/registered.test.ts',
   'docs/pipelines.md': 'test/preferences/chain.test.ts',
   'docs/recipes.md': 'test/examples/recipes.test.ts',
+  'docs/replication.md': 'test/examples/study.long.test.ts',
 };
 
 const runnable = BLOCKS.filter(
