@@ -25,8 +25,11 @@ const WANTED_LIMITS = [
 ] as const;
 
 export interface OpenDevice {
+  /** @internal */
   readonly info: GPUAdapterInfo;
+  /** @internal */
   readonly device: GPUDevice;
+  /** @internal */
   readonly kernels: KernelLibrary;
   /** The first error that the device has reported since it was opened. */
   readonly failure: Error | undefined;
