@@ -13,7 +13,15 @@ export function addCache(program: Command, cli: Cli): void {
     .description(
       'CPU adapters that set-up has fetched into the user cache, without root and beside the system.',
     )
-    .addHelpText('after', `\n${EXIT_CODES}`);
+    .addHelpText(
+      'after',
+      `
+Examples:
+  prefgrad cache
+  prefgrad cache clean
+
+${EXIT_CODES}`,
+    );
   cache
     .command('list', { isDefault: true })
     .description('show what is there')

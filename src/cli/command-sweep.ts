@@ -87,7 +87,7 @@ ${EXIT_CODES}`,
       const figure = sweepFigure(axes, runs, results, metric);
       if (figure === undefined) return;
       const { writeResults } = await import('../analyze/output.ts');
-      const paths = await writeResults(files, directory, [figure]);
+      const paths = await writeResults(files, directory, [figure], { force: true });
       cli.err(`Plot of ${figure.title}: ${paths.filter((path) => path.endsWith('.svg')).join(', ')}\n`);
     });
 }

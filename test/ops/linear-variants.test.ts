@@ -151,7 +151,11 @@ describe('tuning', () => {
   it.each([
     ['forgets a factor', 'a.y * b', 'a.x * b'],
     // 64 rows of 64 f32 are 4096 words: operands that repeat after as many would hide it.
-    ['takes other rows than it stores', 'stage_own(lane, first_row, ', 'stage_own(lane, first_row ^ 64u, '],
+    [
+      'takes other rows than it stores',
+      'stage_own(local_index, first_row, ',
+      'stage_own(local_index, first_row ^ 64u, ',
+    ],
   ])('never takes a variant that %s, however fast', async (_name, text, changed) => {
     const broken = await brokenTiles(text, changed);
     await product('plain', 'FORWARD', [128, 64, 64]);
