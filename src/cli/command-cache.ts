@@ -11,7 +11,8 @@ export function addCache(program: Command, cli: Cli): void {
     .command('cache')
     .summary('what set-up has fetched for this user')
     .description(
-      'CPU adapters that set-up has fetched into the user cache, without root and beside the system.',
+      'Lists or removes the CPU adapters that set-up has fetched into the user cache, without root and beside the system. ' +
+        'The next set-up fetches them again where they are needed.',
     )
     .addHelpText(
       'after',
