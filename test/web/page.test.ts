@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { unzipSync } from 'fflate';
 import { chromium } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { viewFiles } from '../../src/cli/view/view-files.ts';
 import { serveView } from '../../src/cli/view/view-server.ts';
 import { hasAdapter } from '../support/adapters.ts';
@@ -34,12 +34,15 @@ describe.skipIf(!hasAdapter('chromium'))('the page', () => {
 
   it('shows one model at once, in colours whose sums stand beside them', async () => {
     expect(await d.page.getByTestId('pane').count()).toBe(1);
-    for (const side of ['chosen', 'rejected'] as const) {
-      const total = sum((await d.shown(side)).map(({ value }) => value));
-      expect(Math.abs((await d.numberIn(`sum-${side}`)) - total)).toBeLessThan(1e-3);
-    }
-    const sums = [await d.numberIn('sum-chosen'), await d.numberIn('sum-rejected')];
-    expect(await d.numberIn('margin')).toBeCloseTo(sums[0] - sums[1], 2);
+    // Live numbers may take the place of shipped ones between two looks.
+    await vi.waitFor(async () => {
+      for (const side of ['chosen', 'rejected'] as const) {
+        const total = sum((await d.shown(side)).map(({ value }) => value));
+        expect(Math.abs((await d.numberIn(`sum-${side}`)) - total)).toBeLessThan(1e-3);
+      }
+      const sums = [await d.numberIn('sum-chosen'), await d.numberIn('sum-rejected')];
+      expect(await d.numberIn('margin')).toBeCloseTo(sums[0] - sums[1], 2);
+    }, 10_000);
     expect(await d.page.getByTestId('row-margin').first().innerText()).toMatch(/^−?\d+\.\d+$/);
   });
 

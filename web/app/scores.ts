@@ -37,6 +37,8 @@ export class Scores {
   readonly #known = new Map<string, Shown>();
   /** By model: the list's numbers of the rows at hand. */
   readonly #statistics = new Map<string, PairStatistics[]>();
+  /** The newest state that was asked for. */
+  #asked: State | undefined;
   /** Models that the engine has, or is loading. */
   readonly #loads = new Map<string, Promise<void>>();
 
@@ -96,9 +98,13 @@ export class Scores {
     this.#known.set(this.#keyOf(pane, text), { scored, live: true });
   }
 
-  /** Asks the engine for what is shown; it drops a call when a later one of the same pane has come in. */
+  /**
+   * Asks the engine for what is shown; it drops a call when a later one of the same pane has come in. What waits for a model
+   * while something else comes to be shown asks no more: its call would come in last, and the newer one would be dropped.
+   */
   async score(state: State): Promise<void> {
     if (!this.isOpen) return;
+    this.#asked = state;
     const { engine, library, onScored } = this.#options;
     const text = this.textOf(state);
     for (const [place, pane] of state.panes.entries()) {
@@ -108,6 +114,7 @@ export class Scores {
       try {
         await this.load(pane.reference);
         await this.load(pane.source);
+        if (this.#asked !== state) return;
         const scored = await engine.score(`pane ${place}`, {
           pair: text,
           policy: pane.source,
