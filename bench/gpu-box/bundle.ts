@@ -20,7 +20,7 @@ import { build } from 'vite';
 import { commitNow } from '../report.ts';
 
 const NAME = 'prefgrad-gpu-box';
-const OUT = 'dist/gpu-box';
+const OUT = 'build/gpu-box';
 const box = join(OUT, NAME);
 const MOST_BYTES = 60e6;
 

@@ -15,7 +15,7 @@ describe.skipIf(process.arch !== 'x64')('npm run bundle', () => {
     const made = spawnSync('npm', ['run', '--silent', 'bundle'], { cwd: root, encoding: 'utf8' });
     expect(made.status, made.stderr).toBe(0);
     expect(made.stdout).toMatch(/prefgrad-gpu-box\.tar\.gz: [\d.]+ MB\./);
-    execFileSync('tar', ['-xzf', join(root, 'dist/gpu-box/prefgrad-gpu-box.tar.gz'), '-C', elsewhere]);
+    execFileSync('tar', ['-xzf', join(root, 'build/gpu-box/prefgrad-gpu-box.tar.gz'), '-C', elsewhere]);
     const box = join(elsewhere, 'prefgrad-gpu-box');
     const run = (...args: string[]) => spawnSync('./node', args, { cwd: box, encoding: 'utf8', env: {} });
     expect(run('src/cli/main.js', 'objectives').stdout).toContain('mipo');
