@@ -270,11 +270,16 @@ function dueEvaluation({ options, trainer }: Run): Evaluated | undefined {
   return due.rows || due.tasks ? due : undefined;
 }
 
-async function measure({ options, trainer, tasks, divergence }: Run, what: Evaluated): Promise<Metrics> {
+/** @param step - of the model that is evaluated */
+async function measure(
+  { options, trainer, tasks, divergence }: Run,
+  what: Evaluated,
+  step = trainer.step,
+): Promise<Metrics> {
   const hasRows = what.rows && options.eval?.length !== 0;
   return {
     ...(hasRows && { ...(await trainer.evaluate()), ...(await divergence.measure()) }),
-    ...(what.tasks && (await tasks.measure(trainer.step))),
+    ...(what.tasks && (await tasks.measure(step))),
   };
 }
 
@@ -300,18 +305,23 @@ async function evaluateOnTheWay(run: Run, what: Evaluated | undefined): Promise<
   return isBest && (metric_for_best_model !== undefined || load_best_model_at_end);
 }
 
-/** Evaluates the model that is written: the last one, or where the configuration wants it the best one, which is put back. */
+/**
+ * Evaluates the model that is written: the last one, or where the configuration wants it the best one, which is put back.
+ * After an early end the last step was evaluated on the way, and is not logged again.
+ */
 async function evaluateLast(run: Run): Promise<Metrics | undefined> {
   const { best, trainer, hooks, config, options } = run;
-  if (best.state.best_global_step !== trainer.step) {
-    const metrics = await evaluate(run, EVERYTHING);
-    if (metrics === undefined || !best.isWatching || best.evaluated(trainer.step, metrics)) return metrics;
-    const { best_model_checkpoint: path } = best.state;
-    if (!config.training.load_best_model_at_end || path === null) return metrics;
+  const logged = dueEvaluation(run);
+  const metrics = await evaluate(run, { rows: !logged?.rows, tasks: !logged?.tasks });
+  if (metrics !== undefined && best.isWatching && (logged === undefined || best.isIn(metrics)))
+    best.evaluated(trainer.step, metrics);
+  const { best_model_checkpoint: path, best_global_step: bestStep } = best.state;
+  if (config.training.load_best_model_at_end && path !== null && bestStep !== null) {
     await restoreWeights(options.gpu, trainer, path);
     hooks.note(`The best model is written, not the last one: ${best.summary} (${path}).`);
+    return measure(run, EVERYTHING, bestStep);
   }
-  return measure(run, EVERYTHING);
+  return logged === undefined ? metrics : measure(run, EVERYTHING);
 }
 
 /** @param how `isWhole` also with `save_only_model`: a run that is cut off is to be continued */

@@ -110,8 +110,7 @@ describe('resuming is exact', () => {
     expect(rest).toMatchObject({ step: 2, best: join(folder, 'watched-cut/checkpoint-1') });
     expect(read('watched-cut')).toEqual(read('watched'));
     const evaluated = read('watched').metrics.filter((line) => 'eval_loss' in line);
-    // Once more at the end, where not the last model is written.
-    expect(evaluated.map(({ step }) => step)).toEqual([0, 1, 2, 2]);
+    expect(evaluated.map(({ step }) => step)).toEqual([0, 1, 2]);
   });
 
   it('also when the optimizer moves to host memory on the way', async () => {
