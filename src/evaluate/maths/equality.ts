@@ -15,9 +15,26 @@ import { areProportional, haveSameValue, realValue } from './numeric.ts';
 import { asIntervals, assignedValue, isAssignment } from './relations.ts';
 import { joined } from './unions.ts';
 
-/** @param gold - the right answer; @param given - the answer to be judged */
+/**
+ * @param gold - the right answer; @param given - the answer to be judged
+ *
+ * \log without a base is decimal to schools and to Math-Verify, natural to analysts and to SymPy since 1.12: one reading of
+ * both answers must make them equal.
+ */
 export function sayTheSame(gold: Expression, given: Expression): boolean {
-  return areSame(resolved(gold), resolved(given));
+  if (!some(gold, isPlainLog) && !some(given, isPlainLog)) return areSame(resolved(gold), resolved(given));
+  return ['lg', 'ln'].some((name) => {
+    const [a, b] = [gold, given].map((expression) => resolved(withLog(expression, name)));
+    return areSame(a, b);
+  });
+}
+
+const isPlainLog = (part: Expression): boolean =>
+  part.type === 'call' && part.name === 'log' && part.args.length === 1;
+
+function withLog(expression: Expression, name: string): Expression {
+  const inner = mapParts(expression, (part) => withLog(part, name));
+  return inner.type === 'call' && isPlainLog(inner) ? { ...inner, name } : inner;
 }
 
 /** Both signs of ± written out, and x ∈ S as S. */

@@ -17,27 +17,53 @@ export function gradeNumber(gold: string, prediction: string): MathsGrade {
   return { gold: right ?? gold, answer, correct };
 }
 
-/** The number in the last box, else the first one behind '####', 'answer is' or 'A:', else the last one. */
+/** The number in the last box, else the first one behind '####', 'answer is' or 'A:', else the last one, in bold if one there is. */
 export function finalNumber(text: string): string | undefined {
-  const plain = text.replaceAll(/<<[^<>]*>>/g, '').replaceAll(/\\[$,!]|[*]{2}/g, '');
+  const readable = withoutNextQuestion(withoutHeadings(text).replaceAll(NOT_MATHS, ''));
+  const bold = /\*\*([^*\n]*\d[^*\n]*)\*\*[^*\n]*\s*$/.exec(readable)?.[1];
+  const plain = withPlainFractions(readable.replaceAll('**', ''));
   const boxed = boxedAnswer(plain);
   const marked = behindMarker(plain);
   return (
-    (boxed === undefined ? undefined : numbersIn(withPlainFractions(boxed)).at(-1)) ??
-    (marked === undefined ? undefined : markedNumber(withPlainFractions(marked))) ??
-    numbersIn(withPlainFractions(plain)).at(-1)
+    (boxed === undefined ? undefined : claimedNumber(boxed)) ??
+    (marked === undefined ? undefined : claimedNumber(marked)) ??
+    (bold === undefined ? undefined : claimedNumber(withPlainFractions(bold))) ??
+    numbersIn(plain).at(-1)
   );
 }
 
-/** 'The answer is 6 * 3 = 18' gives 18, 'the answer is 18 eggs for 3 days' gives 18 too. */
-function markedNumber(marked: string): string | undefined {
-  const line = marked.split('\n').find((text) => text.trim() !== '') ?? '';
-  const equation = /=\s*([^=]+)$/.exec(line.split(/[.!?](?:\s|$)/)[0]);
-  return numbersIn(equation?.[1] ?? line)[0];
+/** The calculator's notes of GSM8K, and signs and letters of currency. */
+const NOT_MATHS = /<<[^<>]*>>|\\[$,!]|\b(?:Rs\.?|USD|EUR|GBP)\s?(?=\d)/g;
+
+/** '#### Step 2: ...' and '#### 2. Add' are Markdown's headings, '#### 18' is an answer. */
+const withoutHeadings = (text: string): string =>
+  text.replaceAll(/####[ \t]*(?:(?=[*_]*\p{L})|\d+[.)][ \t]+(?=\S))/gu, '');
+
+/** A base model may go on with a question of its own: what it answers to that does not count. */
+function withoutNextQuestion(text: string): string {
+  const next = /\n[#\s]*(?:Q|Question|Instruction)\s*:/.exec(text);
+  if (next === null) return text;
+  const before = text.slice(0, next.index);
+  return behindMarker(before) === undefined && boxedAnswer(before) === undefined ? text : before;
 }
 
+/** Of '6 * 3 = 18' it is 18, of '18 eggs for 3 days' and '18, because 6 * 3 = 18 and 9 > 3' it is 18 too. */
+function claimedNumber(claim: string): string | undefined {
+  const line = claim.split('\n').find((text) => text.trim() !== '') ?? '';
+  const [sentence] = line.split(/[.!?](?:\s|$)|,?\s(?:because|since|as|where|if|when|after)\s|\s\(/);
+  const equation = /=\s*([^=]+)$/.exec(sentence);
+  return numbersIn(equation?.[1] ?? sentence)[0] ?? numbersIn(line)[0];
+}
+
+/** Fractions and mixed numbers as numerator/denominator, 1{,}200 as 1,200. */
 const withPlainFractions = (text: string): string =>
-  text.replaceAll(/\\[dt]?frac\s*\{(\d+)\}\s*\{(\d+)\}/g, '$1/$2');
+  text
+    .replaceAll(/[½¼¾]/g, (sign) => ` ${{ '½': '1/2', '¼': '1/4', '¾': '3/4' }[sign] ?? sign}`)
+    .replaceAll(/\\[dt]?frac\s*(?:\{(\d+)\}\s*\{(\d+)\}|(\d)(\d))/g, ' $1$3/$2$4')
+    .replaceAll(/(?<![\d.,/])(\d+)\s+(\d+)\/([1-9]\d*)(?![\d/])/g, (_, whole, top, bottom) =>
+      Number(top) < Number(bottom) ? `${Number(whole) * Number(bottom) + Number(top)}/${bottom}` : _,
+    )
+    .replaceAll(/(\d)\{,\}(?=\d{3})/g, '$1,');
 
 function numberOf(written: string | undefined): number | undefined {
   if (written === undefined) return undefined;

@@ -24,8 +24,23 @@ export interface MathsGrade {
 export function gradeMaths(gold: string, prediction: string): MathsGrade {
   const right = goldAnswer(gold);
   const answer = extractAnswer(prediction);
-  return { gold: right, answer, correct: answer !== undefined && areEqualAnswers(right, answer) };
+  if (answer === undefined) return { gold: right, answer, correct: false };
+  const correct = areEqualAnswers(right, answer) || isOption(right, answer) || areSameText(right, prediction);
+  return { gold: right, answer, correct };
 }
+
+/** Whether 'B' is the letter of 'B. 12 apples' or '(B) 12 apples'. */
+function isOption(gold: string, answer: string): boolean {
+  const [letter, given] = [gold, answer].map((text) =>
+    text.replaceAll(/\\(?:text|textbf|mathrm)\s*\{|[{}(\s]/g, ''),
+  );
+  return /^[A-J]\)?$/.test(letter) && new RegExp(`^${letter[0]}[.:)]`).test(given);
+}
+
+/** Whether a short prediction is the answer as it stands: of 'June 20' only the number looks like an answer. */
+const areSameText = (gold: string, prediction: string): boolean =>
+  prediction.length <= MAX_GOLD_LENGTH &&
+  sameWords(cleanNotation(withoutDelimiters(gold)), cleanNotation(withoutDelimiters(prediction)));
 
 function goldAnswer(gold: string): string {
   const boxed = boxedAnswer(gold);

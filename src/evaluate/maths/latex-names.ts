@@ -64,7 +64,7 @@ export const FUNCTIONS: Readonly<Record<string, string>> = {
   tanh: 'tanh',
   ln: 'ln',
   log: 'log',
-  lg: 'log',
+  lg: 'lg',
   exp: 'exp',
   det: 'det',
   min: 'min',

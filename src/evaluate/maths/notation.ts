@@ -71,6 +71,7 @@ const REWRITES: readonly (readonly [RegExp, string])[] = [
   // Degrees of temperature.
   [/\^\s*\{?\s*\\circ\s*\}?\s*(?:\\(?:text|mathrm)\s*\{\s*)?[CF](?![a-zA-Z])\s*\}?/g, ' '],
   [/\\\{\s*\\\}/g, '\\emptyset '],
+  [/^\s*(?:\\(?:text|mbox|textbf)\s*\{)?\s*all real numbers\s*\}?\s*$/gi, '\\mathbb{R}'],
   [/\\(?:mathbb\s*\{\s*R\s*\}|mathbb\s*R|R(?![a-zA-Z]))(?!\s*[\^_])/g, '(-\\infty,\\infty)'],
   // {x | x > 3} is what it says of x.
   [/^\s*\\\{\s*[a-z]\s*(?:\\in\s*[^|:\\]*)?(?:\\mid|\\vert|\\colon|\||:)(.*)\\\}\s*$/g, '$1'],

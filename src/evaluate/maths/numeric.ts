@@ -61,6 +61,7 @@ const UNARY: Readonly<Record<string, (x: MathType) => MathType>> = {
   ceil: (x) => math.ceil(x as BigNumber),
   exp: (x) => math.exp(x as BigNumber),
   ln: (x) => math.log(x as BigNumber),
+  lg: (x) => math.log10(x as BigNumber),
   sin: (x) => math.sin(x as BigNumber),
   cos: (x) => math.cos(x as BigNumber),
   tan: (x) => math.tan(x as BigNumber),
@@ -124,7 +125,6 @@ function applied(name: string, args: readonly Expression[], arithmetic: Arithmet
     const half = math.divide(arithmetic.symbol('π'), arithmetic.literal('180'));
     return UNARY[name](math.multiply(values[0], half));
   }
-  if (name === 'log' && values.length === 1) return UNARY.ln(values[0]);
   if (values.length === 1 && Object.hasOwn(UNARY, name)) return UNARY[name](values[0]);
   if (values.length === 2 && Object.hasOwn(BINARY, name)) return BINARY[name](values[0], values[1]);
   throw new Uncomputable(name);
