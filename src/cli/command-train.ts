@@ -1,5 +1,6 @@
 /** `prefgrad train CONFIG.yaml`. */
 import type { Command } from 'commander';
+import { InputError } from '../errors.ts';
 import { configKeysText } from './config-keys.ts';
 import type { Cli, GlobalOptions } from './context.ts';
 import { EXIT, EXIT_CODES } from './failure.ts';
@@ -11,6 +12,7 @@ import { progressHooks } from './progress.ts';
 interface Options extends GlobalOptions {
   readonly set?: string[];
   readonly resume?: string | true;
+  readonly force?: true;
 }
 
 export function addTrain(program: Command, cli: Cli): void {
@@ -30,6 +32,7 @@ export function addTrain(program: Command, cli: Cli): void {
       '--resume [CHECKPOINT]',
       'behind CONFIG.yaml: continue from the last checkpoint in output_dir, or from the one named',
     )
+    .option('--force', 'replace the run that is in output_dir, once nothing is found wrong with this one')
     .addHelpText(
       'after',
       () => `
@@ -44,12 +47,14 @@ ${configKeysText()}
 ${EXIT_CODES}`,
     )
     .action(async (file: string, _: unknown, command: Command) => {
-      const { set = [], resume, device } = command.optsWithGlobals<Options>();
+      const { set = [], resume, force = false, device } = command.optsWithGlobals<Options>();
+      if (force && resume !== undefined) throw new InputError('Give --resume or --force, not both.');
       const runtime = await cli.runtime();
       const { config, warnings } = await preflight(runtime, file, {
         set,
         device,
         resume: resume !== undefined,
+        force,
       });
       for (const warning of warnings) cli.err(`Warning: ${warning}\n`);
       const { isFinished } = await import('../train/run-checkpoint.ts');
@@ -66,7 +71,7 @@ ${EXIT_CODES}`,
       const screen = { write: (text: string) => cli.err(text), terminal: cli.terminal };
       const hooks = progressHooks(screen, () => interrupt.requested);
       try {
-        const summary = await train(runtime, config, hooks, { resume });
+        const summary = await train(runtime, config, hooks, { resume, force });
         if (summary.outcome === 'interrupted') {
           cli.err(`Continue with: ${resumeCommand(file, set, device)}\n`);
           cli.exitCode = EXIT.interrupted;

@@ -8,6 +8,7 @@ import { FIRST_ROWS, preflight } from './preflight.ts';
 interface Options extends GlobalOptions {
   readonly set?: string[];
   readonly resume?: boolean;
+  readonly force?: boolean;
 }
 
 export function addValidate(program: Command, cli: Cli): void {
@@ -24,6 +25,7 @@ export function addValidate(program: Command, cli: Cli): void {
     .addOption(adapterIsNoDevice())
     .option('--set <KEY=VALUE>', 'override a key before checking, as train does; repeatable', repeated)
     .option('--resume', 'check for a run that is to be continued: output_dir may be in use')
+    .option('--force', 'check for a run that is to replace the one in output_dir')
     .addHelpText(
       'after',
       `
@@ -34,9 +36,9 @@ Examples:
 ${EXIT_CODES}`,
     )
     .action(async (file: string, _: unknown, command: Command) => {
-      const { set = [], device, resume = false } = command.optsWithGlobals<Options>();
+      const { set = [], device, resume = false, force = false } = command.optsWithGlobals<Options>();
       const runtime = await cli.runtime();
-      const { facts, warnings } = await preflight(runtime, file, { set, device, resume });
+      const { facts, warnings } = await preflight(runtime, file, { set, device, resume, force });
       for (const warning of warnings) cli.err(`Warning: ${warning}\n`);
       cli.out(`${file} is valid.\n${facts.map((fact) => `  ${fact}\n`).join('')}`);
     });

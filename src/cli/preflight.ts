@@ -20,6 +20,7 @@ import type { Needs } from '../objectives/objective.ts';
 import type { FileSystem, Runtime } from '../runtime/runtime.ts';
 import type { TrainConfig } from '../train/config.ts';
 import { datasetSettings } from '../train/dataset-settings.ts';
+import { checkReplaceable } from '../train/earlier-run.ts';
 import { loadConfig } from './config-file.ts';
 
 /** With less an adapter of rank 16 moved by next to nothing over an epoch of the quickstart (60 steps). */
@@ -34,6 +35,8 @@ export interface PreflightOptions {
   readonly device: string | undefined;
   /** A run is to be continued, so output_dir may be in use. */
   readonly resume: boolean;
+  /** A run in output_dir is to be replaced. */
+  readonly force: boolean;
 }
 
 export interface Preflight {
@@ -108,7 +111,8 @@ export async function preflight(
       if (fact !== undefined) facts.push(`${key} data: ${fact}`);
     }
   }
-  if (!options.resume) await check('output_dir', () => checkFree(files, config.output_dir));
+  const checkPlace = options.force ? checkReplaceable : checkFree;
+  if (!options.resume) await check('output_dir', () => checkPlace(files, config.output_dir));
   if (problems.length > 0) throw new InputErrors(`${file}: the run cannot start`, problems);
   return { config, facts, warnings: rateWarnings(config) };
 }
@@ -195,6 +199,6 @@ async function checkFree(files: FileSystem, path: string): Promise<void> {
   if (names.length === 0) return;
   const shown = names.slice(0, 3).join(', ') + (names.length > 3 ? ', ...' : '');
   throw new InputError(
-    `${path} is in use (${shown}). Continue that run with --resume, or choose another directory with --set output_dir=DIR`,
+    `${path} is in use (${shown}). Continue that run with --resume, replace it with --force, or choose another directory with --set output_dir=DIR`,
   );
 }

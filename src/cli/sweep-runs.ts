@@ -42,7 +42,12 @@ export async function trainSweep(
       const finished = state === 'finished' ? ' (finished before)' : '';
       screen.write(`Run ${at + 1} of ${runs.length}: ${name}${finished}\n`);
       if (state === 'finished') continue;
-      const { config } = await preflight(runtime, file, { set: [...set, ...values], device, resume: true });
+      const { config } = await preflight(runtime, file, {
+        set: [...set, ...values],
+        device,
+        resume: true,
+        force: false,
+      });
       const hooks = progressHooks(screen, shouldStop);
       try {
         await train(runtime, config, hooks, { resume: state === 'begun' });

@@ -70,7 +70,7 @@ const NOT_NEEDED: Readonly<Record<string, string>> = {
   use_wandb: 'metrics.jsonl and TensorBoard events are always written to output_dir',
   wandb_project: 'metrics.jsonl and TensorBoard events are always written to output_dir',
   resume_from_checkpoint: 'a run is continued with --resume on the command line',
-  overwrite_output_dir: 'a run never replaces another one; remove output_dir, or choose another',
+  overwrite_output_dir: '--force on the command line replaces the run that is in output_dir',
   remove_unused_columns: 'columns that are not needed are left alone',
   flash_attention: 'attention is always computed in tiles',
   attn_implementation: 'attention is always computed in tiles',

@@ -16,17 +16,19 @@ export const MERGED_BASE = 'merged-base';
 /**
  * Where the model of a run is. With `adapter_mode: merge_and_new` the adapter is merged into its base first, into the output
  * directory, where a resumed run and the adapter that is trained on it find it.
+ * @param force merges anew where an earlier run has done so, maybe of others
  * @throws InputError for an adapter that does not fit its model
  */
 export async function locatePolicy(
   files: FileSystem,
   { model, output_dir }: TrainConfig,
   note: (line: string) => void,
+  force = false,
 ): Promise<ModelLocation> {
   const location = await locateModel(files, model.path, model.adapter);
   if (location.adapter === undefined || model.adapter_mode === 'continue') return location;
   const path = `${output_dir}/${MERGED_BASE}`;
-  if (!(await files.exists(`${path}/config.json`))) {
+  if (force || !(await files.exists(`${path}/config.json`))) {
     note(`Merging ${location.adapter} into ${location.path}: ${path}`);
     const merge = await openMerge(files, location);
     try {

@@ -14,6 +14,7 @@ import { plannedReference, prepareReference } from './reference.ts';
 import { findCheckpoint, type RunDigests, restore } from './run-checkpoint.ts';
 import { digestsOf } from './run-digests.ts';
 import { companionsOf } from './saving.ts';
+import type { TrainOptions } from './train.ts';
 import { Trainer, type TrainerOptions } from './trainer.ts';
 
 export interface PreparedRun {
@@ -33,17 +34,16 @@ export interface PreparedRun {
 
 /**
  * @param note told what is worth a line
- * @param resume as in `TrainOptions`
  * @throws InputError for whatever is wrong with model, data or checkpoint
  */
 export async function prepareRun(
   gpu: Gpu,
   config: TrainConfig,
   note: (line: string) => void,
-  resume?: string | boolean,
+  { resume, force = false }: TrainOptions = {},
 ): Promise<PreparedRun> {
   const { files } = gpu.runtime;
-  const location = await locatePolicy(files, config, note);
+  const location = await locatePolicy(files, config, note, force);
   const tokenizer = await loadTokenizer(files, location.tokenizer, config.data.chat_template);
   const policy = await loadPolicy(gpu, config, location);
   try {

@@ -54,7 +54,7 @@ export class SteppedRun {
   ): Promise<SteppedRun> {
     const { files } = gpu.runtime;
     await files.makeDirectory(config.output_dir);
-    const prepared = await prepareRun(gpu, config, note, resume);
+    const prepared = await prepareRun(gpu, config, note, { resume });
     try {
       await writeConfig(gpu, config, prepared.location);
       const log = await RunLog.open(files, config.output_dir, prepared.checkpoint?.state);

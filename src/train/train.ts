@@ -10,6 +10,7 @@ import type { FileSystem, Runtime } from '../runtime/runtime.ts';
 import { BestCheckpoint } from './best-checkpoint.ts';
 import { Clock } from './clock.ts';
 import type { TrainConfig } from './config.ts';
+import { removeEarlierRun, setModelAside } from './earlier-run.ts';
 import { checkFirstStep } from './first-step.ts';
 import { allHooks, type Metrics, type RunHooks, type RunSummary, type TrainHooks } from './hooks.ts';
 import { NonFiniteError } from './non-finite-error.ts';
@@ -27,6 +28,8 @@ import { emptyBatchesLine } from './varied-tokens.ts';
 export interface TrainOptions {
   /** true continues from the newest checkpoint in the output directory, a text from that checkpoint. */
   readonly resume?: string | boolean;
+  /** A run that is in the output directory is replaced; its files go when nothing is wrong with this one. */
+  readonly force?: boolean;
 }
 
 /** Runs a training job. @throws InputError before anything is trained, RunError when the run fails on the way. */
@@ -47,6 +50,8 @@ export async function train(
     );
   }
   try {
+    // Its successor writes one only where rows are left out.
+    if (options.force) await files.remove(`${config.output_dir}/dropped_rows.jsonl`);
     return await onDevice(runtime, config, told, options).catch(async (error: unknown) => {
       // Of several ranks the others wait for this one in the middle of a step.
       if (!(error instanceof DeviceLostError) || runtime.ranks.size > 1) throw error;
@@ -105,15 +110,17 @@ async function prepareAndRun(
   gpu: Gpu,
   config: TrainConfig,
   hooks: RunHooks,
-  { resume }: TrainOptions,
+  { resume, force = false }: TrainOptions,
 ): Promise<RunSummary> {
   const started = Date.now();
-  const prepared = await prepareRun(gpu, config, hooks.note, resume);
+  const prepared = await prepareRun(gpu, config, hooks.note, { resume, force });
   const { options, trainer, tokenizer, companions, checkpoint, digests } = prepared;
   try {
     const tasks = await TaskAccuracy.open(gpu, options.policy, tokenizer, config);
-    await writeConfig(gpu, config, prepared.location);
     const { files } = gpu.runtime;
+    if (force) await removeEarlierRun(files, config.output_dir);
+    if (checkpoint !== undefined) await setModelAside(files, config.output_dir, hooks.note);
+    await writeConfig(gpu, config, prepared.location);
     const log = await RunLog.open(files, config.output_dir, checkpoint?.state);
     const clock = new Clock(trainer.step, trainer.totalSteps, checkpoint?.state.train_seconds);
     const best = new BestCheckpoint(config.training, checkpoint?.state);
