@@ -92,19 +92,30 @@ export async function runCli(args: readonly string[], cli: Cli = processCli()): 
 
 /** stdout, stderr and the runtime of this process. */
 export function processCli(): Cli {
-  for (const stream of [process.stdout, process.stderr]) outliveReader(stream);
-  return {
+  const cli: Cli = {
     out: (text) => process.stdout.write(text),
     err: (text) => process.stderr.write(text),
     terminal: process.stderr.isTTY ? process.stderr : undefined,
     runtime: () => detectRuntime((text) => process.stderr.write(`${text}\n`)),
     exitCode: EXIT.done,
   };
+  // Progress that nobody can hear ends no run. Results that are lost are a failure.
+  outliveReader(process.stderr, () => {});
+  outliveReader(process.stdout, (error) => {
+    if (cli.exitCode !== EXIT.failed) cli.err(`prefgrad: standard output: ${error.message}\n`);
+    cli.exitCode = EXIT.failed;
+    // The command may have ended before its last line was found to be lost.
+    process.exitCode = EXIT.failed;
+  });
+  return cli;
 }
 
-/** Whoever read the stream may be gone, such as a terminal or `head`: a run goes on without being heard. */
-function outliveReader(stream: NodeJS.WriteStream): void {
+/**
+ * Whoever read the stream may be gone, such as a terminal or `head`: a run goes on without being heard.
+ * @param lost told of any other failure, such as a full disk
+ */
+function outliveReader(stream: NodeJS.WriteStream, lost: (error: Error) => void): void {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (!['EPIPE', 'EIO', 'ECONNRESET'].includes(error.code ?? '')) throw error;
+    if (!['EPIPE', 'EIO', 'ECONNRESET'].includes(error.code ?? '')) lost(error);
   });
 }

@@ -1,5 +1,6 @@
 /** What became of the rows of a data set, in numbers and in words. */
-import type { RowFormat } from './formats.ts';
+import { z } from 'zod';
+import { DATA_FORMATS, type RowFormat } from './formats.ts';
 
 /** kept + identical + tooLong + bad = rows. */
 export interface DataReport {
@@ -19,6 +20,20 @@ export interface DataReport {
   /** Tokens of the longest kept prompt + answer. */
   longest: number;
 }
+
+const count = () => z.number().int().min(0);
+
+/** Of a report that was written to a file. */
+export const reportSchema: z.ZodType<DataReport> = z.object({
+  rows: count(),
+  kept: count(),
+  truncated: count(),
+  identical: count(),
+  tooLong: count(),
+  bad: count(),
+  formats: z.partialRecord(z.enum(DATA_FORMATS).exclude(['auto']), count()),
+  longest: count(),
+});
 
 export function emptyReport(): DataReport {
   return { rows: 0, kept: 0, truncated: 0, identical: 0, tooLong: 0, bad: 0, formats: {}, longest: 0 };

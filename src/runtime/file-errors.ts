@@ -16,6 +16,10 @@ export function describeFileError(path: string, error: unknown): unknown {
     case 'ENOSPC':
     case 'EDQUOT':
       return new RunError(`${path}: the disk is full. Free some space and run again with --resume.`);
+    case 'EFBIG':
+      return new RunError(`${path}: grows beyond what the file system, or "ulimit -f", allows.`);
+    case 'EPIPE':
+      return new RunError(`${path}: whoever read it has gone; what is left was not written.`);
     case 'EIO':
       return new RunError(`${path}: the device failed to read or write. Check the disk.`);
     case 'EMFILE':

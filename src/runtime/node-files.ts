@@ -25,7 +25,7 @@ export const nodeFiles: FileSystem = {
       () => false,
     ),
   list: (path) => guarded(path, async () => (await fs.readdir(path)).sort()),
-  makeDirectory: (path) => guarded(path, async () => void (await fs.mkdir(path, { recursive: true }))),
+  makeDirectory: (path) => guarded(path, () => makeDirectory(path)),
   rename: (from, to) =>
     guarded(`${from} -> ${to}`, async () => {
       await fs.rename(from, to);
@@ -53,6 +53,17 @@ async function outputTarget(path: string): Promise<OutputTarget> {
   }
   // A path without links stays as the user wrote it.
   return { path: target === resolve(path) ? path : target, replaceable: true };
+}
+
+/** Where all of the path is made at once, a disk that is only read answers that there is no such file. */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await fs.mkdir(path, { recursive: true });
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT' || dirname(path) === path) throw error;
+    await makeDirectory(dirname(path));
+    await fs.mkdir(path);
+  }
 }
 
 /** undefined for what is not there, which includes the target of a symbolic link. */

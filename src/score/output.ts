@@ -4,10 +4,12 @@
  * While it grows it is called OUT.tmp; OUT.tmp.json says how many bytes of it, and what else the writer wants to know, were
  * there at the last checkpoint. What is not a regular file, such as a pipe, is written into. A file whose name ends in .gz is gzip, a member per checkpoint or megabyte.
  */
-import { InputError } from '../errors.ts';
+import { z } from 'zod';
+import { InputError, InputErrors } from '../errors.ts';
 import { writeJson } from '../formats/atomic-file.ts';
 import { readJson } from '../formats/json-file.ts';
 import type { FileSink, FileSystem, OutputTarget } from '../runtime/runtime.ts';
+import { problemsOf } from '../schema-problems.ts';
 
 /** What is kept at a checkpoint; JSON. */
 export interface Checkpoint<State> {
@@ -20,7 +22,9 @@ export interface Checkpoint<State> {
 const MEMBER_CHARACTERS = 1 << 20;
 const CHECKPOINT_MS = 10_000;
 
-export interface OutputOptions {
+export interface OutputOptions<State> {
+  /** What `state` of a checkpoint must be. */
+  readonly state: z.ZodType<State>;
   /** What the lines depend on. */
   readonly madeFrom: string;
   /** Continue what an earlier writer left. */
@@ -40,7 +44,7 @@ export class LineOutput<State> {
   #sink: FileSink;
   #bytes: number;
   #pending = '';
-  #last = Date.now();
+  #last = performance.now();
 
   private constructor(
     files: FileSystem,
@@ -65,7 +69,7 @@ export class LineOutput<State> {
   static async open<State>(
     files: FileSystem,
     path: string,
-    { madeFrom, resume, force }: OutputOptions,
+    { state, madeFrom, resume, force }: OutputOptions<State>,
   ): Promise<LineOutput<State> | undefined> {
     const target = await files.outputTarget(path);
     if (!target.replaceable)
@@ -87,7 +91,7 @@ export class LineOutput<State> {
         `${path}: was begun and not finished. Continue it with --resume, or start anew with --force.`,
       );
     }
-    const from = (await readJson(files, notes)) as unknown as Checkpoint<State>;
+    const from = await readCheckpoint(files, notes, state);
     if (from.made_from !== madeFrom) {
       throw new InputError(
         `${path}: was begun with other options (${from.made_from}); give those again, or start anew with --force.`,
@@ -99,7 +103,7 @@ export class LineOutput<State> {
   /** Adds lines; `state` is that behind them, kept at the next checkpoint. */
   async write(lines: string, state: State): Promise<void> {
     this.#pending += lines;
-    const isDue = Date.now() - this.#last > CHECKPOINT_MS;
+    const isDue = performance.now() - this.#last > CHECKPOINT_MS;
     if (isDue || this.#pending.length > MEMBER_CHARACTERS) await this.#flush();
     if (isDue) await this.checkpoint(state);
   }
@@ -112,7 +116,7 @@ export class LineOutput<State> {
     const kept: Checkpoint<State> = { made_from: this.#madeFrom, bytes: this.#bytes, state };
     await writeJson(this.#files, notesPath(this.#path), kept);
     this.#sink = await this.#files.append(partialPath(this.#path), this.#bytes);
-    this.#last = Date.now();
+    this.#last = performance.now();
   }
 
   /** Gives the file its name. */
@@ -124,11 +128,15 @@ export class LineOutput<State> {
     await this.#files.remove(notesPath(this.#path));
   }
 
-  /** Ends early: what is there stays for a later resume; with nothing worth it, nothing stays. */
+  /** Ends early: what is there stays for a later resume; what no checkpoint speaks of, as on a full disk, does not. */
   async stop(state: State | undefined): Promise<void> {
-    if (state !== undefined) await this.checkpoint(state);
-    await this.#sink.close();
-    if (state === undefined && this.#isFile) await this.#files.remove(partialPath(this.#path));
+    try {
+      if (state !== undefined) await this.checkpoint(state);
+    } finally {
+      await this.#sink.close().catch(() => {});
+      if (this.#isFile && !(await this.#files.exists(notesPath(this.#path))))
+        await this.#files.remove(partialPath(this.#path));
+    }
   }
 
   async #flush(): Promise<void> {
@@ -144,6 +152,20 @@ export class LineOutput<State> {
     const packed = new Blob([text]).stream().pipeThrough(new CompressionStream('gzip'));
     return new Uint8Array(await new Response(packed).arrayBuffer());
   }
+}
+
+/** @throws InputErrors for notes that are damaged */
+async function readCheckpoint<State>(
+  files: FileSystem,
+  path: string,
+  state: z.ZodType<State>,
+): Promise<Checkpoint<State>> {
+  const schema = z.object({ made_from: z.string(), bytes: z.number().int().min(0), state });
+  const raw = await readJson(files, path);
+  const { data, error } = schema.safeParse(raw);
+  if (data !== undefined) return data as Checkpoint<State>;
+  const problems = problemsOf(error, schema, raw).map((p) => `${p.path.join('.')}: ${p.message}`);
+  throw new InputErrors(`${path} is damaged; start anew with --force:`, problems);
 }
 
 function partialPath(path: string): string {

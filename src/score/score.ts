@@ -3,7 +3,7 @@
  * are read, packed a few at a time, scored and written, so memory does not grow with the file.
  */
 import type { Columns } from '../data/columns.ts';
-import { type DataReport, emptyReport } from '../data/data-report.ts';
+import { type DataReport, emptyReport, reportSchema } from '../data/data-report.ts';
 import type { PairExample } from '../data/examples.ts';
 import type { DataFormat } from '../data/formats.ts';
 import { loadTokenizer } from '../data/load-tokenizer.ts';
@@ -100,6 +100,7 @@ export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promis
   const inputs = await inputsOf(runtime, options);
   const open = () =>
     LineOutput.open<DataReport>(files, options.out, {
+      state: reportSchema,
       madeFrom: madeFrom(options),
       resume: options.resume === true,
       force: options.force === true,

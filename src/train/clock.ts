@@ -1,6 +1,6 @@
 /** Throughput and time left, from the steps since this process began; time and tokens of the whole run. */
 export class Clock {
-  readonly #start = Date.now();
+  readonly #start = performance.now();
   readonly #first: number;
   readonly #total: number;
   readonly #secondsBefore: number;
@@ -25,7 +25,7 @@ export class Clock {
   /** Seconds of training so far, and the tokens per second since the last lap. */
   lap(): { readonly seconds: number; readonly tokens_per_second: number } {
     const before = this.#lap;
-    this.#lap = { time: Date.now(), tokens: this.#tokens };
+    this.#lap = { time: performance.now(), tokens: this.#tokens };
     const seconds = Math.max(1e-3, (this.#lap.time - before.time) / 1000);
     return { seconds: this.seconds, tokens_per_second: (this.#tokens - before.tokens) / seconds };
   }
@@ -44,6 +44,6 @@ export class Clock {
   }
 
   get #seconds(): number {
-    return Math.max(1e-3, (Date.now() - this.#start) / 1000);
+    return Math.max(1e-3, (performance.now() - this.#start) / 1000);
   }
 }

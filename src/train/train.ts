@@ -112,7 +112,7 @@ async function prepareAndRun(
   hooks: RunHooks,
   { resume, force = false }: TrainOptions,
 ): Promise<RunSummary> {
-  const started = Date.now();
+  const started = performance.now();
   const prepared = await prepareRun(gpu, config, hooks.note, { resume, force });
   const { options, trainer, tokenizer, companions, checkpoint, digests } = prepared;
   try {
@@ -186,7 +186,7 @@ async function run(run: Run): Promise<RunSummary> {
     outcome: isInterrupted ? 'interrupted' : 'finished',
     step: trainer.step,
     totalSteps: trainer.totalSteps,
-    seconds: (Date.now() - started) / 1000,
+    seconds: (performance.now() - started) / 1000,
     compiled: gpu.compiled,
     best: run.best.state.best_model_checkpoint ?? undefined,
     predictedPeakBytes,

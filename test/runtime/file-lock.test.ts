@@ -65,6 +65,14 @@ describe('a lock', () => {
     expect(await takeLock(path)).not.toBeNull();
   });
 
+  it('is taken over although the clock was set back since then', async () => {
+    const path = await lockOf({ pid: gone() });
+    await fs.writeFile(`${path}.takeover`, '');
+    const later = Date.now() / 1000 + 3600;
+    await fs.utimes(`${path}.takeover`, later, later);
+    expect(await takeLock(path)).not.toBeNull();
+  });
+
   it('is not released by an owner who lost it', async () => {
     const path = `${await temporaryDirectory()}/lock`;
     const release = await takeLock(path);

@@ -93,10 +93,10 @@ async function fill(file: RemoteFile, path: string, note: Note): Promise<void> {
 }
 
 function reporter({ name, size }: RemoteFile, note: Note): (have: number) => void {
-  let last = Date.now();
+  let last = performance.now();
   return (have) => {
-    if (Date.now() - last < REPORT_MS) return;
-    last = Date.now();
+    if (performance.now() - last < REPORT_MS) return;
+    last = performance.now();
     note(`${name}: ${Math.floor((100 * have) / size)}% of ${megabytes(size)}`);
   };
 }
