@@ -9,14 +9,15 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { type Metrics, type Runtime, type TrainConfigInput, train } from '../../src/index.ts';
+import { keepDevices, type Runtime, type TrainConfigInput, train } from '../../src/index.ts';
 import { commitNow } from '../report.ts';
+import { loraTable, type RateRow } from './lora-table.ts';
 
 const FOLDER = 'examples/recipes';
 const MODEL = 'examples/stories260K';
 const DATA = 'examples/quickstart';
-/** Half an epoch of the quickstart's 475 rows, and held-out rows. */
-const [BATCH, STEPS, HELD_OUT] = [4, 60, 32];
+/** A third of an epoch of the quickstart's 475 rows, and held-out rows. */
+const [BATCH, STEPS, HELD_OUT] = [4, 40, 24];
 /** Rates beside a recipe's own: the first is that of full fine-tuning. */
 const OTHER_RATES: Readonly<Record<string, readonly number[]>> = {
   'dpo-llama3-8b-lora': [5e-7, 5e-4],
@@ -31,20 +32,9 @@ interface Recipe {
   readonly data: object;
 }
 
-interface RateRow {
-  readonly recipe: string;
-  readonly learning_rate: number;
-  /** True at the rate that the recipe has. */
-  readonly is_recipe: boolean;
-  readonly steps: number;
-  readonly seconds: number;
-  /** On held-out rows. */
-  readonly before: Metrics;
-  readonly after: Metrics;
-}
-
 /** @param out JSON file for the result */
-export async function benchLoraRates(runtime: Runtime, quick: boolean, out: string | undefined) {
+export async function benchLoraRates(detected: Runtime, quick: boolean, out: string | undefined) {
+  const runtime = keepDevices(detected);
   const folder = mkdtempSync(join(tmpdir(), 'prefgrad-lora-'));
   const names = readdirSync(FOLDER)
     .filter((name) => name.endsWith('-lora.yaml'))
@@ -66,11 +56,17 @@ export async function benchLoraRates(runtime: Runtime, quick: boolean, out: stri
         const { step, seconds, before = {}, after = {} } = await train(config, { runtime, start });
         const row = { recipe: name, learning_rate: rate, is_recipe: rate === own, steps: step, seconds };
         rows.push({ ...row, before, after });
-        console.log(describe({ ...row, before, after }));
+        console.log(
+          loraTable([{ ...row, before, after }])
+            .split('\n')
+            .at(-1),
+        );
         if (out !== undefined) writeReport(out, device, rows);
       }
     }
+    console.log(`\n${loraTable(rows)}`);
   } finally {
+    runtime.close();
     rmSync(folder, { recursive: true, force: true });
   }
 }
@@ -96,7 +92,7 @@ function smallRun(recipe: Recipe, rate: number, held: string, output_dir: string
   return {
     ...recipe,
     model: { path: MODEL },
-    data: { train: `${DATA}/train.jsonl`, eval: held, max_length: 256 },
+    data: { train: `${DATA}/train.jsonl`, eval: held, max_length: 192 },
     training: {
       ...training,
       learning_rate: rate,
@@ -106,13 +102,4 @@ function smallRun(recipe: Recipe, rate: number, held: string, output_dir: string
     },
     output_dir,
   } as TrainConfigInput;
-}
-
-function describe({ recipe, learning_rate, is_recipe, before, after }: RateRow): string {
-  const change = (name: string) =>
-    before[name] === undefined
-      ? ''
-      : `, ${name} ${before[name].toPrecision(4)} -> ${after[name].toPrecision(4)}`;
-  const names = ['eval_loss', 'eval_rewards/accuracies', 'eval_rewards/margins'];
-  return `${recipe} at ${learning_rate}${is_recipe ? ' (its own)' : ''}${names.map(change).join('')}`;
 }

@@ -1,14 +1,42 @@
 /** The benchmarks compare what they should, and their reports have the form that others rely on. Times are never asserted. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { loraTable, type RateRow } from '../../bench/recipes/lora-table.ts';
 import { markdown, type Report } from '../../bench/report.ts';
 import { median, pairedRatio, takeTurns } from '../../bench/timing.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-bench-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('the rates of the LoRA recipes', () => {
+  const file = 'bench/results/lora-rates-lavapipe.json';
+  const { rows } = JSON.parse(readFileSync(file, 'utf8')) as { rows: RateRow[] };
+  const own = rows.filter(({ is_recipe }) => is_recipe);
+
+  it('were all measured, and learned: the loss of held-out rows fell, their margin rose', () => {
+    const recipes = readdirSync('examples/recipes')
+      .filter((name) => name.endsWith('-lora.yaml'))
+      .map((name) => {
+        const { training } = parse(readFileSync(`examples/recipes/${name}`, 'utf8'));
+        return [name.replace('.yaml', ''), training.learning_rate];
+      });
+    const measured = own.map(({ recipe, learning_rate }) => [recipe, learning_rate]);
+    expect(measured.sort()).toEqual(recipes.sort());
+    for (const { before, after } of own) {
+      expect(after.eval_loss).toBeLessThan(before.eval_loss);
+      const margin = 'eval_rewards/margins';
+      if (margin in after) expect(after[margin]).toBeGreaterThan(before[margin]);
+    }
+  });
+
+  it('are in docs/recipes.md as they were measured', () => {
+    expect(readFileSync('docs/recipes.md', 'utf8')).toContain(`\n${loraTable(rows)}\n`);
+  });
+});
 
 describe('timing', () => {
   it('lets contenders take turns, every second round in reverse', async () => {
