@@ -65,7 +65,9 @@ ${EXIT_CODES}`,
       if (device !== undefined && devices !== undefined)
         throw new InputError('--device and --devices exclude each other.');
       const runtime = await cli.runtime();
-      const { files } = runtime;
+      const { files, ranks } = runtime;
+      if (devices !== undefined && ranks.size > 1)
+        throw new InputError('Every rank has its own device; leave --devices out.');
       const axes = [
         ...(gridFile === undefined ? [] : await readAxes(files, gridFile)),
         ...grid.map(parseAxis),

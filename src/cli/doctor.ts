@@ -97,7 +97,7 @@ async function examine(
 async function rankFacts(names: readonly string[]): Promise<RankFacts> {
   const gpus = names.filter((name) => !isSoftwareName(name));
   return {
-    library: await mpiLibrary(),
+    library: await mpiLibrary(process.env),
     devices: gpus.length > 0 ? gpus : names.slice(0, 1),
     areAlike: new Set(gpus).size < gpus.length,
   };

@@ -14,6 +14,7 @@ import { answerLike, type Prompt, readPrompt } from '../preferences/dialogue.ts'
 import { droppedPath, removeOutput } from '../preferences/output.ts';
 import type { RowStep } from '../preferences/row-step.ts';
 import { type RowReport, runRows, writeReport } from '../preferences/run-rows.ts';
+import { gatherValues } from '../runtime/ranks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { Cli } from './context.ts';
 import { EXIT } from './failure.ts';
@@ -109,6 +110,7 @@ export async function generateRows(cli: Cli, runtime: Runtime, options: Generate
     const started = performance.now();
     const report = await runRows(stepOf(options, facts, model.engine), {
       files,
+      ranks: runtime.ranks,
       rows: options.prompts,
       out,
       resume,
@@ -120,7 +122,9 @@ export async function generateRows(cli: Cli, runtime: Runtime, options: Generate
     });
     cli.terminal?.write('\r\u001b[K');
     const seconds = (performance.now() - started) / 1000;
-    await tell(cli, runtime, options, report, model.engine.statistics.generatedTokens, seconds);
+    const ofRanks = await gatherValues(runtime.ranks, model.engine.statistics.generatedTokens);
+    const tokens = ofRanks.reduce((sum, own) => sum + own);
+    await tell(cli, runtime, options, report, tokens, seconds);
   } finally {
     interrupt.release();
     await model.close();

@@ -15,7 +15,16 @@ import { EXIT } from './failure.ts';
 import { processCli, runCli } from './program.ts';
 
 /** Commands that deal their work out to the ranks. */
-const DISTRIBUTED = ['train', 'score'];
+const DISTRIBUTED = [
+  'train',
+  'sweep',
+  'score',
+  'generate',
+  'rollout',
+  'own-output',
+  'evaluate task',
+  'doctor',
+];
 
 /** Milliseconds in which rank 0 tells of a failure that all ranks meet, before another one speaks. */
 const FIRST_SPEAKS_MS = 3000;
@@ -28,11 +37,6 @@ export async function runRank(args: readonly string[], env = process.env): Promi
   let withheld = '';
   const own = processCli();
   const runtime = async (): Promise<Runtime> => {
-    const command = args.find((arg) => !arg.startsWith('-')) ?? '';
-    if (!DISTRIBUTED.includes(command))
-      throw new InputError(
-        `prefgrad ${command} is one process: start it without mpirun. Several ranks share ${DISTRIBUTED.join(', ')}.`,
-      );
     const note = isFirst ? own.err : () => {};
     const ranked = withRanks(await detectRuntime((text) => note(`${text}\n`)), job);
     return withRankDevices(ranked, deviceOfEnvironment(env));
@@ -40,6 +44,13 @@ export async function runRank(args: readonly string[], env = process.env): Promi
   const cli = {
     ...own,
     runtime,
+    begin(command: string) {
+      if (!DISTRIBUTED.includes(command))
+        throw new InputError(
+          `prefgrad ${command} is one process: start it without mpirun. Several ranks share ${DISTRIBUTED.join(', ')}.`,
+        );
+    },
+    errOfRank: own.err,
     out: isFirst ? own.out : () => {},
     err: isFirst
       ? own.err
@@ -49,7 +60,8 @@ export async function runRank(args: readonly string[], env = process.env): Promi
     terminal: isFirst ? own.terminal : undefined,
   };
   const code = await runCli(args, cli);
-  if (code === EXIT.done || code === EXIT.interrupted) {
+  // Not an error: every rank has come to its end, some with bad rows.
+  if (code === cli.exitCode) {
     await job.finish();
     return isFirst ? code : EXIT.done;
   }

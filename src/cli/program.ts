@@ -42,8 +42,9 @@ export function buildProgram(cli: Cli): Command {
       'the GPU: part of its name, such as nvidia or lavapipe, or its number in the list of doctor',
     )
     .option('--verbose', 'show also what GPU drivers write')
-    .hook('preAction', (command) => {
+    .hook('preAction', (command, action) => {
       if (command.opts<{ verbose?: true }>().verbose) process.env.PREFGRAD_VERBOSE = '1';
+      cli.begin?.(pathOf(action));
     })
     .addHelpText('after', `\n"prefgrad help COMMAND" says more on each.\n\n${EXIT_CODES}`)
     .configureOutput({ writeOut: (text) => cli.out(text), writeErr: (text) => cli.err(text) })
@@ -78,6 +79,12 @@ export function buildProgram(cli: Cli): Command {
     add(program, cli);
   }
   return program;
+}
+
+/** 'evaluate task', say. */
+function pathOf(command: Command): string {
+  const { parent } = command;
+  return parent?.parent ? `${pathOf(parent)} ${command.name()}` : command.name();
 }
 
 /** Runs one command line, without the program's name. @returns the exit code */

@@ -1,4 +1,8 @@
-/** Trains the runs of a sweep: every device takes the next one as soon as it is free. */
+/**
+ * Trains the runs of a sweep: every device takes the next one as soon as it is free. Ranks take one each in turn, and train
+ * them by themselves.
+ */
+import { onAnyRank, type Ranks } from '../runtime/ranks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { train } from '../train/train.ts';
 import type { Cli } from './context.ts';
@@ -30,19 +34,27 @@ export async function trainSweep(
   const interrupt = listenForInterrupt(() =>
     cli.err('Finishing this step and writing a checkpoint. Ctrl-C again stops at once.\n'),
   );
+  const { ranks } = runtime;
+  const own = runtime.apart ?? runtime;
+  if (ranks.size > 1) {
+    // Refuses two ranks on one card, for all runs at once.
+    await runtime.requestAdapter({ device: devices[0] });
+    ranks.limitWaits(Number.POSITIVE_INFINITY);
+  }
+  const numbers = [...runs.keys()].filter((i) => i % ranks.size === ranks.rank);
   let next = 0;
   let hasFailed = false;
   const shouldStop = () => interrupt.requested || hasFailed;
   const trainNext = async (device: string | undefined): Promise<void> => {
-    const screen = devices.length > 1 ? lines(cli, `[${device}] `) : cliScreen(cli);
-    while (next < runs.length && !shouldStop()) {
-      const at = next++;
+    const screen = screenOf(cli, ranks, devices.length > 1 ? device : undefined);
+    while (next < numbers.length && !shouldStop()) {
+      const at = numbers[next++];
       const { name, directory, set: values } = runs[at];
-      const state = await stateOf(runtime.files, directory);
+      const state = await stateOf(own.files, directory);
       const finished = state === 'finished' ? ' (finished before)' : '';
       screen.write(`Run ${at + 1} of ${runs.length}: ${name}${finished}\n`);
       if (state === 'finished') continue;
-      const { config } = await preflight(runtime, file, {
+      const { config } = await preflight(own, file, {
         set: [...set, ...values],
         device,
         resume: true,
@@ -50,7 +62,7 @@ export async function trainSweep(
       });
       const hooks = progressHooks(screen, shouldStop);
       try {
-        await train(runtime, config, hooks, { resume: state === 'begun' });
+        await train(own, config, hooks, { resume: state === 'begun' });
       } finally {
         hooks.close();
       }
@@ -66,17 +78,16 @@ export async function trainSweep(
       ),
     );
     for (const end of ended) if (end.status === 'rejected') throw end.reason;
-    return !interrupt.requested;
+    return !(await onAnyRank(ranks, interrupt.requested));
   } finally {
     interrupt.release();
   }
 }
 
-function cliScreen(cli: Cli): Screen {
-  return { write: (text) => cli.err(text), terminal: cli.terminal };
-}
-
-/** For runs side by side: no bars, and the device before every line. */
-function lines(cli: Cli, mark: string): Screen {
-  return { write: (text) => cli.err(text.replaceAll(/^(?=.)/gm, mark)), terminal: undefined };
+/** Runs side by side have no bars, and the device or the rank before every line. */
+function screenOf(cli: Cli, { rank, size }: Ranks, device: string | undefined): Screen {
+  const mark = size > 1 ? `rank ${rank}` : device;
+  const write = (text: string) => (size > 1 ? cli.errOfRank?.(text) : cli.err(text));
+  if (mark === undefined) return { write, terminal: cli.terminal };
+  return { write: (text) => write(text.replaceAll(/^(?=.)/gm, `[${mark}] `)), terminal: undefined };
 }

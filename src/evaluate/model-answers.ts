@@ -9,6 +9,7 @@ import { Gpu } from '../gpu/device.ts';
 import { loadWithAdapter } from '../models/loading/load-with-adapter.ts';
 import { describeModel } from '../models/registry.ts';
 import type { Prompt } from '../preferences/dialogue.ts';
+import { shareOut } from '../runtime/in-order.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 
 export interface ModelAnswerOptions {
@@ -30,7 +31,7 @@ export interface ModelAnswer {
 }
 
 /**
- * Continues every prompt: a text as it is, messages through the tokenizer's chat template.
+ * Continues every prompt: a text as it is, messages through the tokenizer's chat template. Of several ranks each takes a share.
  * @throws InputError for a prompt that fills the model's positions, before the device is opened
  */
 export async function answerWithModel(
@@ -60,14 +61,11 @@ export async function answerWithModel(
   const gpu = await Gpu.open(runtime, { device: options.device });
   try {
     const { model, lora } = await loadWithAdapter(gpu, options.model, options.adapter, maxPositions);
-    const answers = await generate(gpu, model, ids, {
-      maxNewTokens: options.maxNewTokens,
-      temperature: options.temperature,
-      seed: options.seed,
-      batchSize: options.batchSize,
-      eosIds: tokenizer.eosIds,
-      adapter: lora !== undefined,
-    });
+    const { maxNewTokens, temperature, seed, batchSize } = options;
+    const sampling = { temperature, seed, eosIds: tokenizer.eosIds, adapter: lora !== undefined };
+    const answers = await shareOut(runtime.ranks, ids, (own, streams) =>
+      generate(gpu, model, own, { ...sampling, maxNewTokens, batchSize, streams }),
+    );
     return answers.map((answer) => ({
       text: tokenizer.decode(answer, { skipSpecial: true }),
       tokens: answer.length,

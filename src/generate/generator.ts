@@ -16,12 +16,14 @@ export interface GenerateOptions extends Partial<SamplingOptions> {
   readonly adapter: boolean;
   /** Sequences advanced together. */
   readonly batchSize: number;
+  /** The stream of the seed that each prompt draws from. Default: its place. */
+  readonly streams?: readonly number[];
   /** Told every token as it is drawn, with the number of its prompt. */
   readonly onToken?: (token: number, sequence: number) => void;
 }
 
 /**
- * Continues every prompt. Prompt i draws from stream i of the seed.
+ * Continues every prompt.
  * @returns the new tokens of each prompt, in order, with the ending token where one was drawn.
  * @throws InputError for an empty prompt, one outside of the vocabulary, or one that leaves no room within the model's
  * positions.
@@ -32,7 +34,7 @@ export async function generate(
   prompts: readonly (readonly number[])[],
   options: GenerateOptions,
 ): Promise<number[][]> {
-  const { maxNewTokens, eosIds, adapter, batchSize, onToken } = options;
+  const { maxNewTokens, eosIds, adapter, batchSize, streams, onToken } = options;
   const longest = Math.max(1, ...prompts.map(({ length }) => length));
   const engine = new Engine(gpu, model, {
     adapter,
@@ -42,7 +44,8 @@ export async function generate(
   const sampling = samplingOf(options);
   const submit = (prompt: readonly number[], i: number): Generation => {
     try {
-      return engine.submit({ prompt, firstSample: i, maxTokens: maxNewTokens, sampling, stopIds: eosIds });
+      const firstSample = streams?.[i] ?? i;
+      return engine.submit({ prompt, firstSample, maxTokens: maxNewTokens, sampling, stopIds: eosIds });
     } catch (error) {
       if (error instanceof InputError) throw new InputError(`Prompt ${i + 1}: ${error.message}`);
       throw error;

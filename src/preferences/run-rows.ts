@@ -6,6 +6,8 @@ import { readRows } from '../data/sources/read-rows.ts';
 import { InputError, RunError } from '../errors.ts';
 import { writeJson } from '../formats/atomic-file.ts';
 import { LlmError } from '../llm/retry.ts';
+import { inOrder } from '../runtime/in-order.ts';
+import { fromFirst, ONE_RANK, onAnyRank, type Ranks } from '../runtime/ranks.ts';
 import type { FileSystem } from '../runtime/runtime.ts';
 import {
   type Dropped,
@@ -20,11 +22,13 @@ import type { RowStep } from './row-step.ts';
 
 export interface RunRowsOptions {
   readonly files: FileSystem;
+  /** Those that the rows are dealt out to. Default: this process. */
+  readonly ranks?: Ranks;
   /** What names the rows: a file, a pattern, or a data set of the hub. */
   readonly rows: string;
   readonly out: string;
   readonly resume: boolean;
-  /** Rows under way at once. */
+  /** Rows that each rank has under way at once. */
   readonly window: number;
   /** Rows to read; undefined: all. */
   readonly limit?: number;
@@ -53,49 +57,46 @@ export interface RowReport extends RowCounts {
 /** So many failures one after the other, and the endpoint is taken for broken rather than the rows. */
 const MOST_FAILURES = 8;
 
-/** An error that ends the run, in the place of the row where it came up. */
-interface Fatal {
-  readonly kind: 'fatal';
-  readonly error: unknown;
-}
-
 /**
  * Runs `step` over every row. Whatever ends it, the files hold every row that was finished before the first unfinished
  * one; answers behind that are in the cache of the client.
  * @throws InputError, and RunError where the budget is used up or the endpoint is broken
  */
 export async function runRows<T>(step: RowStep<T>, options: RunRowsOptions): Promise<RowReport> {
-  const { files, out, window } = options;
-  const output = await RowOutput.open(files, out, step.settings, options.resume);
+  const { files, ranks = ONE_RANK, out, window } = options;
+  // Of several ranks the first writes, and says where all of them go on.
+  const output =
+    ranks.rank === 0 ? await RowOutput.open(files, out, step.settings, options.resume) : undefined;
+  const begun = await fromFirst(ranks, async () => ({
+    next: output?.next ?? 0,
+    failed: [...(output?.failed ?? [])],
+  }));
+  const failed = new Set(begun.failed);
   const tally = new Tally();
-  const pending: Promise<Entry | Fatal>[] = [];
   let interrupted = false;
-  const commit = async () => {
-    const entry = await pending.shift();
-    if (entry === undefined) return;
-    if (entry.kind === 'fatal') throw entry.error;
-    await output.write(entry);
-    const counts = tally.add(entry);
-    options.progress?.(counts);
-  };
-  try {
-    for await (const { raw, index } of numbered(sourceRows(files, options.rows), options.limit)) {
-      if (index < output.next && !output.failed.has(index)) continue;
-      if (options.shouldStop?.()) {
-        interrupted = true;
-        break;
-      }
-      pending.push(handle(step, raw, index, options.onBadRow));
-      if (pending.length >= window) await commit();
+  async function* unfinished(): AsyncGenerator<NumberedRow> {
+    for await (const row of numbered(sourceRows(files, options.rows), options.limit)) {
+      if (row.index < begun.next && !failed.has(row.index)) continue;
+      interrupted = await onAnyRank(ranks, options.shouldStop?.() ?? false);
+      if (interrupted) return;
+      yield row;
     }
-    while (pending.length > 0) await commit();
-  } finally {
-    await Promise.allSettled(pending);
-    await output.close();
   }
-  if (!(await isContinuable(files, out))) return { ...tally.report, interrupted, summary: {} };
-  const report = { ...(await reportOf(files, out)), interrupted, summary: {} };
-  return { ...report, summary: (await step.summary?.(writtenRows(files, out))) ?? {} };
+  try {
+    const handled = inOrder(ranks, unfinished(), (row) => handle(step, row, options.onBadRow), window);
+    for await (const { result: entry } of handled) {
+      await output?.write(entry);
+      const counts = tally.add(entry);
+      options.progress?.(counts);
+    }
+  } finally {
+    await output?.close();
+  }
+  return fromFirst(ranks, async () => {
+    if (!(await isContinuable(files, out))) return { ...tally.report, interrupted, summary: {} };
+    const summary = (await step.summary?.(writtenRows(files, out))) ?? {};
+    return { ...(await reportOf(files, out)), interrupted, summary };
+  });
 }
 
 /** Counts of everything in the files, and how often each reason is there. */
@@ -120,10 +121,15 @@ export async function* sourceRows(files: FileSystem, reference: string): AsyncGe
   for (const path of await expandData(files, reference)) yield* readRows(files, path);
 }
 
+interface NumberedRow {
+  readonly raw: RawRow;
+  readonly index: number;
+}
+
 async function* numbered(
   rows: AsyncIterable<RawRow>,
   limit = Number.POSITIVE_INFINITY,
-): AsyncGenerator<{ raw: RawRow; index: number }> {
+): AsyncGenerator<NumberedRow> {
   let index = 0;
   if (limit === 0) return;
   for await (const raw of rows) {
@@ -132,13 +138,12 @@ async function* numbered(
   }
 }
 
-/** Never rejects: what cannot go on is an entry as well, so that the rows before it are written first. */
+/** @throws what ends the run, in the place of the row where it came up */
 async function handle<T>(
   step: RowStep<T>,
-  raw: RawRow,
-  index: number,
+  { raw, index }: NumberedRow,
   onBadRow: 'error' | 'skip',
-): Promise<Entry | Fatal> {
+): Promise<Entry> {
   const other = (kind: Dropped['kind'], reason: string, detail: JsonObject = {}): Entry => ({
     kind: 'other',
     index,
@@ -148,19 +153,16 @@ async function handle<T>(
   try {
     item = step.read(raw);
   } catch (error) {
-    if (error instanceof InputError && onBadRow === 'skip')
-      return other('bad', 'a bad row', { message: error.message });
-    return { kind: 'fatal', error };
+    if (!(error instanceof InputError) || onBadRow === 'error') throw error;
+    return other('bad', 'a bad row', { message: error.message });
   }
   try {
     const outcome = await step.run(item, index, raw);
     if (outcome.kind === 'row') return { kind: 'row', index, value: outcome.value };
     return other('dropped', outcome.reason, outcome.detail);
   } catch (error) {
-    if (error instanceof LlmError) {
-      return other('failed', 'the endpoint failed', { message: error.message, attempts: error.attempts });
-    }
-    return { kind: 'fatal', error };
+    if (!(error instanceof LlmError)) throw error;
+    return other('failed', 'the endpoint failed', { message: error.message, attempts: error.attempts });
   }
 }
 

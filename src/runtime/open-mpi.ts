@@ -25,7 +25,7 @@ export interface Job extends Ranks {
   abort(code: number): void;
 }
 
-/** Open MPI 4 and 5 on Linux, then on macOS. */
+/** Open MPI 4 and 5 on Linux, then on macOS; PREFGRAD_MPI_LIBRARY names another. */
 const LIBRARIES = ['libmpi.so.40', 'libmpi.so', 'libmpi.40.dylib', '/opt/homebrew/lib/libmpi.dylib'];
 
 const INSTALL = 'apt-get install -y openmpi-bin';
@@ -50,7 +50,7 @@ export function jobOf(env: Environment): Job {
   /** Runs one exchange after those before it. @throws InputError where Open MPI is missing, RunError as `Ranks` */
   const exchange = (name: string, start: (mpi: Mpi) => Promise<number>) =>
     queue.add(async () => {
-      joined ??= join(size);
+      joined ??= join(size, env);
       mpi = await joined;
       check(name, await withLimit(start(mpi), limitSeconds));
     });
@@ -93,8 +93,8 @@ export function jobOf(env: Environment): Job {
 type Mpi = Awaited<ReturnType<typeof load>>;
 
 /** @throws InputError where Open MPI is missing, or its threads, or it counts other ranks than the launcher said */
-async function join(size: number): Promise<Mpi> {
-  const mpi = await load();
+async function join(size: number, env: Environment): Promise<Mpi> {
+  const mpi = await load(env);
   const [provided, found] = [[0], [0]];
   check('MPI_Init_thread', mpi.init(null, null, MPI_THREAD_MULTIPLE, provided));
   if (provided[0] < MPI_THREAD_MULTIPLE)
@@ -112,15 +112,21 @@ async function join(size: number): Promise<Mpi> {
 }
 
 /** The name under which the library is found here. */
-export async function mpiLibrary(): Promise<string | undefined> {
-  return (await open())?.name;
+export async function mpiLibrary(env: Environment): Promise<string | undefined> {
+  return (await open(env).catch(() => undefined))?.name;
 }
 
-async function open() {
-  // It has no binary for some platforms.
-  const koffi = await import('koffi').catch(() => undefined);
-  if (koffi === undefined) return undefined;
-  for (const name of LIBRARIES) {
+/** @throws InputError with the command that installs what is missing */
+async function open(env: Environment) {
+  const koffi = await import('koffi').catch(() => {
+    // It has no binary for some platforms, and may be left out of an installation.
+    throw new InputError(
+      'This is one of several ranks, which need the package koffi. Install it: npm install koffi',
+    );
+  });
+  const { PREFGRAD_MPI_LIBRARY: named } = env;
+  const names = named ? [named] : LIBRARIES;
+  for (const name of names) {
     try {
       // Global: Open MPI's plugins look for its symbols.
       return { name, library: koffi.load(name, { global: true }) };
@@ -128,16 +134,14 @@ async function open() {
       // The next name.
     }
   }
-  return undefined;
+  throw new InputError(
+    `This is one of several ranks, and Open MPI's library (${names[0]}) is missing here. Install it: ${INSTALL}`,
+  );
 }
 
-/** @throws InputError with the command that installs what is missing */
-async function load() {
-  const { library } = (await open()) ?? {};
-  if (library === undefined)
-    throw new InputError(
-      `This is one of several ranks, and Open MPI's library (${LIBRARIES[0]}) is missing here. Install it: ${INSTALL}`,
-    );
+/** @throws InputError as `open` */
+async function load(env: Environment) {
+  const { library } = await open(env);
   return {
     init: library.func('int MPI_Init_thread(int *argc, char ***argv, int required, _Out_ int *provided)'),
     size: library.func('int MPI_Comm_size(void *comm, _Out_ int *size)'),

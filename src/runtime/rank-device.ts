@@ -22,12 +22,16 @@ export interface RankDevice {
 /** The runtime whose devices are those of its rank. @param asked as PREFGRAD_DEVICE, where the choice names none */
 export function withRankDevices(runtime: Runtime, asked: string | undefined): Runtime {
   const { ranks } = runtime;
+  const ownAdapter = async (choice: DeviceChoice = {}) => {
+    const wanted = choice.device ?? asked ?? 'auto';
+    const device = wanted === 'auto' ? deviceOfRank(await runtime.deviceNames(), ranks.localRank) : wanted;
+    return runtime.requestAdapter({ ...choice, device });
+  };
   return {
     ...runtime,
-    async requestAdapter(choice: DeviceChoice = {}) {
-      const wanted = choice.device ?? asked ?? 'auto';
-      const device = wanted === 'auto' ? deviceOfRank(await runtime.deviceNames(), ranks.localRank) : wanted;
-      const adapter = await runtime.requestAdapter({ ...choice, device });
+    ...(runtime.apart && { apart: { ...runtime.apart, requestAdapter: ownAdapter } }),
+    async requestAdapter(choice) {
+      const adapter = await ownAdapter(choice);
       const problem = sharedCard(await gatherValues(ranks, describe(adapter, ranks)));
       if (problem !== undefined) throw new InputError(problem);
       return adapter;

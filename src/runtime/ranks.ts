@@ -42,15 +42,18 @@ export async function gatherValues<T>(ranks: Ranks, value: T): Promise<T[]> {
   return all.map((bytes) => (JSON.parse(new TextDecoder().decode(bytes), unmarked) as { value: T }).value);
 }
 
-/** Begins the text that stands for a number that JSON does not have. */
-const NUMBER = '\u0000';
+/** Begins the text that stands for a number that JSON does not have, and, twice, a text that begins with it by itself. */
+const MARK = '\u0000';
 
 function marked(_: string, value: unknown): unknown {
-  return typeof value === 'number' && !Number.isFinite(value) ? `${NUMBER}${value}` : value;
+  if (typeof value === 'number' && !Number.isFinite(value)) return `${MARK}${value}`;
+  return typeof value === 'string' && value.startsWith(MARK) ? MARK + value : value;
 }
 
 function unmarked(_: string, value: unknown): unknown {
-  return typeof value === 'string' && value.startsWith(NUMBER) ? Number(value.slice(NUMBER.length)) : value;
+  if (typeof value !== 'string' || !value.startsWith(MARK)) return value;
+  const text = value.slice(MARK.length);
+  return text.startsWith(MARK) ? text : Number(text);
 }
 
 /** What rank 0 makes, for every rank, as JSON carries it. */
@@ -67,7 +70,8 @@ export async function onAnyRank(ranks: Ranks, holds: boolean): Promise<boolean> 
 
 /** The runtime of one rank: files are written by rank 0 alone, so that a program is the same on all. */
 export function withRanks(runtime: Runtime, ranks: Ranks): Runtime {
-  return { ...runtime, ranks, files: ranks.rank === 0 ? runtime.files : withoutWriting(runtime.files) };
+  const files = ranks.rank === 0 ? runtime.files : withoutWriting(runtime.files);
+  return { ...runtime, ranks, files, apart: runtime };
 }
 
 /** Files that are read as they are, and never written. */

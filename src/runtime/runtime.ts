@@ -90,6 +90,8 @@ export interface Runtime {
   readonly profile?: 'auto' | 'gpu';
   /** The processes that compute together; ONE_RANK unless several were started. */
   readonly ranks: Ranks;
+  /** One rank of several by itself, with its device and files of its own: for work that no other rank shares. */
+  readonly apart?: Runtime;
   /** Resident bytes of this process, where the platform tells (Node, Deno), else undefined. */
   residentBytes(): number | undefined;
 }

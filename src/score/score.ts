@@ -19,7 +19,8 @@ import { type ActiveObjective, activate } from '../objectives/choice.ts';
 import { epsilonSteps, simplestObjective } from '../objectives/probes.ts';
 import { findObjective } from '../objectives/registry.ts';
 import type { BmcSettings } from '../objectives/token-weights/bmc.ts';
-import { fromFirst, gatherValues, onAnyRank } from '../runtime/ranks.ts';
+import { inOrder } from '../runtime/in-order.ts';
+import { fromFirst, onAnyRank } from '../runtime/ranks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { droppedLine, scoredLine } from './lines.ts';
 import { LineOutput } from './output.ts';
@@ -109,12 +110,11 @@ export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promis
   const output = ranks.rank === 0 ? await open() : undefined;
   const begun = await fromFirst(ranks, async () => ({ isThere: output !== undefined, at: output?.resumed }));
   if (!begun.isThere) return { ...emptyReport(), finished: true };
-  const report = begun.at ?? emptyReport();
-  let written = structuredClone(report);
+  let written = begun.at ?? emptyReport();
   try {
     let [scored, tokens] = [0, 0];
-    for await (const lines of linesOf(runtime, options, inputs, report)) {
-      written = structuredClone(report);
+    for await (const { lines, report } of linesOf(runtime, options, inputs, written)) {
+      written = report;
       await output?.write(lines.map((line) => `${JSON.stringify(line)}\n`).join(''), written);
       scored += lines.length;
       tokens += lines.reduce((sum, line) => sum + tokensOf(line), 0);
@@ -135,7 +135,7 @@ export async function scoreFile(runtime: Runtime, options: ScoreOptions): Promis
 /** The lines of the file, one by one, without a file. @throws InputError for options or a row that are wrong */
 export async function* scoreRows(runtime: Runtime, options: ScoringOptions): AsyncGenerator<ScoreLine> {
   const inputs = await inputsOf(runtime, options);
-  for await (const lines of linesOf(runtime, options, inputs, emptyReport())) yield* lines;
+  for await (const { lines } of linesOf(runtime, options, inputs, emptyReport())) yield* lines;
 }
 
 /** What is known before the device is opened. */
@@ -157,16 +157,30 @@ async function inputsOf({ files }: Runtime, options: ScoringOptions): Promise<In
   };
 }
 
+/** Rows that are scored together. */
+interface Group {
+  readonly rows: readonly Outcome[];
+  /** Counts every row up to the last of these. */
+  readonly report: DataReport;
+}
+
+/** The lines of a group. */
+interface ScoredGroup {
+  readonly lines: readonly ScoreLine[];
+  readonly report: DataReport;
+}
+
 /**
- * Lines in the order of the rows: of a group of at most PAIRS_TOGETHER pairs at a time, or of one for each rank.
- * @param report - counts the rows of the groups so far; its `rows` are passed over, since an earlier run has scored them
+ * Lines in the order of the rows, of a group at a time.
+ * @param before - what became of the rows that an earlier run has scored, which are passed over
  */
 async function* linesOf(
   runtime: Runtime,
   options: ScoringOptions,
   { objective, location, tokenizer }: Inputs,
-  report: DataReport,
-): AsyncGenerator<ScoreLine[]> {
+  before: DataReport,
+): AsyncGenerator<ScoredGroup> {
+  const report = structuredClone(before);
   const gpu = await Gpu.open(runtime, { device: options.device });
   try {
     const scoring = await openScoring(gpu, options, location, objective, tokenizer);
@@ -189,13 +203,11 @@ async function* linesOf(
       },
       report,
     );
-    const { ranks } = runtime;
-    for await (const groups of inRounds(inGroups(outcomes, PAIRS_TOGETHER), ranks.size)) {
-      if (options.onBadRow !== 'skip')
-        for (const row of groups.flat()) if (row.kind === 'bad') throw row.error;
-      const own = groups.at(ranks.rank);
-      yield (await gatherValues(ranks, own === undefined ? [] : await scoring.lines(own))).flat();
-    }
+    const scored = inOrder(runtime.ranks, inGroups(outcomes, report, PAIRS_TOGETHER), async ({ rows }) => {
+      if (options.onBadRow !== 'skip') for (const row of rows) if (row.kind === 'bad') throw row.error;
+      return scoring.lines(rows);
+    });
+    for await (const { item, result } of scored) yield { lines: result, report: item.report };
   } finally {
     gpu.close();
   }
@@ -316,28 +328,23 @@ function tokensOf(line: ScoreLine): number {
   return 'dropped' in line ? 0 : line.chosen.token_ids.length + line.rejected.token_ids.length;
 }
 
-/** Rows in order, cut behind every `pairs` pairs; rows without one ride along. */
-async function* inGroups(outcomes: AsyncIterable<Outcome>, pairs: number): AsyncGenerator<Outcome[]> {
-  let group: Outcome[] = [];
+/**
+ * Rows in order, cut behind every `pairs` pairs; rows without one ride along.
+ * @param report - what `outcomes` counts the rows in that it has given
+ */
+async function* inGroups(
+  outcomes: AsyncIterable<Outcome>,
+  report: DataReport,
+  pairs: number,
+): AsyncGenerator<Group> {
+  let rows: Outcome[] = [];
   let count = 0;
   for await (const outcome of outcomes) {
-    group.push(outcome);
+    rows.push(outcome);
     if (outcome.kind === 'example') count++;
-    if (count < pairs && group.length < 64 * pairs) continue;
-    yield group;
-    [group, count] = [[], 0];
+    if (count < pairs && rows.length < 64 * pairs) continue;
+    yield { rows, report: structuredClone(report) };
+    [rows, count] = [[], 0];
   }
-  if (group.length > 0) yield group;
-}
-
-/** So many items at a time; fewer in the end. */
-async function* inRounds<Item>(items: AsyncIterable<Item>, size: number): AsyncGenerator<Item[]> {
-  let round: Item[] = [];
-  for await (const item of items) {
-    round.push(item);
-    if (round.length < size) continue;
-    yield round;
-    round = [];
-  }
-  if (round.length > 0) yield round;
+  if (rows.length > 0) yield { rows, report: structuredClone(report) };
 }

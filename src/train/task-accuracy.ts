@@ -9,6 +9,7 @@ import type { Task } from '../evaluate/tasks/task.ts';
 import { generate } from '../generate/generator.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { LoadedModel } from '../models/loading/load.ts';
+import { shareOut } from '../runtime/in-order.ts';
 import type { TrainConfig } from './config.ts';
 import { type EvalTask, taskName } from './eval-tasks.ts';
 import type { Metrics } from './hooks.ts';
@@ -96,12 +97,11 @@ export class TaskAccuracy {
 
   async #answer(prompts: readonly string[], maxNewTokens: number) {
     const ids = prompts.map((prompt) => this.#tokenizer.encodePrompt(prompt));
-    const answers = await generate(this.#gpu, this.#policy.model, ids, {
-      maxNewTokens,
-      eosIds: this.#tokenizer.eosIds,
-      adapter: true,
-      batchSize: BATCH,
-    });
+    const { eosIds } = this.#tokenizer;
+    const options = { maxNewTokens, eosIds, adapter: true, batchSize: BATCH };
+    const answers = await shareOut(this.#gpu.runtime.ranks, ids, (own, streams) =>
+      generate(this.#gpu, this.#policy.model, own, { ...options, streams }),
+    );
     return answers.map((answer) => ({
       text: this.#tokenizer.decode(answer, { skipSpecial: true }),
       tokens: answer.length,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { trainConfigFrom } from '../../src/train/config.ts';
 
-const CONFIG = {
+export const CONFIG = {
   model: { path: 'examples/stories260K' },
   objective: { name: 'dpo' },
   data: {

@@ -1,7 +1,9 @@
 /** Ranks as far as one process can tell: what launchers say, which device each takes, what values survive an exchange. */
 import { describe, expect, it } from 'vitest';
+import { InputError } from '../../src/errors.ts';
 import { localRank, startedRank, startedRanks } from '../../src/runtime/launcher.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
+import { jobOf } from '../../src/runtime/open-mpi.ts';
 import { deviceOfRank, sharedCard } from '../../src/runtime/rank-device.ts';
 import { gatherValues, ONE_RANK, withRanks } from '../../src/runtime/ranks.ts';
 
@@ -20,6 +22,14 @@ describe('what a launcher says', () => {
     expect(startedRanks({ SLURM_NTASKS: '4' })).toBe(1);
     expect(startedRanks({})).toBe(1);
   });
+});
+
+it('without Open MPI a rank says which command installs it', async () => {
+  const env = { OMPI_COMM_WORLD_SIZE: '2', PREFGRAD_MPI_LIBRARY: 'libmpi-of-nobody.so' };
+  const missing =
+    "Open MPI's library (libmpi-of-nobody.so) is missing here. Install it: apt-get install -y openmpi-bin";
+  await expect(jobOf(env).allGather(new Uint8Array(1))).rejects.toThrow(missing);
+  await expect(jobOf(env).allGather(new Uint8Array(1))).rejects.toBeInstanceOf(InputError);
 });
 
 describe('the device of a rank', () => {
@@ -85,7 +95,7 @@ const twins = { ...ONE_RANK, rank: 1, size: 2, allGather: async (b: Uint8Array<A
 
 describe('a rank', () => {
   it('gets values as they were given, also those that are not finite', async () => {
-    const value = { a: [1, Number.NaN, -Infinity], b: 'text' };
+    const value = { a: [1, Number.NaN, -Infinity], b: 'text', c: '\u0000NaN', d: '\u0000\u0000' };
     expect(await gatherValues(twins, value)).toEqual([value, value]);
     expect(await gatherValues(twins, undefined)).toEqual([undefined, undefined]);
   });

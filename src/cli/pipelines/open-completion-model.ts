@@ -27,6 +27,10 @@ export async function openCompletionModel(
   if (options.model === undefined) {
     if (options.endpoint === undefined)
       throw new InputError('Give --model DIR, or --endpoint for a model elsewhere.');
+    if (runtime.ranks.size > 1)
+      throw new InputError(
+        'An endpoint is asked by one process: start this without mpirun, with --concurrency.',
+      );
     const client = await openEndpoint(runtime, options);
     return {
       model: client,

@@ -53,6 +53,7 @@ export async function runStep<T>(
       { ...step, settings: { ...step.settings, rows: options.rows, prefgrad: VERSION } },
       {
         files,
+        ranks: runtime.ranks,
         rows: options.rows,
         out: options.out,
         resume: options.resume ?? false,
