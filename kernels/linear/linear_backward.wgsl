@@ -8,7 +8,8 @@
 //   WEIGHT is split over tokens (split-K): repetitions of the grid share them, and their results lie one after the other.
 //
 // The other operand is read as it lies, row by row: no transposed copy. One invocation makes ROWS x (4 * COLUMNS4) elements of out
-// in registers and walks the sum in order, so that equal inputs give equal bits; no barriers and no shared memory.
+// in registers, which are written out (unroll.ts), and walks the sum in order, so that equal inputs give equal bits; no barriers
+// and no shared memory.
 import package::linear::linear_plain_operands::ALPHA;
 import package::linear::linear_plain_operands::K;
 import package::linear::linear_plain_operands::N;
@@ -63,21 +64,26 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
   let row0 = (block % row_blocks) * ROWS;
   let k40 = (block / row_blocks) * COLUMNS4;
 
-  var sums: array<vec4f, ROWS * COLUMNS4>;
+  //# for r in ROWS
+  //# for c in COLUMNS4
+  var sum$r_$c = vec4f();
+  //# end
+  //# end
   let split = (depths + workgroups.z - 1u) / workgroups.z;
   for (var depth = workgroup.z * split; depth < min(depths, (workgroup.z + 1u) * split); depth++) {
-    var others: array<vec4f, COLUMNS4>;
-    for (var c = 0u; c < COLUMNS4; c++) { others[c] = load_other(depth, min(k40 + c, k4_count - 1u)); }
-    for (var r = 0u; r < ROWS; r++) {
-      let g = load_own(min(row0 + r, rows - 1u), depth);
-      for (var c = 0u; c < COLUMNS4; c++) { sums[r * COLUMNS4 + c] += g * others[c]; }
-    }
+    //# for c in COLUMNS4
+    let other$c = load_other(depth, min(k40 + $cu, k4_count - 1u));
+    //# end
+    //# for r in ROWS
+    let g$r = load_own(min(row0 + $ru, rows - 1u), depth);
+    //# for c in COLUMNS4
+    sum$r_$c += g$r * other$c;
+    //# end
+    //# end
   }
-  for (var r = 0u; r < ROWS; r++) {
-    if (row0 + r >= rows) { break; }
-    for (var c = 0u; c < COLUMNS4; c++) {
-      if (k40 + c >= k4_count) { break; }
-      store(workgroup.z * rows + row0 + r, k40 + c, ALPHA * sums[r * COLUMNS4 + c]);
-    }
-  }
+  //# for r in ROWS
+  //# for c in COLUMNS4
+  if (row0 + $ru < rows && k40 + $cu < k4_count) { store(workgroup.z * rows + row0 + $ru, k40 + $cu, ALPHA * sum$r_$c); }
+  //# end
+  //# end
 }

@@ -6,7 +6,7 @@
 //   ACCUMULATE adds to out, otherwise out is overwritten.
 //
 // One invocation makes ROWS x COLUMNS outputs in registers, reading vec4 along K; no barriers and no shared memory.
-// Limited by load instructions.
+// The tile is written out (unroll.ts). Limited by load instructions.
 import package::linear::linear_plain_operands::ALPHA;
 import package::linear::linear_plain_operands::K;
 import package::linear::linear_plain_operands::N;
@@ -31,6 +31,16 @@ import constants::WORKGROUP;
   return v;
 }
 
+fn store(row: u32, column: u32, T: u32, sum: f32) {
+  if (row >= T || column >= N) { return; }
+  let i = row * N_STRIDE + N_OFFSET + column;
+  var value = ALPHA * sum;
+  @if(RESIDUAL) value += residual[i];
+  @if(BIAS) value += residual[N_OFFSET + column];
+  @if(ACCUMULATE) value += out[i];
+  out[i] = value;
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) local_index: u32) {
   let T = arrayLength(&out) / N_STRIDE;
@@ -42,25 +52,25 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
   let row0 = (block % row_blocks) * ROWS;
   let column0 = (block / row_blocks) * COLUMNS;
 
-  var sums: array<f32, ROWS * COLUMNS>;
+  //# for r in ROWS
+  //# for c in COLUMNS
+  var sum$r_$c = 0.0;
+  //# end
+  //# end
   for (var k4 = 0u; k4 < (K + 3u) / 4u; k4++) {
-    var xs: array<vec4f, ROWS>;
-    for (var r = 0u; r < ROWS; r++) { xs[r] = load_own(min(row0 + r, T - 1u), k4); }
-    for (var c = 0u; c < COLUMNS; c++) {
-      let w = load_other(min(column0 + c, N - 1u), k4);
-      for (var r = 0u; r < ROWS; r++) { sums[r * COLUMNS + c] += dot(xs[r], w); }
-    }
+    //# for r in ROWS
+    let x$r = load_own(min(row0 + $ru, T - 1u), k4);
+    //# end
+    //# for c in COLUMNS
+    let w$c = load_other(min(column0 + $cu, N - 1u), k4);
+    //# for r in ROWS
+    sum$r_$c += dot(x$r, w$c);
+    //# end
+    //# end
   }
-  for (var r = 0u; r < ROWS; r++) {
-    if (row0 + r >= T) { break; }
-    for (var c = 0u; c < COLUMNS; c++) {
-      if (column0 + c >= N) { break; }
-      let i = (row0 + r) * N_STRIDE + N_OFFSET + column0 + c;
-      var value = ALPHA * sums[r * COLUMNS + c];
-      @if(RESIDUAL) value += residual[i];
-      @if(BIAS) value += residual[N_OFFSET + column0 + c];
-      @if(ACCUMULATE) value += out[i];
-      out[i] = value;
-    }
-  }
+  //# for r in ROWS
+  //# for c in COLUMNS
+  store(row0 + $ru, column0 + $cu, T, sum$r_$c);
+  //# end
+  //# end
 }

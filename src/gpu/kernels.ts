@@ -2,8 +2,8 @@
  * From a kernel file and its variant to a compiled pipeline.
  *
  * Kernels are WESL (WGSL with imports and conditions) in kernels/FAMILY/NAME.wgsl; names are unique, and the family is for
- * readers and imports only. A file NAME.raw.wgsl is appended to the linked NAME, its loops written out (unroll.ts): a place
- * for built-in names that the linker does not know. A variant is chosen by
+ * readers and imports only. A file NAME.raw.wgsl is appended to the linked NAME: a place for built-in names that the linker
+ * does not know. In both, loops marked `//# for` are written out (unroll.ts). A variant is chosen by
  *  - `conditions`: `@if(NAME)` branches of the source,
  *  - `constants`: values imported from `constants::`, for array lengths and tile sizes,
  *  - `overrides`: pipeline-overridable constants, for the sizes of one shape; baked sizes let compilers unroll.
@@ -104,20 +104,22 @@ export class KernelLibrary {
   async #link(variant: KernelVariant): Promise<GPUShaderModule> {
     const path = this.#paths.get(variant.kernel);
     if (path === undefined) throw new RunError(`There is no kernel ${variant.kernel}.`);
+    const constants = variant.constants ?? {};
+    const main = unroll(this.#sources[`${path}.wgsl`], constants);
     const linked = await link({
-      weslSrc: this.#sources,
+      weslSrc: { ...this.#sources, [`${path}.wgsl`]: main.text },
       rootModuleName: path,
       conditions: { ...variant.conditions },
-      constants: { ...variant.constants },
+      constants: { ...constants },
     }).catch((error: unknown) => {
       throw new RunError(`kernels/${path}.wgsl does not link: ${locationOf(error)}${messageOf(error)}`);
     });
-    const raw = unroll(this.#sources[`${path}.raw.wgsl`] ?? '', variant.constants ?? {});
+    const raw = unroll(this.#sources[`${path}.raw.wgsl`] ?? '', constants);
     const module = this.#device.createShaderModule({ label: variant.kernel, code: linked.dest + raw.text });
     const info = await module.getCompilationInfo();
     const errors = info.messages.filter((m) => m.type === 'error');
     if (errors.length > 0) {
-      const lines = errors.map((m) => `${sourceOf(linked, raw, m.offset, path)}: ${m.message}`);
+      const lines = errors.map((m) => `${sourceOf({ linked, main, raw }, m.offset, path)}: ${m.message}`);
       throw new RunError(`WGSL does not compile.\n${lines.join('\n')}`);
     }
     return module;
@@ -134,10 +136,15 @@ export function variantKey(variant: KernelVariant): string {
   return `${variant.kernel}[${part(variant.conditions)}|${part(variant.constants)}|${part(variant.overrides)}]`;
 }
 
-type Linked = Awaited<ReturnType<typeof link>>;
+interface Written {
+  readonly linked: Awaited<ReturnType<typeof link>>;
+  /** The kernel's own file, and the one that is appended to it. */
+  readonly main: Unrolled;
+  readonly raw: Unrolled;
+}
 
 /** 'kernels/x.wgsl:12' of a character in the linked text. */
-function sourceOf(linked: Linked, raw: Unrolled, offset: number, path: string): string {
+function sourceOf({ linked, main, raw }: Written, offset: number, path: string): string {
   if (offset >= linked.dest.length) {
     const line = raw.text.slice(0, offset - linked.dest.length).split('\n').length;
     return `kernels/${path}.raw.wgsl:${raw.lines[line - 1]}`;
@@ -146,7 +153,8 @@ function sourceOf(linked: Linked, raw: Unrolled, offset: number, path: string): 
   if (position === undefined) return `kernels/${path}.wgsl`;
   const before = position.src.text.slice(0, position.position);
   const file = (position.src.path ?? path).replace(/^\.\//, '').replace(/\.(wesl|wgsl)$/, '');
-  return `kernels/${file}.wgsl:${before.split('\n').length}`;
+  const line = before.split('\n').length;
+  return `kernels/${file}.wgsl:${file === path ? main.lines[line - 1] : line}`;
 }
 
 function locationOf(error: unknown): string {

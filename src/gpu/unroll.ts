@@ -1,6 +1,6 @@
 /**
- * Loops that are written out as text, for values that must have names of their own: subgroup matrices in an array stay in
- * registers only if a driver unrolls every loop over it.
+ * Loops that are written out as text, for values that must have names of their own: what is in an array stays in registers
+ * only if a driver unrolls every loop over it. SwiftShader unrolls none, and its register tiles would be memory.
  *
  *   //# for i in COUNT     The lines up to its end, COUNT times over with $i = 0, 1, ...; COUNT is one of the kernel's constants.
  *   //# end                Loops nest.

@@ -52,6 +52,7 @@ describe('a run in the page', () => {
       training: {
         learning_rate: 1e-4,
         max_steps: 3,
+        warmup_steps: 0,
         per_device_train_batch_size: 2,
         gradient_checkpointing: false,
       },

@@ -20,7 +20,7 @@ export class TrainingForm {
   readonly #settings = h('div', { class: 'settings' });
   readonly #bmc = h('input', { type: 'checkbox', 'data-testid': 'train-bmc', checked: true });
   readonly #rate = numberField('learning rate', 'train-lr', 1e-4);
-  readonly #batch = numberField('batch size', 'train-batch', 4);
+  readonly #batch = numberField('batch size', 'train-batch', 2);
   readonly #steps = numberField('steps', 'train-steps', 30);
   #method: MethodSummary;
   #values: Record<string, unknown> = {};

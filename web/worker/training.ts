@@ -132,8 +132,11 @@ function configOf(request: RunRequest, { loaded, adapter }: Slot): TrainConfig {
     ...(request.lora === undefined || isAdapter ? {} : { lora: loraOf(request.lora) }),
     objective: { name, settings, ...(bmc && { token_weights: { name: 'bmc', settings: bmc } }) },
     data: { train: PAIRS, max_length: loaded.config.maxPositions, on_bad_row: 'skip' },
+    // Somebody waits for the first step: it computes its own rows only, and moves the weights.
+    reference: { mode: 'in_step' },
     training: {
       learning_rate: request.learningRate,
+      warmup_steps: 0,
       max_steps: request.steps,
       per_device_train_batch_size: request.batchSize,
       gradient_checkpointing: false,
