@@ -54,12 +54,27 @@ export interface RowSettings {
   readonly expects?: Expects;
   /** Where rows are conversations and one answer is learned: the last turn of the assistant (default), or all of them. */
   readonly lossOn?: LossOn;
+  /** What a prompt that is a text becomes, with the text in place of {prompt}; conversations have a chat template. */
+  readonly promptTemplate?: string;
   /** The method, where it cannot use token weights; a row that has some is then an error. */
   readonly refusesWeights?: string;
 }
 
 /** Reads one row. Throws `InputError` naming file, line, field and remedy. */
 export function readRow(raw: RawRow, settings: RowSettings = {}): DataRow {
+  const row = untemplatedRow(raw, settings);
+  const { promptTemplate } = settings;
+  if (promptTemplate === undefined || row.texts.conversational) return row;
+  return { ...row, texts: { ...row.texts, prompt: inTemplate(promptTemplate, row.texts.prompt) } };
+}
+
+/** The place of the prompt in a template of prompts. */
+export const PROMPT_PLACE = '{prompt}';
+
+export const inTemplate = (template: string, prompt: string): string =>
+  template.split(PROMPT_PLACE).join(prompt);
+
+function untemplatedRow(raw: RawRow, settings: RowSettings): DataRow {
   const { columns = {}, format = 'auto', expects = 'either' } = settings;
   const row = new RowReader(raw, columns);
   if (expects === 'chosen') return chosenRow(row, settings);

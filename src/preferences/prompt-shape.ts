@@ -1,4 +1,5 @@
 /** How a prompt that is a bare string is put to a model. Prompts that are messages stay as they are. */
+import { inTemplate, PROMPT_PLACE } from '../data/rows.ts';
 import { InputError } from '../errors.ts';
 import type { Prompt } from './dialogue.ts';
 
@@ -12,7 +13,7 @@ export const INSTRUCTION_TEMPLATE = '### Instruction:\n{prompt}\n\n### Response:
 export function parsePromptShape(text: string): PromptShape {
   if (text === 'text' || text === 'chat') return text;
   if (text === 'instruction') return { template: INSTRUCTION_TEMPLATE };
-  if (text.includes('{prompt}')) return { template: text };
+  if (text.includes(PROMPT_PLACE)) return { template: text };
   throw new InputError(
     `'${text}' is no shape of prompts: give text, chat, instruction, or a template with {prompt}.`,
   );
@@ -21,6 +22,5 @@ export function parsePromptShape(text: string): PromptShape {
 export function shaped(prompt: Prompt, shape: PromptShape): Prompt {
   if (typeof prompt !== 'string' || shape === 'text') return prompt;
   if (shape === 'chat') return [{ role: 'user', content: prompt }];
-  const [before, ...after] = shape.template.split('{prompt}');
-  return before + prompt + after.join('{prompt}');
+  return inTemplate(shape.template, prompt);
 }

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { DEFAULT_COLUMNS, type Field } from '../data/columns.ts';
 import { LOSS_ON } from '../data/completions.ts';
 import { DATA_FORMATS } from '../data/formats.ts';
+import { PROMPT_PLACE } from '../data/rows.ts';
 import type { Truncation } from '../data/truncation.ts';
 import { InputErrors } from '../errors.ts';
 import { LORA_TARGETS } from '../models/weight-table.ts';
@@ -154,6 +155,11 @@ const data = z.strictObject({
     .describe(
       "Jinja file, or its text, in place of the tokenizer's own chat template; it is saved with the model",
     ),
+  prompt_template: z
+    .string()
+    .refine((text) => text.includes(PROMPT_PLACE), 'must have the place {prompt}')
+    .optional()
+    .describe('what prompts that are texts become: a text with the place {prompt}'),
   max_length: z.number().int().min(2).default(1024).describe('most tokens of prompt and answer together'),
   max_prompt_length: count().optional().describe('most tokens of the prompt; longer ones lose their start'),
   truncation: z

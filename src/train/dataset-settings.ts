@@ -25,6 +25,7 @@ export function datasetSettings(
     maxPromptLength: data.max_prompt_length,
     truncation: data.truncation,
     lossOn: data.loss_on,
+    promptTemplate: data.prompt_template,
     diff: needs.differences,
     limit: data.max_rows,
     onBadRow: data.on_bad_row,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type RowSettings, readRow } from '../../src/data/rows.ts';
 import { InputError } from '../../src/errors.ts';
+import { readTrainConfig } from '../../src/train/config.ts';
 
 const read = (value: Record<string, unknown>, settings?: RowSettings) =>
   readRow({ file: 'd.jsonl', line: 7, value }, settings);
@@ -43,6 +44,37 @@ describe('TRL rows of text', () => {
     const columns = { prompt: 'question', chosen: 'best', rejected: 'worst' };
     const row = read({ question: 'Q', best: 'a', worst: 'b', chosen: 'not this' }, { columns });
     expect(row.texts).toMatchObject({ prompt: 'Q', answers: ['a', 'b'] });
+  });
+});
+
+describe('a template of prompts', () => {
+  const settings = {
+    promptTemplate: '### Instruction:\n{prompt}\n\n### Response:\n',
+    expects: 'chosen',
+  } as const;
+
+  it('is put around a text, and leaves messages alone', () => {
+    const text = { prompt: '2+2?', completion: '4' };
+    expect(read(text, settings).texts.prompt).toBe('### Instruction:\n2+2?\n\n### Response:\n');
+    const messages = [
+      { role: 'user', content: '2+2?' },
+      { role: 'assistant', content: '4' },
+    ];
+    expect(read({ messages }, settings).texts.prompt).toEqual(
+      read({ messages }, { expects: 'chosen' }).texts.prompt,
+    );
+  });
+
+  it('is refused without a place for the prompt', () => {
+    const { problems } = readTrainConfig({
+      model: { path: 'm' },
+      objective: 'sft',
+      data: { train: 't', prompt_template: 'Q: ' },
+      output_dir: 'o',
+    });
+    expect(problems).toEqual([
+      { path: ['data', 'prompt_template'], message: 'must have the place {prompt}' },
+    ]);
   });
 });
 

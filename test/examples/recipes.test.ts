@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { loadConfig } from '../../src/cli/config-file.ts';
 import { gridRuns, readAxes } from '../../src/cli/sweep.ts';
+import { INSTRUCTION_TEMPLATE } from '../../src/preferences/prompt-shape.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
 import { cli } from '../support/run-cli.ts';
 
@@ -119,6 +120,8 @@ describe('the recipes', () => {
     expect(training.per_device_train_batch_size * training.gradient_accumulation_steps).toBe(128);
     expect(training.num_train_epochs).toBe(name === 'sft-llama2-7b-maths' ? 2 : 1);
     expect(data.max_length).toBe(name === 'mipo-mistral-7b' ? 1024 : 2048);
+    // The others' prompts are conversations, or in the template already.
+    expect(data.prompt_template).toBe(name === 'sft-llama2-7b-maths' ? INSTRUCTION_TEMPLATE : undefined);
   });
 
   it.each(PUBLISHED.map(([name]) => name))('%s marks exactly what its paper does not print', (name) => {
