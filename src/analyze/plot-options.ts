@@ -165,7 +165,7 @@ function barMarks(
 function rulesOf({ rules = [] }: Figure, plot: Marks, theme: Theme): Plot.Markish[] {
   const style = { stroke: theme.muted, strokeDasharray: '4 3' };
   const text = { fill: theme.muted, fontSize: 11 };
-  return rules.flatMap(({ axis, value, label }): Plot.Markish[] =>
+  return rules.flatMap(({ axis, value, label }, i): Plot.Markish[] =>
     axis === 'y'
       ? [
           plot.ruleY([value], style),
@@ -179,7 +179,8 @@ function rulesOf({ rules = [] }: Figure, plot: Marks, theme: Theme): Plot.Markis
             frameAnchor: 'top',
             textAnchor: 'start',
             dx: 4,
-            dy: 6,
+            // Below each other: rules may stand close together.
+            dy: 6 + 14 * i,
           }),
         ],
   );

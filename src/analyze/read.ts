@@ -115,16 +115,24 @@ function joined(runs: readonly Run[], swept: readonly Setting[]): Setting[] {
 
 /** A run's method, settings and last evaluation. */
 function settingOf({ name, metrics, facts }: Run): Setting {
-  const { objective } = (facts?.config ?? {}) as {
-    objective?: { name: string; settings?: object; bmc?: { delta?: number } };
-  };
+  const { objective } = (facts?.config ?? {}) as { objective?: RecordedObjective };
   const evaluated = metrics.findLast((row) => Object.keys(row).some((key) => key.startsWith('eval_')));
-  return {
-    run: name,
-    ...(objective && { method: objective.bmc ? `${objective.name}-bmc` : objective.name }),
-    ...numbersOf({ ...objective?.settings, ...(objective?.bmc?.delta && { delta: objective.bmc.delta }) }),
-    ...evaluated,
-  };
+  return { run: name, ...(objective && objectiveSetting(objective)), ...evaluated };
+}
+
+interface RecordedObjective {
+  readonly name: string;
+  readonly settings?: object;
+  readonly token_weights?: { readonly name: string; readonly settings?: object };
+  /** The older way to write token_weights: {name: bmc}. */
+  readonly bmc?: object;
+}
+
+/** 'dpo-bmc' with beta and delta: the method under the name of its token weights, and the numbers of both. */
+function objectiveSetting({ name, settings, token_weights, bmc }: RecordedObjective): Setting {
+  const weights = token_weights ?? (bmc && { name: 'bmc', settings: bmc });
+  const method = weights === undefined ? name : `${name}-${weights.name}`;
+  return { method, ...numbersOf({ ...settings, ...weights?.settings }) };
 }
 
 function numbersOf(values: Readonly<Record<string, unknown>>): MetricsRow {

@@ -5,7 +5,9 @@ import { byInterval } from '../../src/analyze/figures/epsilon-dpo.ts';
 import { firstLoss, gainsByPart, gapsOf } from '../../src/analyze/figures/mipo.ts';
 import { overSetting, SWEEPS } from '../../src/analyze/figures/sweeps.ts';
 import type { Material, MetricsRow } from '../../src/analyze/material.ts';
+import { readMaterial } from '../../src/analyze/read.ts';
 import { equalParts, meanPoint } from '../../src/analyze/summary.ts';
+import { MemoryFiles } from '../../src/runtime/memory-files.ts';
 import type { ScoredAnswer, ScoredLine } from '../../src/score/record.ts';
 
 const MATERIAL: Material = {
@@ -43,6 +45,24 @@ function pair(index: number, chosen: ScoredAnswer, rejected: ScoredAnswer, dista
 /** K = k, and a policy's gap of k + gain. */
 const withGap = (index: number, k: number, gain: number) =>
   pair(index, answer([k + gain - 9, k + gain - 9], [k - 9, k - 9]), answer([-9], [-9]));
+
+describe('a run as a setting', () => {
+  const weights = { name: 'bmc', settings: { delta: 2.5 } };
+  it.each([
+    ['token_weights', { name: 'dpo', settings: { beta: 0.1 }, token_weights: weights }],
+    ['bmc', { name: 'dpo', settings: { beta: 0.1 }, bmc: { delta: 2.5, diff: 'levenshtein' } }],
+  ])('has the name of its token weights and their delta: %s', async (_, objective) => {
+    const files = new MemoryFiles();
+    files.add('run/metrics.jsonl', '{"step": 4, "eval_loss": 0.5}\n');
+    files.add('run/config.yaml', JSON.stringify({ objective }));
+    files.add('run/run.json', '{"wall_time_seconds": 1, "global_step": 4}');
+    const sources = { runs: [{ name: 'mine', path: 'run' }], scores: [], sweeps: [], reports: [] };
+    const settings = { metric: 'eval_loss', baseline: undefined, kl: 'eval_kl_chosen', beta: 1 };
+    const material = await readMaterial(files, { ...sources, ...settings });
+    const expected = { run: 'mine', method: 'dpo-bmc', beta: 0.1, delta: 2.5, step: 4, eval_loss: 0.5 };
+    expect(material.settings).toEqual([expected]);
+  });
+});
 
 describe('MIPO', () => {
   it('sorts pairs by K, the difference of mean log-probs under the reference', () => {

@@ -300,14 +300,17 @@ export function runTimes({ runs }: Material): Result[] {
 /** Table 9: what making the data cost. */
 export function bridgingCost({ reports }: Material): Result[] {
   needed(reports, 'needs --report FILE.report.json, which "prefgrad bridge" writes beside its output.');
-  const keys = [...new Set(reports.flatMap(({ values }) => Object.keys(values)))];
+  // The usage of one run is part of the whole.
+  const keys = [...new Set(reports.flatMap(({ values }) => Object.keys(values)))].filter(
+    (key) => !key.startsWith('usage_of_this_run.'),
+  );
   return [
     {
       kind: 'table',
       name: 'bmc-table-9',
       title: 'Cost of making the data',
       caption: 'Counts, tokens and cost as the commands reported them.',
-      columns: ['file', ...keys],
+      columns: ['file', ...keys.map((key) => key.replace(/^(?:summary|usage)\./, ''))],
       rows: reports.map(({ name, values }) => [name, ...keys.map((key) => values[key] ?? null)]),
       source: reports.map(({ path }) => path),
     },

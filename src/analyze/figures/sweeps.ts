@@ -113,11 +113,13 @@ export function metricOverKl({ settings, metric }: Material, kl: string): Result
   ];
 }
 
-/** epsilon-DPO Table 3: every setting of the sweep with what came of it. */
-export function settingsTable({ settings }: Material): Result[] {
+/** epsilon-DPO Table 3: every setting with the metric, the KL and the share of pairs whose beta moved. */
+export function settingsTable({ settings, metric, kl }: Material): Result[] {
   if (settings.length === 0)
     throw new MissingSource('needs --sweep FILE.jsonl, or --run DIRs of runs that have ended.');
-  const columns = [...new Set(settings.flatMap((row) => Object.keys(row)))];
+  const isShown = (key: string) =>
+    !key.startsWith('eval_') || key === metric || key === kl || key.startsWith('eval_epsilon/');
+  const columns = [...new Set(settings.flatMap((row) => Object.keys(row)))].filter(isShown);
   return [
     {
       kind: 'table',

@@ -54,15 +54,13 @@ async function figuresHtml(figures: readonly Figure[]): Promise<Html> {
 }
 
 function tableHtml({ title, caption, columns, rows }: Table): Html {
-  const head = columns.map((column) => html`<th scope="col">${column}</th>`);
-  const body = rows.map((row) => {
-    const cells = row.map((cell) =>
-      typeof cell === 'number'
-        ? html`<td class="number">${cellText(cell)}</td>`
-        : html`<td>${cellText(cell)}</td>`,
-    );
-    return html`<tr>${cells}</tr>`;
-  });
+  const isNumeric = columns.map((_, i) => rows.every((row) => row[i] === null || typeof row[i] === 'number'));
+  const cell = (name: 'th' | 'td', i: number, text: string) => {
+    const attributes = `${name === 'th' ? ' scope="col"' : ''}${isNumeric[i] ? ' class="number"' : ''}`;
+    return html`${new Html(`<${name}${attributes}>`)}${text}${new Html(`</${name}>`)}`;
+  };
+  const head = columns.map((column, i) => cell('th', i, column));
+  const body = rows.map((row) => html`<tr>${row.map((value, i) => cell('td', i, cellText(value)))}</tr>`);
   return html`<div class="table"><table><caption>${title}. ${caption}</caption><thead><tr>${head}</tr></thead><tbody>${body}</tbody></table></div>`;
 }
 

@@ -19,7 +19,7 @@ figcaption, caption { color: var(--muted); font-size: 13px; text-align: left; }
 .table { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
 th, td { padding: 3px 10px 3px 0; text-align: left; vertical-align: top; border-bottom: 1px solid color-mix(in srgb, var(--muted) 30%, transparent); }
-td.number { text-align: right; }
+.number { text-align: right; }
 .tokens { line-height: 2; }
 .tokens span { white-space: pre-wrap; padding: 2px 0; }
 .tokens .up { background: color-mix(in srgb, var(--series-1) var(--share), transparent); }

@@ -36,7 +36,7 @@ export async function splitFiles(files: RepoFiles, repo: HubRepo, wanted: string
   for (const [subset, split] of choices) {
     const found =
       declared === undefined
-        ? named(all, subset, split)
+        ? named(root, all, subset, split)
         : await ofConfig(files, root, declared, subset, split);
     if (found.length > 0) return found;
   }
@@ -119,10 +119,16 @@ async function dataFiles(files: RepoFiles, root: string): Promise<string[]> {
     .map((path) => `${root}/${path}`);
 }
 
+/** Words for splits in names of files. Where no name has one, all rows are training data, as in Python's `datasets`. */
+const SPLIT_WORDS =
+  /(?:^|[^a-z])(?:train(?:ing)?|test(?:ing)?|valid(?:ation)?|val|dev|eval(?:uation)?)(?![a-z])/i;
+
 /** Files in the subset's folder whose name, or the folder they are in, is the split's: train-00000-of-00002.parquet. */
-function named(all: readonly string[], subset: string | undefined, split: string): string[] {
+function named(root: string, all: readonly string[], subset: string | undefined, split: string): string[] {
   const inSubset = subset === undefined ? all : all.filter((path) => path.includes(`/${subset}/`));
+  const isUnnamed = !all.some((path) => SPLIT_WORDS.test(path.slice(root.length)));
   const ofSplit = inSubset.filter((path) => {
+    if (isUnnamed && split === DEFAULT_SPLIT) return true;
     const folders = path.split('/');
     const name = folders.pop() ?? '';
     return folders.includes(split) || (name.startsWith(split) && /^[-.]/.test(name.slice(split.length)));

@@ -113,6 +113,15 @@ describe('a data set of the hub without such a card', () => {
     expect(await expandData(files, reference)).toEqual(found.map((path) => `${root}/${path}`));
   });
 
+  it('takes every file for training rows where no name speaks of splits', async () => {
+    const one = 'hf:datasets/meta-math/MetaMathQA/MetaMathQA-395K.json';
+    for (const reference of ['hf:meta-math/MetaMathQA', 'hf:meta-math/MetaMathQA:train'])
+      expect(await expandData(tree(one), reference)).toEqual([one]);
+    await expect(expandData(tree(one), 'hf:meta-math/MetaMathQA:test')).rejects.toThrow(/no such split/);
+    const named = tree('hf:datasets/a/b/rows.jsonl', 'hf:datasets/a/b/train_sft-0.parquet');
+    await expect(expandData(named, 'hf:a/b:train')).rejects.toThrow(/no such split/);
+  });
+
   it('prefers Parquet to a copy in JSON, and lists files where nothing fits', async () => {
     const both = tree('hf:datasets/a/b/train.json', 'hf:datasets/a/b/data/train-0.parquet');
     expect(await expandData(both, 'hf:a/b')).toEqual(['hf:datasets/a/b/data/train-0.parquet']);
