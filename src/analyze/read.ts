@@ -1,10 +1,10 @@
 /** Reads what analyses are made from: run directories, score files, sweeps and reports. */
-import { parse } from 'yaml';
 import { readRows } from '../data/sources/read-rows.ts';
 import { InputError } from '../errors.ts';
 import { readJson } from '../formats/json-file.ts';
 import type { FileSystem } from '../runtime/runtime.ts';
 import { type ScoredLine, scoreLine } from '../score/record.ts';
+import { readConfig, readOutcome } from '../train/read-record.ts';
 import type { CostReport, Material, MetricsRow, Run, RunFacts, Scores, Setting } from './material.ts';
 
 /** A path and the name under which it is shown. */
@@ -57,17 +57,10 @@ export async function readRun(files: FileSystem, { name, path }: Named): Promise
 
 /** What src/train/run-record.ts wrote; undefined for a run that has not ended. */
 async function readFacts(files: FileSystem, directory: string): Promise<RunFacts | undefined> {
-  const [configPath, outcomePath] = [`${directory}/config.yaml`, `${directory}/run.json`];
-  if (!(await files.exists(configPath)) || !(await files.exists(outcomePath))) return undefined;
-  const text = await files.readText(configPath);
-  const outcome = await readJson(files, outcomePath);
-  return {
-    seconds: Number(outcome.wall_time_seconds),
-    step: Number(outcome.global_step),
-    device: /^# device: (.+)$/m.exec(text)?.[1] ?? '',
-    config: parse(text) as RunFacts['config'],
-    samples: (outcome.samples ?? []) as RunFacts['samples'],
-  };
+  const outcome = await readOutcome(files, directory);
+  if (outcome === undefined || !(await files.exists(`${directory}/config.yaml`))) return undefined;
+  const { wall_time_seconds: seconds, global_step: step, samples } = outcome;
+  return { seconds, step, samples, ...(await readConfig(files, directory)) };
 }
 
 export async function readScores(files: FileSystem, { name, path }: Named): Promise<Scores> {

@@ -2,13 +2,16 @@
  * A grid of runs. Each has a directory of its own below that of the sweep, so that a sweep which was stopped goes on where
  * it was: runs that are finished are left alone, and one that has a checkpoint continues from it.
  */
-import { parse, YAMLParseError } from 'yaml';
+import { YAMLParseError } from 'yaml';
 import type { Figure } from '../analyze/figure.ts';
 import { gridFigure } from '../analyze/figures/grid.ts';
+import type { JsonObject } from '../data/json.ts';
+import { readRows } from '../data/sources/read-rows.ts';
 import { InputError, InputErrors } from '../errors.ts';
 import { latestCheckpoint } from '../formats/checkpoint.ts';
-import { readJson } from '../formats/json-file.ts';
 import type { FileSystem } from '../runtime/runtime.ts';
+import { readOutcome } from '../train/read-record.ts';
+import { parseYaml } from '../yaml-values.ts';
 
 /** A key of the configuration and the values that it takes. */
 export interface Axis {
@@ -32,20 +35,26 @@ export function parseAxis(text: string): Axis {
   const key = text.slice(0, Math.max(0, equals)).trim();
   if (key === '')
     throw new InputError(`--grid ${text}: expected KEY=VALUE,VALUE,..., such as objective.settings.beta=2,5`);
-  try {
-    return axis(`--grid ${key}`, key, parse(`[${text.slice(equals + 1)}]`));
-  } catch (error) {
-    if (!(error instanceof YAMLParseError)) throw error;
-    throw new InputError(`--grid ${key}: the values are no YAML list (${error.message}); quote them`);
-  }
+  const values = valuesOf(`[${text.slice(equals + 1)}]`, `--grid ${key}: the values are no YAML list`);
+  return axis(`--grid ${key}`, key, values);
 }
 
 /** The axes of a file: a YAML mapping of keys to lists of values. @throws InputError for anything else */
 export async function readAxes(files: FileSystem, file: string): Promise<Axis[]> {
-  const grid: unknown = parse(await files.readText(file));
+  const grid = valuesOf(await files.readText(file), `${file}: is no YAML`);
   if (typeof grid !== 'object' || grid === null || Array.isArray(grid))
     throw new InputError(`${file}: expected keys of the configuration, each with a list of values`);
   return Object.entries(grid).map(([key, values]) => axis(`${file}: ${key}`, key, values));
+}
+
+/** @param problem - what an InputError says of text that cannot be read */
+function valuesOf(text: string, problem: string): unknown {
+  try {
+    return parseYaml(text);
+  } catch (error) {
+    if (!(error instanceof YAMLParseError)) throw error;
+    throw new InputError(`${problem} (${error.message.split('\n')[0]}); quote what is a text`);
+  }
 }
 
 function axis(where: string, key: string, values: unknown): Axis {
@@ -85,10 +94,7 @@ export type RunState = 'finished' | 'begun' | 'new';
 
 /** How far a run has come. The caller must not be training it. */
 export async function stateOf(files: FileSystem, directory: string): Promise<RunState> {
-  if (await files.exists(`${directory}/run.json`)) {
-    const { outcome } = await readJson(files, `${directory}/run.json`);
-    if (outcome === 'finished') return 'finished';
-  }
+  if ((await readOutcome(files, directory))?.outcome === 'finished') return 'finished';
   return (await latestCheckpoint(files, directory)) === undefined ? 'new' : 'begun';
 }
 
@@ -117,13 +123,13 @@ export function sweepResults(files: FileSystem, runs: readonly SweepRun[]): Prom
 }
 
 async function resultOf(files: FileSystem, directory: string): Promise<SweepResult> {
-  if (!(await files.exists(`${directory}/run.json`))) return {};
-  const { after, global_step, wall_time_seconds } = await readJson(files, `${directory}/run.json`);
-  const lines = (await files.readText(`${directory}/metrics.jsonl`)).trim().split('\n');
-  const trained = lines
-    .map((line) => JSON.parse(line) as Record<string, unknown>)
-    .filter((line) => 'loss' in line);
-  return { ...trained.at(-1), ...(after as object | null), steps: global_step, seconds: wall_time_seconds };
+  const outcome = await readOutcome(files, directory);
+  if (outcome === undefined) return {};
+  let trained: JsonObject = {};
+  for await (const { value } of readRows(files, `${directory}/metrics.jsonl`))
+    if ('loss' in value) trained = value;
+  const { after, global_step: steps, wall_time_seconds: seconds } = outcome;
+  return { ...trained, ...after, steps, seconds };
 }
 
 /** A row per run: its values, its metrics and what it took. */

@@ -123,6 +123,14 @@ export class RowOutput {
     await sink.write(`${JSON.stringify(entry.value)}\n`);
   }
 
+  /** Leaves no file behind, of an output to which nothing was written. What was spent stays in the accounts. */
+  async discard(): Promise<void> {
+    const { path, replaceable } = await this.#files.outputTarget(this.path);
+    if (!replaceable) return;
+    for (const part of [path, droppedPath(this.path), settingsPath(this.path)])
+      await this.#files.remove(part);
+  }
+
   /** Puts repaired rows into their places and closes the files. */
   async close(): Promise<void> {
     try {

@@ -64,6 +64,7 @@ const MOST_FAILURES = 8;
  */
 export async function runRows<T>(step: RowStep<T>, options: RunRowsOptions): Promise<RowReport> {
   const { files, ranks = ONE_RANK, out, window } = options;
+  await checkRows(step, options);
   // Of several ranks the first writes, and says where all of them go on.
   const output =
     ranks.rank === 0 ? await RowOutput.open(files, out, step.settings, options.resume) : undefined;
@@ -82,21 +83,52 @@ export async function runRows<T>(step: RowStep<T>, options: RunRowsOptions): Pro
       yield row;
     }
   }
+  let isEmpty = !options.resume;
+  let isInVain = false;
   try {
     const handled = inOrder(ranks, unfinished(), (row) => handle(step, row, options.onBadRow), window);
     for await (const { result: entry } of handled) {
+      isEmpty = false;
       await output?.write(entry);
       const counts = tally.add(entry);
       options.progress?.(counts);
     }
+  } catch (error) {
+    // What is wrong for every row, such as a template, ends the first one: nothing was done then.
+    isInVain = isEmpty && error instanceof InputError;
+    throw error;
   } finally {
     await output?.close();
+    if (isInVain) await output?.discard();
   }
   return fromFirst(ranks, async () => {
     if (!(await isContinuable(files, out))) return { ...tally.report, interrupted, summary: {} };
     const summary = (await step.summary?.(writtenRows(files, out))) ?? {};
     return { ...(await reportOf(files, out)), interrupted, summary };
   });
+}
+
+/**
+ * Reads the rows before anything is asked or written.
+ * @throws InputError for the first one that is bad; where those are skipped, for rows that are all bad
+ */
+async function checkRows<T>(
+  step: RowStep<T>,
+  { files, rows, limit, onBadRow }: RunRowsOptions,
+): Promise<void> {
+  let first: InputError | undefined;
+  for await (const { raw } of numbered(sourceRows(files, rows), limit)) {
+    try {
+      step.read(raw);
+      // One that can be used is enough.
+      if (onBadRow === 'skip') return;
+    } catch (error) {
+      if (!(error instanceof InputError) || onBadRow === 'error') throw error;
+      first ??= error;
+    }
+  }
+  if (first !== undefined)
+    throw new InputError(`${rows}: no row can be used. The first one: ${first.message}`);
 }
 
 /** Counts of everything in the files, and how often each reason is there. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { InputError } from '../../src/errors.ts';
 import { BudgetError } from '../../src/llm/budget.ts';
 import { LlmError } from '../../src/llm/retry.ts';
 import type { Outcome, RowStep } from '../../src/preferences/row-step.ts';
@@ -143,21 +144,43 @@ describe('rows', () => {
     await expect(run(files, broken)).rejects.toThrow(/8 rows failed one after the other.*ECONNREFUSED/);
   });
 
-  it('that are bad end the run, or are listed', async () => {
+  /** A step that takes numbers alone. */
+  const strict = (done: number[] = []): RowStep<number> => ({
+    ...squares((n) => void done.push(n)),
+    read({ value: { n }, line }) {
+      if (typeof n === 'number') return n;
+      throw new InputError(`rows.jsonl:${line}: n is no number`);
+    },
+  });
+
+  it('that are bad end the run before anything is asked or written, or are listed', async () => {
     const files = machine();
     files.add('rows.jsonl', '{"n": 0}\n{"n": "x"}\n{"n": 2}\n');
-    const { InputError } = await import('../../src/errors.ts');
-    const step: RowStep<number> = {
-      ...squares(),
-      read({ value: { n }, line }) {
-        if (typeof n === 'number') return n;
-        throw new InputError(`rows.jsonl:${line}: n is no number`);
-      },
-    };
-    await expect(run(files, step)).rejects.toThrow('rows.jsonl:2: n is no number');
-    const report = await run(files, step, { resume: true, onBadRow: 'skip' });
+    const done: number[] = [];
+    await expect(run(files, strict(done))).rejects.toThrow('rows.jsonl:2: n is no number');
+    expect(done).toEqual([]);
+    expect(await files.exists('out.jsonl.settings.json')).toBe(false);
+    const report = await run(files, strict(), { onBadRow: 'skip' });
     expect(report).toMatchObject({ written: 2, bad: 1 });
     expect((await contents(files)).dropped).toContain('rows.jsonl:2: n is no number');
+  });
+
+  it('that are all bad are wrong input, also where bad ones are skipped', async () => {
+    const files = machine();
+    files.add('rows.jsonl', '{"n": "x"}\n{"n": "y"}\n');
+    await expect(run(files, strict(), { onBadRow: 'skip' })).rejects.toThrow(
+      'rows.jsonl: no row can be used. The first one: rows.jsonl:1: n is no number',
+    );
+    expect(await files.exists('out.jsonl.settings.json')).toBe(false);
+  });
+
+  it('of which the first shows that something is wrong with all leave nothing behind', async () => {
+    const files = machine();
+    const broken = squares(() => {
+      throw new InputError('m: the chat template does not compile');
+    });
+    await expect(run(files, broken)).rejects.toThrow('does not compile');
+    expect(await files.list('.')).toEqual(['rows.jsonl']);
   });
 });
 

@@ -94,8 +94,16 @@ export async function loadModel(gpu: Gpu, path: string, options: LoadOptions): P
     options.init === 'random'
       ? await randomWeights(files, path, options.seed ?? 0)
       : await ModelDirectory.open(files, path);
+  try {
+    return await loadFrom(gpu, directory, options);
+  } finally {
+    await directory.close();
+  }
+}
+
+async function loadFrom(gpu: Gpu, directory: WeightSource, options: LoadOptions): Promise<LoadedModel> {
   const describe = options.backbone ? describeBackbone : describeModel;
-  const description = describe(directory.config, `${path}/config.json`);
+  const description = describe(directory.config, `${directory.path}/config.json`);
   const { config, weights } = description;
   checkWeights(directory, weights, options.backbone);
   const storedDType = storedDTypeOf(directory, weights);
@@ -118,7 +126,6 @@ export async function loadModel(gpu: Gpu, path: string, options: LoadOptions): P
     if (lora !== undefined) initializeLora(gpu, trained, options.seed ?? 0);
     await roundMasters(gpu, trained);
   }
-  await directory.close();
   const rope = makeRotaryTable(
     gpu,
     Math.min(options.positions, config.maxPositions),
