@@ -28,7 +28,7 @@ export function addReport(program: Command, cli: Cli): void {
       `
 Examples:
   prefgrad report runs/dpo
-  prefgrad report dpo=runs/dpo bmc=runs/dpo-bmc --scores dpo=dpo.jsonl --scores bmc=bmc.jsonl
+  prefgrad report dpo=runs/dpo bmc=runs/dpo-bmc --scores dpo=dpo.scores.jsonl --scores bmc=bmc.scores.jsonl
 
 ${EXIT_CODES}`,
     )

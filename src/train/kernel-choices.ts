@@ -2,8 +2,8 @@
  * Which variants of kernels a run uses: those of its checkpoint; else what was measured on this adapter before, which is
  * kept in the user's cache; else what is measured now. The same choices give the same bits.
  */
+import { z } from 'zod';
 import { Digest } from '../digest.ts';
-import { InputError } from '../errors.ts';
 import { writeJson } from '../formats/atomic-file.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { type Tuned, tuneProducts } from '../ops/linear/linear-tuning.ts';
@@ -34,7 +34,7 @@ export async function chooseKernels(
 /** What is known from the cache, and the rest measured now. */
 async function measured(options: TrainerOptions, note: (line: string) => void): Promise<MeasuredChoices> {
   const { gpu } = options;
-  const cache = await ChoiceCache.open(gpu);
+  const cache = await ChoiceCache.open(gpu, note);
   gpu.choices.load(cache.known);
   Trainer.plan(options);
   let products = 0;
@@ -77,7 +77,8 @@ class ChoiceCache {
     this.known = known;
   }
 
-  static async open(gpu: Gpu): Promise<ChoiceCache> {
+  /** @param note told of a file that is damaged; what it kept is measured again */
+  static async open(gpu: Gpu, note: (line: string) => void = () => {}): Promise<ChoiceCache> {
     const { cacheDirectory, files, kernelSources } = gpu.runtime;
     const folder = cacheDirectory();
     if (folder === undefined) return new ChoiceCache(gpu, undefined, {});
@@ -85,8 +86,10 @@ class ChoiceCache {
     for (const part of [gpu.deviceName, gpu.driver]) await digest.add(part);
     for (const source of Object.values(await kernelSources())) await digest.add(source);
     const path = `${folder}/kernels-${(await digest.hex()).slice(0, 16)}.json`;
-    const known = (await files.exists(path)) ? parse(path, await files.readText(path)) : {};
-    return new ChoiceCache(gpu, path, known);
+    if (!(await files.exists(path))) return new ChoiceCache(gpu, path, {});
+    const known = parse(await files.readText(path));
+    if (known === undefined) note(`${path} is damaged, and is made again.`);
+    return new ChoiceCache(gpu, path, known ?? {});
   }
 
   async write(choices: MeasuredChoices): Promise<void> {
@@ -97,12 +100,11 @@ class ChoiceCache {
   }
 }
 
-function parse(path: string, text: string): MeasuredChoices {
+/** undefined for what no `write` has written. */
+function parse(text: string): MeasuredChoices | undefined {
   try {
-    return JSON.parse(text) as MeasuredChoices;
+    return z.record(z.string(), z.string()).safeParse(JSON.parse(text)).data;
   } catch {
-    throw new InputError(
-      `${path} is not JSON. Delete it: it only keeps what was measured, and is made again.`,
-    );
+    return undefined;
   }
 }

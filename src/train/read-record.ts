@@ -11,10 +11,10 @@ import { parseYaml } from '../yaml-values.ts';
 const metrics = () => z.record(z.string(), z.number().nullable()).nullable();
 
 const outcomeSchema = z.object({
-  outcome: z.enum(['finished', 'interrupted']),
+  outcome: z.enum(['finished', 'interrupted']).optional(),
   global_step: z.number().int().min(0),
   wall_time_seconds: z.number(),
-  after: metrics(),
+  after: metrics().optional(),
   samples: z.array(z.object({ prompt: z.string(), before: z.string(), after: z.string() })).default([]),
 });
 

@@ -1,5 +1,5 @@
 /** doctor --tune measures kernels, prints what it found, and the next run starts from it. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
@@ -19,6 +19,17 @@ function oneProduct(gpu: Gpu) {
   const weight = reserveTensor(gpu, 'w', [64, 64], 'f32', 'state');
   return [{ orientation: 'FORWARD', tokens: 64, weight, shard: weight.shards[0], stored: 'f32' }] as const;
 }
+
+it('measures again what a damaged file kept', async () => {
+  await runTune(runtime, () => {}, { json: true }, oneProduct);
+  const path = join(cache, readdirSync(cache)[0]);
+  const kept = Object.keys(JSON.parse(readFileSync(path, 'utf8')));
+  for (const damage of ['null', '[1]', '{"a": 1}', '{']) {
+    writeFileSync(path, damage);
+    expect(await runTune(runtime, () => {}, { json: true }, oneProduct)).toBe(0);
+    expect(Object.keys(JSON.parse(readFileSync(path, 'utf8')))).toEqual(kept);
+  }
+});
 
 it('prints a time for every kernel of a product, and keeps the fastest in a file of this adapter', async () => {
   let text = '';

@@ -43,10 +43,52 @@ const READERS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   'run.yaml': [['validate', 'run.yaml']],
   't.jinja': [['validate', 'run.yaml']],
+  'r/config.yaml': RECORDS(),
+  'r/run.json': RECORDS(),
+  'r/metrics.jsonl': RECORDS(),
+  'scores.jsonl': [['analyze', '--all', '--scores', 's=scores.jsonl', '--out', 'figures']],
 };
+
+function RECORDS(): readonly (readonly string[])[] {
+  return [
+    ['compare', 'r', 'again=r'],
+    ['report', 'r', '--out', 'report.html'],
+    ['analyze', '--all', '--run', 'r', '--out', 'figures'],
+  ];
+}
 
 function MERGE(): readonly string[] {
   return ['merge', '--model', 'm', '--adapter', 'a', '--out', 'out'];
+}
+
+const PART = { text: ' a', token_ids: [261, 2], tokens: [' a', '</s>'], logps: [-1.6, -2.1], diff: [1, 0] };
+const SCORES = {
+  index: 0,
+  file: 'rows.jsonl',
+  line: 1,
+  edit_distance: 1,
+  prompt: { text: 'Once', token_ids: [1, 403] },
+  chosen: PART,
+  rejected: PART,
+};
+
+/** What a run of two steps leaves, without its model. */
+function writeRun(directory: string): void {
+  fs.mkdirSync(directory);
+  const steps = [1, 2].map((step) => ({ step, loss: 0.7 / step, 'rewards/margins': 0.1 * step }));
+  const after = { eval_loss: 0.5, 'eval_rewards/margins': 0.3 };
+  const lines = [{ step: 0, eval_loss: 0.7 }, ...steps, { step: 2, ...after }];
+  fs.writeFileSync(
+    join(directory, 'metrics.jsonl'),
+    lines.map((line) => `${JSON.stringify(line)}\n`).join(''),
+  );
+  const samples = [{ prompt: 'Once', before: ' a', after: ' b' }];
+  const outcome = { outcome: 'finished', global_step: 2, wall_time_seconds: 1.5, after, samples };
+  fs.writeFileSync(join(directory, 'run.json'), JSON.stringify(outcome));
+  fs.writeFileSync(
+    join(directory, 'config.yaml'),
+    '# device: lavapipe\n\nmodel:\n  path: m\nobjective:\n  name: dpo\n  settings:\n    beta: 0.1\noutput_dir: r\n',
+  );
 }
 
 /** Names, sizes and times of all files. */
@@ -74,6 +116,8 @@ export function checkCommands(runs: number): void {
       const row = { prompt: [{ role: 'user', content: 'Once' }], chosen: chat('a'), rejected: chat('b') };
       fs.writeFileSync(join(whole, 'rows.jsonl'), `${JSON.stringify(row)}\n`.repeat(3));
       fs.writeFileSync(join(whole, 't.jinja'), TEMPLATE);
+      writeRun(join(whole, 'r'));
+      fs.writeFileSync(join(whole, 'scores.jsonl'), `${JSON.stringify(SCORES)}\n`.repeat(2));
       fs.writeFileSync(
         join(whole, 'run.yaml'),
         'model: {path: m}\nobjective: dpo\ndata:\n  train: rows.jsonl\n  chat_template: t.jinja\n  max_length: 64\noutput_dir: run\n',

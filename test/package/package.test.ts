@@ -106,6 +106,16 @@ describe('the tarball', () => {
     expect(visit('index.js')).toEqual([]);
   });
 
+  it('is published without a word of warning', () => {
+    // What prepack makes is there already; nobody is logged in, and nothing is asked of a registry.
+    const { status, stderr } = run('npm', ['publish', '--dry-run', '--ignore-scripts', '--offline'], root);
+    expect(status, stderr).toBe(0);
+    const warnings = stderr
+      .split('\n')
+      .filter((line) => /^npm (warn|error) (?!Unknown user config)/i.test(line));
+    expect(warnings.filter((line) => !line.includes('requires you to be logged in'))).toEqual([]);
+  });
+
   it('knows its version', () => {
     expect(VERSION).toBe(manifest.version);
   });
