@@ -5,9 +5,11 @@
 #
 #   scripts/test-fresh-machine.sh [bookworm|trixie] [COMMAND]
 #
+# AS=NAME runs COMMAND as an ordinary user of that name, who may install nothing with apt: the lower rungs of the ladder.
 # COMMAND runs in the clone; the default sets up and then asks the doctor. Examples:
 #   scripts/test-fresh-machine.sh bookworm 'npm test'
 #   scripts/test-fresh-machine.sh trixie 'npm run quickstart -- --set training.max_steps=3'
+#   AS=ada scripts/test-fresh-machine.sh bookworm 'node scripts/setup.mjs && npx prefgrad doctor && npx prefgrad cache clean'
 # The bootstrapped system is kept as a tar beside the folder, so that a second run starts in seconds.
 set -euo pipefail
 
@@ -62,10 +64,17 @@ cp -r "$(dirname "$(readlink -f "$(command -v npm)")")/.." "$root/usr/local/lib/
 ln -s ../lib/node_modules/npm/bin/npm-cli.js "$root/usr/local/bin/npm"
 ln -s ../lib/node_modules/npm/bin/npx-cli.js "$root/usr/local/bin/npx"
 
-git clone -q --no-hardlinks "$repository" "$root/root/prefgrad"
+user=${AS:-root}
+home=/root
+if [ "$user" != root ]; then
+  home=/home/$user
+  chroot "$root" useradd --create-home "$user"
+fi
+git clone -q --no-hardlinks "$repository" "$root$home/prefgrad"
+chroot "$root" chown -R "$user" "$home"
 
 # Only the address of the package registry comes along; everything else of this machine's settings stays outside.
-chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
+chroot --userspec="$user" "$root" /usr/bin/env -i HOME="$home" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
   npm_config_registry="$(npm config get registry --loglevel=error)" NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt \
-  bash -c "cd /root/prefgrad && $command"
-echo "test-fresh-machine: $release passed"
+  bash -c "cd $home/prefgrad && $command"
+echo "test-fresh-machine: $release passed as $user"

@@ -33,7 +33,7 @@ export function objectiveOfCase({ name, hp }: CaseRequest): {
 } {
   const hasBmc = name.endsWith('_bmc');
   const group = (key: string) =>
-    key in STATE_KEYS ? 'state' : hasBmc && BMC_KEYS.includes(key) ? 'bmc' : 'settings';
+    Object.hasOwn(STATE_KEYS, key) ? 'state' : hasBmc && BMC_KEYS.includes(key) ? 'bmc' : 'settings';
   const part = (wanted: string) =>
     Object.fromEntries(Object.entries(hp).filter(([key]) => group(key) === wanted));
   const active = activate({

@@ -67,7 +67,7 @@ export function writtenRow(index: number, raw: RawRow, fields: JsonObject): Json
   const others = Object.entries(raw.value).filter(
     ([name]) => name !== 'index' && !FORM_COLUMNS.includes(name),
   );
-  return { index, ...fields, ...Object.fromEntries(others.filter(([name]) => !(name in fields))) };
+  return { index, ...fields, ...Object.fromEntries(others.filter(([name]) => !Object.hasOwn(fields, name))) };
 }
 
 /** An answer in the form of its prompt: text, or a list with one message. */
