@@ -201,7 +201,7 @@ export class ChatTemplate {
     const near = (text: string) => JSON.stringify(text.slice(at, at + 24).replaceAll(mark, ''));
     return rowError(
       where,
-      'the chat template writes the prompt differently once the answer is there ' +
+      `the chat template (${this.#tokenizer.templateName}) writes the prompt differently once the answer is there ` +
         `(${near(head)} against ${near(whole)} at character ${at})`,
       'fix the template so that the prompt with its generation prompt begins the whole conversation',
     );

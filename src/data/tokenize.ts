@@ -73,7 +73,10 @@ export class RowTokenizer {
     const { promptIds: wholePrompt, answers } = withTimeLimit(where, () => this.#encode(row));
     const promptIds = cutPrompt(wholePrompt, maxPromptLength, this.#tokenizer.bosId);
     if (promptIds.length === 0) {
-      throw rowError(row, 'the prompt has no tokens, and the tokenizer has no BOS', 'give the row a prompt');
+      const why = row.texts.conversational
+        ? `the chat template (${this.#tokenizer.templateName}) writes nothing for the prompt`
+        : 'the prompt has no tokens, and the tokenizer has no BOS';
+      throw rowError(row, why, 'give the row a prompt');
     }
     const cut = fitRow(
       promptIds,
@@ -144,7 +147,7 @@ export class RowTokenizer {
       if (ids.length === 0) {
         throw rowError(
           row,
-          'the chat template adds nothing for the answer',
+          `the chat template (${this.#tokenizer.templateName}) adds nothing for the answer`,
           'use a template that writes the last assistant message',
         );
       }

@@ -124,7 +124,7 @@ describe('errors', () => {
   it('a prompt that is no prefix of the conversation', async () => {
     const odd = await withTemplate("{{ 'a' if add_generation_prompt else 'b' }}");
     expect(() => odd.encode([user('x')], [[bot('y')]], where)).toThrow(
-      /^d\.jsonl:3: the chat template writes the prompt differently once the answer is there \("a" against "b" at character 0\)/,
+      /^d\.jsonl:3: the chat template \(.+\) writes the prompt differently once the answer is there \("a" against "b" at character 0\)/,
     );
   });
 });
