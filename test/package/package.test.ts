@@ -107,12 +107,11 @@ describe('the tarball', () => {
   });
 
   it('is published without a word of warning', () => {
-    // What prepack makes is there already; nobody is logged in, and nothing is asked of a registry.
+    // What prepack makes is there already; nobody is logged in, and nothing is asked of a registry. Other warnings than those of
+    // publishing are about the settings of this machine.
     const { status, stderr } = run('npm', ['publish', '--dry-run', '--ignore-scripts', '--offline'], root);
     expect(status, stderr).toBe(0);
-    const warnings = stderr
-      .split('\n')
-      .filter((line) => /^npm (warn|error) (?!Unknown user config)/i.test(line));
+    const warnings = stderr.split('\n').filter((line) => /^npm (warn publish|error) /i.test(line));
     expect(warnings.filter((line) => !line.includes('requires you to be logged in'))).toEqual([]);
   });
 
