@@ -4,6 +4,9 @@
  *
  * With 16-bit compute another slab holds rounded copies for the forward and backward products; the update always goes
  * to the f32 masters, because a step of 5e-7 vanishes in 16 bits.
+ *
+ * Several ranks may share the update of matrices: each updates its slice of a slab, and needs moments (and masters, where
+ * products read 16-bit copies) for that slice alone. Vectors are read in f32, and few: every rank updates all of them.
  */
 import {
   alignUp,
@@ -17,6 +20,7 @@ import {
 } from '../autograd/tensor.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { MemoryKind, Storage } from '../gpu/memory.ts';
+import { type Share, type SharedTensor, sharedTensor, shareOf, unshared } from './shares.ts';
 
 export interface ParameterSpec {
   readonly name: string;
@@ -28,7 +32,12 @@ export interface ParameterSpec {
 /** One slab: 1-D tensors of equal length that the optimizer walks together. */
 export interface Slab {
   readonly length: number;
+  /** What this process updates: everything, or the slice of its rank. */
+  readonly share: Share;
+  readonly isShared: boolean;
+  /** Of all elements or, where ranks share the masters, of `share` alone. */
   readonly master: Tensor;
+  readonly hasWholeMaster: boolean;
   readonly gradient: Tensor;
   /** 16-bit copy of the masters, where compute is 16-bit. */
   readonly copy: Tensor | undefined;
@@ -36,7 +45,10 @@ export interface Slab {
 }
 
 export interface TrainedParameter extends ParameterSpec {
+  /** @throws RangeError where ranks hold it between them */
   readonly master: Tensor;
+  /** The master, whole or not. */
+  readonly held: Tensor | SharedTensor;
   /** What layers multiply with: the master, or its 16-bit copy. Wants a gradient. */
   readonly tensor: Tensor;
 }
@@ -58,8 +70,14 @@ export class ParameterSlabs {
 
   /**
    * @param dtype of the copies used in products; f32 uses the masters themselves.
+   * @param ranks that share the update of matrices; without them every process updates everything
    */
-  constructor(gpu: Gpu, specs: readonly ParameterSpec[], dtype: DType) {
+  constructor(
+    gpu: Gpu,
+    specs: readonly ParameterSpec[],
+    dtype: DType,
+    { rank, size }: { readonly rank: number; readonly size: number } = { rank: 0, size: 1 },
+  ) {
     this.#gpu = gpu;
     const slabs: Slab[] = [];
     const parameters = new Map<string, TrainedParameter>();
@@ -67,16 +85,27 @@ export class ParameterSlabs {
       const group = specs.filter((s) => s.decays === weightDecay);
       const { placements, lengths } = place(group, dtype, gpu.maxBindingBytes);
       const first = slabs.length;
-      for (const length of lengths) slabs.push(makeSlab(gpu, length, dtype, weightDecay));
+      const areMatrices = group.every(({ shape }) => shape.length > 1);
+      for (const length of lengths) {
+        const share = areMatrices ? shareOf(length, rank, size) : { start: 0, length };
+        slabs.push(makeSlab(gpu, length, dtype, weightDecay, share, areMatrices && size > 1));
+      }
       group.forEach((spec, i) => {
         const placed = placements[i].map((run) => ({ ...run, slab: first + run.slab }));
         this.#placements.set(spec.name, placed);
         const view = (of: (slab: Slab) => Tensor) => viewOf(spec, placed, (slab) => of(slabs[slab]));
         const gradient = view((slab) => slab.gradient);
         const computed = view((slab) => slab.copy ?? slab.master);
+        const isWhole = placed.every(({ slab }) => slabs[slab].hasWholeMaster);
+        const held = isWhole
+          ? view((slab) => slab.master)
+          : sharedViewOf(spec, placed, slabs, (slab) => slabs[slab].master);
         parameters.set(spec.name, {
           ...spec,
-          master: view((slab) => slab.master),
+          get master() {
+            return unshared(held);
+          },
+          held,
           tensor: { ...computed, requiresGrad: true, gradient },
         });
       });
@@ -85,10 +114,12 @@ export class ParameterSlabs {
     this.parameters = parameters;
   }
 
-  /** A parameter's part of tensors that are laid out as the slabs are, one to each slab. */
-  partOf(spec: ParameterSpec, tensors: readonly Tensor[]): Tensor {
+  /** A parameter's part of tensors that are laid out as the slabs' shares are, one to each slab. */
+  partOf(spec: ParameterSpec, tensors: readonly Tensor[]): Tensor | SharedTensor {
     const placements = this.#placements.get(spec.name);
     if (placements === undefined) throw new RangeError(`${spec.name} is not trained.`);
+    if (placements.some(({ slab }) => this.slabs[slab].isShared))
+      return sharedViewOf(spec, placements, this.slabs, (slab) => tensors[slab]);
     return viewOf(spec, placements, (slab) => tensors[slab]);
   }
 
@@ -130,18 +161,40 @@ function place(
   return { placements, lengths: lengths.map((n) => Math.ceil(n / 4) * 4) };
 }
 
-function makeSlab(gpu: Gpu, length: number, dtype: DType, weightDecay: boolean): Slab {
-  const make = (label: string, type: DType, kind: MemoryKind): Tensor => {
-    const storage = gpu.memory.allocate(label, length * bytesPerElement(type), kind);
-    return fromStorage(storage, [length], type);
+function makeSlab(
+  gpu: Gpu,
+  length: number,
+  dtype: DType,
+  weightDecay: boolean,
+  share: Share,
+  isShared: boolean,
+): Slab {
+  const make = (label: string, type: DType, kind: MemoryKind, count = length): Tensor => {
+    const storage = gpu.memory.allocate(label, Math.max(4, count * bytesPerElement(type)), kind);
+    return fromStorage(storage, [count], type);
   };
+  // Without copies the masters are what products read.
+  const hasWholeMaster = !isShared || dtype === 'f32';
   return {
     length,
-    master: make('master weights', 'f32', 'weights'),
+    share,
+    isShared,
+    master: make('master weights', 'f32', 'weights', hasWholeMaster ? length : share.length),
+    hasWholeMaster,
     gradient: make('gradients', 'f32', 'gradients'),
     copy: dtype === 'f32' ? undefined : make('compute weights', dtype, 'weights'),
     weightDecay,
   };
+}
+
+function sharedViewOf(
+  { name, shape }: ParameterSpec,
+  placements: readonly Placement[],
+  slabs: readonly Slab[],
+  held: (slab: number) => Tensor,
+): SharedTensor {
+  const runs = placements.map((run) => ({ ...run, share: slabs[run.slab].share, held: held(run.slab) }));
+  return sharedTensor(name, shape, runs);
 }
 
 function viewOf(

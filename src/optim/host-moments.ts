@@ -11,7 +11,7 @@ import { DownloadRing, PIECE_BYTES, SLOTS, UploadRing } from '../gpu/staging.ts'
 import type { Slab } from '../nn/parameters.ts';
 import type { SlabRange } from './update-rule.ts';
 
-/** A slab and its moments, f32 [slab length] each. */
+/** A slab and its moments, f32 [elements that are updated here] each. */
 export interface SlabMoments {
   readonly slab: Slab;
   readonly moments: readonly Tensor[];
@@ -51,7 +51,7 @@ export class HostMoments {
     this.#gpu = gpu;
     this.#slabs = slabs;
     this.#record = record;
-    const longest = Math.max(...slabs.map(({ slab }) => slab.length));
+    const longest = Math.max(4, ...slabs.map(({ slab }) => slab.share.length));
     // Twice the alignment of slices: a piece of the 16-bit copies is half as long.
     this.#pieceBytes = Math.min(PIECE_BYTES, 2 * alignUp(Math.ceil((2 * longest) / LEAST_PIECES)));
     this.#resident = Array.from({ length: RESIDENT }, () =>
@@ -109,8 +109,9 @@ export class HostMoments {
     const most = this.#pieceBytes / 4;
     let turn = 0;
     for (const { slab, moments } of this.#slabs) {
-      for (let start = 0; start < slab.length; start += most) {
-        const length = Math.min(most, slab.length - start);
+      const end = slab.share.start + slab.share.length;
+      for (let start = slab.share.start; start < end; start += most) {
+        const length = Math.min(most, end - start);
         const slices = this.#resident[turn++ % RESIDENT].map((storage) => ({
           storage,
           byteOffset: 0,
@@ -123,8 +124,9 @@ export class HostMoments {
 }
 
 /** The bytes of a range of a slab's moments. */
-function heldBytes(moments: Tensor, { start, length }: SlabRange): Uint8Array<ArrayBuffer> {
+function heldBytes(moments: Tensor, { slab, start, length }: SlabRange): Uint8Array<ArrayBuffer> {
   const { host, label } = whole(moments).storage;
   if (host === undefined) throw new RangeError(`The ${label} are not in host memory.`);
-  return host.subarray(4 * start, 4 * (start + length));
+  const first = start - slab.share.start;
+  return host.subarray(4 * first, 4 * (first + length));
 }

@@ -6,8 +6,10 @@
 import { freeTensor, reserveTensor, type Tensor, upload, whole } from '../autograd/tensor.ts';
 import type { Workspace } from '../autograd/workspace.ts';
 import type { Gpu } from '../gpu/device.ts';
+import type { Slice } from '../gpu/memory.ts';
 import type { Recorder } from '../gpu/program.ts';
-import type { ParameterSlabs } from '../nn/parameters.ts';
+import type { ParameterSlabs, Slab } from '../nn/parameters.ts';
+import type { SharedTensor } from '../nn/shares.ts';
 import { recordGradientNorm } from '../ops/optimizer/gradient-norm.ts';
 import { HostMoments } from './host-moments.ts';
 import type { SlabRange, UpdateRule } from './update-rule.ts';
@@ -27,7 +29,7 @@ export class Optimizer {
   readonly #rule: UpdateRule;
   readonly #options: OptimizerOptions;
   readonly #values: Tensor;
-  /** f32 [slab length]: by moment, then by slab. */
+  /** f32 [elements that are updated here]: by moment, then by slab. */
   readonly #moments: readonly (readonly Tensor[])[];
   readonly #host: HostMoments | undefined;
   #isPlaced = false;
@@ -43,11 +45,13 @@ export class Optimizer {
     this.#values = workspace.tensor('optimizer settings', [rule.values(1, 0).length], 'f32', 'state');
     const isOffloaded = options.moments === 'host' && rule.moments.length > 0;
     this.#moments = rule.moments.map((name) =>
-      trained.slabs.map(({ length }) =>
-        isOffloaded
-          ? reserveTensor(gpu, name, [length], 'f32', 'optimizer')
-          : workspace.tensor(name, [length], 'f32', 'optimizer'),
-      ),
+      trained.slabs.map(({ share }) => {
+        // A rank that has nothing of a slab still binds something.
+        const shape = [Math.max(4, share.length)];
+        return isOffloaded
+          ? reserveTensor(gpu, name, shape, 'f32', 'optimizer')
+          : workspace.tensor(name, shape, 'f32', 'optimizer');
+      }),
     );
     if (isOffloaded)
       this.#host = new HostMoments(gpu, this.#held(), (recorder, range) => this.#record(recorder, range));
@@ -83,7 +87,12 @@ export class Optimizer {
     recordGradientNorm(recorder, gradients, this.#options.maxGradNorm, this.norm);
     if (this.#host !== undefined) return;
     for (const { slab, moments } of this.#held())
-      this.#record(recorder, { slab, start: 0, length: slab.length, moments: moments.map(whole) });
+      if (slab.share.length > 0)
+        this.#record(recorder, {
+          slab,
+          ...slab.share,
+          moments: moments.map((moment) => firstOf(moment, slab)),
+        });
   }
 
   /** To be called after what `record` recorded has run: updates what it left to be updated from host memory. */
@@ -92,7 +101,7 @@ export class Optimizer {
   }
 
   /** The moments of a parameter, f32 of its shape, by their names. */
-  momentsOf(parameter: string): [name: string, moment: Tensor][] {
+  momentsOf(parameter: string): [name: string, moment: Tensor | SharedTensor][] {
     const spec = this.#trained.parameters.get(parameter);
     if (spec === undefined) throw new RangeError(`${parameter} is not trained.`);
     return this.#rule.moments.map((name, i) => [name, this.#trained.partOf(spec, this.#moments[i])]);
@@ -113,4 +122,9 @@ export class Optimizer {
   #record(recorder: Recorder, range: SlabRange): void {
     this.#rule.record(recorder, range, { norm: this.norm, values: this.#values });
   }
+}
+
+/** A moment's elements for what is updated of a slab. */
+function firstOf(moment: Tensor, { share }: Slab): Slice {
+  return { ...whole(moment), byteLength: 4 * share.length };
 }

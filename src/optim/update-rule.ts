@@ -50,12 +50,12 @@ export function defineOptimizer<Keys extends z.ZodRawShape>(
 export function updateOf(range: SlabRange, { norm, values }: UpdateInputs): WeightUpdate {
   const { slab, start, length } = range;
   const { master, gradient, copy, weightDecay } = slab;
-  const rangeOf = (tensor: Tensor): Slice => {
+  const rangeOf = (tensor: Tensor, first = 0): Slice => {
     const size = bytesPerElement(tensor.dtype);
-    return { ...whole(tensor), byteOffset: size * start, byteLength: size * length };
+    return { ...whole(tensor), byteOffset: size * (start - first), byteLength: size * length };
   };
   return {
-    weights: rangeOf(master),
+    weights: rangeOf(master, slab.hasWholeMaster ? 0 : slab.share.start),
     gradient: rangeOf(gradient),
     copy: copy && { slice: rangeOf(copy), dtype: copy.dtype },
     decays: weightDecay,

@@ -79,6 +79,11 @@ export function jobOf(env: Environment): Job {
       );
       return Array.from(lengths, (length, i) => all.slice(starts[i], starts[i] + length));
     },
+    async allGatherInto(bytes, all) {
+      await exchange('MPI_Allgather', ({ allGather, byte, world }) =>
+        promisify(allGather.async)(bytes, bytes.length, byte, all, bytes.length, byte, world),
+      );
+    },
     limitWaits(seconds) {
       limitSeconds = seconds;
     },

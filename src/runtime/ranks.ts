@@ -20,6 +20,8 @@ export interface Ranks {
   allReduceSum(values: Float32Array<ArrayBuffer>, sums: Float32Array<ArrayBuffer>): Promise<void>;
   /** What every rank gave, of any length each, in the order of ranks. @throws as `allReduceSum` */
   allGather(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>[]>;
+  /** The same where every rank gives as many bytes: writes them to `all`, `size` times as long. @throws as `allReduceSum` */
+  allGatherInto(bytes: Uint8Array<ArrayBuffer>, all: Uint8Array<ArrayBuffer>): Promise<void>;
   /** Seconds that an exchange waits for the other ranks. */
   limitWaits(seconds: number): void;
 }
@@ -32,6 +34,7 @@ export const ONE_RANK: Ranks = {
   place: { host: '', cards: [] },
   allReduceSum: async (values, sums) => sums.set(values),
   allGather: async (bytes) => [bytes],
+  allGatherInto: async (bytes, all) => all.set(bytes),
   limitWaits: () => {},
 };
 

@@ -25,6 +25,7 @@ import {
   separableProgram,
   type TrainingModels,
 } from './programs/train.ts';
+import { RankGather, sliceBytes } from './rank-gather.ts';
 import { RankSum } from './rank-sum.ts';
 import type { StepRows } from './step-rows.ts';
 
@@ -66,6 +67,8 @@ export class TrainingStep {
   readonly #exchanging: Exchanging | undefined;
   /** Undefined in a process of its own. */
   readonly #rankSum: RankSum | undefined;
+  /** Undefined where every rank updates all weights. */
+  readonly #rankGather: RankGather | undefined;
   readonly #begin: Program;
   readonly #end: Program;
   readonly #moveReference: Program | undefined;
@@ -95,6 +98,8 @@ export class TrainingStep {
     } else this.#exchanging = this.#planExchange(buckets, refWidth);
     const { ranks } = workspace.gpu.runtime;
     if (ranks.size > 1) this.#rankSum = new RankSum(workspace.gpu, ranks, this.#largestSum);
+    const shared = this.#sharedWeights.map((tensor) => sliceBytes(tensor, ranks.size));
+    if (shared.length > 0) this.#rankGather = new RankGather(workspace.gpu, ranks, Math.max(...shared));
     this.#begin = this.#record('begin', (recorder) => this.#recordBegin(recorder));
     this.#end = this.#record('optimizer', (recorder) => this.#recordEnd(recorder));
     if (options.movingReference.size > 0)
@@ -131,9 +136,15 @@ export class TrainingStep {
     this.optimizer.configure(step, learningRate);
     this.#end.run();
     await this.optimizer.update();
+    await this.gatherWeights();
     const { referenceUpdate } = this.#models.objective.needs;
     if (referenceUpdate !== undefined && step % referenceUpdate.every === 0) this.#moveReference?.run();
     return { numbers: this.#metrics.snapshot() };
+  }
+
+  /** Gives every rank what the others updated. */
+  async gatherWeights(): Promise<void> {
+    await this.#rankGather?.gather(this.#sharedWeights);
   }
 
   /** Where the first step that was not finite stopped being so; undefined unless that was watched for. */
@@ -143,19 +154,29 @@ export class TrainingStep {
 
   /** GPU memory that `place` takes. */
   get missingBytes(): number {
-    return this.optimizer.missingBytes + (this.#rankSum?.missingBytes ?? 0);
+    return (
+      this.optimizer.missingBytes + (this.#rankSum?.missingBytes ?? 0) + (this.#rankGather?.missingBytes ?? 0)
+    );
   }
 
   /** Gives its memory to what is not in the workspace. */
   place(): void {
     this.optimizer.place();
     this.#rankSum?.place();
+    this.#rankGather?.place();
   }
 
   /** Frees what `place` took. */
   free(): void {
     this.optimizer.free();
     this.#rankSum?.free();
+    this.#rankGather?.free();
+  }
+
+  /** What products read of the weights whose update ranks share. */
+  get #sharedWeights(): Tensor[] {
+    const shared = this.#options.trained.slabs.filter(({ isShared }) => isShared);
+    return shared.map(({ master, copy }) => copy ?? master);
   }
 
   /** The state's sums over the micro-batches of a step. */

@@ -106,14 +106,14 @@ export async function restore(gpu: Gpu, trainer: Trainer, { path, state }: Found
   for (const [name, value] of Object.entries(state.objective_state))
     upload(gpu, trainer.objectiveState[name], new Float32Array([value]));
   trainer.step = state.global_step;
-  await trainer.policy.roundMasters();
+  await trainer.takeMasters();
 }
 
 /** Puts the weights of a checkpoint back, and nothing else of it. */
 export async function restoreWeights(gpu: Gpu, trainer: Trainer, path: string): Promise<void> {
   const weights = [...trainer.checkpointTensors()].filter(([name]) => name.startsWith('master.'));
   await restoreOptimizer(gpu, path, weights);
-  await trainer.policy.roundMasters();
+  await trainer.takeMasters();
 }
 
 /** What a checkpoint holds besides what the trainer knows. */

@@ -1,8 +1,8 @@
 /** What a run writes: the model in its own layout, and everything a resumed run needs. */
-import { download, rowLength, type Shard, type Tensor } from '../autograd/tensor.ts';
+import { download, rowLength, type Tensor } from '../autograd/tensor.ts';
 import { InputError } from '../errors.ts';
 import { Checksum } from '../formats/checksum.ts';
-import { encodeFloats, type FloatDType } from '../formats/half.ts';
+import { decodeFloats, encodeFloats, type FloatDType } from '../formats/half.ts';
 import { readJson } from '../formats/json-file.ts';
 import { companionFiles, tokenizerFiles, weightFiles } from '../formats/model-files.ts';
 import { jsonFile, type OutputFile } from '../formats/output-file.ts';
@@ -12,6 +12,7 @@ import { type OutputTensor, safetensorsFile } from '../formats/safetensors-write
 import type { Gpu } from '../gpu/device.ts';
 import { PIECE_BYTES, UploadRing } from '../gpu/staging.ts';
 import type { LoadedModel } from '../models/loading/load.ts';
+import { isShared, readShared, type SharedTensor, writeShared } from '../nn/shares.ts';
 import type { ObjectiveState } from '../objectives/objective.ts';
 import type { TrainerState } from './trainer-state.ts';
 
@@ -43,7 +44,7 @@ export async function trainedModelFiles(
   if (trained === undefined) throw new RangeError('The model was not trained.');
   const others = companions ?? (await companionsOf(gpu, loaded));
   const tensorsIn = (dtype: FloatDType) =>
-    [...trained.parameters.values()].map((p) => outputTensor(gpu, p.name, p.master, dtype));
+    [...trained.parameters.values()].map((p) => outputTensor(gpu, p.name, p.held, dtype));
   if (lora === undefined) return [...others, ...weightFiles(tensorsIn(loaded.storedDType))];
   const config = {
     r: lora.r,
@@ -59,7 +60,7 @@ export async function trainedModelFiles(
  * The tensors of a checkpoint, and the checksum of each.
  * @param state f32 tensors by name: what `Trainer.checkpointTensors` gives
  */
-export function optimizerFiles(gpu: Gpu, state: ReadonlyMap<string, Tensor>): OutputFile[] {
+export function optimizerFiles(gpu: Gpu, state: ReadonlyMap<string, Tensor | SharedTensor>): OutputFile[] {
   const sums = new Map<string, string>();
   const tensors = [...state].map(([name, tensor]): OutputTensor => {
     const output = outputTensor(gpu, name, tensor, 'F32');
@@ -91,7 +92,7 @@ export function trainerStateFile(state: TrainerState): OutputFile {
 export async function restoreOptimizer(
   gpu: Gpu,
   path: string,
-  state: Iterable<readonly [string, Tensor]>,
+  state: Iterable<readonly [string, Tensor | SharedTensor]>,
 ): Promise<void> {
   const { files } = gpu.runtime;
   const sumsPath = `${path}/${CHECKSUMS}`;
@@ -107,11 +108,10 @@ export async function restoreOptimizer(
           `${path}/${OPTIMIZER}: ${name} is ${dtype} of shape [${shape}], expected F32 of shape [${tensor.shape}].`,
         );
       const sum = new Checksum();
-      const rowBytes = 4 * rowLength(tensor.shape);
-      for (const { shard, start, bytes } of pieces(tensor)) {
-        const piece = await file.readRange(name, shard.rowStart * rowBytes + start, bytes);
+      for (const { first, count, write } of pieces(gpu, tensor)) {
+        const piece = await file.readRange(name, 4 * first, 4 * count);
         sum.add(piece);
-        await ring.write(shard, piece, start);
+        await write(ring, decodeFloats(piece, 'F32'));
       }
       if (sums !== undefined && sums[name] !== sum.hex())
         throw new InputError(
@@ -131,24 +131,59 @@ export async function readObjectiveState(gpu: Gpu, state: ObjectiveState): Promi
   return values;
 }
 
-/** The bytes of an f32 tensor in its order, in pieces that host memory has room for. */
-function* pieces({ shards, shape }: Tensor): Generator<{ shard: Shard; start: number; bytes: number }> {
-  for (const shard of shards) {
-    const end = 4 * shard.rows * rowLength(shape);
-    for (let start = 0; start < end; start += PIECE_BYTES)
-      yield { shard, start, bytes: Math.min(PIECE_BYTES, end - start) };
+/** Consecutive elements of an f32 tensor, as many as host memory has room for. */
+interface Piece {
+  readonly first: number;
+  readonly count: number;
+  /** All of them, also where ranks hold them between them; then every rank must ask. */
+  read(): Promise<Float32Array<ArrayBuffer>>;
+  /** Puts back what this process holds of them. */
+  write(ring: UploadRing, values: Float32Array<ArrayBuffer>): Promise<void>;
+}
+
+/** All elements of a tensor, in their order. */
+function* pieces(gpu: Gpu, tensor: Tensor | SharedTensor): Generator<Piece> {
+  if (isShared(tensor)) {
+    for (const part of tensor.parts)
+      for (const { start, count } of cut(part.count))
+        yield {
+          first: part.first + start,
+          count,
+          read: () => readShared(gpu, part, start, count),
+          write: (ring, values) => writeShared(ring, part, start, values),
+        };
+    return;
   }
+  const length = rowLength(tensor.shape);
+  for (const shard of tensor.shards)
+    for (const { start, count } of cut(shard.rows * length))
+      yield {
+        first: shard.rowStart * length + start,
+        count,
+        read: async () => new Float32Array(await gpu.read(shard, 4 * start, 4 * count)),
+        write: (ring, values) => ring.write(shard, values, 4 * start),
+      };
+}
+
+function* cut(elements: number): Generator<{ readonly start: number; readonly count: number }> {
+  const most = PIECE_BYTES / 4;
+  for (let start = 0; start < elements; start += most)
+    yield { start, count: Math.min(most, elements - start) };
 }
 
 /** A tensor as it goes into a file. */
-function outputTensor(gpu: Gpu, name: string, tensor: Tensor, dtype: FloatDType): OutputTensor {
+function outputTensor(
+  gpu: Gpu,
+  name: string,
+  tensor: Tensor | SharedTensor,
+  dtype: FloatDType,
+): OutputTensor {
   return {
     name,
     dtype,
     shape: tensor.shape,
     async *read() {
-      for (const { shard, start, bytes } of pieces(tensor))
-        yield encodeFloats(new Float32Array(await gpu.read(shard, start, bytes)), dtype);
+      for (const piece of pieces(gpu, tensor)) yield encodeFloats(await piece.read(), dtype);
     },
   };
 }

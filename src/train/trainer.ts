@@ -6,9 +6,11 @@ import type { Tensor } from '../autograd/tensor.ts';
 import { Workspace } from '../autograd/workspace.ts';
 import { type Example, inputTokens } from '../data/examples.ts';
 import { uniformAt } from '../data/random.ts';
+import { InputError } from '../errors.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { LoadedModel } from '../models/loading/load.ts';
 import type { ParameterSlabs } from '../nn/parameters.ts';
+import type { SharedTensor } from '../nn/shares.ts';
 import type { ActiveObjective } from '../objectives/choice.ts';
 import type { ObjectiveState } from '../objectives/objective.ts';
 import { Optimizer } from '../optim/optimizer.ts';
@@ -92,6 +94,11 @@ export class Trainer {
     this.policy = policy;
     this.#trained = policy.trained;
     this.#movingReference = movingReferenceOf(options, policy.trained);
+    if (this.#movingReference.size > 0 && policy.trained.slabs.some((slab) => !slab.hasWholeMaster))
+      throw new InputError(
+        `${objective.name} moves its reference towards the f32 weights, of which several ranks hold a slice each in full ` +
+          'fine-tuning. Use lora, or model.dtype: f32, or one rank.',
+      );
     this.#rows = rowsOf(options, 'train');
     this.plan = new RunPlan(options.train.length, (item) => this.#rows.shapeOf([item]), {
       stepSize: training.per_device_train_batch_size * training.gradient_accumulation_steps,
@@ -184,15 +191,21 @@ export class Trainer {
   }
 
   /** Masters, moments and, where the reference moves, the reference; all f32. What a resumed run needs besides the numbers. */
-  checkpointTensors(): Map<string, Tensor> {
-    const tensors = new Map<string, Tensor>();
-    for (const { name, master } of this.#trained.parameters.values()) {
-      tensors.set(`master.${name}`, master);
+  checkpointTensors(): Map<string, Tensor | SharedTensor> {
+    const tensors = new Map<string, Tensor | SharedTensor>();
+    for (const { name, held } of this.#trained.parameters.values()) {
+      tensors.set(`master.${name}`, held);
       for (const [moment, tensor] of this.#planned.step.optimizer.momentsOf(name))
         tensors.set(`${moment}.${name}`, tensor);
     }
     for (const [name, tensor] of this.#movingReference) tensors.set(`reference.${name}`, tensor);
     return tensors;
+  }
+
+  /** To be called after masters were written from outside: what products read of them follows, on every rank. */
+  async takeMasters(): Promise<void> {
+    await this.policy.roundMasters();
+    await this.#planned.step.gatherWeights();
   }
 
   /** Frees all but the models. */

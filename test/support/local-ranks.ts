@@ -45,6 +45,10 @@ export function localRanks(size: number): Ranks[] {
     async allGather(own) {
       return (await bytes.exchange(rank, own.slice())).map((given) => given.slice());
     },
+    async allGatherInto(own, into) {
+      for (const [i, given] of (await bytes.exchange(rank, own.slice())).entries())
+        into.set(given, i * own.length);
+    },
     async allReduceSum(values, sums) {
       const all = await floats.exchange(rank, values.slice());
       sums.set(all.reduce((total, given) => total.map((sum, i) => sum + given[i])));

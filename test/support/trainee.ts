@@ -4,6 +4,7 @@ import { Workspace } from '../../src/autograd/workspace.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import type { Program } from '../../src/gpu/program.ts';
 import { ParameterSlabs, type ParameterSpec } from '../../src/nn/parameters.ts';
+import { unshared } from '../../src/nn/shares.ts';
 import { Optimizer, type OptimizerOptions } from '../../src/optim/optimizer.ts';
 import { type OptimizerName, type OptimizerSettings, updateRule } from '../../src/optim/registry.ts';
 
@@ -88,6 +89,6 @@ export class Trainee {
           ? parameter?.master
           : moments.get(part);
     if (tensor === undefined) throw new RangeError(`There is no ${part} of ${name}.`);
-    return tensor;
+    return unshared(tensor);
   }
 }

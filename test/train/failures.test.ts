@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { download, upload } from '../../src/autograd/tensor.ts';
 import { RunError } from '../../src/errors.ts';
+import { unshared } from '../../src/nn/shares.ts';
 import type { FileSystem, Runtime } from '../../src/runtime/runtime.ts';
 import { type TrainConfig, trainConfigFrom } from '../../src/train/config.ts';
 import type { TrainHooks } from '../../src/train/hooks.ts';
@@ -23,7 +24,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 async function stateOf(trainer: Trainer): Promise<Record<string, number[]>> {
   const gpu = await testGpu();
   const tensors = Object.entries(trainer.objectiveState).filter(([name]) => !name.startsWith('step.'));
-  tensors.push(...trainer.checkpointTensors());
+  for (const [name, tensor] of trainer.checkpointTensors()) tensors.push([name, unshared(tensor)]);
   const values = await Promise.all(tensors.map(async ([name, t]) => [name, [...(await download(gpu, t))]]));
   return Object.fromEntries(values);
 }

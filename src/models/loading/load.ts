@@ -25,6 +25,7 @@ import { PIECE_BYTES, SLOTS, UploadRing } from '../../gpu/staging.ts';
 import { ParameterSlabs, type ParameterSpec } from '../../nn/parameters.ts';
 import type { LoraPair } from '../../nn/projection.ts';
 import { makeRotaryTable } from '../../nn/rotary-table.ts';
+import { isShared, type SharedTensor, sliceOf, writeShared } from '../../nn/shares.ts';
 import { recordCast } from '../../ops/elementwise/fill.ts';
 import type { LmHead } from '../../ops/logps/logit-chunks.ts';
 import type { CausalLM, ModelConfig, WeightSpec } from '../causal-lm.ts';
@@ -110,16 +111,21 @@ async function loadFrom(gpu: Gpu, directory: WeightSource, options: LoadOptions)
   const dtype = options.dtype === 'auto' ? automaticDType(gpu, storedDType) : options.dtype;
   const lora = typeof options.train === 'object' ? options.train : undefined;
   const specs = trainedSpecs(weights, options.train);
-  const trained = specs.length === 0 ? undefined : new ParameterSlabs(gpu, specs, dtype);
+  const sharing = options.train === 'full' ? gpu.runtime.ranks : undefined;
+  const trained = specs.length === 0 ? undefined : new ParameterSlabs(gpu, specs, dtype, sharing);
   const frozen = new Map<string, Tensor>();
   const checksum = new Checksum();
   await throughRing(gpu, weights, async (ring) => {
     for (const spec of weights) {
       const { name } = spec;
       const parameter = trained?.parameters.get(name);
-      const tensor = parameter?.master ?? allocateFrozen(gpu, spec, dtype, options.quantize);
-      await copyWeight(ring, directory, name, tensor, checksum);
-      if (parameter === undefined) frozen.set(name, tensor);
+      if (parameter === undefined) {
+        const tensor = allocateFrozen(gpu, spec, dtype, options.quantize);
+        await copyWeight(ring, directory, name, tensor, checksum);
+        frozen.set(name, tensor);
+      } else if (isShared(parameter.held))
+        await copyWeight(ring, directory, name, parameter.tensor, checksum, parameter.held);
+      else await copyWeight(ring, directory, name, parameter.held, checksum);
     }
   });
   if (trained !== undefined) {
@@ -283,13 +289,17 @@ async function throughRing(
   }
 }
 
-/** Copies one weight to the GPU piece by piece, converting where dtypes differ. */
+/**
+ * Copies one weight to the GPU piece by piece, converting where dtypes differ.
+ * @param master gets what this rank holds of it, in f32
+ */
 async function copyWeight(
   ring: UploadRing,
   directory: WeightSource,
   name: string,
   tensor: Tensor,
   checksum = new Checksum(),
+  master?: SharedTensor,
 ): Promise<void> {
   const from = (directory.tensors.get(name)?.dtype ?? 'F32') as FloatDType;
   const { dtype, scales } = tensor;
@@ -297,7 +307,7 @@ async function copyWeight(
   const length = rowLength(tensor.shape);
   // An even number of rows keeps 16-bit pieces on multiples of four bytes.
   const step = Math.max(2, 2 * Math.floor(PIECE_BYTES / (8 * length)));
-  for (const shard of tensor.shards) {
+  for (const [i, shard] of tensor.shards.entries()) {
     for (let row = 0; row < shard.rows; row += step) {
       const rows = Math.min(step, shard.rows - row);
       const bytes = await directory.readRange(
@@ -307,6 +317,8 @@ async function copyWeight(
       );
       checksum.add(bytes);
       if (!allFinite(bytes, from)) throw notFinite(directory, name);
+      if (master !== undefined)
+        await writeShared(ring, master.parts[i], row * length, decodeFloats(bytes, from));
       const place = row * length * bytesPerElement(dtype);
       if (scales !== undefined) {
         const quantized = quantize(decodeFloats(bytes, from), dtype as QuantizedDType);
@@ -344,10 +356,12 @@ function initializeLora(gpu: Gpu, trained: ParameterSlabs, seed: number): void {
   }
 }
 
-/** Rounds all masters into the 16-bit copies that products read. */
+/** Rounds all masters that this process holds into the 16-bit copies that products read. */
 async function roundMasters(gpu: Gpu, trained: ParameterSlabs): Promise<void> {
   const program = await Program.build(gpu, 'round masters', (recorder) => {
-    for (const { master, copy } of trained.slabs) if (copy !== undefined) recordCast(recorder, master, copy);
+    for (const { master, copy, share, hasWholeMaster } of trained.slabs)
+      if (copy !== undefined && elementCount(master.shape) > 0)
+        recordCast(recorder, master, hasWholeMaster ? copy : sliceOf(copy, share));
   });
   program.run();
 }
