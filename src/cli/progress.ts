@@ -39,7 +39,9 @@ export function progressHooks(screen: Screen, shouldStop: () => boolean): Progre
     start(info: RunStart) {
       total = info.totalSteps;
       line(`Device: ${info.device}`);
-      line(`Predicted peak memory: ${formatBytes(info.predictedPeakBytes)}`);
+      if (info.ranks === undefined) line(`Predicted peak memory: ${formatBytes(info.predictedPeakBytes)}`);
+      for (const [rank, { host, device, predictedPeakBytes }] of info.ranks?.entries() ?? [])
+        line(`Rank ${rank}: ${device} on ${host}, predicted peak memory ${formatBytes(predictedPeakBytes)}`);
       if (info.firstStep > 0) line(`Resuming after step ${info.firstStep} of ${total}.`);
       bar?.start(total, info.firstStep);
     },
@@ -76,7 +78,7 @@ export function summaryText(summary: RunSummary): string {
   const lines = [
     `${verb} ${step} of ${totalSteps} steps in ${duration(seconds)}.`,
     compileText(summary),
-    memoryText(summary),
+    ...(summary.ranks === undefined ? [memoryText(summary)] : ranksText(summary)),
   ];
   if (after !== undefined) {
     const names = Object.keys(after);
@@ -101,10 +103,27 @@ function compileText({ compiled: { pipelines, seconds } }: RunSummary): string {
 
 /** 'Peak memory: 55.1 MiB (predicted 54.8 MiB, -0.5%); the process holds 310 MiB.' */
 function memoryText({ predictedPeakBytes, peakBytes, residentBytes }: RunSummary): string {
-  const error = 100 * (predictedPeakBytes / peakBytes - 1);
-  const predicted = `predicted ${formatBytes(predictedPeakBytes)}, ${error >= 0 ? '+' : ''}${error.toFixed(1)}%`;
   const resident = residentBytes === undefined ? '' : `; the process holds ${formatBytes(residentBytes)}`;
-  return `Peak memory: ${formatBytes(peakBytes)} (${predicted})${resident}.`;
+  return `Peak memory: ${peakText(peakBytes, predictedPeakBytes)}${resident}.`;
+}
+
+/** '55.1 MiB (predicted 54.8 MiB, -0.5%)' */
+function peakText(peak: number, predicted: number): string {
+  const error = 100 * (predicted / peak - 1);
+  return `${formatBytes(peak)} (predicted ${formatBytes(predicted)}, ${error >= 0 ? '+' : ''}${error.toFixed(1)}%)`;
+}
+
+/** 'Rank 0: peak memory 55.1 MiB (predicted 54.8 MiB, -0.5%), 1200 tokens, 310 tokens/s.', and what all of them did together. */
+function ranksText({ ranks = [], stepSeconds = 0 }: RunSummary): string[] {
+  const speed = (tokens: number) =>
+    stepSeconds > 0 ? `${tokens} tokens, ${Math.round(tokens / stepSeconds)} tokens/s` : `${tokens} tokens`;
+  const total = ranks.reduce((sum, { tokens }) => sum + tokens, 0);
+  const bytes = ranks.reduce((sum, { peakBytes }) => sum + peakBytes, 0);
+  const each = ranks.map(
+    ({ peakBytes, predictedPeakBytes, tokens }, i) =>
+      `Rank ${i}: peak memory ${peakText(peakBytes, predictedPeakBytes)}, ${speed(tokens)}.`,
+  );
+  return [...each, `All ${ranks.length} ranks: peak memory ${formatBytes(bytes)}, ${speed(total)}.`];
 }
 
 function oneLine(text: string): string {

@@ -166,8 +166,6 @@ export class Program {
   readonly #arena: Arena;
   readonly #slots: Map<Storage, number>;
   #commands: Command[] = [];
-  /** The same commands, cut into what is submitted at once. */
-  #submits: Command[][] = [];
 
   /** Records and plans; `bind` must follow once every program of the arena is planned and the arena is allocated. */
   constructor(gpu: Gpu, arena: Arena, label: string, record: (recorder: Recorder) => void) {
@@ -224,21 +222,33 @@ export class Program {
         };
       }),
     );
-    this.#submits = Array.from({ length: Math.ceil(this.#commands.length / DISPATCHES_PER_SUBMIT) }, (_, i) =>
-      this.#commands.slice(i * DISPATCHES_PER_SUBMIT, (i + 1) * DISPATCHES_PER_SUBMIT),
-    );
   }
 
   /** Encodes all dispatches and submits them, a part at a time. */
   run(): void {
+    this.runPart(0, this.#commands.length);
+  }
+
+  /** Submits the dispatches from `first` up to `end`. Whoever runs a program in parts runs all of them, in order. */
+  runPart(first: number, end: number): void {
     const { device } = this.#gpu;
-    for (const part of this.#submits) {
+    for (let at = first; at < end; at += DISPATCHES_PER_SUBMIT) {
       const encoder = device.createCommandEncoder({ label: this.label });
       const pass = encoder.beginComputePass({ label: this.label });
-      for (const command of part) encode(pass, command);
+      for (let i = at; i < Math.min(at + DISPATCHES_PER_SUBMIT, end); i++) encode(pass, this.#commands[i]);
       pass.end();
       device.queue.submit([encoder.finish()]);
     }
+  }
+
+  /** After so many dispatches none touches these bytes any more. */
+  endOfUse({ storage, byteOffset, byteLength }: Slice): number {
+    const touches = (slice: Slice | undefined) =>
+      slice !== undefined &&
+      slice.storage === storage &&
+      slice.byteOffset < byteOffset + byteLength &&
+      byteOffset < slice.byteOffset + slice.byteLength;
+    return 1 + this.#recorder.dispatches.findLastIndex(({ bindings }) => bindings.some(touches));
   }
 
   /**

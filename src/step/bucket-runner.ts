@@ -22,6 +22,8 @@ export interface BucketOptions {
   readonly refWidth?: number | undefined;
 }
 
+export type RunExtras = Omit<BatchExtras, 'refLogps' | 'refHidden'>;
+
 export class BucketRunner<Pass extends string, Outputs> {
   readonly #buckets: ReadonlyMap<number, Bucket<Pass, Outputs> & { readonly batch: BatchTensors }>;
 
@@ -51,19 +53,24 @@ export class BucketRunner<Pass extends string, Outputs> {
    * Queues one pass over a micro-batch.
    * @returns what it leaves behind, until the bucket runs again
    */
-  async run(
-    pass: Pass,
-    rows: StepRows,
-    batch: MicroBatch,
-    extras: Omit<BatchExtras, 'refLogps' | 'refHidden'>,
-  ): Promise<Outputs> {
+  async run(pass: Pass, rows: StepRows, batch: MicroBatch, extras: RunExtras): Promise<Outputs> {
+    const { programs, outputs } = await this.#load(rows, batch, extras);
+    programs[pass].run();
+    return outputs;
+  }
+
+  /** Copies a micro-batch to its bucket. @returns the program of a pass over it, which must run before anything else is loaded */
+  async load(pass: Pass, rows: StepRows, batch: MicroBatch, extras: RunExtras): Promise<Program> {
+    return (await this.#load(rows, batch, extras)).programs[pass];
+  }
+
+  async #load(rows: StepRows, batch: MicroBatch, extras: RunExtras): Promise<Bucket<Pass, Outputs>> {
     const shape = rows.shapeOf(batch);
     const bucket = this.#buckets.get(bucketTokens(shape.tokens));
     if (bucket === undefined)
       throw new RangeError(`No bucket was planned for a micro-batch of ${JSON.stringify(shape)}.`);
     const reference = await rows.referenceOf(batch);
     bucket.batch.load(rows.pack(batch, bucket.batch.capacity), { ...extras, ...reference });
-    bucket.programs[pass].run();
-    return bucket.outputs;
+    return bucket;
   }
 }

@@ -1,15 +1,25 @@
 /**
  * Sums tensors over the ranks of a job. A piece at a time travels through mapped host memory: read back, added up by MPI
  * straight into the memory that goes up again. While one piece is added up, the next ones come down and the last ones go up.
+ *
+ * Gradients are summed while the backward pass that completes them still runs: it is submitted as far as the next piece needs.
+ * Layers lie in slabs in the order of the forward pass, so pieces are taken from the end. MPI works on a thread of its own.
  */
-import { type Tensor, whole } from '../autograd/tensor.ts';
+import { alignUp, type Tensor, whole } from '../autograd/tensor.ts';
 import { bufferOf, type Gpu } from '../gpu/device.ts';
 import type { Slice, Storage } from '../gpu/memory.ts';
+import type { Program } from '../gpu/program.ts';
 import { PIECE_BYTES } from '../gpu/staging.ts';
 import type { Ranks } from '../runtime/ranks.ts';
 
 /** Pieces that are on their way at the same time. */
 const SLOTS = 3;
+
+/** What is smaller than these pieces together is cut into as many, so that most of it travels while the rest is computed. */
+const LEAST_PIECES = 8;
+
+/** Smaller pieces take longer to ask for than to send. */
+const LEAST_BYTES = 2 ** 20;
 
 interface Slot {
   readonly down: Storage;
@@ -22,6 +32,8 @@ export class RankSum {
   readonly #gpu: Gpu;
   readonly #ranks: Ranks;
   readonly #pieceBytes: number;
+  /** By program, which always completes the same tensors. */
+  readonly #ends = new WeakMap<Program, readonly number[]>();
   #slots: Slot[] = [];
   #turn = 0;
 
@@ -29,7 +41,8 @@ export class RankSum {
   constructor(gpu: Gpu, ranks: Ranks, largest: number) {
     this.#gpu = gpu;
     this.#ranks = ranks;
-    this.#pieceBytes = Math.min(PIECE_BYTES, Math.max(4, largest));
+    const share = Math.max(LEAST_BYTES, alignUp(largest / LEAST_PIECES));
+    this.#pieceBytes = Math.min(PIECE_BYTES, share, Math.max(4, largest));
   }
 
   /** GPU-visible memory that `place` takes. */
@@ -47,15 +60,36 @@ export class RankSum {
     });
   }
 
-  /** Sums f32 tensors in place, after everything that was queued before; what is queued afterwards finds the sums. */
-  async sum(tensors: readonly Tensor[]): Promise<void> {
-    const pieces = tensors.flatMap((tensor) => [...this.#cut(whole(tensor))]);
+  /**
+   * Sums f32 tensors in place, after everything that was queued before; what is queued afterwards finds the sums.
+   * @param last - the program that completes the tensors, which this runs
+   */
+  async sum(tensors: readonly Tensor[], last?: Program): Promise<void> {
+    // The order is the same on every rank, whatever its programs are.
+    const pieces = tensors.flatMap((tensor) => [...this.#cut(whole(tensor))]).reverse();
+    const ends = this.#endsIn(last, pieces);
     const arriving: Promise<Slot>[] = [];
+    let run = 0;
+    const runUntil = (end: number) => {
+      if (end > run) last?.runPart(run, end);
+      run = Math.max(run, end);
+    };
     for (const [i, piece] of pieces.entries()) {
-      while (arriving.length < pieces.length && arriving.length < i + SLOTS)
+      while (arriving.length < pieces.length && arriving.length < i + SLOTS) {
+        runUntil(ends[arriving.length]);
         arriving.push(this.#fetch(pieces[arriving.length]));
+      }
+      if (arriving.length === pieces.length) runUntil(last?.dispatchCount ?? 0);
       await this.#sumPiece(piece, await arriving[i]);
     }
+  }
+
+  /** How far a program must have run before each piece is complete. */
+  #endsIn(program: Program | undefined, pieces: readonly Slice[]): readonly number[] {
+    if (program === undefined) return pieces.map(() => 0);
+    const ends = this.#ends.get(program) ?? pieces.map((piece) => program.endOfUse(piece));
+    this.#ends.set(program, ends);
+    return ends;
   }
 
   free(): void {

@@ -12,7 +12,7 @@ import { recordStateCommit } from '../ops/objectives/state-commit.ts';
 import { recordReferenceUpdate } from '../ops/optimizer/reference-update.ts';
 import type { Optimizer } from '../optim/optimizer.ts';
 import { countsOf } from './batch-tensors.ts';
-import { BucketRunner } from './bucket-runner.ts';
+import { BucketRunner, type RunExtras } from './bucket-runner.ts';
 import { StepMetrics } from './metrics.ts';
 import type { MicroBatch } from './micro-batches.ts';
 import { OverflowWatch } from './overflow-watch.ts';
@@ -116,7 +116,8 @@ export class TrainingStep {
     const counts = countsOf(rows.examplesOf(all));
     this.#begin.run();
     if (this.#separable !== undefined) {
-      for (const batch of batches[rank]) await this.#separable.run('step', rows, batch, { counts });
+      const own = batches[rank].map((batch) => ({ batch, extras: { counts } }));
+      await this.#accumulate(this.#separable, 'step', rows, own);
       if (rank > 0) this.#metrics.clearSet();
       await this.#rankSum?.sum([this.#metrics.tensor, ...this.#accumulators]);
     }
@@ -129,10 +130,9 @@ export class TrainingStep {
       await this.#rankSum?.sum(Object.values(exchange.exchanged));
       exchange.batch.load(rows.pack(all, exchange.batch.capacity), { counts, gumbels });
       objective.run();
-      for (const [i, batch] of batches[rank].entries())
-        await runner.run('backward', rows, batch, { counts, rowOffset: offsets[i] });
+      const own = batches[rank].map((batch, i) => ({ batch, extras: { counts, rowOffset: offsets[i] } }));
+      await this.#accumulate(runner, 'backward', rows, own);
     }
-    await this.#rankSum?.sum(this.#options.trained.slabs.map(({ gradient }) => gradient));
     this.optimizer.configure(step, learningRate);
     this.#end.run();
     await this.optimizer.update();
@@ -140,6 +140,24 @@ export class TrainingStep {
     const { referenceUpdate } = this.#models.objective.needs;
     if (referenceUpdate !== undefined && step % referenceUpdate.every === 0) this.#moveReference?.run();
     return { numbers: this.#metrics.snapshot() };
+  }
+
+  /** Queues the passes that give the gradients of this process, and sums them over ranks while the last one runs. */
+  async #accumulate<Pass extends string>(
+    runner: BucketRunner<Pass, undefined>,
+    pass: Pass,
+    rows: StepRows,
+    own: readonly { readonly batch: MicroBatch; readonly extras: RunExtras }[],
+  ): Promise<void> {
+    for (const { batch, extras } of own.slice(0, -1)) await runner.run(pass, rows, batch, extras);
+    const last = own.at(-1);
+    const program = last && (await runner.load(pass, rows, last.batch, last.extras));
+    if (this.#rankSum === undefined) program?.run();
+    else await this.#rankSum.sum(this.#gradients, program);
+  }
+
+  get #gradients(): Tensor[] {
+    return this.#options.trained.slabs.map(({ gradient }) => gradient);
   }
 
   /** Gives every rank what the others updated. */
@@ -188,7 +206,7 @@ export class TrainingStep {
 
   /** Bytes of the largest tensor that is summed over ranks. */
   get #largestSum(): number {
-    const gradients = this.#options.trained.slabs.map(({ length }) => 4 * length);
+    const gradients = this.#gradients.map((gradient) => whole(gradient).byteLength);
     return Math.max(...gradients, 4 * this.#options.largestStep.rows, whole(this.#metrics.tensor).byteLength);
   }
 

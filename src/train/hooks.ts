@@ -1,5 +1,7 @@
 /** What a training run tells whoever watches it: the command line, a page, a test. */
 
+import type { RankReport } from './rank-report.ts';
+
 /** Metrics by their TRL names. */
 export type Metrics = Readonly<Record<string, number>>;
 
@@ -10,6 +12,8 @@ export interface RunStart {
   /** The device's name and driver as the driver gives them. */
   readonly device: string;
   readonly predictedPeakBytes: number;
+  /** Of several ranks: each of them. */
+  readonly ranks?: readonly RankReport[] | undefined;
 }
 
 export interface StepInfo {
@@ -40,6 +44,10 @@ export interface RunSummary {
   readonly predictedPeakBytes: number;
   /** GPU memory that was really held at most. */
   readonly peakBytes: number;
+  /** Of several ranks: each of them. The numbers above are of rank 0. */
+  readonly ranks?: readonly RankReport[] | undefined;
+  /** Seconds of the steps that this process took. */
+  readonly stepSeconds?: number;
   /** On a CPU adapter, whose memory is the process's own: what the process held at the end, where the runtime tells. */
   readonly residentBytes: number | undefined;
   /** Evaluation before the first step and after the last one, where there is data to evaluate on. */

@@ -48,6 +48,15 @@ export async function writeOutcome(files: FileSystem, directory: string, summary
     pipelines: compiled.pipelines,
     compile_seconds: compiled.seconds,
     best_model_checkpoint: best ?? null,
+    ...(summary.ranks && {
+      ranks: summary.ranks.map(({ host, device, tokens, ...memory }) => ({
+        host,
+        device,
+        peak_bytes: memory.peakBytes,
+        predicted_peak_bytes: memory.predictedPeakBytes,
+        num_tokens: tokens,
+      })),
+    }),
     before: summary.before ?? null,
     after: summary.after ?? null,
     samples: summary.samples ?? [],

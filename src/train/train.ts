@@ -15,6 +15,7 @@ import { checkFirstStep } from './first-step.ts';
 import { allHooks, type Metrics, type RunHooks, type RunSummary, type TrainHooks } from './hooks.ts';
 import { NonFiniteError } from './non-finite-error.ts';
 import { prepareRun } from './prepare-run.ts';
+import { rankReports } from './rank-report.ts';
 import { type RunDigests, restoreWeights, saveRun } from './run-checkpoint.ts';
 import { RunLog } from './run-log.ts';
 import { writeConfig, writeOutcome } from './run-record.ts';
@@ -156,16 +157,20 @@ async function run(run: Run): Promise<RunSummary> {
   const { predictedPeakBytes } = trainer;
   gpu.memory.resetPeak();
   await trainer.warmUp();
+  const firstStep = trainer.step;
   hooks.start({
     totalSteps: trainer.totalSteps,
     firstStep: trainer.step,
     device: `${gpu.deviceName} (${gpu.driver})`,
     predictedPeakBytes,
+    ranks: await rankReports(gpu, trainer, predictedPeakBytes, firstStep),
   });
   const before = trainer.step === 0 ? await evaluate(run, EVERYTHING) : undefined;
   await samples.drawBefore();
 
+  const begun = performance.now();
   const isInterrupted = await takeSteps(run);
+  const stepSeconds = (performance.now() - begun) / 1000;
 
   const checkpoint = isInterrupted
     ? await save(run, { isWhole: true, isEvaluationDue: dueEvaluation(run) !== undefined })
@@ -191,6 +196,8 @@ async function run(run: Run): Promise<RunSummary> {
     best: run.best.state.best_model_checkpoint ?? undefined,
     predictedPeakBytes,
     peakBytes: gpu.memory.peak,
+    ranks: await rankReports(gpu, trainer, predictedPeakBytes, firstStep),
+    stepSeconds,
     residentBytes: gpu.isCpu ? gpu.runtime.residentBytes() : undefined,
     before,
     after,

@@ -55,6 +55,37 @@ describe('progress without a terminal', () => {
   });
 });
 
+it('of several ranks says what each took, and all of them', () => {
+  let text = '';
+  const hooks = progressHooks({ write: (t) => (text += t), terminal: undefined }, () => false);
+  const rank = {
+    host: 'box',
+    device: 'NVIDIA H100',
+    predictedPeakBytes: 2 ** 20,
+    peakBytes: 2 ** 20,
+    tokens: 300,
+  };
+  hooks.start({ ...start, ranks: [rank, { ...rank, device: 'NVIDIA A100' }] });
+  hooks.finish({
+    outcome: 'finished',
+    step: 2,
+    totalSteps: 2,
+    seconds: 61,
+    stepSeconds: 10,
+    compiled: { pipelines: 12, seconds: 3 },
+    predictedPeakBytes: 2 ** 20,
+    peakBytes: 2 ** 20,
+    residentBytes: undefined,
+    ranks: [rank, { ...rank, tokens: 500 }],
+    files: [],
+  });
+  expect(text).toContain('Rank 1: NVIDIA A100 on box, predicted peak memory 1.00 MiB\n');
+  expect(text).toContain(
+    'Rank 1: peak memory 1.00 MiB (predicted 1.00 MiB, +0.0%), 500 tokens, 50 tokens/s.\n',
+  );
+  expect(text).toContain('All 2 ranks: peak memory 2.00 MiB, 800 tokens, 80 tokens/s.\n');
+});
+
 describe('progress on a terminal', () => {
   it('is a bar with lines above it', () => {
     const stream = Object.assign(new PassThrough(), { isTTY: true, columns: 160, rows: 40 });

@@ -35,5 +35,8 @@ describe.skipIf(!hasMpi())('prefgrad train on two ranks', () => {
     expect(existsSync(join(folder, 'two', '.lock'))).toBe(false);
     const record = JSON.parse(readFileSync(join(folder, 'two', 'run.json'), 'utf8'));
     expect(record.outcome).toBe('finished');
+    const tokens = (record.ranks as { num_tokens: number }[]).map(({ num_tokens }) => num_tokens);
+    expect(tokens).toHaveLength(2);
+    expect(Math.min(...tokens)).toBeGreaterThan(0);
   });
 });
