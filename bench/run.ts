@@ -1,4 +1,4 @@
-/** npm run bench -- kernels|peers|train|load|foundation|objectives|generate|data|lora [--quick] [--out FILE.json], and plot. */
+/** npm run bench -- kernels|peers|train|load|ranks|foundation|objectives|generate|data|lora [--quick] [--out FILE.json], and plot. */
 import { Command, Option } from 'commander';
 import { detectRuntime, type Runtime } from '../src/index.ts';
 import { appendRowsTo, publish, type Report } from './report.ts';
@@ -22,6 +22,10 @@ const BENCHES: Readonly<Record<string, readonly [string, () => Promise<Bench>]>>
   foundation: [
     "the quickstart's step against the foundation's",
     async () => (await import('./training/foundation.ts')).benchFoundation,
+  ],
+  ranks: [
+    'a step on one rank and on two, what they exchange, and what many cards would do',
+    async () => (await import('./ranks/run.ts')).benchRanks,
   ],
   load: [
     "loading a checkpoint: time, and host memory beyond the GPU's",

@@ -32,6 +32,8 @@ export interface StepSetup {
 export interface OpenTrainer {
   /** Of the step that was taken when it was opened. */
   readonly firstLoss: number;
+  /** Weights that are trained. */
+  readonly trainedCount: number;
   /** One more optimizer step, waited for. */
   step(): Promise<void>;
   free(): void;
@@ -109,6 +111,10 @@ export class StepBench {
     const first = await trainer.runStep();
     return {
       firstLoss: first.metrics.loss,
+      trainedCount: [...(policy.trained?.parameters.values() ?? [])].reduce(
+        (sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1),
+        0,
+      ),
       async step() {
         trainer.step %= 64;
         await trainer.runStep();
