@@ -16,7 +16,8 @@ export function addDoctor(program: Command, cli: Cli): void {
     .summary('what this machine offers, and what is missing')
     .description(
       'Lists the GPUs (and CPU drivers) that WebGPU finds on this machine with the features and limits that matter, measures a copy and a ' +
-        'matrix product on the chosen one, and says what is missing and how to get it. Run it first on a new machine.',
+        'matrix product on the chosen one, and says what is missing and how to get it. Run it first on a new machine. Started by mpirun, ' +
+        'it says which device each rank takes.',
     )
     .addOption(adapterIsNoDevice())
     .option('--json', 'print the report as one JSON object')
@@ -37,7 +38,13 @@ ${EXIT_CODES}`,
     )
     .action(async (_: unknown, command: Command) => {
       const { device, backend, json, tune } = command.optsWithGlobals<Options>();
-      const run = tune ? (await import('./doctor-tune.ts')).runTune : (await import('./doctor.ts')).runDoctor;
-      cli.exitCode = await run(await cli.runtime(), (text) => cli.out(text), { device, backend, json });
+      const runtime = await cli.runtime();
+      const run =
+        runtime.ranks.size > 1
+          ? (await import('./doctor-ranks.ts')).runRankDoctor
+          : tune
+            ? (await import('./doctor-tune.ts')).runTune
+            : (await import('./doctor.ts')).runDoctor;
+      cli.exitCode = await run(runtime, (text) => cli.out(text), { device, backend, json });
     });
 }

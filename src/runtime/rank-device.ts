@@ -39,6 +39,15 @@ export function withRankDevices(runtime: Runtime, asked: string | undefined): Ru
   };
 }
 
+/** What every rank takes, whether they can all have it or not. */
+export async function devicesOfRanks(
+  { apart, ranks }: Runtime,
+  choice: DeviceChoice = {},
+): Promise<RankDevice[]> {
+  if (apart === undefined) throw new RangeError('This process is not one of several ranks.');
+  return gatherValues(ranks, describe(await apart.requestAdapter(choice), ranks));
+}
+
 /**
  * What `device: auto` means for a rank: the only GPU that it sees, which is its own where ranks are isolated; of several that of
  * its place among the ranks of the machine; without a GPU the CPU.

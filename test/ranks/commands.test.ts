@@ -104,3 +104,9 @@ it('sweep trains one run on each', async () => {
   }
   expect(text('sweep/sweep.csv').trim().split('\n')).toHaveLength(3);
 });
+
+it('doctor says which device each rank takes', async () => {
+  const [first] = await runOnTwo(['doctor']);
+  expect(first.code).toBe(0);
+  expect(first.out).toMatch(/^Rank 0: .+ on .*\nRank 1: .+ on .*\n$/);
+});
