@@ -77,10 +77,4 @@ describe.skipIf(!hasMpi())('a run on two ranks', () => {
     expect(said()).toContain('The other ranks did not answer for 5 s (training.ddp_timeout)');
     expectResumes('hanging');
   });
-
-  it('is refused for a command that is one process', () => {
-    const { code, stderr } = mpirun(2, ['bin/prefgrad.js', 'validate', join(folder, 'config.yaml')]);
-    expect(code).toBe(2);
-    expect(stderr.split('prefgrad validate is one process')).toHaveLength(2);
-  });
 });

@@ -1,0 +1,22 @@
+/**
+ * One rank of a job in which rank 1 comes to a bad end between two exchanges:
+ *
+ *   mpirun -n 2 node --import tsx test/ranks/ending.ts die|hang
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { jobOf } from '../../src/runtime/open-mpi.ts';
+import { gatherValues } from '../../src/runtime/ranks.ts';
+
+const job = jobOf(process.env);
+job.limitWaits(2);
+await gatherValues(job, 'both are here');
+if (job.rank === 1) {
+  if (process.argv[2] === 'die') process.kill(process.pid, 'SIGKILL');
+  await sleep(60_000);
+}
+try {
+  await gatherValues(job, 'still here');
+} catch (error) {
+  console.error((error as Error).message);
+  job.abort(1);
+}
