@@ -2,20 +2,25 @@
  * npm run web:screenshots [FOLDER]: every state of the page at 390, 1440 and 1920 px, light and dark.
  *
  * Without a folder, the pictures that README and docs show are made anew in docs/images; with one, all of them go there, to be
- * looked at one by one.
+ * looked at one by one, and axe-core's verdict on every state is written to bench/results/page-accessibility.json. Exit code 1
+ * when it has found something serious.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
 import { build } from 'vite';
+import { commitNow } from '../bench/report.ts';
 import { launchChromium } from '../test/support/adapters.ts';
+import { violationsOf } from '../test/support/axe.ts';
 import { serve } from '../test/support/serve.ts';
 
 interface State {
   readonly name: string;
   readonly hash: string;
+  /** On a phone, the tools' sheet is closed over it. */
+  readonly isRead?: boolean;
   /** Brings the page there, once its address is set. */
   ready?(page: Page): Promise<unknown>;
 }
@@ -30,7 +35,8 @@ const computed = async (page: Page) => {
 
 const rows = (texts: readonly (readonly [prompt: string, chosen: string, rejected: string])[]) =>
   texts.map(([prompt, chosen, rejected]) => JSON.stringify({ prompt, chosen, rejected })).join('\n');
-const story = 'She ran to the park and saw a big dog. '.repeat(60);
+// As much as the model has positions for: what differs stands at the end.
+const story = 'She ran to the park and saw a big dog. '.repeat(24);
 const ODD = rows([
   ['היא אמרה:', ' הכלב רץ לגן.', ' החתול ישן בבית.'],
   ['彼女は言った。', ' 犬は公園へ走った。', ' 猫は家で寝た。'],
@@ -90,20 +96,25 @@ const states: readonly State[] = [
   {
     name: 'playground',
     hash: '#tool=playground',
-    ready: (page) => page.getByTestId('playground-lambda').locator('canvas').waitFor(LIVE),
+    ready: async (page) => {
+      for (const figure of ['playground', 'playground-lambda'])
+        await page.getByTestId(figure).locator('canvas').waitFor(LIVE);
+    },
   },
-  { name: 'right-to-left', hash: '#tool=files', ready: dropped('odd.jsonl', ODD, 0) },
-  { name: 'cjk', hash: '#tool=files', ready: dropped('odd.jsonl', ODD, 1) },
-  { name: 'emoji', hash: '#tool=files', ready: dropped('odd.jsonl', ODD, 2) },
-  { name: 'code', hash: '#tool=files', ready: dropped('odd.jsonl', ODD, 3) },
-  { name: 'long', hash: '#tool=files', ready: dropped('odd.jsonl', ODD, 4) },
-  { name: 'many', hash: '#tool=files', ready: dropped('many.jsonl', MANY, 5) },
+  { name: 'right-to-left', hash: '#tool=files', isRead: true, ready: dropped('odd.jsonl', ODD, 0) },
+  { name: 'cjk', hash: '#tool=files', isRead: true, ready: dropped('odd.jsonl', ODD, 1) },
+  { name: 'emoji', hash: '#tool=files', isRead: true, ready: dropped('odd.jsonl', ODD, 2) },
+  { name: 'code', hash: '#tool=files', isRead: true, ready: dropped('odd.jsonl', ODD, 3) },
+  { name: 'long', hash: '#tool=files', isRead: true, ready: dropped('odd.jsonl', ODD, 4) },
+  { name: 'many', hash: '#tool=files', isRead: true, ready: dropped('many.jsonl', MANY, 5) },
 ];
 const SIZES = [
   [390, 844],
   [1440, 900],
   [1920, 1080],
 ] as const;
+/** Where axe looks at every state; colours and layout do not change between the other sizes. */
+const AUDITED = ['1440-light', '1440-dark', '390-light'];
 /** What the README shows. */
 const SHOWN = ['tokens-1440-light'];
 
@@ -123,8 +134,9 @@ const browser = await launchChromium();
 const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
 await page.goto(`${server.origin}/`);
 await page.locator('[data-testid=token][data-side=chosen]').first().waitFor(LIVE);
+const violations: Record<string, string[]> = {};
 const isWanted = (name: string) => wanted !== undefined || SHOWN.some((file) => file.startsWith(`${name}-`));
-for (const { name, hash, ready } of states) {
+for (const { name, hash, ready, isRead } of states) {
   if (name !== 'first' && !isWanted(name)) continue;
   await page.emulateMedia({ colorScheme: 'light' });
   await page.setViewportSize({ width: 1440, height: 900 });
@@ -138,9 +150,14 @@ for (const { name, hash, ready } of states) {
       const file = `${name}-${width}-${colorScheme}`;
       if (wanted === undefined && !SHOWN.includes(file)) continue;
       await page.setViewportSize({ width, height });
+      if (isRead && width === 390) await page.getByTestId('sheet-close').click();
       await page.waitForTimeout(400);
       await page.screenshot({ path: join(target, `${file}.png`) });
       console.log(`${target}/${file}.png`);
+      if (wanted !== undefined && AUDITED.includes(`${width}-${colorScheme}`)) {
+        violations[file] = await violationsOf(page);
+        for (const violation of violations[file]) console.error(`${file}: ${violation}`);
+      }
     }
   }
   if (name === 'first') await page.getByRole('button', { name: 'Skip' }).click();
@@ -148,3 +165,10 @@ for (const { name, hash, ready } of states) {
 await browser.close();
 await server.close();
 rmSync(folder, { recursive: true, force: true });
+if (wanted !== undefined) {
+  const date = new Date().toISOString().slice(0, 10);
+  const result = { date, commit: commitNow(), what: 'serious and critical, by axe-core', violations };
+  const path = `${root}bench/results/page-accessibility.json`;
+  writeFileSync(path, `${JSON.stringify(result, null, 2)}\n`);
+}
+process.exitCode = Object.values(violations).some(({ length }) => length > 0) ? 1 : 0;

@@ -7,7 +7,7 @@ export const MENU: readonly (readonly [string, readonly string[]])[] = [
   ['Methods', ['choosing', 'methods', 'optimizers', 'recipes']],
   ['Models', ['lora', 'adapters', 'models', 'gpu-box', 'many-gpus']],
   ['Pairs and answers', ['pipelines', 'generate', 'evaluate']],
-  ['Reading results', ['scores', 'analyze', 'replication']],
+  ['Reading results', ['scores', 'page', 'analyze', 'replication']],
   ['Inside', ['library', 'architecture', 'contributing', 'conformance', 'barriers', 'performance-log']],
 ];
 

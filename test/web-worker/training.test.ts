@@ -8,6 +8,7 @@ import type { Runtime } from '../../src/runtime/runtime.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
 import type { TrainHooks } from '../../src/train/hooks.ts';
 import { train } from '../../src/train/train.ts';
+import { curvesOverGap, lossAtStart } from '../../web/app/loss-curves.ts';
 import type { StepReport, TrainRequest } from '../../web/worker/protocol.ts';
 import { cli } from '../support/run-cli.ts';
 import { dropped, evalPairs, keptFolder, newEngine, STORIES } from './support.ts';
@@ -185,6 +186,22 @@ describe('a run that is kept', () => {
 });
 
 describe('the playground', () => {
+  it('draws MIPO over the gap of the policy, and at its start over K', async () => {
+    const mipo = (await engine.methods()).find(({ name }) => name === 'mipo');
+    if (mipo === undefined) throw new Error('There is no MIPO.');
+    const beta = 2;
+    const q = (K: number) => Math.log1p(Math.exp(K));
+    const loss = (gap: number, K: number) => Math.log1p(Math.exp(-beta * (gap - q(K))));
+    const { x, loss: curves } = await curvesOverGap(engine, mipo, { beta });
+    for (const [i, K] of [-1, 0, 1].entries()) {
+      expect(curves[i].name).toBe(`K = ${K}`);
+      expect(curves[i].mark).toBeCloseTo(q(K), 3);
+      for (const [j, gap] of x.entries()) expect(curves[i].values[j]).toBeCloseTo(loss(gap, K), 4);
+    }
+    const start = await lossAtStart(engine, mipo, { beta });
+    for (const [j, K] of start.x.entries()) expect(start.loss[j]).toBeCloseTo(loss(K, K), 4);
+  });
+
   it('is dpo where dpo is known', async () => {
     const margins = [-4, 0, 2];
     const method = { name: 'dpo', settings: { beta: 0.5 } };

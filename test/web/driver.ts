@@ -3,17 +3,23 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import AxeBuilder from 'axe-core';
 import type { Browser, Page } from 'playwright-core';
 import { build } from 'vite';
 import { expect } from 'vitest';
 import { launchChromium } from '../support/adapters.ts';
+import { violationsOf } from '../support/axe.ts';
 import { cli } from '../support/run-cli.ts';
 import { type Served, serve } from '../support/serve.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 /** Most milliseconds that anything takes which the engine has to compile kernels for. */
 export const LIVE = { timeout: 120_000 };
+
+/** Rows of which little has to be computed. */
+export const SHORT = [
+  { prompt: 'Once', chosen: ' a cat sat.', rejected: ' a dog sat.' },
+  { prompt: 'Once', chosen: ' a girl ran.', rejected: ' a boy ran.' },
+];
 
 /** Sides of a line of `prefgrad score`. */
 export interface ScoreLine {
@@ -31,7 +37,8 @@ export class Driver {
   #browser: Browser | undefined;
   #page: Page | undefined;
 
-  async start(): Promise<void> {
+  /** Builds the page and opens it. */
+  async start(hash = ''): Promise<void> {
     await build({
       configFile: `${root}web/vite.config.ts`,
       logLevel: 'silent',
@@ -48,7 +55,7 @@ export class Driver {
       if (!request.url().startsWith(this.origin) && /^https?:/.test(request.url()))
         this.problems.push(request.url());
     });
-    await this.open();
+    await this.open(hash);
   }
 
   /** Opens the page anew, as a reload does. */
@@ -125,19 +132,9 @@ export class Driver {
     await status.waitFor(LIVE);
   }
 
-  /** What is serious to people who use it otherwise, by axe. */
-  async violations(rules?: readonly string[]): Promise<string[]> {
-    const only = rules === undefined ? '' : `runOnly: ${JSON.stringify(rules)},`;
-    // The page's policy forbids scripts of others: axe goes in as the driver's own.
-    const found = await this.page.evaluate(
-      `(() => { ${AxeBuilder.source}; return axe.run(document, { ${only} resultTypes: ['violations'] }); })()`,
-    );
-    const { violations } = found as {
-      violations: { id: string; impact: string; nodes: { html: string }[] }[];
-    };
-    return violations
-      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-      .map(({ id, nodes }) => `${id}: ${nodes[0].html}`);
+  /** What is serious to people who use it otherwise. */
+  violations(rules?: readonly string[]): Promise<string[]> {
+    return violationsOf(this.page, rules);
   }
 
   /** What `prefgrad score` says of the first rows, by the shipped models; the file is scores.jsonl in the folder. */
@@ -154,3 +151,4 @@ export class Driver {
 }
 
 export const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+export const jsonLines = (rows: readonly object[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('');

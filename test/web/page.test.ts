@@ -4,23 +4,16 @@
  * be computed.
  */
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { unzipSync } from 'fflate';
 import { chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { viewFiles } from '../../src/cli/view/view-files.ts';
 import { serveView } from '../../src/cli/view/view-server.ts';
 import { hasAdapter } from '../support/adapters.ts';
-import { cli } from '../support/run-cli.ts';
-import { Driver, LIVE, type ScoreLine, sum } from './driver.ts';
+import { Driver, jsonLines, LIVE, type ScoreLine, SHORT, sum } from './driver.ts';
 
 const d = new Driver();
-const SHORT = [
-  { prompt: 'Once', chosen: ' a cat sat.', rejected: ' a dog sat.' },
-  { prompt: 'Once', chosen: ' a girl ran.', rejected: ' a boy ran.' },
-];
-const jsonLines = (rows: readonly object[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
 
 describe.skipIf(!hasAdapter('chromium'))('the page', () => {
   let lines: ScoreLine[];
@@ -201,6 +194,14 @@ describe.skipIf(!hasAdapter('chromium'))('the page', () => {
       expect(value).toBeCloseTo(a[i].value - b[i].value, 6);
     });
     await d.page.getByTestId('difference').click();
+    await d.tool('charts');
+    const points = d.page.getByTestId('scatter').locator('circle');
+    await expect.poll(() => points.count(), LIVE).toBe(2);
+    await points.nth(1).click();
+    expect(await d.page.getByTestId('pair').innerText()).toBe('2 of 2');
+    await d.page.locator('.rows').focus();
+    await d.page.keyboard.press('Home');
+    await d.tool('files');
   });
 
   it('shows one model at a time on a phone, and its tools in a sheet', async () => {
@@ -293,6 +294,16 @@ describe.skipIf(!hasAdapter('chromium'))('the page', () => {
     expect(await curve.first().innerHTML()).toMatch(/my-run.*more\.jsonl/s);
     expect(await d.page.getByTestId('analysis').innerText()).toContain('Held-out. From my-run.');
     await d.page.getByTestId('analysis').locator('svg').waitFor();
+    // A figure alone, as `prefgrad analyze` wrote it.
+    await d.drop(
+      'kl.json',
+      JSON.stringify({ ...figure, name: 'bmc-8', caption: 'Alone.', series, source: ['other'] }),
+    );
+    await d.page
+      .getByTestId('analysis')
+      .filter({ hasText: 'Alone. From other.' })
+      .locator('svg')
+      .waitFor(LIVE);
   });
 
   it('reads long answers, right to left, other scripts and emoji, and scrolls ten thousand pairs', async () => {
@@ -301,7 +312,12 @@ describe.skipIf(!hasAdapter('chromium'))('the page', () => {
       const token_ids = tokens.map((_, i) => i);
       return { token_ids, tokens, logps: numbers, diff: numbers.map(() => 0), contributions: numbers };
     };
-    const texts = ['\u05d4\u05d9\u05d0 \u05e8\u05e6\u05d4', '彼女は 走った。', '👩‍🚀 run() 🌕'];
+    const texts = [
+      '\u05d4\u05d9\u05d0 \u05e8\u05e6\u05d4',
+      '彼女は 走った。',
+      '👩‍🚀 run() 🌕',
+      'See:\n```py\n x = 1\n```\n now.',
+    ];
     const long = Array.from({ length: 2000 }, (_, i) => `word${i} `);
     const lines = Array.from({ length: 10_000 }, (_, i) => ({
       prompt: { token_ids: [i], text: `Row ${i}` },
@@ -319,6 +335,8 @@ describe.skipIf(!hasAdapter('chromium'))('the page', () => {
       expect(await prose.evaluate((element) => element.matches(':dir(rtl)'))).toBe(i === 0);
       await d.page.keyboard.press('ArrowDown');
     }
+    await d.page.keyboard.press('ArrowUp');
+    expect((await prose.locator('.code').allInnerTexts()).join('')).toBe('See:\n```py\n x = 1\n```\n');
     await d.page.keyboard.press('End');
     expect(await d.page.getByTestId('pair').innerText()).toBe('10000 of 10000');
     expect(await d.page.getByTestId('pair-row').last().innerText()).toContain('10000');
@@ -359,82 +377,6 @@ describe.skipIf(!hasAdapter('chromium'))('the page', () => {
     expect(await d.page.getByTestId('formula').innerText()).toContain('log sigmoid');
     for (const figure of ['start', 'lambda'])
       await d.page.getByTestId(`playground-${figure}`).locator('canvas').waitFor(LIVE);
-  });
-
-  it('trains: curves, moving colours, and a pause while its tab is hidden', async () => {
-    await d.tool('train');
-    await d.page.getByTestId('train-steps').fill('3');
-    await d.page.getByTestId('train-batch').fill('2');
-    await d.page.getByTestId('train-weights').selectOption('lora');
-    await d.page.getByTestId('train-lr').fill('0.01');
-    await d.page.getByTestId('step').click();
-    await d.trainStatus('step 1 of 3');
-    expect(await d.page.getByTestId('curve').count()).toBeGreaterThanOrEqual(3);
-    const first = await d.shown('chosen', 1);
-    // Chromium without a window never hides a tab by itself.
-    const setHidden = (hidden: boolean) =>
-      d.page.evaluate((value) => {
-        Object.defineProperty(document, 'hidden', { value, configurable: true });
-        document.dispatchEvent(new Event('visibilitychange'));
-      }, hidden);
-    await setHidden(true);
-    await d.page.getByTestId('train').focus();
-    await d.page.keyboard.press('Enter');
-    await setHidden(true);
-    await d.page
-      .getByTestId('train-status')
-      .filter({ hasText: /waiting|finished/ })
-      .waitFor(LIVE);
-    await setHidden(false);
-    await d.trainStatus('step 3 of 3', 'finished');
-    expect((await d.shown('chosen', 1)).map(({ value }) => value)).not.toEqual(
-      first.map(({ value }) => value),
-    );
-  });
-
-  it('compares two runs of different methods on the same pairs', async () => {
-    await d.page.getByTestId('reset').click();
-    await d.trainStatus('not started');
-    await d.page.getByTestId('train-method').selectOption('cpo');
-    await d.page.getByTestId('train').click();
-    await d.trainStatus('step 3 of 3', 'finished');
-    await d.page.getByTestId('compare').click();
-    await d.isLive(0, /rewards of dpo with BMC/);
-    await d.isLive(1, /rewards of cpo/);
-    const named = async (place: number) =>
-      d.page.getByTestId(`pane-source-${place}`).locator('option:checked').innerText();
-    expect([await named(0), await named(1)]).toEqual(['run 1: dpo with BMC', 'run 2: cpo']);
-    expect(await d.page.getByTestId('curve').first().innerHTML()).toMatch(/run 1: dpo.*run 2: cpo/s);
-  });
-
-  it('goes on with its run after a reload', async () => {
-    await d.open('#tool=train');
-    await d.page.getByTestId('train-kept').filter({ hasText: 'a run of cpo at step 3 of 3' }).waitFor(LIVE);
-    await d.page.getByTestId('continue').click();
-    await d.trainStatus('step 3 of 3', 'continued');
-    expect(await d.page.getByTestId('curve').count()).toBeGreaterThanOrEqual(3);
-  });
-
-  it('downloads a run directory that prefgrad train continues', async () => {
-    const [file] = await Promise.all([
-      d.page.waitForEvent('download'),
-      d.page.getByTestId('download').click(),
-    ]);
-    expect(await d.page.getByTestId('train-kept').innerText()).toContain('--resume');
-    for (const [name, bytes] of Object.entries(unzipSync(readFileSync(await file.path())))) {
-      mkdirSync(dirname(join(d.folder, name)), { recursive: true });
-      writeFileSync(join(d.folder, name), bytes);
-    }
-    const before = process.cwd();
-    // Paths of a configuration are relative to the current directory.
-    process.chdir(d.folder);
-    const config = 'prefgrad-run/config.yaml';
-    const command = ['train', config, '--resume', '--set', 'training.max_steps=4'];
-    const { code, stderr } = await cli(...command).finally(() => process.chdir(before));
-    expect([code, stderr]).toEqual([0, expect.not.stringContaining('starts anew')]);
-    const log = readFileSync(join(d.folder, 'prefgrad-run/metrics.jsonl'), 'utf8').trim().split('\n');
-    expect(log.map((line) => JSON.parse(line).step)).toEqual([1, 2, 3, 4]);
-    expect(readdirSync(join(d.folder, 'prefgrad-run/model'))).toContain('adapter_model.safetensors');
   });
 
   it('has no serious accessibility violation, in any tool, nor on a phone in the dark', async () => {

@@ -5,9 +5,11 @@ import { open } from '../../web/app/opened.ts';
 import { fromHash, Store, toHash } from '../../web/app/state.ts';
 import {
   align,
+  codeMask,
   colourClass,
   creditsOf,
   differenceOf,
+  labelShifts,
   meanByPosition,
   number,
   placeOf,
@@ -33,6 +35,30 @@ const pair = (chosen: number[], rejected: number[]): ScoredPair => ({
   prompt: { token_ids: [], tokens: [] },
   chosen: side(chosen),
   rejected: side(rejected),
+});
+
+it('moves labels at the ends of lines apart, the higher line on top', () => {
+  expect(labelShifts([1, 3], 100)).toEqual([0, 0]);
+  const [low, high, top] = labelShifts([1, 1.05, 1.06], 100);
+  expect(top).toBe(0);
+  // Pixels grow downwards: 106 above the axis, 105, 100; each at least 12 below the one before.
+  expect([105 - high, 100 - low]).toEqual([94, 82]);
+});
+
+describe('code in an answer', () => {
+  it('is what stands between fences, whole tokens at a time', () => {
+    const code = ['\n``', '`py', '\n', 'x = 1', '\n```'];
+    expect(codeMask(['See', ' this', ...code, '\nDone.'])).toEqual([
+      ...[false, false],
+      ...code.map(() => true),
+      false,
+    ]);
+  });
+
+  it('goes on to the end where no fence closes it, and is not a fence within a line', () => {
+    expect(codeMask(['a', '\n```\n', 'b'])).toEqual([false, true, true]);
+    expect(codeMask(['a ```', 'b', '``` c'])).toEqual([false, false, false]);
+  });
 });
 
 describe('alignment', () => {

@@ -1,7 +1,7 @@
 /** Both answers as prose: tokens coloured by a quantity, words whole, what differs marked by a line below. */
 import type { ScoredPair, ScoredSide } from '../worker/protocol.ts';
 import { h } from './dom.ts';
-import { align, colourClass, number, sharedBeginning, sum, type View, visible } from './views.ts';
+import { align, codeMask, colourClass, number, sharedBeginning, sum, type View, visible } from './views.ts';
 
 export type Side = 'chosen' | 'rejected';
 
@@ -30,7 +30,9 @@ export function answers(pair: ScoredPair, options: AnswersOptions): HTMLElement 
     'div',
     { class: 'answers' },
     ...SIDES.map((side) => {
-      const tokens = (start: number, end: number) => tokensOf(pair[side], side, start, end, options);
+      const { texts = pair[side].tokens } = pair[side];
+      const isCode = codeMask(texts);
+      const tokens = (start: number, end: number) => tokensOf(pair[side], side, start, end, isCode, options);
       const body = h('div', { class: 'prose', dir: 'auto' });
       if (shared > 0)
         body.append(
@@ -87,6 +89,7 @@ function tokensOf(
   name: Side,
   start: number,
   end: number,
+  isCode: readonly boolean[],
   { view, scale, marks, values, selected, onToken, onTap }: AnswersOptions,
 ): HTMLElement[] {
   return side.token_ids.slice(start, end).map((id, k) => {
@@ -98,7 +101,9 @@ function tokensOf(
     const token = h(
       'span',
       {
-        class: `token ${value === undefined ? 'z0' : colourClass(view, value, scale)}`,
+        class: `token ${value === undefined ? 'z0' : colourClass(view, value, scale)}${isCode[index] ? ' code' : ''}`,
+        // A special token such as </s> is no word of the text around it, which may run from right to left.
+        dir: /^<.+>$/.test(text) ? 'ltr' : undefined,
         role: 'button',
         tabindex: isSelected ? 0 : -1,
         'aria-pressed': isSelected ? 'true' : undefined,

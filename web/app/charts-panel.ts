@@ -5,7 +5,7 @@ import { analysis } from './analysis.ts';
 import { h } from './dom.ts';
 import { figure, type PlotMarks } from './figure.ts';
 import type { RunEntry } from './library.ts';
-import { creditsOf, meanByPosition, shareForHalf, sum } from './views.ts';
+import { creditsOf, labelShifts, meanByPosition, shareForHalf, sum } from './views.ts';
 
 export interface ChartsData {
   readonly panes: readonly { readonly name: string; readonly scored: ScoredPair }[];
@@ -22,6 +22,8 @@ export interface ChartsData {
 const RANKED = 14;
 /** Positions that the span plot shows; spans are rarely longer. */
 const SPAN_POSITIONS = 8;
+/** Height of what is inside the axes of a chart (figure.ts). */
+const PLOT_PIXELS = 160;
 
 export function chartsPanel(data: ChartsData): HTMLElement {
   const known = [...data.statistics].filter(([, rows]) => rows.length > 1);
@@ -52,7 +54,8 @@ function tokenFigures(name: string, scored: ScoredPair): HTMLElement[] {
   });
   return [
     figure(`${share}% of the tokens make half of the margin (${name})`, 'ranked', ({ barX, ruleX }) => ({
-      height: 24 * ranked.length + 50,
+      height: 24 * ranked.length + 60,
+      marginBottom: 40,
       marginLeft: 96,
       x: { label: 'credit: what the token adds to the margin →', grid: true },
       y: { label: null, domain: ranked.map(({ label }) => label) },
@@ -139,45 +142,35 @@ function disagreement(
 
 /** Mean -log p of varied tokens by their place in a span, over the data (BMC, Figure 2). */
 function spans(name: string, rows: readonly PairStatistics[]): HTMLElement {
-  const points = (['chosen', 'rejected'] as const).flatMap((side) =>
-    meanByPosition(
+  const lines = (['chosen', 'rejected'] as const).map((side) => ({
+    side,
+    points: meanByPosition(
       rows.flatMap((row) => row.spans[side]),
       SPAN_POSITIONS,
-    ).flatMap((surprise, i) => (surprise === null ? [] : [{ side, position: i + 1, surprise }])),
-  );
+    ).flatMap((surprise, i) => (surprise === null ? [] : [{ position: i + 1, surprise }])),
+  }));
+  const ends = lines.map(({ points }) => points.at(-1)?.surprise ?? 0);
+  const highest = Math.max(...lines.flatMap(({ points }) => points.map(({ surprise }) => surprise)));
+  const shifts = labelShifts(ends, PLOT_PIXELS / highest);
   return figure(
     `Varied tokens surprise ${name} most where a span begins (BMC, Figure 2)`,
     'spans',
-    ({ lineY, dot, text, selectLast }) => ({
+    ({ lineY, dot, text }) => ({
       x: { label: 'place in a span of varied tokens →', ticks: SPAN_POSITIONS, tickFormat: 'd' },
       y: { label: '↑ mean −log p, nats', grid: true, zero: true },
       marginRight: 60,
-      marks: [
-        lineY(points, {
-          x: 'position',
-          y: 'surprise',
-          z: 'side',
-          strokeDasharray: dash(points),
-          stroke: 'var(--ink)',
-        }),
-        dot(points, {
-          x: 'position',
-          y: 'surprise',
-          fill: (p: { side: string }) => (p.side === 'chosen' ? 'var(--ink)' : 'var(--paper)'),
-          stroke: 'var(--ink)',
-        }),
-        text(
-          points,
-          selectLast({ x: 'position', y: 'surprise', z: 'side', text: 'side', textAnchor: 'start', dx: 8 }),
-        ),
-      ],
+      // Chosen is drawn as a full line and rejected as a dashed one, everywhere.
+      marks: lines.flatMap(({ side, points }, i) => {
+        const place = { x: 'position', y: 'surprise' };
+        const isDashed = side === 'rejected';
+        return [
+          lineY(points, { ...place, stroke: 'var(--ink)', ...(isDashed ? { strokeDasharray: '4 3' } : {}) }),
+          dot(points, { ...place, fill: isDashed ? 'var(--paper)' : 'var(--ink)', stroke: 'var(--ink)' }),
+          text(points.slice(-1), { ...place, text: () => side, textAnchor: 'start', dx: 8, dy: shifts[i] }),
+        ];
+      }),
     }),
   );
-}
-
-/** Chosen is drawn as a full line and rejected as a dashed one, everywhere. */
-function dash(points: readonly { readonly side: string }[]): string | undefined {
-  return points.some(({ side }) => side === 'chosen') ? undefined : '4 3';
 }
 
 const METRICS: readonly (readonly [string, string])[] = [
@@ -204,35 +197,27 @@ function runFigures(runs: readonly RunEntry[]): HTMLElement[] {
 }
 
 function curves(
-  { lineY, text, selectLast }: PlotMarks,
+  { lineY, text }: PlotMarks,
   points: readonly { readonly run: string; readonly step: number; readonly value: number }[],
   label: string,
   runs: number,
 ) {
   const names = [...new Set(points.map(({ run }) => run))];
   const hue = ({ run }: { run: string }) => `var(--hue${(names.indexOf(run) % 5) + 1})`;
+  const values = points.map(({ value }) => value);
+  const ends = names.map((name) => points.filter(({ run }) => run === name).slice(-1));
+  const range = Math.max(...values) - Math.min(...values);
+  const shifts = labelShifts(
+    ends.map(([{ value }]) => value),
+    PLOT_PIXELS / (range || 1),
+  );
+  const labels = ends.map((end, i) =>
+    text(end, { x: 'step', y: 'value', text: 'run', textAnchor: 'start', dx: 6, dy: shifts[i], fill: hue }),
+  );
   return {
     x: { label: 'optimizer step →', tickFormat: 'd' },
     y: { label: `↑ ${label}`, grid: true },
     marginRight: runs > 1 ? 90 : 20,
-    marks: [
-      lineY(points, { x: 'step', y: 'value', z: 'run', stroke: hue }),
-      ...(runs > 1
-        ? [
-            text(
-              points,
-              selectLast({
-                x: 'step',
-                y: 'value',
-                z: 'run',
-                text: 'run',
-                textAnchor: 'start',
-                dx: 6,
-                fill: hue,
-              }),
-            ),
-          ]
-        : []),
-    ],
+    marks: [lineY(points, { x: 'step', y: 'value', z: 'run', stroke: hue }), ...(runs > 1 ? labels : [])],
   };
 }

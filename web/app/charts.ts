@@ -3,12 +3,16 @@ import type uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { h } from './dom.ts';
 
-/** Colours that colour-blind readers tell apart, by the order of the series. */
-const STROKES = ['#d9711c', '#2f6fb5', '#5b8c5a', '#8b5aa8', '#a08a2e', '#6b6b6b'];
+/** Of several series, by their order (scale.css): orange and blue are the sign of a reward, and mean nothing else. */
+const HUES = ['--hue1', '--hue2', '--hue3', '--hue4', '--hue5'];
 
 export interface Series {
   readonly name: string;
+  /** Chosen is drawn as a full line in ink and rejected as a dashed one, everywhere. */
+  readonly answer?: 'chosen' | 'rejected';
   readonly values: readonly (number | null)[];
+  /** Place on the horizontal axis where a dashed line stands, in the colour of the series. */
+  readonly mark?: number | undefined;
 }
 
 /** A chart on the page, whose numbers can change. */
@@ -17,10 +21,18 @@ export interface Chart {
   update(x: readonly number[], series: readonly Series[]): void;
 }
 
+/** The horizontal axis. */
+export interface Axis {
+  readonly name: string;
+  readonly values: readonly number[];
+  /** Ticks are whole numbers. */
+  readonly isWhole?: boolean;
+}
+
 /** A chart with one line per series, labelled below. */
 export function chart(
   title: string,
-  x: { readonly name: string; readonly values: readonly number[] },
+  x: Axis,
   series: readonly Series[],
   { testid, width = 340 }: { testid?: string; width?: number } = {},
 ): Chart {
@@ -58,14 +70,18 @@ function dataOf(x: readonly number[], series: readonly Series[]): uPlot.AlignedD
   return [Array.from(x), ...series.map(({ values }) => Array.from(values))] as uPlot.AlignedData;
 }
 
-function optionsOf(
-  x: { readonly name: string; readonly values: readonly number[] },
-  series: readonly Series[],
-  width: number,
-): uPlot.Options {
-  // Asked for whenever it is drawn: the colour scheme may have changed since.
-  const ink = () => getComputedStyle(document.documentElement).getPropertyValue('--ink').trim() || '#222';
-  const axis = { stroke: ink, grid: { stroke: () => `${ink()}22` }, ticks: { stroke: () => `${ink()}44` } };
+/** A colour of the style sheet, asked for whenever something is drawn: the colour scheme may have changed since. */
+function colour(name: string): string {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+function colourOf(series: readonly Series[], i: number): string {
+  return colour(series.length === 1 || series[i].answer ? '--ink' : HUES[i % HUES.length]);
+}
+
+function optionsOf(x: Axis, series: readonly Series[], width: number): uPlot.Options {
+  const line = { stroke: () => colour('--line'), width: 1 };
+  const axis = { stroke: () => colour('--ink'), grid: line, ticks: line };
   return {
     width: Math.min(width, window.innerWidth - 48),
     height: 170,
@@ -73,19 +89,42 @@ function optionsOf(
     // The title names a single curve; several are told apart by their colours.
     legend: { show: series.length > 1, live: false },
     axes: [
-      { ...axis, label: x.name, labelSize: 18, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000] },
+      {
+        ...axis,
+        label: x.name,
+        labelSize: 18,
+        ...(x.isWhole ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000] } : {}),
+      },
       axis,
     ],
+    hooks: { draw: [(plot) => drawMarks(plot, series)] },
     series: [
       { label: x.name },
-      ...series.map(({ name }, i) => ({
+      ...series.map(({ name, answer }, i) => ({
         label: name,
-        stroke: STROKES[i % STROKES.length],
+        stroke: () => colourOf(series, i),
+        ...(answer === 'rejected' ? { dash: [5, 4] } : {}),
         width: 1.5,
         points: { show: x.values.length < 40 },
       })),
     ],
   };
+}
+
+function drawMarks(plot: uPlot, series: readonly Series[]): void {
+  for (const [i, { mark }] of series.entries()) {
+    if (mark === undefined) continue;
+    const { ctx, bbox } = plot;
+    const at = plot.valToPos(mark, 'x', true);
+    ctx.save();
+    ctx.strokeStyle = colourOf(series, i);
+    ctx.setLineDash([3, 4]);
+    ctx.beginPath();
+    ctx.moveTo(at, bbox.top);
+    ctx.lineTo(at, bbox.top + bbox.height);
+    ctx.stroke();
+    ctx.restore();
+  }
 }
 
 /** Takes the charts inside an element off the page. */

@@ -16,7 +16,7 @@ export function inspector(title: string, pair: ScoredPair, side: Side, index: nu
     ['reward', number(own.rewards?.[index])],
     ['lambda', number(own.weights?.[index])],
     ['contribution', number(contribution)],
-    ['share of margin', share === undefined ? '–' : `${(100 * share).toFixed(1)}%`],
+    ['share of margin', share === undefined ? '–' : `${(100 * share).toFixed(1)}%`.replace('-', '−')],
     ['entropy', number(own.entropy?.[index])],
     ['KL', number(own.kl?.[index])],
   ];

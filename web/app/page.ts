@@ -163,6 +163,7 @@ export class Page {
     this.#renderStage();
     if (state.tool !== before.tool) this.#openSheet();
     if (state.tool !== before.tool || isOther) this.#renderTool();
+    if (state.tool !== before.tool) this.#parts.tool.parentElement?.scrollTo(0, 0);
   }
 
   #openPair(pair: number): void {

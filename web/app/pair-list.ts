@@ -1,6 +1,7 @@
 /** All pairs, sortable, with what is known of each. Only the visible rows are elements. */
 import type { PairStatistics, PairText } from '../worker/protocol.ts';
 import { choice, fill, h } from './dom.ts';
+import { term } from './terms.ts';
 import { number } from './views.ts';
 
 type Order = 'index' | 'margin' | 'margin-rising' | 'K' | 'flipped';
@@ -50,6 +51,7 @@ export class PairList {
         this.#order = order as Order;
         this.#sort();
       }),
+      h('p', { class: 'quiet list-unit' }, term('log-ratio margin'), ', nats'),
       this.#progress,
       this.#list,
     );
@@ -131,7 +133,7 @@ export class PairList {
         'aria-selected': isCurrent ? 'true' : 'false',
         'aria-current': isCurrent ? 'true' : undefined,
       },
-      h('span', { class: 'row-text' }, `${index + 1}  ${this.#beginning(index)}`),
+      h('span', { class: 'row-text' }, `${index + 1}  `, h('bdi', {}, this.#beginning(index))),
       h(
         'span',
         { class: 'row-numbers' },

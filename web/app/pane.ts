@@ -70,7 +70,10 @@ function modelControls({ pane, effective, library, methods, place, change }: Pan
   const named = methods
     .filter(({ rows }) => rows !== 'chosen')
     .map(({ name }): [string, string] => [name, name]);
-  const own = pane.method === undefined ? `as trained: ${methodText(effective)}` : 'as trained';
+  // The menu is narrow, and β stands beside it.
+  const { name, bmc: weights } = effective;
+  const own =
+    pane.method === undefined ? `as trained: ${name}${weights === undefined ? '' : ' + BMC'}` : 'as trained';
   const set = (method: MethodChoice) => change({ ...pane, method });
   const bmc = h('input', { type: 'checkbox', checked: effective.bmc !== undefined, 'data-testid': 'bmc' });
   bmc.addEventListener('change', () => {

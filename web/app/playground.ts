@@ -4,22 +4,15 @@
  * token's probability. All by the production kernels.
  */
 import type { Remote } from 'comlink';
-import type { EngineApi, MethodSummary, PlaygroundCurve } from '../worker/protocol.ts';
-import { chart, removeCharts } from './charts.ts';
+import type { EngineApi, MethodSummary } from '../worker/protocol.ts';
+import { chart, removeCharts, type Series } from './charts.ts';
 import { FIRST_PLAYGROUND_METHOD } from './content.ts';
 import { choice, fill, h } from './dom.ts';
 import { latestOnly } from './latest.ts';
+import { curvesOverGap, lossAtStart } from './loss-curves.ts';
 import { settingSlider, slider } from './settings.ts';
 
-/** Tokens per answer. */
-const LENGTH = 10;
-/** Gaps of mean log-probs, chosen minus rejected, under the policy. */
-const GAPS = Array.from({ length: 41 }, (_, i) => (i - 20) * 0.075);
-/** The same under the reference: MIPO's K, low, none and high. */
-const REFERENCE_GAPS = [-1, 0, 1];
-/** K of Figure 5. */
-const STARTS = GAPS.filter((_, i) => i % 4 === 0);
-const sums = (gaps: readonly number[]) => gaps.map((gap) => gap * LENGTH);
+/** Of a token, for BMC's weight. */
 const PROBABILITIES = Array.from({ length: 50 }, (_, i) => (i + 0.5) / 50);
 
 export function playground(
@@ -35,50 +28,35 @@ export function playground(
   const formula = h('p', { class: 'formula', 'data-testid': 'formula' });
   const charts = h('div', { class: 'charts' });
   const draw = latestOnly(async (drawn: MethodSummary) => {
-    const curves = await engine.playground({
-      method: { name: drawn.name, settings: { ...values } },
-      margins: sums(GAPS),
-      referenceMargins: sums(drawn.needsReference ? REFERENCE_GAPS : [0]),
-      length: LENGTH,
-    });
-    const atStart = drawn.needsReference ? await lossAtStart(engine, drawn, values) : undefined;
+    const curves = await curvesOverGap(engine, drawn, values);
+    const start = drawn.needsReference ? await lossAtStart(engine, drawn, values) : undefined;
     // Settings of one method mean nothing to another; its own curves are on their way.
     if (drawn !== method) return;
-    const x = { name: 'gap of mean log-probs under the policy, nats', values: GAPS };
-    const line = (title: string, of: (curve: PlaygroundCurve) => readonly number[], testid: string) =>
-      chart(
-        title,
-        x,
-        curves.map((curve) => ({
-          name: drawn.needsReference ? `K = ${curve.referenceMargin / LENGTH}` : drawn.name,
-          values: of(curve),
-        })),
-        { testid },
-      ).element;
+    const x = { name: 'gap of mean log-probs under the policy, nats', values: curves.x };
+    const line = (title: string, series: readonly Series[], testid: string) =>
+      chart(title, x, series, { testid }).element;
     removeCharts(charts);
     fill(
       charts,
-      line('loss', (curve) => curve.loss, 'playground'),
-      line('gradient weight', (curve) => curve.gradientWeight, 'playground-gradient'),
-      ...(atStart === undefined
+      line('loss; dashed: the gap that is asked for', curves.loss, 'playground'),
+      line('gradient weight', curves.gradient, 'playground-gradient'),
+      ...(start === undefined
         ? []
         : [
             chart(
               'loss before training, where the policy is the reference',
-              { name: 'K of the reference, nats', values: STARTS },
-              [{ name: 'loss', values: atStart }],
+              { name: 'K of the reference, nats', values: start.x },
+              [{ name: 'loss', values: start.loss }],
               { testid: 'playground-start' },
             ).element,
           ]),
-      ...(curves.every(({ betas }) => betas !== undefined)
-        ? [line('beta of the pair', ({ betas = [] }) => betas, 'playground-beta')]
-        : []),
+      ...(curves.beta === undefined ? [] : [line('β of the pair', curves.beta, 'playground-beta')]),
     );
   }, fail);
   const show = () => {
     values = {};
     fill(settings, ...method.settings.map((setting) => settingSlider(setting, values)));
-    fill(formula, `${method.formula}  —  ${method.paper}`);
+    fill(formula, `${inGreek(method.formula)}  —  ${method.paper}`);
     draw(method);
   };
   settings.addEventListener('input', () => draw(method));
@@ -104,16 +82,23 @@ export function playground(
   );
 }
 
-/** The loss at policy = reference for every K (MIPO, Figure 5). */
-async function lossAtStart(
-  engine: Remote<EngineApi>,
-  { name }: MethodSummary,
-  settings: Readonly<Record<string, unknown>>,
-): Promise<number[]> {
-  const margins = sums(STARTS);
-  const method = { name, settings: { ...settings } };
-  const curves = await engine.playground({ method, margins, referenceMargins: margins, length: LENGTH });
-  return curves.map(({ loss }, i) => loss[i]);
+const GREEK = {
+  alpha: 'α',
+  beta: 'β',
+  gamma: 'γ',
+  delta: 'δ',
+  epsilon: 'ε',
+  lambda: 'λ',
+  sigma: 'σ',
+  tau: 'τ',
+} as const;
+
+/** Letters as papers print them; `sigmoid` is no `sigma`. */
+function inGreek(formula: string): string {
+  return formula.replace(
+    /\b(alpha|beta|gamma|delta|epsilon|lambda|sigma|tau)(?![a-z])/g,
+    (name) => GREEK[name as keyof typeof GREEK],
+  );
 }
 
 /** BMC's lambda of a varied token against its probability under the policy, for a delta. */
@@ -122,9 +107,9 @@ function weightOfTokens(engine: Remote<EngineApi>, fail: (error: unknown) => voi
   const draw = latestOnly(async (delta: number) => {
     const lambda = await engine.lambda({ delta, probabilities: PROBABILITIES });
     const x = { name: 'probability of the token', values: PROBABILITIES };
-    const series = [{ name: 'lambda', values: lambda }];
+    const series = [{ name: 'λ', values: lambda }];
     removeCharts(charts);
-    fill(charts, chart('BMC: lambda of a varied token', x, series, { testid: 'playground-lambda' }).element);
+    fill(charts, chart('BMC: λ of a varied token', x, series, { testid: 'playground-lambda' }).element);
   }, fail);
   const title = 'upper bound of 1/p; the papers use 1.5 to 3';
   draw(2);

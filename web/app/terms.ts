@@ -4,6 +4,7 @@ import { h } from './dom.ts';
 export type Term =
   | 'margin'
   | 'unweighted margin'
+  | 'log-ratio margin'
   | 'contribution'
   | 'reward'
   | 'lambda'
@@ -22,6 +23,8 @@ const MEANINGS: Readonly<Record<Term, string>> = {
   margin:
     'The reward of the chosen answer minus that of the rejected one, as the method logs them (rewards/margins). Above 0 the policy prefers the chosen answer more than the reference does.',
   'unweighted margin': 'The same difference of β (log p − log p_ref), without token weights: BMC, Figure 6.',
+  'log-ratio margin':
+    'log p − log p_ref of the chosen answer minus that of the rejected one, by the first model: comparable between methods, since it has neither β nor token weights.',
   contribution:
     'A token’s term in the method’s own reward. The terms of an answer add up to the number beside it.',
   reward: 'β (log p − log p_ref) of a token: DPO’s implicit reward, without token weights.',

@@ -42,12 +42,14 @@ export class TrainingCurves {
       const known = names.filter((name) => this.#points.some(({ values }) => name in values));
       const series = known.map((name) => ({
         name,
+        ...(name === 'rewards/chosen' ? { answer: 'chosen' as const } : {}),
+        ...(name === 'rewards/rejected' ? { answer: 'rejected' as const } : {}),
         values: this.#points.map(({ values }) => values[name] ?? null),
       }));
       const drawn = this.#charts.get(names);
       if (drawn !== undefined) drawn.update(x, series);
       else if (known.length > 0) {
-        const made = chart(known.join(', '), { name: 'optimizer step', values: x }, series, {
+        const made = chart(known.join(', '), { name: 'optimizer step', values: x, isWhole: true }, series, {
           testid: 'curve',
           width: WIDTH,
         });

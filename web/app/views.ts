@@ -95,6 +95,18 @@ export function visible(token: string): string {
   return token.replaceAll(' ', '·').replaceAll('\n', '⏎').replaceAll('\t', '⇥');
 }
 
+/** Which tokens touch a block of code between fences (```), or after a fence that nothing closes. */
+export function codeMask(tokens: readonly string[]): boolean[] {
+  const blocks = [...tokens.join('').matchAll(/^ {0,3}```[\s\S]*?(?:^ {0,3}```|$(?![\s\S]))/gm)];
+  let start = 0;
+  return tokens.map((token) => {
+    const end = start + token.length;
+    const isCode = blocks.some(({ index, 0: block }) => start < index + block.length && end > index);
+    start = end;
+    return isCode;
+  });
+}
+
 /** A stretch of both answers: the same tokens on both sides, or what differs. */
 export interface Stretch {
   readonly varied: boolean;
@@ -160,6 +172,24 @@ export function sharedBeginning({ chosen, rejected }: ScoredPair): number {
     length++;
   return length;
 }
+
+/**
+ * By how many pixels labels at the ends of lines are moved down, so that none covers another.
+ * @param values where the lines end
+ * @param pixels of one unit of `values`
+ */
+export function labelShifts(values: readonly number[], pixels: number): number[] {
+  const shifts = values.map(() => 0);
+  let free = Number.NEGATIVE_INFINITY;
+  for (const { value, i } of values.map((value, i) => ({ value, i })).sort((a, b) => b.value - a.value)) {
+    const place = Math.max(-value * pixels, free);
+    shifts[i] = place + value * pixels;
+    free = place + LABEL_HEIGHT;
+  }
+  return shifts;
+}
+
+const LABEL_HEIGHT = 12;
 
 export function sum(values: readonly number[] = []): number {
   return values.reduce((a, b) => a + b, 0);

@@ -5,35 +5,21 @@
  */
 import {
   activate,
-  formatBytes,
   Gpu,
   generateTokens,
-  type LoadedModel,
   loadTokenizer,
-  loadWithAdapter,
-  sum,
-  type Tokenizer,
   trainedModelFiles,
   writeDirectory,
 } from '../../src/engine.ts';
 import { InputError, type MemoryFiles, RunError, type Runtime } from '../../src/index.ts';
 import { type KeptFolder, RunKeeper } from './kept-run.ts';
 import { methodSummaries } from './methods.ts';
-import { placeModel } from './model-files.ts';
+import { ModelSlots, type Slot, summaryOf } from './model-slots.ts';
 import { readPairTexts } from './pair-rows.ts';
 import { PairScorers } from './pair-scorers.ts';
 import { lambdaCurve, playgroundCurves } from './playground.ts';
 import type * as api from './protocol.ts';
 import { filesOf, KEEP_EVERY, loadStart, RUN, Training } from './training.ts';
-
-/** A model in a slot. */
-export interface Slot {
-  readonly loaded: LoadedModel;
-  readonly tokenizer: Tokenizer;
-  /** Where its files are: the model's directory, and the adapter's. */
-  readonly directory: string;
-  readonly adapter: string | undefined;
-}
 
 /** A runtime whose files are in memory. */
 export type EngineRuntime = Runtime & { readonly files: MemoryFiles };
@@ -44,7 +30,7 @@ const EXPORTED = 'exported';
 export class Engine implements api.EngineApi {
   readonly #runtime: EngineRuntime;
   readonly #keeper: Promise<RunKeeper | undefined>;
-  readonly #slots = new Map<string, Slot>();
+  readonly #models: ModelSlots;
   /** The last call of every lane. */
   readonly #lanes = new Map<string, number>();
   #gpu: Gpu | undefined;
@@ -52,7 +38,6 @@ export class Engine implements api.EngineApi {
   #training: Training | undefined;
   #isPaused = true;
   #calls = 0;
-  #loads = 0;
   #turn: Promise<unknown> = Promise.resolve();
   #onLost: (reason: string) => void = () => {};
   #onProgress: (text: string) => void = () => {};
@@ -60,6 +45,7 @@ export class Engine implements api.EngineApi {
   /** @param folder where the run in training outlives the page; undefined where nothing does */
   constructor(runtime: EngineRuntime, folder: Promise<KeptFolder | undefined> = Promise.resolve(undefined)) {
     this.#runtime = runtime;
+    this.#models = new ModelSlots(runtime.files);
     this.#keeper = folder.then((found) => found && new RunKeeper(found));
   }
 
@@ -91,20 +77,11 @@ export class Engine implements api.EngineApi {
     return this.#inTurn(async () => {
       const gpu = this.#opened();
       const before = gpu.memory.current;
-      // A directory of its own, so that a model that fails to load leaves the one before as it was.
-      const placed = await placeModel(this.#runtime.files, `${slot}-${++this.#loads}`, source);
-      const base = placed.model ?? this.#baseOfAdapter();
-      const loaded = await refusedAllocations(gpu, slot, () =>
-        loadWithAdapter(gpu, base, placed.adapter, Number.MAX_SAFE_INTEGER),
-      );
-      const tokenizer = await loadTokenizer(this.#runtime.files, base).catch((error: unknown) => {
-        loaded.free();
-        throw error;
-      });
+      const loaded = await this.#models.load(gpu, slot, source);
       const bytes = gpu.memory.current - before;
       await this.#freeSlot(slot);
-      this.#slots.set(slot, { loaded, tokenizer, directory: base, adapter: placed.adapter });
-      return this.#summary(slot, bytes);
+      this.#models.set(slot, loaded);
+      return summaryOf(slot, loaded, bytes);
     });
   }
 
@@ -116,8 +93,7 @@ export class Engine implements api.EngineApi {
     return this.#inTurn(async () => {
       this.#runtime.files.add(name, file);
       try {
-        const [first] = this.#slots.values();
-        return await readPairTexts(this.#runtime.files, name, first?.tokenizer);
+        return await readPairTexts(this.#runtime.files, name, this.#models.first?.tokenizer);
       } finally {
         await this.#runtime.files.remove(name);
       }
@@ -143,7 +119,7 @@ export class Engine implements api.EngineApi {
     for (let start = 0; start < pairs.length; start += groupSize) {
       const rows = await this.#inTurn(() => {
         this.#opened();
-        const models = { policy: this.#slot(policy), reference: this.#slot(reference) };
+        const models = { policy: this.#models.get(policy), reference: this.#models.get(reference) };
         const names = { policy, reference };
         const group = pairs.slice(start, start + groupSize);
         return this.#pairScorers().statistics(names, models, group, start);
@@ -155,7 +131,7 @@ export class Engine implements api.EngineApi {
   generate(request: api.GenerateRequest, onText: (text: string) => void): Promise<string> {
     return this.#inTurn(async () => {
       const gpu = this.#opened();
-      const { loaded, tokenizer } = this.#slot(request.model);
+      const { loaded, tokenizer } = this.#models.get(request.model);
       const prompt = tokenizer.encodePrompt(request.prompt);
       const { maxPositions } = loaded.config;
       if (prompt.length >= maxPositions) {
@@ -197,7 +173,7 @@ export class Engine implements api.EngineApi {
 
   prepareTraining(request: api.TrainRequest, onProgress: (text: string) => void): Promise<void> {
     return this.#prepare(onProgress, async (gpu) => {
-      const start = this.#slot(request.start);
+      const start = this.#models.get(request.start);
       (await this.#keeper)?.begin();
       this.#setTraining(await Training.start(gpu, this.#runtime.files, start, request, onProgress), start);
     });
@@ -220,11 +196,11 @@ export class Engine implements api.EngineApi {
       await keeper.restore(files, kept.step);
       const training = await Training.resume(gpu, files, request, config, onProgress);
       const { directory, adapter } = training.place;
-      if (!this.#slots.has(request.start)) {
+      if (!this.#models.has(request.start)) {
         const [loaded, tokenizer] = [await loadStart(gpu, config), await loadTokenizer(files, directory)];
-        this.#slots.set(request.start, { loaded, tokenizer, directory, adapter });
+        this.#models.set(request.start, { loaded, tokenizer, directory, adapter });
       }
-      this.#setTraining(training, this.#slot(request.start));
+      this.#setTraining(training, this.#models.get(request.start));
     });
   }
 
@@ -272,7 +248,7 @@ export class Engine implements api.EngineApi {
   exportPolicy(): Promise<readonly api.NamedFile[]> {
     return this.#inTurn(async () => {
       const gpu = this.#opened();
-      const { loaded, directory } = this.#slot(POLICY);
+      const { loaded, directory } = this.#models.get(POLICY);
       const { files } = this.#runtime;
       await writeDirectory(files, EXPORTED, await trainedModelFiles(gpu, loaded));
       const named = await filesOf(files, EXPORTED);
@@ -320,8 +296,8 @@ export class Engine implements api.EngineApi {
 
   async #score(request: api.ScoreRequest): Promise<api.ScoredPair> {
     this.#opened();
-    const policy = this.#slot(request.policy);
-    const reference = request.reference === undefined ? undefined : this.#slot(request.reference);
+    const policy = this.#models.get(request.policy);
+    const reference = request.reference === undefined ? undefined : this.#models.get(request.reference);
     const objective = activate(request.method);
     if (reference === undefined && objective.needs.reference !== 'none')
       throw new InputError(`${objective.name} compares with a reference; choose one.`);
@@ -373,14 +349,14 @@ export class Engine implements api.EngineApi {
 
   #setTraining(training: Training, { tokenizer }: Slot): void {
     this.#training = training;
-    this.#slots.set(POLICY, { ...training.place, tokenizer, loaded: training.policy });
+    this.#models.set(POLICY, { ...training.place, tokenizer, loaded: training.policy });
   }
 
   async #endTraining(): Promise<void> {
     const training = this.#training;
     this.#scorers?.forget(POLICY);
     this.#training = undefined;
-    this.#slots.delete(POLICY);
+    this.#models.forget(POLICY);
     await training?.close();
   }
 
@@ -388,15 +364,14 @@ export class Engine implements api.EngineApi {
   async #freeSlot(slot: string): Promise<void> {
     if (slot === POLICY || slot === this.#training?.request.start) await this.#endTraining();
     this.#scorers?.forget(slot);
-    this.#slots.get(slot)?.loaded.free();
-    this.#slots.delete(slot);
+    this.#models.free(slot);
   }
 
   /** Forgets the device and everything on it. */
   #close(): void {
     this.#isPaused = true;
     this.#training = undefined;
-    this.#slots.clear();
+    this.#models.clear();
     this.#scorers = undefined;
     this.#gpu?.close();
     this.#gpu = undefined;
@@ -410,64 +385,5 @@ export class Engine implements api.EngineApi {
   #pairScorers(): PairScorers {
     if (this.#scorers === undefined) throw new RunError('The engine is not open.');
     return this.#scorers;
-  }
-
-  #slot(name: string): Slot {
-    const slot = this.#slots.get(name);
-    if (slot !== undefined) return slot;
-    const known = [...this.#slots.keys()].join(', ') || 'none';
-    throw new InputError(`There is no model called ${name}; loaded: ${known}.`);
-  }
-
-  /** An adapter alone goes on top of the reference. */
-  #baseOfAdapter(): string {
-    const base = this.#slots.get('reference');
-    if (base !== undefined) return base.directory;
-    throw new InputError('This is a PEFT adapter without its model. Load the model as the reference first.');
-  }
-
-  #summary(slot: string, gpuBytes: number): api.ModelSummary {
-    const { loaded, adapter } = this.#slot(slot);
-    const { config, weights } = loaded;
-    return {
-      slot,
-      architecture: config.architecture,
-      parameters: sum(weights.map(({ shape }) => shape.reduce((a, b) => a * b, 1))),
-      vocabSize: config.vocabSize,
-      maxPositions: config.maxPositions,
-      gpuBytes,
-      adapter,
-    };
-  }
-}
-
-/**
- * Runs `load` and turns the device's refusal of a buffer into a sentence. What was allocated until then is released with
- * the failed model's own buffers when the page reloads the engine.
- */
-async function refusedAllocations(
-  gpu: Gpu,
-  name: string,
-  load: () => Promise<LoadedModel>,
-): Promise<LoadedModel> {
-  const before = gpu.memory.current;
-  gpu.device.pushErrorScope('validation');
-  gpu.device.pushErrorScope('out-of-memory');
-  let loaded: LoadedModel | undefined;
-  try {
-    loaded = await load();
-    return loaded;
-  } finally {
-    // Out of memory, or more in one piece than the device takes at all: while loading, nothing else is refused.
-    const refused = [await gpu.device.popErrorScope(), await gpu.device.popErrorScope()];
-    if (refused.some((error) => error !== null)) {
-      const needed = gpu.memory.current - before;
-      loaded?.free();
-      // biome-ignore lint/correctness/noUnsafeFinally: the refusal is the cause of whatever else failed
-      throw new InputError(
-        `${name} needs ${formatBytes(needed)} of GPU memory, which this adapter does not have. ` +
-          `Models of up to about ${formatBytes(needed / 2)} may fit; a 16-bit checkpoint takes half of a 32-bit one.`,
-      );
-    }
   }
 }

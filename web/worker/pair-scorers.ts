@@ -13,7 +13,7 @@ import {
   tokenizePair,
 } from '../../src/engine.ts';
 import { InputError } from '../../src/index.ts';
-import type { Slot } from './engine.ts';
+import type { Slot } from './model-slots.ts';
 import type { PairStatistics, PairText, ScoredPair, ScoredSide, ScoreRequest } from './protocol.ts';
 
 /** Scorers that are kept; each holds the buffers of its shape buckets. */

@@ -17,7 +17,7 @@ import {
   trainConfigFrom,
 } from '../../src/engine.ts';
 import { InputError, type MemoryFiles } from '../../src/index.ts';
-import type { Slot } from './engine.ts';
+import type { Slot } from './model-slots.ts';
 import type { NamedFile, StepReport, TrainRequest } from './protocol.ts';
 
 /** The directory, and the output directory of the configuration, under the same name wherever it is unpacked. */
