@@ -151,6 +151,12 @@ describe.skipIf(!hasAdapter('chromium'))('the page', () => {
     const open = () => d.page.getByTestId('pair').innerText();
     await d.tool('charts');
     expect(await d.page.getByTestId('ranked').innerText()).toMatch(/% of the tokens make half of the margin/);
+    const bar = d.page.getByTestId('ranked').locator('rect').first();
+    const named = (await d.page.getByTestId('ranked').locator('rect title').first().textContent()) ?? '';
+    await bar.hover();
+    const pointed = d.pane().locator('[data-testid=token][aria-pressed=true]');
+    const [side, index] = [await pointed.getAttribute('data-side'), await pointed.getAttribute('data-index')];
+    expect(named).toBe(`${side}, token ${Number(index) + 1}`);
     await d.page.getByTestId('histogram').locator('circle').nth(2).click();
     expect(await open()).toBe('3 of 24');
     await d.page.getByTestId('order').selectOption('margin');
@@ -295,6 +301,7 @@ describe.skipIf(!hasAdapter('chromium'))('the page', () => {
     expect(await d.page.getByTestId('analysis').innerText()).toContain('Held-out. From my-run.');
     await d.page.getByTestId('analysis').locator('svg').waitFor();
     // A figure alone, as `prefgrad analyze` wrote it.
+    await d.tool('files');
     await d.drop(
       'kl.json',
       JSON.stringify({ ...figure, name: 'bmc-8', caption: 'Alone.', series, source: ['other'] }),

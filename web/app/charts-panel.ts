@@ -16,6 +16,8 @@ export interface ChartsData {
   /** Of `prefgrad analyze`. */
   readonly figures: readonly Result[];
   openPair(index: number): void;
+  /** Marks a token of the first pane. */
+  pointAt(side: 'chosen' | 'rejected', index: number): void;
 }
 
 /** Tokens that the ranked bars show. */
@@ -29,7 +31,7 @@ export function chartsPanel(data: ChartsData): HTMLElement {
   const known = [...data.statistics].filter(([, rows]) => rows.length > 1);
   const figures = [
     ...data.figures.map(analysis),
-    ...data.panes.slice(0, 1).flatMap(({ name, scored }) => tokenFigures(name, scored)),
+    ...data.panes.slice(0, 1).flatMap(({ name, scored }) => tokenFigures(name, scored, data)),
     ...(known.length > 1 ? [disagreement(known[0], known[1], data)] : []),
     ...known.slice(0, 1).flatMap(([name, rows]) => [margins(name, rows, data), spans(name, rows)]),
     ...runFigures(data.runs),
@@ -39,13 +41,14 @@ export function chartsPanel(data: ChartsData): HTMLElement {
   return h('div', { class: 'charts' }, ...figures);
 }
 
-function tokenFigures(name: string, scored: ScoredPair): HTMLElement[] {
+function tokenFigures(name: string, scored: ScoredPair, { pointAt }: ChartsData): HTMLElement[] {
   const credits = creditsOf(scored).filter(({ credit }) => credit !== 0);
   if (credits.length === 0) return [];
   const share = Math.round(100 * shareForHalf(credits));
   const ranked = credits
     .slice(0, RANKED)
     .map((token, i) => ({ ...token, label: `${i + 1}. ${token.text.trim() || '␣'}` }));
+  const point = (i: number) => pointAt(ranked[i].side, ranked[i].index);
   const total = sum(credits.map(({ credit }) => Math.abs(credit)));
   let reached = 0;
   const curve = credits.map(({ credit }, i) => {
@@ -53,22 +56,27 @@ function tokenFigures(name: string, scored: ScoredPair): HTMLElement[] {
     return { tokens: (100 * (i + 1)) / credits.length, share: (100 * reached) / total };
   });
   return [
-    figure(`${share}% of the tokens make half of the margin (${name})`, 'ranked', ({ barX, ruleX }) => ({
-      height: 24 * ranked.length + 60,
-      marginBottom: 40,
-      marginLeft: 96,
-      x: { label: 'credit: what the token adds to the margin →', grid: true },
-      y: { label: null, domain: ranked.map(({ label }) => label) },
-      marks: [
-        barX(ranked, {
-          x: 'credit',
-          y: 'label',
-          fill: ({ credit }: { credit: number }) => (credit < 0 ? 'var(--below)' : 'var(--above)'),
-          title: ({ side, index }: { side: string; index: number }) => `${side}, token ${index + 1}`,
-        }),
-        ruleX([0]),
-      ],
-    })),
+    figure(
+      `${share}% of the tokens make half of the margin (${name})`,
+      'ranked',
+      ({ barX, ruleX }) => ({
+        height: 24 * ranked.length + 60,
+        marginBottom: 40,
+        marginLeft: 96,
+        x: { label: 'credit: what the token adds to the margin →', grid: true },
+        y: { label: null, domain: ranked.map(({ label }) => label) },
+        marks: [
+          barX(ranked, {
+            x: 'credit',
+            y: 'label',
+            fill: ({ credit }: { credit: number }) => (credit < 0 ? 'var(--below)' : 'var(--above)'),
+            title: ({ side, index }: { side: string; index: number }) => `${side}, token ${index + 1}`,
+          }),
+          ruleX([0]),
+        ],
+      }),
+      { onClick: point, onPoint: point },
+    ),
     figure(
       'Share of the margin by share of tokens, the most decisive first',
       'share',
@@ -102,7 +110,7 @@ function margins(name: string, rows: readonly PairStatistics[], { openPair }: Ch
         ),
       ],
     }),
-    (_, i) => openPair(rows[i].index),
+    { onClick: (i) => openPair(rows[i].index) },
   );
 }
 
@@ -136,7 +144,7 @@ function disagreement(
         }),
       ],
     }),
-    (_, i) => openPair(points[i].index),
+    { onClick: (i) => openPair(points[i].index) },
   );
 }
 

@@ -7,13 +7,13 @@ export type PlotMarks = typeof Plot;
 /**
  * A figure under a title that says what one sees.
  * @param describe the plot's options, from Plot's marks
- * @param onDot told which dot was clicked, by its number in the data
+ * @param marks told which dot or bar was clicked, or pointed at, by its number in the data
  */
 export function figure(
   title: string,
   testid: string,
   describe: (plot: PlotMarks) => Plot.PlotOptions,
-  onDot?: (dot: Element, index: number) => void,
+  { onClick, onPoint }: { onClick?(index: number): void; onPoint?(index: number): void } = {},
 ): HTMLElement {
   const body = h('div', { class: 'plot-body' });
   const element = h('figure', { class: 'chart', 'data-testid': testid }, h('figcaption', {}, title), body);
@@ -30,11 +30,11 @@ export function figure(
     for (const part of drawn.querySelectorAll('[aria-label]')) part.removeAttribute('aria-label');
     drawn.setAttribute('role', 'img');
     drawn.setAttribute('aria-label', title);
-    if (onDot !== undefined)
-      drawn.querySelectorAll('circle').forEach((dot, i) => {
-        dot.classList.add('clickable');
-        dot.addEventListener('click', () => onDot(dot, i));
-      });
+    drawn.querySelectorAll('circle, rect').forEach((mark, i) => {
+      mark.classList.toggle('clickable', onClick !== undefined);
+      if (onClick !== undefined) mark.addEventListener('click', () => onClick(i));
+      if (onPoint !== undefined) mark.addEventListener('pointerenter', () => onPoint(i));
+    });
     fill(body, drawn);
   });
   return element;

@@ -75,6 +75,7 @@ export class Page {
       scores: this.#scores,
       files: this.#files,
       selected: () => this.#selected,
+      select: (token) => this.#select(token),
       noEngine: () => this.#noEngine,
       fail,
       renderStage: () => this.#renderStage(),

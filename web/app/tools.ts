@@ -21,6 +21,7 @@ export interface ToolsOptions {
   readonly scores: Scores;
   readonly files: FilesPanel;
   selected(): Selected | undefined;
+  select(token: Selected): void;
   /** Why there will be no engine; undefined while there may be one. */
   noEngine(): string | undefined;
   fail(error: unknown): void;
@@ -116,7 +117,7 @@ export class Tools {
   }
 
   #charts(): HTMLElement {
-    const { store, scores, library } = this.#options;
+    const { store, scores, library, select } = this.#options;
     const { state } = store;
     return chartsPanel({
       panes: state.panes.flatMap((pane) => {
@@ -128,6 +129,7 @@ export class Tools {
       runs: library.runs,
       figures: library.figures,
       openPair: (pair) => store.set({ pair, edited: undefined }),
+      pointAt: (side, index) => select({ pane: 0, side, index }),
     });
   }
 

@@ -158,10 +158,13 @@ export class TrainingPanel {
 
   #opened(run: RunInTab): void {
     this.#run = run;
+    fill(this.#status, 'prepared: the first step is on its way');
     this.#options.onModel(run);
   }
 
+  /** Comes on a port of its own, and may be late. */
   #progress(text: string): void {
+    if (this.#run !== undefined) return;
     fill(this.#status, text === '' ? 'kernels are compiled' : text);
   }
 
