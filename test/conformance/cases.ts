@@ -18,7 +18,7 @@ export const cases: readonly ConformanceCase[] = [
 ];
 
 /**
- * Which cases run: the full list trains for 20 steps, the short one for 4 and without the long cases; 'matrices' is a list of
+ * Which cases run: the full list trains for 20 steps, the short one for 2 and without the long cases; 'matrices' is a list of
  * its own, for adapters with tensor cores, to which 'long heads' adds what only GPUs compile in time.
  */
 export type Scope = 'full' | 'short' | 'matrices' | 'long heads';
@@ -60,7 +60,7 @@ export async function runCases(
   onResult: (result: CaseResult) => void,
 ): Promise<AdapterReport> {
   const gpu = await Gpu.open(runtime);
-  const steps = scope === 'full' ? 20 : 4;
+  const steps = scope === 'full' ? 20 : 2;
   try {
     for (const { group, name, run } of casesOf(scope)) {
       const start = performance.now();

@@ -6,11 +6,15 @@ import { type CaseContext, type ConformanceCase, readFixture } from './case.ts';
 
 export const LOSSES = 'test/fixtures/quickstart-losses.json';
 
-/** DPO-BMC as in examples/quickstart.yaml, on its first rows, at a constant rate: fewer steps are a prefix of more. */
+/**
+ * DPO-BMC as in examples/quickstart.yaml, on its first rows, at a constant rate: fewer steps are a prefix of more. The
+ * reference is computed beside the policy, or a run of few steps would take most of its time for rows that it never sees.
+ */
 export function quickstartConfig(output_dir: string, steps: number): TrainConfig {
   return trainConfigFrom({
     model: { path: 'examples/stories260K' },
     objective: { name: 'dpo', settings: { beta: 0.5 }, bmc: { delta: 2 } },
+    reference: { mode: 'in_step' },
     data: { train: 'examples/quickstart/train.jsonl', max_length: 96, max_rows: 80 },
     training: {
       learning_rate: 1e-4,
@@ -26,7 +30,7 @@ export function quickstartConfig(output_dir: string, steps: number): TrainConfig
 
 /** Losses of the first `steps` optimizer steps. */
 export async function quickstartLosses({ runtime, steps }: CaseContext): Promise<number[]> {
-  const output = `conformance-run-${runtime.name}-${Date.now()}`;
+  const output = `runs/conformance-${runtime.name}-${Date.now()}`;
   const losses: number[] = [];
   try {
     await train(runtime, quickstartConfig(output, steps), {
