@@ -20,12 +20,13 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-// One process at a time owns the adapter: on a CPU adapter two devices only take cores from each other.
+// Files share the two worker processes, and with them modules, the open device and its compiled pipelines.
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     exclude: ['test/**/*.long.test.ts', 'node_modules/**'],
     pool: 'forks',
+    isolate: false,
     maxWorkers: 2,
     sequence: { sequencer: LongestFirst },
     testTimeout: 300_000,
