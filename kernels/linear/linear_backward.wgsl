@@ -81,9 +81,19 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
     //# end
     //# end
   }
-  //# for r in ROWS
-  //# for c in COLUMNS4
-  if (row0 + $ru < rows && k40 + $cu < k4_count) { store(workgroup.z * rows + row0 + $ru, k40 + $cu, ALPHA * sum$r_$c); }
-  //# end
-  //# end
+  // One store in loops whose lengths only the device knows: a CPU adapter takes seconds to compile ROWS * COLUMNS4 of them.
+  var sums = array<vec4f, ROWS * COLUMNS4>(
+    //# for r in ROWS
+    //# for c in COLUMNS4
+    sum$r_$c,
+    //# end
+    //# end
+  );
+  let row_end = min(ROWS, rows - row0);
+  let column_end = min(COLUMNS4, k4_count - k40);
+  for (var r = 0u; r < row_end; r++) {
+    for (var c = 0u; c < column_end; c++) {
+      store(workgroup.z * rows + row0 + r, k40 + c, ALPHA * sums[r * COLUMNS4 + c]);
+    }
+  }
 }

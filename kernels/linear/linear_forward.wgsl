@@ -31,8 +31,7 @@ import constants::WORKGROUP;
   return v;
 }
 
-fn store(row: u32, column: u32, T: u32, sum: f32) {
-  if (row >= T || column >= N) { return; }
+fn store(row: u32, column: u32, sum: f32) {
   let i = row * N_STRIDE + N_OFFSET + column;
   var value = ALPHA * sum;
   @if(RESIDUAL) value += residual[i];
@@ -68,9 +67,17 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
     //# end
     //# end
   }
-  //# for r in ROWS
-  //# for c in COLUMNS
-  store(row0 + $ru, column0 + $cu, T, sum$r_$c);
-  //# end
-  //# end
+  // One store in loops whose lengths only the device knows: a CPU adapter takes seconds to compile ROWS * COLUMNS of them.
+  var sums = array<f32, ROWS * COLUMNS>(
+    //# for r in ROWS
+    //# for c in COLUMNS
+    sum$r_$c,
+    //# end
+    //# end
+  );
+  let row_end = min(ROWS, T - row0);
+  let column_end = min(COLUMNS, N - column0);
+  for (var r = 0u; r < row_end; r++) {
+    for (var c = 0u; c < column_end; c++) { store(row0 + r, column0 + c, sums[r * COLUMNS + c]); }
+  }
 }

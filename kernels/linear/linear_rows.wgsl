@@ -66,5 +66,6 @@ fn main(
   let column4 = block % column_blocks;
   var sums: array<vec4f, ROWS>;
   for (var depth4 = 0u; depth4 < depth_count() / 4u; depth4++) { accumulate(&sums, row0, depth4, column4); }
-  for (var r = 0u; r < ROWS; r++) { store(row0 + r, column4, sums[r], 0u); }
+  let rows = min(ROWS, row_count() - row0);
+  for (var r = 0u; r < rows; r++) { store(row0 + r, column4, sums[r], 0u); }
 }

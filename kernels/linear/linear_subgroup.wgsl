@@ -6,6 +6,7 @@
 import package::shared::grid::workgroup_index;
 import package::shared::subgroup_loads::broadcast_high;
 import package::shared::subgroup_loads::broadcast_low;
+import package::linear::linear_operands::column_count;
 import package::linear::linear_operands::depth_count;
 import package::linear::linear_operands::other_along_columns;
 import package::linear::linear_operands::other_along_depth;
@@ -90,14 +91,11 @@ fn main(
     sum6 += by_depth(broadcast_low(v3)) * q;
     sum7 += by_depth(broadcast_high(v3)) * q;
   }
-  for (var r = 0u; r < 4u; r++) {
-    store(row + r, column4, sum0[r], 0u);
-    store(row + r, column4 + 1u, sum1[r], 0u);
-    store(row + r, column4 + 2u, sum2[r], 0u);
-    store(row + r, column4 + 3u, sum3[r], 0u);
-    store(row + r, column4 + 4u, sum4[r], 0u);
-    store(row + r, column4 + 5u, sum5[r], 0u);
-    store(row + r, column4 + 6u, sum6[r], 0u);
-    store(row + r, column4 + 7u, sum7[r], 0u);
+  // One store in loops whose lengths only the device knows: a CPU adapter takes seconds to compile 32 of them.
+  var sums = array(sum0, sum1, sum2, sum3, sum4, sum5, sum6, sum7);
+  let rows = min(row + 4u, row_count());
+  let columns4 = min(column4 + COLUMNS4, column_count() / 4u);
+  for (var r = row; r < rows; r++) {
+    for (var c = column4; c < columns4; c++) { store(r, c, sums[c - column4][r - row], 0u); }
   }
 }

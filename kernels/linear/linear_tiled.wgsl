@@ -4,6 +4,7 @@
 // one vec4 of either operand into shared memory, which then lies with rows (or columns) side by side, and adds up 4 x 4
 // products. STAGED_F16 keeps the tiles in 16 bits (half the shared memory and its traffic; operands must stay below
 // 65504); sums are f32. Needs 8.5 KiB of shared memory, or half of it.
+// ROLLED: the loop over a tile's depth stays one, which CPU adapters take seconds less to compile.
 import package::shared::grid::workgroup_index;
 import package::linear::linear_operands::depth_count;
 import package::linear::linear_operands::other_along_columns;
@@ -69,6 +70,9 @@ fn main(
   @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) local_index: u32,
 ) {
+  // A 0 that no compiler can know.
+  @if(ROLLED) let zero = workgroup.z / workgroups.z;
+  @else const zero = 0u;
   let row_blocks = (row_count() + TILE - 1u) / TILE;
   let block = workgroup_index(workgroup, workgroups);
   let first_row = (block % row_blocks) * TILE;
@@ -83,12 +87,14 @@ fn main(
     stage_own(local_index, first_row, first_depth);
     stage_other(local_index, first_column, first_depth);
     workgroupBarrier();
-    for (var d = 0u; d < DEPTH; d++) {
+    for (var d = zero; d < DEPTH; d++) {
       let a = vec4f(own_tile[d * STRIDE4 + row4]);
       let b = vec4f(other_tile[d * STRIDE4 + column4]);
       sums += mat4x4f(a.x * b, a.y * b, a.z * b, a.w * b);
     }
     workgroupBarrier();
   }
-  for (var r = 0u; r < 4u; r++) { store(first_row + 4u * row4 + r, first_column / 4u + column4, sums[r], workgroup.z); }
+  let row = first_row + 4u * row4;
+  let rows = min(row + 4u, row_count());
+  for (var r = row; r < rows; r++) { store(r, first_column / 4u + column4, sums[r - row], workgroup.z); }
 }

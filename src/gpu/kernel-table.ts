@@ -372,6 +372,7 @@ export const KERNELS = {
       'LOW_RANK',
       'OUT_HALF',
       'RESIDUAL',
+      'ROLLED',
       'STAGED_F16',
       'WEIGHT',
       'W_BF16',

@@ -43,7 +43,7 @@ export interface DeviceProfile {
   readonly splitsK: boolean;
   /** Largest head dimension whose loops are unrolled: CPU adapters take seconds to minutes to compile longer ones. */
   readonly unrolledHeadDim: number;
-  /** Whether loops of tiled attention stay loops, for the same reason. */
+  /** Whether loops over tiles in shared memory stay loops, for the same reason. */
   readonly rollsTiles: boolean;
   /** Most logits that exist at once. */
   readonly logitChunk: { readonly rows: number; readonly columns: number };

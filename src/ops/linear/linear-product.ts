@@ -212,7 +212,7 @@ function launchShared(
     }
     case 'tiled':
     case 'tiled16': {
-      const staged = { ...conditions, STAGED_F16: isStaged };
+      const staged = { ...conditions, STAGED_F16: isStaged, ROLLED: gpu.profile.rollsTiles };
       recorder.launch({ kernel: 'linear_tiled', ...common, conditions: staged, grid: gridOfTiles(64, 64) });
       return;
     }
