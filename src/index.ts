@@ -14,6 +14,8 @@
  * `browserRuntime()` has a tree of files in memory: put blobs and URLs there and pass it as `runtime`.
  *
  * The types need neither WebGPU's nor the DOM's; devices and tensors are opaque.
+ *
+ * @module
  */
 export { createRun, type Run, type RunOptions, type RunStep } from './api/create-run.ts';
 export {

@@ -18,6 +18,7 @@ export interface ValueSchema {
   readonly default?: unknown;
   readonly enum?: readonly unknown[];
   readonly minLength?: number;
+  readonly examples?: readonly unknown[];
   readonly minItems?: number;
   readonly minimum?: number;
   readonly exclusiveMinimum?: number;
@@ -75,6 +76,7 @@ export function describeValue(schema: ValueSchema | undefined): string {
     case 'number':
       return `a number${range(schema)}`;
     case 'string':
+      if (schema.examples !== undefined) return `a text such as ${schema.examples.join(' or ')}`;
       return schema.minLength === undefined ? 'text' : 'text that is not empty';
     case 'boolean':
       return 'true or false';

@@ -21,6 +21,7 @@ export function layout(title: string, address: string, html: string, menu: reado
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escaped(title)}${address === 'index.html' ? '' : ' · prefgrad'}</title>
+<link rel="icon" href="data:,">
 <link rel="stylesheet" href="site.css">
 <script defer src="minisearch.js"></script>
 <script defer src="search-index.js"></script>
@@ -31,7 +32,10 @@ export function layout(title: string, address: string, html: string, menu: reado
 <a class="name" href="index.html">prefgrad</a>
 <input type="search" placeholder="Search" aria-label="Search the documentation" aria-controls="found">
 <ol id="found" hidden></ol>
+<details open>
+<summary>Pages</summary>
 ${sections.join('\n')}
+</details>
 </nav>
 <main>
 ${html}</main>

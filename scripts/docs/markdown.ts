@@ -41,6 +41,7 @@ export function renderPage(path: string, source: string): RenderedPage {
   };
   for (const [i, token] of tokens.entries()) {
     for (const inline of token.children ?? []) relink(inline, path, files);
+    nameLinks(token.children ?? []);
     const title = tokens[i + 1];
     if (token.type === 'heading_open' && title !== undefined) {
       finish();
@@ -61,6 +62,12 @@ const textOf = ({ children }: Token): string =>
     .filter(({ type }) => ['text', 'code_inline'].includes(type))
     .map(({ content }) => content)
     .join('');
+
+/** A link that says only the name of a file, `methods.md`, has no ending where pages are no files. */
+function nameLinks(tokens: readonly Token[]): void {
+  for (const [i, token] of tokens.entries())
+    if (tokens[i - 1]?.type === 'link_open') token.content = token.content.replace(/^([\w-]+)\.md$/, '$1');
+}
 
 /** Marks for the tests are for nobody who reads the site. */
 const withoutComments = (tokens: readonly Token[]): Token[] =>

@@ -20,3 +20,6 @@ box.addEventListener('input', () => {
     }),
   );
 });
+
+// On a small screen the page comes first, and its list is one tap away.
+if (matchMedia('(max-width: 50rem)').matches) document.querySelector('nav details').open = false;

@@ -42,6 +42,7 @@ const bytes = () =>
     z
       .string()
       .regex(/^\d+(\.\d+)? ?[KMGT]iB$/, 'must be a number of bytes or a size such as 8GiB')
+      .meta({ examples: ['8GiB'] })
       .transform((text) => Number.parseFloat(text) * UNITS[text.slice(-3) as keyof typeof UNITS]),
   ]);
 const fields = Object.keys(DEFAULT_COLUMNS) as Field[];

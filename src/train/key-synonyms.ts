@@ -75,8 +75,8 @@ const NOT_NEEDED: Readonly<Record<string, string>> = {
   flash_attention: 'attention is always computed in tiles',
   attn_implementation: 'attention is always computed in tiles',
   flash_attn: 'attention is always computed in tiles',
-  deepspeed: 'a run has one GPU; training.memory_budget makes it fit',
-  fsdp: 'a run has one GPU; training.memory_budget makes it fit',
+  deepspeed: 'mpirun starts a run on several GPUs; training.memory_budget makes it fit on one',
+  fsdp: 'mpirun starts a run on several GPUs; training.memory_budget makes it fit on one',
   lora_dropout: 'the update is trained without dropout',
 };
 

@@ -63,7 +63,9 @@ describe('a size in bytes', () => {
   });
 
   it('is refused without a binary unit', () => {
-    expect(problems({ training: { memory_budget: '8GB' } }).join()).toContain('training.memory_budget');
+    expect(problems({ training: { memory_budget: '8GB' } }).join()).toMatch(
+      /training\.memory_budget: found "8GB"; expected a whole number of at least 1, or a text such as 8GiB/,
+    );
   });
 });
 
