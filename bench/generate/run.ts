@@ -12,7 +12,7 @@ import type { Runtime } from '../../src/index.ts';
 import { elementCount } from '../../src/ops/index.ts';
 import type { TextPeer } from '../peers/transformers.js';
 import { writeRandomLlama } from '../random-llama.ts';
-import { type Row, reportOf } from '../report.ts';
+import { measured, type Row, reportOf } from '../report.ts';
 import { median, pairedRatio, takeTurns } from '../timing.ts';
 
 const STORIES = 'examples/stories260K';
@@ -37,6 +37,9 @@ export async function benchGenerate(runtime: Runtime, quick: boolean, only?: str
   gpu.close();
   return report;
 }
+
+/** A CPU adapter takes minutes for 64. */
+const batchesOf = (rounds: number): readonly number[] => (rounds < 11 ? BATCHES.slice(0, 2) : BATCHES);
 
 /** Prompts of one length, all different. */
 function promptsOf(count: number, length: number, vocabulary: number): number[][] {
@@ -71,10 +74,9 @@ async function besidePeer(gpu: Gpu, rounds: number): Promise<Row[]> {
   const peer = await transformers(`${process.cwd()}/${ONNX}`);
   const loaded = await loadModel(gpu, STORIES, { train: 'none', dtype: 'auto', positions: 256 });
   const rows: Row[] = [];
-  // The peer takes its time for 64.
-  for (const batch of rounds < 11 ? BATCHES.slice(0, 2) : BATCHES) {
+  for (const batch of batchesOf(rounds)) {
     console.log(`beside ${peer.name}, batch ${batch}`);
-    rows.push(await comparePeer(gpu, loaded, peer, batch, rounds));
+    rows.push(measured(await comparePeer(gpu, loaded, peer, batch, rounds)));
   }
   loaded.free();
   return rows;
@@ -119,11 +121,11 @@ async function besideLimit(gpu: Gpu, rounds: number): Promise<Row[]> {
     const loaded = await loadModel(gpu, folder, { train: 'none', dtype: 'auto', positions: 2048 });
     const bytes = weightBytes(loaded);
     const rows: Row[] = [];
-    for (const batch of BATCHES) {
+    for (const batch of batchesOf(rounds)) {
       console.log(`decoding, ${size.name}, batch ${batch}`);
-      rows.push(await decodeRow(gpu, loaded, size.name, bytes, batch, rounds));
+      rows.push(measured(await decodeRow(gpu, loaded, size.name, bytes, batch, rounds)));
     }
-    rows.push(await prefillRow(gpu, loaded, size.name, rounds));
+    rows.push(measured(await prefillRow(gpu, loaded, size.name, rounds)));
     loaded.free();
     return rows;
   } finally {
