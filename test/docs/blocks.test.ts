@@ -102,6 +102,7 @@ describe('command lines', () => {
       'mpirun',
       'srun',
       'docker',
+      'mkdir',
     ]);
     expect(
       others.filter(({ words }) => !known.has(words[0])).map(({ where, text }) => `${where}: ${text}`),

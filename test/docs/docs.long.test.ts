@@ -29,7 +29,7 @@ const OTHERS: Readonly<Record<string, string>> = {
   'docs/gpu-box.md': 'test/package/gpu-box.test.ts',
   'docs/many-gpus.md': 'test/ranks/train.test.ts',
   'docs/methods.md': 'test/objectives/registered.test.ts',
-  'docs/pipelines.md': 'test/preferences/chain.test.ts',
+  'docs/pipelines.md': 'test/docs/pipelines.long.test.ts',
   'docs/recipes.md': 'test/examples/recipes.test.ts',
   'docs/replication.md': 'test/examples/study.long.test.ts',
 };

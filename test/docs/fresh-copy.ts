@@ -25,10 +25,13 @@ const SERVER = 'http://127.0.0.1:8000';
 export class FreshCopy {
   readonly folder = mkdtempSync(join(tmpdir(), 'prefgrad-fresh-'));
   readonly #servers: ChildProcess[] = [];
+  readonly #smaller: Readonly<Record<string, string>>;
   #address = SERVER;
   #programs = 0;
 
-  constructor() {
+  /** @param smaller - options of some commands that are added to every line of theirs, besides those of all pages */
+  constructor(smaller: Readonly<Record<string, string>> = {}) {
+    this.#smaller = { ...SMALLER, ...smaller };
     const files = execFileSync('git', ['ls-files', '-z', '-co', '--exclude-standard'], { encoding: 'utf8' });
     for (const file of files.split('\0').filter((name) => name !== '')) {
       mkdirSync(join(this.folder, dirname(file)), { recursive: true });
@@ -44,7 +47,7 @@ export class FreshCopy {
 
   /** Runs a line of a page. A server stays until the copy is closed; later lines of the page reach it. */
   async run(command: CommandLine): Promise<void> {
-    const line = smaller(command).replaceAll(SERVER, this.#address);
+    const line = this.#line(command).replaceAll(SERVER, this.#address);
     if (/ (serve|view) /.test(line)) await this.#serve(line);
     else await this.#finish(spawn('bash', ['-c', line], this.#options()), `${command.where}: ${line}`);
   }
@@ -95,11 +98,12 @@ export class FreshCopy {
     const code = await new Promise((done) => child.once('close', done));
     if (code !== 0) throw new Error(`${what}\nended with ${code}:\n${output}`);
   }
-}
 
-function smaller(command: CommandLine): string {
-  const { text, words } = command;
-  if (/^npm run quickstart$/.test(text)) return `${text} -- ${SMALLER.train}`;
-  const name = words.slice(0, 4).join(' ') === 'npx deno task train' ? 'train' : prefgradWords(command)?.[0];
-  return name !== undefined && name in SMALLER ? `${text} ${SMALLER[name]}` : text;
+  #line(command: CommandLine): string {
+    const { text, words } = command;
+    if (/^npm run quickstart$/.test(text)) return `${text} -- ${this.#smaller.train}`;
+    const isTask = words.slice(0, 4).join(' ') === 'npx deno task train';
+    const name = isTask ? 'train' : prefgradWords(command)?.[0];
+    return name !== undefined && name in this.#smaller ? `${text} ${this.#smaller[name]}` : text;
+  }
 }
