@@ -1,12 +1,14 @@
 /**
  * What `import ... from 'prefgrad'` gives, in Node, Deno and the browser alike.
  *
- *   const run = await createRun({ model: 'Qwen2.5-0.5B-Instruct', data: 'pairs.jsonl', objective: 'dpo' });
- *   for await (const { step, metrics } of run) console.log(step, metrics.loss);
- *   await run.save('tuned');
+ * ```ts
+ * const run = await createRun({ model: 'Qwen2.5-0.5B-Instruct', data: 'pairs.jsonl', objective: 'dpo' });
+ * for await (const { step, metrics } of run) console.log(step, metrics.loss);
+ * await run.save('tuned');
  *
- *   const [answer] = await generate({ model: 'tuned', prompts: ['Once upon a time'], temperature: 0.7 });
- *   for await (const row of score({ model: 'tuned', reference: 'base', data: 'pairs.jsonl' })) console.log(row);
+ * const [answer] = await generate({ model: 'tuned', prompts: ['Once upon a time'], temperature: 0.7 });
+ * for await (const row of score({ model: 'tuned', reference: 'base', data: 'pairs.jsonl' })) console.log(row);
+ * ```
  *
  * Options have the names of TRL and transformers, and of the configuration files. `train` makes a whole run with its files,
  * as the command does. `registerObjective(defineObjective({ ... }))` and `registerTokenWeight(defineTokenWeight({ ... }))`

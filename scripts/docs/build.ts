@@ -46,7 +46,7 @@ function writePages(pages: ReadonlyMap<string, RenderedPage>): void {
       return { address: addressOf(path), title: pages.get(path)?.title ?? name };
     }),
   }));
-  menu.push({ title: 'Reference', pages: [{ address: 'api/all_symbols.html', title: 'API' }] });
+  menu.push({ title: 'Reference', pages: [{ address: 'api/index.html', title: 'API' }] });
   for (const [path, { title, html, files }] of pages) {
     const address = addressOf(path);
     writeFileSync(join(OUT, address), layout(title, address, html, menu));
