@@ -18,7 +18,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'prefgrad view': 'test/cli/view.test.ts',
   'prefgrad serve': 'test/cli/serve.test.ts',
   'prefgrad doctor --tune': 'test/cli/doctor-tune.test.ts',
-  'prefgrad rate --rows rollouts.jsonl --rater command:': 'test/preferences/commands.test.ts',
+  'prefgrad rate --rows rollouts.jsonl --rater command:': 'test/preferences/answer-commands.test.ts',
 };
 
 const TRAINED =
