@@ -5,7 +5,7 @@
  * example, until its engine answers. The first step of training is timed once, unthrottled, from the click on.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
@@ -50,6 +50,8 @@ const engineBytes = assets
   .filter((name) => /worker|kernel/.test(name))
   .reduce((sum, name) => sum + gzipped(`assets/${name}`), 0);
 
+/** What else the machine does makes every time longer. */
+const loads = [loadavg()[0]];
 const server = await serve(built);
 const browser = await launchChromium();
 const paints: number[] = [];
@@ -72,6 +74,7 @@ for (let run = 0; run < RUNS; run++) {
   await context.close();
 }
 const firstStepMs = await timeOfFirstStep();
+loads.push(loadavg()[0]);
 await browser.close();
 await server.close();
 rmSync(folder, { recursive: true, force: true });
@@ -101,7 +104,7 @@ const measured = {
 };
 const date = new Date().toISOString().slice(0, 10);
 const setting = `Chromium on SwiftShader, CPU throttled ${THROTTLE} times, 1440 x 900, median of ${RUNS}`;
-const result = { date, commit: commitNow(), setting, measured, budgets: BUDGETS };
+const result = { date, commit: commitNow(), setting, loadAverages: loads, measured, budgets: BUDGETS };
 writeFileSync(`${root}bench/results/page.json`, `${JSON.stringify(result, null, 2)}\n`);
 const exceeded = Object.entries(BUDGETS).filter(
   ([name, most]) => measured[name as keyof typeof BUDGETS] > most,

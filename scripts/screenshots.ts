@@ -1,11 +1,11 @@
 /**
- * npm run web:screenshots [FOLDER]: every state of the page at 390, 1440 and 1920 px, light and dark.
+ * npm run web:screenshots [FOLDER [STATE ...]]: every state of the page at 390, 1440 and 1920 px, light and dark.
  *
  * Without a folder, the pictures that README and docs show are made anew in docs/images; with one, all of them go there, to be
  * looked at one by one, and axe-core's verdict on every state is written to bench/results/page-accessibility.json. Exit code 1
- * when it has found something serious.
+ * when it has found something serious. With names of states, only those are looked at anew.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -119,7 +119,7 @@ const AUDITED = ['1440-light', '1440-dark', '390-light'];
 const SHOWN = ['tokens-1440-light'];
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const [wanted] = process.argv.slice(2);
+const [wanted, ...only] = process.argv.slice(2);
 const target = wanted ?? `${root}docs/images`;
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-screenshots-'));
 mkdirSync(target, { recursive: true });
@@ -138,6 +138,7 @@ const violations: Record<string, string[]> = {};
 const isWanted = (name: string) => wanted !== undefined || SHOWN.some((file) => file.startsWith(`${name}-`));
 for (const { name, hash, ready, isRead } of states) {
   if (name !== 'first' && !isWanted(name)) continue;
+  if (name !== 'first' && only.length > 0 && !only.includes(name)) continue;
   await page.emulateMedia({ colorScheme: 'light' });
   await page.setViewportSize({ width: 1440, height: 900 });
   await page.evaluate((to) => {
@@ -150,7 +151,8 @@ for (const { name, hash, ready, isRead } of states) {
       const file = `${name}-${width}-${colorScheme}`;
       if (wanted === undefined && !SHOWN.includes(file)) continue;
       await page.setViewportSize({ width, height });
-      if (isRead && width === 390) await page.getByTestId('sheet-close').click();
+      const close = page.getByTestId('sheet-close');
+      if (isRead && (await close.isVisible())) await close.click();
       await page.waitForTimeout(400);
       await page.screenshot({ path: join(target, `${file}.png`) });
       console.log(`${target}/${file}.png`);
@@ -166,9 +168,11 @@ await browser.close();
 await server.close();
 rmSync(folder, { recursive: true, force: true });
 if (wanted !== undefined) {
-  const date = new Date().toISOString().slice(0, 10);
-  const result = { date, commit: commitNow(), what: 'serious and critical, by axe-core', violations };
   const path = `${root}bench/results/page-accessibility.json`;
+  const before = only.length > 0 && existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')).violations : {};
+  const date = new Date().toISOString().slice(0, 10);
+  const what = 'serious and critical, by axe-core';
+  const result = { date, commit: commitNow(), what, violations: { ...before, ...violations } };
   writeFileSync(path, `${JSON.stringify(result, null, 2)}\n`);
 }
 process.exitCode = Object.values(violations).some(({ length }) => length > 0) ? 1 : 0;

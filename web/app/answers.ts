@@ -103,7 +103,7 @@ function tokensOf(
       {
         class: `token ${value === undefined ? 'z0' : colourClass(view, value, scale)}${isCode[index] ? ' code' : ''}`,
         // A special token such as </s> is no word of the text around it, which may run from right to left.
-        dir: /^<.+>$/.test(text) ? 'ltr' : undefined,
+        dir: /^<.+>$/.test(prose) ? 'ltr' : undefined,
         role: 'button',
         tabindex: isSelected ? 0 : -1,
         'aria-pressed': isSelected ? 'true' : undefined,

@@ -225,7 +225,8 @@ function curves(
   return {
     x: { label: 'optimizer step →', tickFormat: 'd' },
     y: { label: `↑ ${label}`, grid: true },
-    marginRight: runs > 1 ? 90 : 20,
+    // As wide as the longest name at the end of its line.
+    marginRight: runs > 1 ? Math.min(150, 12 + 6 * Math.max(...names.map(({ length }) => length))) : 20,
     marks: [lineY(points, { x: 'step', y: 'value', z: 'run', stroke: hue }), ...(runs > 1 ? labels : [])],
   };
 }
