@@ -51,7 +51,7 @@ function withoutNoise<T>({ dup, dup2 }: Duplicates, action: () => T): T {
   }
 }
 
-/** A file without a name, read from its start whatever was written to it; undefined where there is no room for one. */
+/** A file without a name, read from its start whatever was written to it; undefined where none can be made. */
 function openAside(): number | undefined {
   const path = join(tmpdir(), `prefgrad-${process.pid}-${crypto.randomUUID()}`);
   try {

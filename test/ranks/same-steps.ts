@@ -16,7 +16,10 @@ async function runAlone(name: string): Promise<MethodRun> {
   return run;
 }
 
-/** Losses to 1e-6, of themselves where they are larger than 1; weights to 1e-6 and 2% of what the steps move, since AdamW makes whole steps of noise near its epsilon. */
+/**
+ * Losses to 1e-6, of themselves where they are larger than 1 as ipo's are; weights to 1e-6 and 2% of what the steps move, since
+ * AdamW makes whole steps of noise near its epsilon.
+ */
 export async function expectSameRuns(methods: readonly string[], ranks: number): Promise<void> {
   const { code, stdout, stderr } = mpirun(ranks, [
     '--import',
