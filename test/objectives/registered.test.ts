@@ -1,5 +1,5 @@
 /** Methods and token weights of one's own: defined, registered, and from then on a name in a configuration. */
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import {
   defineObjective,
@@ -9,6 +9,7 @@ import {
   registerTokenWeight,
 } from '../../src/index.ts';
 import { activate } from '../../src/objectives/choice.ts';
+import { objectives, tokenWeights } from '../../src/objectives/registry.ts';
 import { vectorMath } from '../../src/ops/elementwise/vector.ts';
 import { tapeFor } from '../../src/ops/index.ts';
 import { readTrainConfig, trainConfigFrom } from '../../src/train/config.ts';
@@ -16,6 +17,13 @@ import { expectClose } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';
 import { openTrainer, runSteps, randomPairs as tokenPairs } from '../support/trainer.ts';
 import { randomPairs, runStep } from './step.ts';
+
+// Test files share their modules: what is registered here must not be there for the next one.
+const builtIn = { objectives: objectives.length, tokenWeights: tokenWeights.length };
+afterAll(() => {
+  (objectives as unknown[]).length = builtIn.objectives;
+  (tokenWeights as unknown[]).length = builtIn.tokenWeights;
+});
 
 /** loss = (beta h - margin)^2 with h = (Pw - Pl) - (Rw - Rl): none of the built-in ones. */
 registerObjective(

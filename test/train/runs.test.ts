@@ -63,9 +63,14 @@ describe('a run that is logged every half', () => {
     expect(readTrainConfig(parse(text)).config).toEqual(JSON.parse(JSON.stringify(config)));
 
     const record = JSON.parse(readFileSync(`${output_dir}/run.json`, 'utf8'));
-    expect(record).toMatchObject({ outcome: 'finished', global_step: 4, version: VERSION });
+    expect(record).toMatchObject({
+      outcome: 'finished',
+      global_step: 4,
+      version: VERSION,
+      // Other tests of this process may have compiled all of them.
+      pipelines: expect.any(Number),
+    });
     expect(record.wall_time_seconds).toBe(summary.seconds);
-    expect(record.pipelines).toBeGreaterThan(0);
   });
 
   it('can keep every step, and checkpoints without an optimizer', async () => {
