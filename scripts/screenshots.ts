@@ -5,11 +5,12 @@
  * looked at one by one, and axe-core's verdict on every state is written to bench/results/page-accessibility.json. Exit code 1
  * when it has found something serious. With names of states, only those are looked at anew.
  */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Page } from 'playwright-core';
+import { gunzipSync } from 'node:zlib';
+import { chromium, type Page } from 'playwright-core';
 import { build } from 'vite';
 import { commitNow } from '../bench/report.ts';
 import { launchChromium } from '../test/support/adapters.ts';
@@ -48,12 +49,24 @@ const ODD = rows([
   ],
   ['A long story', ` ${story}The dog was happy.`, ` ${story}The dog was sad.`],
 ]);
+const SCORES = gunzipSync(readFileSync('test/fixtures/analyze/dpo-bmc.jsonl.gz')).toString();
 const MANY = rows(Array.from({ length: 10_000 }, (_, i) => [`Row ${i + 1}`, ' a cat sat.', ' a dog sat.']));
 const dropped = (name: string, text: string, pair: number) => async (page: Page) => {
-  const file = { name, mimeType: 'text/plain', buffer: Buffer.from(text) };
-  await page.getByTestId('files').setInputFiles([file]);
+  await drop(page, name, text);
   await page.getByTestId('rows-origin').filter({ hasText: name }).waitFor(LIVE);
   await page.getByTestId('pair-row').nth(pair).click();
+  await computed(page);
+};
+const drop = (page: Page, name: string, text: string) =>
+  page.getByTestId('files').setInputFiles([{ name, mimeType: 'text/plain', buffer: Buffer.from(text) }]);
+/** A run with a checkpoint and a final model, and metrics of a real one. */
+const openRun = async (page: Page) => {
+  const run = join(folder, 'my-run');
+  cpSync(join(root, 'web/public/models/dpo'), join(run, 'checkpoint-10'), { recursive: true });
+  cpSync(join(root, 'web/public/models/dpo-bmc'), join(run, 'model'), { recursive: true });
+  cpSync(join(root, 'test/fixtures/analyze/dpo-bmc/metrics.jsonl'), join(run, 'metrics.jsonl'));
+  await page.getByTestId('folder').setInputFiles(run);
+  await page.getByTestId('checkpoint-0').waitFor(LIVE);
   await computed(page);
 };
 const train = async (page: Page, method: string) => {
@@ -107,6 +120,31 @@ const states: readonly State[] = [
   { name: 'code', hash: '#tool=files', isRead: true, ready: dropped('odd.jsonl', ODD, 3) },
   { name: 'long', hash: '#tool=files', isRead: true, ready: dropped('odd.jsonl', ODD, 4) },
   { name: 'many', hash: '#tool=files', isRead: true, ready: dropped('many.jsonl', MANY, 5) },
+  { name: 'run', hash: '#tool=charts&pair=1', isRead: true, ready: openRun },
+  {
+    name: 'scores',
+    hash: '#tool=files',
+    isRead: true,
+    ready: async (page) => {
+      await drop(page, 'scores.jsonl', SCORES);
+      await page.getByTestId('pane').filter({ hasText: 'your score file' }).first().waitFor(LIVE);
+    },
+  },
+  {
+    name: 'error',
+    hash: '#tool=files',
+    ready: async (page) => {
+      await drop(page, 'broken.jsonl', '{"prompt": "Once",\n');
+      await page.getByTestId('error').waitFor(LIVE);
+    },
+  },
+  {
+    name: 'keys',
+    hash: '#pair=0',
+    ready: async (page) => {
+      await page.getByTestId('help').click();
+    },
+  },
 ];
 const SIZES = [
   [390, 844],
@@ -135,16 +173,12 @@ const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
 await page.goto(`${server.origin}/`);
 await page.locator('[data-testid=token][data-side=chosen]').first().waitFor(LIVE);
 const violations: Record<string, string[]> = {};
-const isWanted = (name: string) => wanted !== undefined || SHOWN.some((file) => file.startsWith(`${name}-`));
-for (const { name, hash, ready, isRead } of states) {
-  if (name !== 'first' && !isWanted(name)) continue;
-  if (name !== 'first' && only.length > 0 && !only.includes(name)) continue;
-  await page.emulateMedia({ colorScheme: 'light' });
-  await page.setViewportSize({ width: 1440, height: 900 });
-  await page.evaluate((to) => {
-    location.hash = to;
-  }, hash);
-  await ready?.(page);
+const isShot = (name: string) =>
+  wanted === undefined
+    ? SHOWN.some((file) => file.startsWith(`${name}-`))
+    : only.length === 0 || only.includes(name);
+/** A state in every size and theme. */
+async function shoot(page: Page, { name, isRead }: Pick<State, 'name' | 'isRead'>): Promise<void> {
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme });
     for (const [width, height] of SIZES) {
@@ -162,7 +196,33 @@ for (const { name, hash, ready, isRead } of states) {
       }
     }
   }
+}
+
+for (const state of states) {
+  const { name, hash, ready } = state;
+  if (name !== 'first' && !isShot(name)) continue;
+  await page.emulateMedia({ colorScheme: 'light' });
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await page.evaluate((to) => {
+    location.hash = to;
+  }, hash);
+  await ready?.(page);
+  await shoot(page, state);
   if (name === 'first') await page.getByRole('button', { name: 'Skip' }).click();
+}
+if (isShot('without-webgpu')) {
+  const plain = await chromium.launch({
+    executablePath: '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-features=WebGPU', '--disable-gpu'],
+  });
+  const there = await plain.newPage();
+  await there.goto(`${server.origin}/#tool=train`);
+  await there
+    .getByTestId('error')
+    .filter({ hasText: /WebGPU/ })
+    .waitFor(LIVE);
+  await shoot(there, { name: 'without-webgpu' });
+  await plain.close();
 }
 await browser.close();
 await server.close();
