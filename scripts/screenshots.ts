@@ -120,7 +120,7 @@ const states: readonly State[] = [
   { name: 'code', hash: '#tool=files', isRead: true, ready: dropped('odd.jsonl', ODD, 3) },
   { name: 'long', hash: '#tool=files', isRead: true, ready: dropped('odd.jsonl', ODD, 4) },
   { name: 'many', hash: '#tool=files', isRead: true, ready: dropped('many.jsonl', MANY, 5) },
-  { name: 'run', hash: '#tool=charts&pair=1', isRead: true, ready: openRun },
+  { name: 'run', hash: '#tool=files&pair=1', isRead: true, ready: openRun },
   {
     name: 'scores',
     hash: '#tool=files',
