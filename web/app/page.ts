@@ -315,9 +315,9 @@ export class Page {
 /** What is focused and unfolded in an element whose contents are made anew. @returns puts it back */
 function remembered(inside: HTMLElement): () => void {
   const active = document.activeElement;
-  const testid = active?.getAttribute('data-testid');
+  const testid = active instanceof HTMLElement && active.dataset.testid;
   const same = () => [...inside.querySelectorAll<HTMLElement>(`[data-testid="${testid}"]`)];
-  const at = testid && testid !== 'token' ? same().findIndex((element) => element === active) : -1;
+  const at = testid && testid !== 'token' ? same().indexOf(active) : -1;
   const details = () => [...inside.querySelectorAll('details')];
   const unfolded = details().map(({ className, open }) => `${className} ${open}`);
   return () => {
