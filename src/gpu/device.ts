@@ -1,4 +1,4 @@
-/** One opened adapter: its device, memory, kernels and transfers. The rooms above see WebGPU through this alone. */
+/** One opened adapter: its device, memory, kernels and transfers. The layers above see WebGPU through this alone. */
 import { RunError } from '../errors.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { KernelChoices } from './choices.ts';

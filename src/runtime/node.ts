@@ -21,7 +21,13 @@ import { quietly } from './quiet.ts';
 import { ONE_RANK } from './ranks.ts';
 import type { DeviceChoice, Runtime } from './runtime.ts';
 import { userCache } from './user-cache.ts';
-import { cpuDriverFile, fetchedDriverFile, provideLoader, selectDriver } from './vulkan-drivers.ts';
+import {
+  cpuDriverFile,
+  fetchedDriverFile,
+  offeredDrivers,
+  provideLoader,
+  selectDriver,
+} from './vulkan-drivers.ts';
 
 /**
  * Dawn's toggles: f16 on NVIDIA is off by default; our kernels stay inside their bindings, so clamping every access and
@@ -32,8 +38,11 @@ const TOGGLES = [
   'disable-dawn-features=timestamp_quantization',
 ];
 
-/** Dawn frees itself with this object, so it lives as long as the process. */
-const instances: GPU[] = [];
+/**
+ * Dawn's instances by their flags and the drivers that the loader offered them. Each finds its adapters once, holds
+ * threads for them (lavapipe: five) and frees itself with this object: they live as long as the process, and are shared.
+ */
+const instances = new Map<string, GPU>();
 
 /**
  * The runtime of Node. Opens nothing before it is asked for an adapter.
@@ -104,8 +113,10 @@ async function firstAdapter(backend: string, filter: string[] = []): Promise<GPU
 }
 
 async function askDawn(backend: string, filter: string[]): Promise<GPUAdapter | null> {
-  const gpu = create([`backend=${backend}`, ...filter, ...TOGGLES]);
-  instances.push(gpu);
+  const flags = [`backend=${backend}`, ...filter, ...TOGGLES];
+  const kind = JSON.stringify([flags, offeredDrivers()]);
+  const gpu = instances.get(kind) ?? create(flags);
+  instances.set(kind, gpu);
   // Dawn looks for adapters within the call, before it returns a promise.
   const request = async (options: GPURequestAdapterOptions) =>
     (await quietly(() => [gpu.requestAdapter(options)]))[0];

@@ -92,3 +92,8 @@ export function selectDriver(file: string): () => void {
     }
   };
 }
+
+/** The description files that the Vulkan loader is told to offer; all undefined where it looks by itself. */
+export function offeredDrivers(): readonly (string | undefined)[] {
+  return VARIABLES.map((variable) => process.env[variable]);
+}

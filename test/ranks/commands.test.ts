@@ -1,7 +1,7 @@
 /** Commands whose rows are dealt out: several ranks, here in one process, write what one writes. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { runCli } from '../../src/cli/program.ts';
 import { keepDevices } from '../../src/gpu/kept-devices.ts';
@@ -47,6 +47,10 @@ async function run(runtime: Runtime, args: readonly string[]): Promise<{ code: n
 
 /** Each with a device that is kept from command to command. */
 const two = localRanks(2).map((ranks) => keepDevices(withRanks(nodeRuntime(), ranks)));
+afterAll(() => {
+  for (const runtime of two) runtime.close();
+});
+
 const runOnTwo = (args: readonly string[]) => Promise.all(two.map((runtime) => run(runtime, args)));
 
 const text = (name: string) => readFileSync(place(name), 'utf8');

@@ -1,6 +1,6 @@
 /** Full fine-tuning whose masters and moments ranks hold between them, here in one process on one device. */
 import { readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { writeDirectory } from '../../src/formats/directory-writer.ts';
 import { Gpu } from '../../src/gpu/device.ts';
 import { keepDevices } from '../../src/gpu/kept-devices.ts';
@@ -19,6 +19,10 @@ const folder = await temporaryDirectory();
 
 const runtimes = localRanks(SIZE).map((ranks) => keepDevices(withRanks(nodeRuntime(), ranks)));
 const single = keepDevices(nodeRuntime());
+
+afterAll(() => {
+  for (const runtime of [...runtimes, single]) runtime.close();
+});
 
 interface Setting {
   readonly dtype: 'f32' | 'bf16';

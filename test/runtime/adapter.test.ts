@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
 import { describe, expect, it } from 'vitest';
@@ -56,6 +57,16 @@ describe('Node', () => {
     expect(stdout).toMatch(/^NoAdapterError .*npm run quickstart.*mesa-vulkan-drivers.*prefgrad doctor/);
   });
 
+  it.skipIf(!hasLavapipe || !existsSync(THREADS))('holds no more threads for the tenth adapter', async () => {
+    const threads: number[] = [];
+    for (let i = 0; i < 10; i++) {
+      const device = await (await nodeRuntime().requestAdapter({ device: 'lavapipe' })).requestDevice();
+      device.destroy();
+      threads.push(readdirSync(THREADS).length);
+    }
+    expect(threads[9]).toBeLessThanOrEqual(threads[0]);
+  });
+
   it.skipIf(!hasLavapipe)('ends by itself and soundly, with work in flight and nothing destroyed', () => {
     const script = `
       import { nodeRuntime } from './src/runtime/node.ts';
@@ -69,6 +80,9 @@ describe('Node', () => {
     expect({ status, stdout }).toEqual({ status: 0, stdout: 'done\n' });
   });
 });
+
+/** Where Linux lists the threads of this process. */
+const THREADS = '/proc/self/task';
 
 function runNode(script: string, env: Record<string, string>) {
   const args = ['--import', 'tsx', '--input-type=module', '-e', script];

@@ -10,6 +10,13 @@ export function testGpu(): Promise<Gpu> {
   return shared;
 }
 
+/** Ends that device; whoever asks next gets a new one. For between two test files. */
+export async function closeTestGpu(): Promise<void> {
+  const closing = shared;
+  shared = undefined;
+  (await closing)?.close();
+}
+
 /** A further device of its own kind, for tests of limits. Whoever opens it closes it. */
 export function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   return Gpu.open(nodeRuntime(), options);
