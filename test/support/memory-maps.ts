@@ -1,11 +1,15 @@
 /**
- * Before each test file: ends the devices that files share when the process has used up much of what Linux allows it.
+ * Keeps a test process below the regions of memory that Linux lets a process map, 65,530 (vm.max_map_count).
  *
- * A process may map 65,530 regions of memory (vm.max_map_count). lavapipe maps one for every descriptor set, Dawn allocates
- * those by the pool, some seventy for a pipeline, and both keep them until the device ends. Where the limit is reached no
- * thread can be started, and Dawn, which compiles each pipeline in a thread of its own, ends the process without a word.
+ * lavapipe maps one region for every descriptor set and small buffer. Dawn allocates the sets by the pool, some seventy for a
+ * pipeline and more where bind groups are alive, which only garbage collection ends, and keeps the pools until the
+ * device ends. Where the limit is reached no thread can be started, and Dawn, which compiles each pipeline in a
+ * thread of its own, ends the process without a word.
  */
 import { existsSync, readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { afterEach } from 'vitest';
 import { closeTestGpu } from './gpu.ts';
 import { testRuntime } from './runtime.ts';
 
@@ -17,3 +21,16 @@ if (existsSync(MAPS) && readFileSync(MAPS, 'utf8').split('\n').length > MANY) {
   await closeTestGpu();
   testRuntime().close();
 }
+
+setFlagsFromString('--expose-gc');
+const collectGarbage: () => void = runInNewContext('gc');
+
+/** Milliseconds; a collection takes some thirty. */
+const PERIOD = 2000;
+let collected = performance.now();
+
+afterEach(() => {
+  if (performance.now() - collected < PERIOD) return;
+  collectGarbage();
+  collected = performance.now();
+});
