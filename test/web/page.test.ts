@@ -249,9 +249,12 @@ describe.skipIf(!hasAdapter('chromium'))('the page', () => {
     };
     await exact();
     expect(await d.pane().innerText()).toContain('your score file, as it is');
+    const source = d.page.getByTestId('source');
+    expect(await source.innerText()).toBe('your score file, as it is');
     expect(await d.page.getByTestId('prompt').innerText()).toMatch(/^[A-Z][a-z]+ /);
     await d.page.getByTestId('add-pane').click();
     await d.isLive(1);
+    expect(await source.innerText()).toMatch(/^your score file, as it is, live: /);
     await exact();
     expect((await d.shown('chosen', 1)).map(({ id }) => id)).toEqual(lines[0].chosen.token_ids);
     await d.page.getByRole('button', { name: 'close pane 2' }).click();

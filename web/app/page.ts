@@ -232,10 +232,12 @@ export class Page {
   #renderStage(): void {
     const { state } = this.#store;
     const shown = state.panes.map((pane) => ({ pane, ...this.#scores.shown(pane, state) }));
-    const isLive = shown.some(({ live }) => live);
-    const origins = new Set(state.panes.map(({ source }) => this.#library.find(source)?.origin ?? 'nothing'));
-    const from = isLive ? 'live: ' : shown.some(({ scored }) => scored) ? 'shipped: ' : '';
-    fill(this.#parts.source, `${from}${[...origins].join(', ')}`);
+    const origins = shown.map(({ pane, scored, live }) => {
+      const entry = this.#library.find(pane.source);
+      const from = live ? 'live: ' : scored && entry?.kind === 'model' ? 'shipped: ' : '';
+      return `${from}${entry?.origin ?? 'nothing'}`;
+    });
+    fill(this.#parts.source, [...new Set(origins)].join(', '));
     const restore = remembered(this.#parts.stage);
     const isToken = document.activeElement?.getAttribute('data-testid') === 'token';
     const focused = isToken ? this.#selected : undefined;
