@@ -2,6 +2,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { nodeRuntime } from '../../src/runtime/node.ts';
+import type { Runtime } from '../../src/runtime/runtime.ts';
 import { BestCheckpoint } from '../../src/train/best-checkpoint.ts';
 import { readTrainConfig, trainConfigFrom } from '../../src/train/config.ts';
 import type { Metrics } from '../../src/train/hooks.ts';
@@ -16,7 +18,7 @@ import { testRuntime } from '../support/runtime.ts';
 const folder = await temporaryDirectory();
 const TRAIN = 'examples/quickstart/train.jsonl';
 
-async function run(name: string, training: object, changes: object = {}) {
+async function run(name: string, training: object, changes: object = {}, runtime: Runtime = testRuntime()) {
   const steps: Metrics[] = [];
   const notes: string[] = [];
   const output_dir = `${folder}/${name}`;
@@ -28,7 +30,7 @@ async function run(name: string, training: object, changes: object = {}) {
     output_dir,
     ...changes,
   });
-  const summary = await train(testRuntime(), config, {
+  const summary = await train(runtime, config, {
     step: ({ metrics }) => steps.push(metrics),
     note: (line) => notes.push(line),
   });
@@ -39,7 +41,13 @@ const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / 
 
 describe('a run that is logged every half', () => {
   it('writes means over the interval, with tokens and time, and what ran', async () => {
-    const { steps, output_dir, summary, config } = await run('half', { logging_steps: 0.5, save_steps: 0.5 });
+    const { steps, output_dir, summary, config } = await run(
+      'half',
+      { logging_steps: 0.5, save_steps: 0.5 },
+      {},
+      // A device of its own, whose pipelines no other test compiled.
+      nodeRuntime(),
+    );
     const lines = readMetrics(`${output_dir}/metrics.jsonl`).filter((line) => 'loss' in line);
     expect(lines.map(({ step }) => step)).toEqual([2, 4]);
     for (const name of ['loss', 'rewards/chosen', 'rewards_unweighted/margins', 'grad_norm'])
@@ -63,14 +71,9 @@ describe('a run that is logged every half', () => {
     expect(readTrainConfig(parse(text)).config).toEqual(JSON.parse(JSON.stringify(config)));
 
     const record = JSON.parse(readFileSync(`${output_dir}/run.json`, 'utf8'));
-    expect(record).toMatchObject({
-      outcome: 'finished',
-      global_step: 4,
-      version: VERSION,
-      // Other tests of this process may have compiled all of them.
-      pipelines: expect.any(Number),
-    });
+    expect(record).toMatchObject({ outcome: 'finished', global_step: 4, version: VERSION });
     expect(record.wall_time_seconds).toBe(summary.seconds);
+    expect(record.pipelines).toBeGreaterThan(0);
   });
 
   it('can keep every step, and checkpoints without an optimizer', async () => {
