@@ -11,9 +11,10 @@ import {
   some,
   textOf,
 } from './expression.ts';
+import { sameDigits, valueInBaseTen } from './numerals.ts';
 import { areProportional, haveSameValue, realValue } from './numeric.ts';
+import { isSetLike, type RealSet, realSetOf, sameSet, unknownsOf } from './real-sets.ts';
 import { asIntervals, assignedValue, isAssignment } from './relations.ts';
-import { joined } from './unions.ts';
 
 /**
  * @param gold - the right answer; @param given - the answer to be judged
@@ -48,6 +49,8 @@ function resolved(expression: Expression): Expression {
   }
   if (expression.type === 'relation' && expression.operators.at(-1) === '∈')
     return resolved(expression.sides[expression.sides.length - 1]);
+  if (expression.type === 'call' && ['union', 'intersect', 'minus'].includes(expression.name))
+    return { ...expression, args: expression.args.map(resolved) };
   const hasSigns = some(expression, (part) => part.type === 'call' && ['pm', 'mp'].includes(part.name));
   if (!hasSigns) return expression;
   return sequence('', [withSign(expression, 'pm'), withSign(expression, 'mp')], '');
@@ -64,6 +67,8 @@ function withSign(expression: Expression, plus: 'pm' | 'mp'): Expression {
 
 function areSame(a: Expression, b: Expression): boolean {
   if (textOf(a) === textOf(b)) return true;
+  const sets = asSets(a, b);
+  if (sets !== undefined) return sameSet(...sets, (x, y) => areSame(x, y));
   if (a.type === 'relation' || b.type === 'relation') return sameRelation(a, b);
   if (isUnion(a) || isUnion(b)) return sameUnion(a, b);
   if (a.type === 'sequence' || b.type === 'sequence') return sameSequence(a, b);
@@ -75,13 +80,12 @@ function areSame(a: Expression, b: Expression): boolean {
 // Values
 
 function sameValue(a: Expression, b: Expression): boolean {
-  if (a.type === 'numeral' || b.type === 'numeral')
-    return (
-      a.type === 'numeral' &&
-      b.type === 'numeral' &&
-      a.base === b.base &&
-      BigInt(a.digits) === BigInt(b.digits)
-    );
+  if (a.type === 'numeral' || b.type === 'numeral') {
+    if (a.type === 'numeral' && b.type === 'numeral' && a.base === b.base)
+      return sameDigits(a.digits, b.digits);
+    const [x, y] = [a, b].map(valueInBaseTen);
+    return x !== undefined && y !== undefined && sameNumber(x, y);
+  }
   if (isRatio(a) && isRatio(b)) return sameTuple(a.args, b.args) || haveSameValue(a, b) === true;
   const [percentA, percentB] = [percentOf(a), percentOf(b)];
   if ((percentA === undefined) !== (percentB === undefined)) {
@@ -199,8 +203,17 @@ const sameDecimals = (a: Sequence, b: Sequence): boolean =>
 
 const isUnion = (e: Expression): boolean => e.type === 'call' && e.name === 'union';
 
-/** The parts of a union, or of a list of intervals; parts that touch or overlap are one. */
-const sameUnion = (a: Expression, b: Expression): boolean => sameItems(joined(pieces(a)), joined(pieces(b)));
+/** Both as sets of real numbers, where one is written as such and neither speaks of another unknown. */
+function asSets(a: Expression, b: Expression): [RealSet, RealSet] | undefined {
+  if (!isSetLike(a) && !isSetLike(b)) return undefined;
+  const [names, others] = [unknownsOf(a), unknownsOf(b)];
+  if (names.size > 0 && others.size > 0 && [...names].some((name) => !others.has(name))) return undefined;
+  const [x, y] = [realSetOf(a), realSetOf(b)];
+  return x && y && [x, y];
+}
+
+/** Unions whose ends have no value, part by part: (-∞, a) ∪ (b, ∞). */
+const sameUnion = (a: Expression, b: Expression): boolean => sameItems(pieces(a), pieces(b));
 
 const pieces = (e: Expression): readonly Expression[] => {
   if (e.type === 'call' && e.name === 'union') return e.args.flatMap(pieces);

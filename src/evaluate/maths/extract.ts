@@ -1,4 +1,5 @@
 /** The answer inside a text: where a solution says that it is. */
+import { MAGNITUDE_SUFFIX } from './spoken-numbers.ts';
 
 /** The parts of `text` inside \boxed{...}, with where each begins and ends. */
 interface Box {
@@ -8,7 +9,8 @@ interface Box {
 }
 
 /** After these words comes the answer. The last of them in a text counts. */
-const MARKERS = /(?:answer\s+is|answer\s*:|####|\bA:|final answer[^.:\n]{0,40}?(?:is|:))\s*:?\s*/gi;
+const MARKERS =
+  /(?:answer\s+(?:is|would be|will be|should be|must be)|answer\s*[:=]|####|(?<=^|\n)[\s*_>-]{0,8}A:|final answer[^.:\n]{0,40}?(?:is|:))\s*:?\s*/gi;
 
 const MAX_BARE_LENGTH = 120;
 
@@ -177,10 +179,13 @@ function lastFormula(text: string): Formula | undefined {
 /** x of 'x = 1'. */
 const unknownOf = (formula: string): string => /^\s*([a-zA-Z])\s*=/.exec(formula)?.[1] ?? '';
 
-const NUMBERS =
-  /(?<![\p{L}\d.,_^\\])[-−]?\s?[$€£]?\s?(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:[.,]\d+)?|\.\d+)(?:\s?\/\s?\d+)?(?:\s*\\?%|\s+percent)?(?!\p{L}{1,2}\d)/gu;
+const DIGITS = String.raw`(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:[.,]\d+)?|\.\d+)(?:\s?\/\s?\d+)?`;
+const NUMBERS = new RegExp(
+  String.raw`(?<![\p{L}\d.,_^\\])[-−]?\s?[$€£]?\s?${DIGITS}(?:${MAGNITUDE_SUFFIX}|\s*\\?%|\s+percent)?(?!\p{L}{1,2}\d)`,
+  'gu',
+);
 
-/** The numbers in prose, each with its sign, denominator and percent sign. */
+/** The numbers in prose, each with its sign, denominator and magnitude or percent sign. */
 export const numbersIn = (text: string): string[] =>
   [...text.matchAll(NUMBERS)].map(([found]) => found.replace(/^([-−])\s?[$€£]?\s?/, '$1').trim());
 

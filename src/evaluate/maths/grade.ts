@@ -5,9 +5,13 @@ import { plainText } from './expression.ts';
 import { boxedAnswer, extractAnswer } from './extract.ts';
 import { cleanNotation } from './notation.ts';
 import { parseExpression } from './parser.ts';
+import { magnitudeOf } from './spoken-numbers.ts';
 
 /** Longer right answers are solutions in prose, and their answer is looked for as in a prediction. */
 const MAX_GOLD_LENGTH = 200;
+
+/** Longer answers are compared as they stand. */
+const MAX_ANSWER_LENGTH = 5000;
 
 export interface MathsGrade {
   /** The answers that were compared, as found in the texts. */
@@ -50,11 +54,18 @@ function goldAnswer(gold: string): string {
 
 /** Whether two answers, without any text around them, are equal as texts, as values or as statements. */
 export function areEqualAnswers(gold: string, answer: string): boolean {
+  if (Math.max(gold.length, answer.length) > MAX_ANSWER_LENGTH) return gold.trim() === answer.trim();
   const [a, b] = [gold, answer].map((text) => cleanNotation(withoutDelimiters(text)));
   if (a !== '' && withoutSpaces(a) === withoutSpaces(b)) return true;
   const [x, y] = [parsed(a), parsed(b)];
   if (x !== undefined && y !== undefined && sayTheSame(x, y)) return true;
-  return sameWords(a, b);
+  return sameWords(a, b) || isAbbreviated(a, b) || isAbbreviated(b, a);
+}
+
+/** Whether one is 70K or 1.5M and the other the number meant; beside a formula k is a variable. */
+function isAbbreviated(short: string, full: string): boolean {
+  const [, digits, letter] = /^(\d+(?:\.\d+)?) ?([KkM])$/.exec(short) ?? [];
+  return letter !== undefined && /^\d+$/.test(full) && Number(digits) * magnitudeOf(letter) === Number(full);
 }
 
 /** Whether both are the same words, perhaps in \text: 'June 20' too, but no formula. */

@@ -42,6 +42,7 @@ export const PRODUCTS: Readonly<Record<string, string>> = {
 };
 /** Words that multiply the number before them. */
 export const SCALES: Readonly<Record<string, string>> = {
+  hundred: '100',
   thousand: '1000',
   million: '1000000',
   billion: '1000000000',

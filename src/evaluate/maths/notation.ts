@@ -46,6 +46,9 @@ const UNICODE: Readonly<Record<string, string>> = {
 };
 const UNICODE_CHARACTERS = new RegExp(`[${Object.keys(UNICODE).join('')}]`, 'g');
 
+/** \mathbb{R}, as the source of a regular expression. */
+const REALS = '\\\\(?:mathbb\\s*\\{\\s*R\\s*\\}|mathbb\\s*R|R(?![a-zA-Z]))';
+
 /** Rewrites that do not depend on each other's order beyond the one given. */
 const REWRITES: readonly (readonly [RegExp, string])[] = [
   // A JSON file escaped twice: \\frac is \frac, while a matrix keeps its row ends.
@@ -57,7 +60,7 @@ const REWRITES: readonly (readonly [RegExp, string])[] = [
   [/\\(?:displaystyle|textstyle|limits|nolimits|hline|rm|bf|it)(?![a-zA-Z])/g, ' '],
   // The spaces that may stand inside a number: 11,\!111 and 11{,}111.
   [/(?<!\\)\\!\s*/g, ''],
-  [/(\d)\{,\}\s*(?=\d{3})/g, '$1'],
+  [/(\d)\s*\{\s*,\s*\}\s*(?=\d{3})/g, '$1'],
   [/\\q?quad/g, '\\quad '],
   [/(?<!\\)\\[,;:> ]|~|\\quad|&nbsp;/g, ' '],
   [/\\[dtc]frac(?![a-zA-Z])/g, '\\frac'],
@@ -71,10 +74,28 @@ const REWRITES: readonly (readonly [RegExp, string])[] = [
   // Degrees of temperature.
   [/\^\s*\{?\s*\\circ\s*\}?\s*(?:\\(?:text|mathrm)\s*\{\s*)?[CF](?![a-zA-Z])\s*\}?/g, ' '],
   [/\\\{\s*\\\}/g, '\\emptyset '],
+  [
+    /^\s*(?:\\(?:text|mbox|textbf)\s*\{)?\s*(?:(?:there (?:is|are) )?no (?:real )?solutions?|(?:the )?empty set)\s*\}?\s*$/gi,
+    '\\emptyset ',
+  ],
+  [
+    /^\s*(?:\\(?:text|mbox|textbf)\s*\{)?\s*all real numbers except(?: for)?\s*\}?\s*([^a-z]+)$/gi,
+    '(-\\infty,\\infty)\\setminus\\{$1\\}',
+  ],
   [/^\s*(?:\\(?:text|mbox|textbf)\s*\{)?\s*all real numbers\s*\}?\s*$/gi, '\\mathbb{R}'],
-  [/\\(?:mathbb\s*\{\s*R\s*\}|mathbb\s*R|R(?![a-zA-Z]))(?!\s*[\^_])/g, '(-\\infty,\\infty)'],
+  [new RegExp(`${REALS}\\s*[\\^_]\\s*(?:\\+|\\{\\s*(?:\\+|>\\s*0)\\s*\\})`, 'g'), '(0,\\infty)'],
+  [new RegExp(`${REALS}(?!\\s*[\\^_])`, 'g'), '(-\\infty,\\infty)'],
   // {x | x > 3} is what it says of x.
-  [/^\s*\\\{\s*[a-z]\s*(?:\\in\s*[^|:\\]*)?(?:\\mid|\\vert|\\colon|\||:)(.*)\\\}\s*$/g, '$1'],
+  [
+    /^\s*\\\{\s*[a-z]\s*(?:\\in\s*(?:\(-\\infty,\\infty\)|[^|:\\]*))?\s*(?:\\mid|\\vert|\\colon|\||:)(.*)\\\}\s*$/g,
+    '$1',
+  ],
+  // Numerals: \text{1F}_{16}, 2516 \text{ (base 8)}, 204 in base five.
+  [/\\(?:text|mathrm|texttt|mathtt)\s*\{\s*([0-9A-F]+)\s*\}(?=\s*_)/g, '$1'],
+  [/(\d)\s*(?:\\text\s*\{)?\s*\(?(?:in )?\s*base[\s-]*\}?\s*(\d{1,2}|[a-z]{3,9})\s*\)?\}?/gi, '$1_{$2}'],
+  [/\b([ap])\.m\./gi, '$1m'],
+  [/(\d)\s*(AM|PM)\b/g, '$1 \\text{$2}'],
+  [/\\bar(?![a-zA-Z])/g, '\\overline'],
   [/<=/g, '\\le '],
   [/>=/g, '\\ge '],
   [/!=/g, '\\ne '],
@@ -83,7 +104,10 @@ const REWRITES: readonly (readonly [RegExp, string])[] = [
   [/(?<![\d.,])(\d{1,3})((?: \d{3})+)(?![\d,])/g, '$1$2'],
 ];
 
-const REPEATING = /(\d*)\.(\d*)\\overline\s*\{\s*(\d{1,20})\s*\}/g;
+const REPEATING = /(?<!\d)(\d*)\.(\d*)\\overline\s*\{\s*(\d{1,20})\s*\}/g;
+
+/** 0.333..., 0.1666\ldots: the same one to three digits three times or more. */
+const GOES_ON = /(?<![\d.])(\d*)\.(\d*?)(\d{1,3}?)\3{2,}\s*(?:\.{2,3}|…|\\l?dots(?![a-z])|\\cdots(?![a-z]))/g;
 
 /** 0.1\\overline{6} as the fraction (16 - 1) / 90. */
 function repeatingDecimal(_: string, whole: string, fixed: string, repeated: string): string {
@@ -95,7 +119,7 @@ function repeatingDecimal(_: string, whole: string, fixed: string, repeated: str
 /** The text in the notation that the parser reads. */
 export function cleanNotation(text: string): string {
   let clean = text.replaceAll(UNICODE_CHARACTERS, (character) => UNICODE[character] ?? character);
-  clean = clean.replaceAll(REPEATING, repeatingDecimal);
+  clean = clean.replaceAll(REPEATING, repeatingDecimal).replaceAll(GOES_ON, repeatingDecimal);
   for (const [pattern, to] of REWRITES) clean = clean.replaceAll(pattern, to);
   clean = clean.replaceAll(/(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d])/g, (digits) => digits.replaceAll(' ', ''));
   return joinThousands(clean)

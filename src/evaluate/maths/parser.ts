@@ -21,6 +21,7 @@ import {
   SYMBOLS,
   UNIONS,
 } from './latex-names.ts';
+import { baseOf } from './numerals.ts';
 import { TokenReader } from './token-reader.ts';
 import { tokenize } from './tokens.ts';
 
@@ -418,8 +419,8 @@ function mixedOrProduct(left: Expression, right: Expression): Expression {
 
 /** x_1 is a variable, 204_5 a numeral in base 5. */
 function subscripted(value: Expression, subscript: string): Expression {
-  if (value.type === 'number' && /^\d+$/.test(subscript))
-    return { type: 'numeral', digits: value.text, base: Number(subscript) };
+  const base = value.type === 'number' ? baseOf(subscript) : undefined;
+  if (value.type === 'number' && base !== undefined) return { type: 'numeral', digits: value.text, base };
   if (value.type === 'symbol') return symbol(`${value.name}_${subscript}`);
   return call(`subscript ${subscript}`, value);
 }

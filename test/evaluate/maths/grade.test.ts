@@ -80,4 +80,13 @@ describe('whatever a model writes', () => {
   ])('costs no time to speak of: %s', (_, text) => {
     expect(areEqualAnswers(text, `2\\cdot(${text})`)).toBe(false);
   });
+
+  it.each([
+    ['a number without end', '1'.repeat(60_000)],
+    ['a list without end', '\n*'.repeat(30_000)],
+    ['boxes without end', '\\boxed{'.repeat(10_000)],
+    ['number words without end', 'one hundred and '.repeat(5_000)],
+  ])('is read in one go: %s', (_, text) => {
+    expect([gradeMaths('5', text).correct, gradeNumber('#### 5', text).correct]).toEqual([false, false]);
+  });
 });
