@@ -6,7 +6,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { InputError } from '../errors.ts';
 import { deviceOfEnvironment } from '../runtime/device-choice.ts';
 import { detectRuntime } from '../runtime/index.ts';
-import { startedRank } from '../runtime/launcher.ts';
 import { jobOf } from '../runtime/open-mpi.ts';
 import { withRankDevices } from '../runtime/rank-device.ts';
 import { withRanks } from '../runtime/ranks.ts';
@@ -29,16 +28,23 @@ const DISTRIBUTED = [
 /** Milliseconds in which rank 0 tells of a failure that all ranks meet, before another one speaks. */
 const FIRST_SPEAKS_MS = 3000;
 
-/** Runs one command line as one of several ranks. @returns the exit code */
-export async function runRank(args: readonly string[], env = process.env): Promise<number> {
-  const isFirst = startedRank(env) === 0;
+/**
+ * Runs one command line as one of several ranks. @returns the exit code
+ * @param detect - what the machine is to this process
+ */
+export async function runRank(
+  args: readonly string[],
+  env = process.env,
+  detect = detectRuntime,
+): Promise<number> {
   const job = jobOf(env);
+  const isFirst = job.rank === 0;
   /** Of a rank that may not speak yet. */
   let withheld = '';
   const own = processCli();
   const runtime = async (): Promise<Runtime> => {
     const note = isFirst ? own.err : () => {};
-    const ranked = withRanks(await detectRuntime((text) => note(`${text}\n`)), job);
+    const ranked = withRanks(await detect((text) => note(`${text}\n`)), job);
     return withRankDevices(ranked, deviceOfEnvironment(env));
   };
   const cli = {
@@ -67,7 +73,7 @@ export async function runRank(args: readonly string[], env = process.env): Promi
   }
   if (!isFirst) {
     await sleep(FIRST_SPEAKS_MS);
-    own.err(`rank ${startedRank(env)}: ${withheld}`);
+    own.err(`rank ${job.rank} on ${job.place.host}: ${withheld}`);
   }
   job.abort(code);
   return code;

@@ -71,6 +71,11 @@ export async function onAnyRank(ranks: Ranks, holds: boolean): Promise<boolean> 
   return (await gatherValues(ranks, holds)).some((one) => one);
 }
 
+/** Returns when every rank has come here. */
+export async function barrier(ranks: Ranks): Promise<void> {
+  if (ranks.size > 1) await ranks.allGather(new Uint8Array());
+}
+
 /** The runtime of one rank: files are written by rank 0 alone, so that a program is the same on all. */
 export function withRanks(runtime: Runtime, ranks: Ranks): Runtime {
   const files = ranks.rank === 0 ? runtime.files : withoutWriting(runtime.files);

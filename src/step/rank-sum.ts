@@ -61,7 +61,8 @@ export class RankSum {
   }
 
   /**
-   * Sums f32 tensors in place, after everything that was queued before; what is queued afterwards finds the sums.
+   * Sums f32 tensors in place, the last one first, after everything that was queued before; what is queued afterwards finds
+   * the sums.
    * @param last - the program that completes the tensors, which this runs
    */
   async sum(tensors: readonly Tensor[], last?: Program): Promise<void> {

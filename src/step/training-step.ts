@@ -9,12 +9,12 @@ import type { ParameterSlabs } from '../nn/parameters.ts';
 import { recordFill } from '../ops/elementwise/fill.ts';
 import { tapeFor } from '../ops/index.ts';
 import { recordStateCommit } from '../ops/objectives/state-commit.ts';
-import { recordReferenceUpdate } from '../ops/optimizer/reference-update.ts';
 import type { Optimizer } from '../optim/optimizer.ts';
 import { countsOf } from './batch-tensors.ts';
 import { BucketRunner, type RunExtras } from './bucket-runner.ts';
 import { StepMetrics } from './metrics.ts';
 import type { MicroBatch } from './micro-batches.ts';
+import { MovingReference } from './moving-reference.ts';
 import { OverflowWatch } from './overflow-watch.ts';
 import { batchFields, exchangeFields, type StepModels } from './programs/tokens.ts';
 import {
@@ -71,7 +71,7 @@ export class TrainingStep {
   readonly #rankGather: RankGather | undefined;
   readonly #begin: Program;
   readonly #end: Program;
-  readonly #moveReference: Program | undefined;
+  readonly #movingReference: MovingReference | undefined;
 
   /** Plans every program into the workspace of `models`. */
   constructor(models: StepModels, options: TrainingStepOptions) {
@@ -102,8 +102,11 @@ export class TrainingStep {
     if (shared.length > 0) this.#rankGather = new RankGather(workspace.gpu, ranks, Math.max(...shared));
     this.#begin = this.#record('begin', (recorder) => this.#recordBegin(recorder));
     this.#end = this.#record('optimizer', (recorder) => this.#recordEnd(recorder));
-    if (options.movingReference.size > 0)
-      this.#moveReference = this.#record('reference update', (recorder) => this.#recordMove(recorder));
+    const { movingReference, trained } = options;
+    if (movingReference.size > 0) {
+      const update = { share: objective.needs.referenceUpdate?.share ?? 1, norm: optimizer.norm };
+      this.#movingReference = new MovingReference(workspace, trained, movingReference, update);
+    }
   }
 
   /**
@@ -138,7 +141,8 @@ export class TrainingStep {
     await this.optimizer.update();
     await this.gatherWeights();
     const { referenceUpdate } = this.#models.objective.needs;
-    if (referenceUpdate !== undefined && step % referenceUpdate.every === 0) this.#moveReference?.run();
+    if (referenceUpdate !== undefined && step % referenceUpdate.every === 0)
+      await this.#movingReference?.update();
     return { numbers: this.#metrics.snapshot() };
   }
 
@@ -156,8 +160,14 @@ export class TrainingStep {
     else await this.#rankSum.sum(this.#gradients, program);
   }
 
+  /**
+   * Sums take tensors from the end, as the backward pass completes them. Norms and biases of the first layers are complete
+   * last, so the slab of vectors comes first.
+   */
   get #gradients(): Tensor[] {
-    return this.#options.trained.slabs.map(({ gradient }) => gradient);
+    const { slabs } = this.#options.trained;
+    const [matrices, vectors] = [true, false].map((decays) => slabs.filter((s) => s.weightDecay === decays));
+    return [...vectors, ...matrices].map(({ gradient }) => gradient);
   }
 
   /** Gives every rank what the others updated. */
@@ -254,16 +264,6 @@ export class TrainingStep {
     for (const [name, value] of Object.entries(next)) recordStateCommit(recorder, value, state[name], norm);
     this.#metrics.setFrom(recorder, 'grad_norm', norm, 0);
     this.#metrics.setFrom(recorder, 'finite', norm, 2);
-  }
-
-  /** A weight that is not trained is the same in both. */
-  #recordMove(recorder: Recorder): void {
-    const share = this.#models.objective.needs.referenceUpdate?.share ?? 1;
-    for (const [name, tensor] of this.#options.movingReference) {
-      const master = this.#options.trained.parameters.get(name)?.master;
-      if (master !== undefined)
-        recordReferenceUpdate(recorder, master, tensor, { share, norm: this.optimizer.norm });
-    }
   }
 }
 

@@ -12,7 +12,7 @@ import { type LoadedModel, loadHead } from '../models/loading/load.ts';
 import { loadLocated } from '../models/loading/load-with-adapter.ts';
 import type { ActiveObjective } from '../objectives/choice.ts';
 import type { LmHead } from '../ops/logps/logit-chunks.ts';
-import { gatherValues } from '../runtime/ranks.ts';
+import { barrier } from '../runtime/ranks.ts';
 import { referenceHidden, referenceLogps } from '../step/reference-rows.ts';
 import type { TrainConfig } from './config.ts';
 import type { HiddenStates } from './hidden-states.ts';
@@ -190,7 +190,7 @@ class Precomputed {
     const write = () => this.#cache.writeHidden(examples, reference.model.config.hiddenSize, pieces);
     // Every rank makes its share of the pieces, one writes them, all read them.
     await (ranks.rank === 0 ? write() : takeAll(pieces));
-    await gatherValues(ranks, 'written');
+    await barrier(ranks);
     const written = await this.#cache.openHidden(examples);
     if (written === undefined) throw new RangeError('The hidden states just written are not there.');
     return written;

@@ -11,7 +11,7 @@ import {
 } from '../formats/checkpoint.ts';
 import type { OutputFile } from '../formats/output-file.ts';
 import type { Gpu } from '../gpu/device.ts';
-import { fromFirst } from '../runtime/ranks.ts';
+import { barrier, fromFirst } from '../runtime/ranks.ts';
 import type { FileSystem, Runtime } from '../runtime/runtime.ts';
 import type { BestCheckpoint } from './best-checkpoint.ts';
 import type { TrainConfig } from './config.ts';
@@ -141,7 +141,7 @@ export async function saveRun(
   trainer: Trainer,
   { position, digests, best, seconds, companions, isWhole, isEvaluationDue }: SavedRun,
 ): Promise<string> {
-  const { files } = gpu.runtime;
+  const { files, ranks } = gpu.runtime;
   best.saved(trainer.step, checkpointPath(config.output_dir, trainer.step));
   const state: TrainerState = {
     global_step: trainer.step,
@@ -163,5 +163,7 @@ export async function saveRun(
   const limit = config.training.save_total_limit;
   if (limit !== undefined)
     await rotateCheckpoints(files, config.output_dir, limit, best.state.best_model_checkpoint ?? undefined);
+  // A rank that ends the job next does not end it while the first one writes.
+  await barrier(ranks);
   return path;
 }

@@ -54,9 +54,12 @@ export async function train(
     // Its successor writes one only where rows are left out.
     if (options.force) await files.remove(`${config.output_dir}/dropped_rows.jsonl`);
     return await onDevice(runtime, config, told, options).catch(async (error: unknown) => {
-      // Of several ranks the others wait for this one in the middle of a step.
-      if (!(error instanceof DeviceLostError) || runtime.ranks.size > 1) throw error;
-      if ((await latestCheckpoint(files, config.output_dir)) === undefined) throw error;
+      if (!(error instanceof DeviceLostError)) throw error;
+      const latest = await latestCheckpoint(files, config.output_dir);
+      if (latest === undefined) throw error;
+      // The other ranks wait for this one in the middle of a step.
+      if (runtime.ranks.size > 1)
+        throw new RunError(`${error.message} Continue from ${latest.path} with --resume.`);
       told.note(`${error.message} Continuing from the last checkpoint, this once.`);
       return onDevice(runtime, config, told, { resume: true });
     });

@@ -6,7 +6,6 @@ import type { Tensor } from '../autograd/tensor.ts';
 import { Workspace } from '../autograd/workspace.ts';
 import { type Example, inputTokens } from '../data/examples.ts';
 import { uniformAt } from '../data/random.ts';
-import { InputError } from '../errors.ts';
 import type { Gpu } from '../gpu/device.ts';
 import type { LoadedModel } from '../models/loading/load.ts';
 import type { ParameterSlabs } from '../nn/parameters.ts';
@@ -94,11 +93,6 @@ export class Trainer {
     this.policy = policy;
     this.#trained = policy.trained;
     this.#movingReference = movingReferenceOf(options, policy.trained);
-    if (this.#movingReference.size > 0 && policy.trained.slabs.some((slab) => !slab.hasWholeMaster))
-      throw new InputError(
-        `${objective.name} moves its reference towards the f32 weights, of which several ranks hold a slice each in full ` +
-          'fine-tuning. Use lora, or model.dtype: f32, or one rank.',
-      );
     this.#rows = rowsOf(options, 'train');
     this.plan = new RunPlan(options.train.length, (item) => this.#rows.shapeOf([item]), {
       stepSize: training.per_device_train_batch_size * training.gradient_accumulation_steps,

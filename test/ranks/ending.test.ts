@@ -1,9 +1,32 @@
-/** A rank that fails ends the job, with one message. What the run leaves then is in failures.long.test.ts. */
-import { describe, expect, it } from 'vitest';
+/** A rank that fails ends the job, with one message. What a run leaves that is killed is in failures.long.test.ts. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { nodeRuntime } from '../../src/runtime/node.ts';
+import { train } from '../../src/train/train.ts';
 import { hasMpi, mpirun } from '../support/mpirun.ts';
+import { configOf, trainArgs } from './job.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'prefgrad-ranks-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const ending = (how: string) => mpirun(2, ['--import', 'tsx', 'test/ranks/ending.ts', how]);
 
+const checkpointsOf = (name: string) =>
+  readdirSync(join(folder, name)).filter((file) => file.startsWith('checkpoint'));
+
+/** Of the last step of an epoch. */
+const BAD = 0;
+
+/** Rows for two steps, of which one weighs more than f32 holds. */
+function badRows(): string {
+  const path = join(folder, 'bad.jsonl');
+  const rows = readFileSync('examples/quickstart/train.jsonl', 'utf8').split('\n').slice(0, 6);
+  const bad = { ...JSON.parse(rows[BAD]), chosen_weights: [{ start: 0, end: 9, weight: 1e38 }] };
+  writeFileSync(path, rows.with(BAD, JSON.stringify(bad)).join('\n'));
+  return path;
+}
 describe.skipIf(!hasMpi())('a job of two ranks', () => {
   it('ends when one dies', () => {
     const { code, stderr } = ending('die');
@@ -15,6 +38,34 @@ describe.skipIf(!hasMpi())('a job of two ranks', () => {
     const { code, stderr } = ending('hang');
     expect(code, stderr).toBe(1);
     expect(stderr.split('The other ranks did not answer for 2 s (training.ddp_timeout)')).toHaveLength(2);
+  });
+
+  it('ends when one loses its device, and one process continues from the last checkpoint', async () => {
+    const [program, ...args] = trainArgs(folder, 'lost');
+    expect(program).toBe('bin/prefgrad.js');
+    const checkpoint = join(folder, 'lost/checkpoint-2');
+    const { code, stderr } = mpirun(2, ['--import', 'tsx', 'test/ranks/losing.ts', checkpoint, ...args]);
+    expect(code, stderr).toBe(1);
+    expect(stderr.split('The GPU device was lost')).toHaveLength(2);
+    expect(stderr).toMatch(
+      /^rank 1 on .+: prefgrad: The GPU device was lost: .* Continue from .*checkpoint-2 with --resume\.$/m,
+    );
+    expect(checkpointsOf('lost')).toEqual(['checkpoint-2']);
+    const { outcome, step } = await train(
+      nodeRuntime(),
+      configOf(join(folder, 'lost')),
+      {},
+      { resume: true },
+    );
+    expect([outcome, step]).toEqual(['finished', 4]);
+  });
+
+  it('ends when the rows of one are too much for a step, with what was there before it', () => {
+    const { code, stderr } = mpirun(2, trainArgs(folder, 'infinite', '--set', `data.train=${badRows()}`));
+    expect(code, stderr).toBe(1);
+    expect(stderr.split('gradient norm')).toHaveLength(2);
+    expect(stderr).toMatch(/^prefgrad: Step 2: .*bad\.jsonl:1.* What was there before it: .*checkpoint-1$/m);
+    expect(checkpointsOf('infinite')).toEqual(['checkpoint-1']);
   });
 
   it('is refused for a command that is one process', () => {

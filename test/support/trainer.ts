@@ -43,7 +43,10 @@ export async function openTrainer(gpu: Gpu, setup: TrainerSetup): Promise<Traine
   const policy =
     setup.policy ?? (await loadModel(gpu, model, { train: lora ?? 'full', dtype, positions: 256 }));
   const isOwn = policy.lora !== undefined && setup.reference === undefined;
-  const other = () => loadModel(gpu, setup.reference ?? model, { train: 'none', dtype, positions: 256 });
+  // One that moves is kept in f32.
+  const held = objective.needs.referenceUpdate === undefined ? dtype : 'f32';
+  const other = () =>
+    loadModel(gpu, setup.reference ?? model, { train: 'none', dtype: held, positions: 256 });
   const loaded = objective.needs.reference === 'none' || isOwn ? policy : await other();
   const learned = (examples: readonly Example[]) =>
     objective.needs.rows === 'chosen' ? examples.map(chosenOnly) : examples;

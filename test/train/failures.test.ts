@@ -13,6 +13,7 @@ import { NonFiniteError } from '../../src/train/non-finite-error.ts';
 import { train } from '../../src/train/train.ts';
 import type { Trainer } from '../../src/train/trainer.ts';
 import { testGpu } from '../support/gpu.ts';
+import { losing } from '../support/lost-device.ts';
 import { readMetrics } from '../support/metrics.ts';
 import { testRuntime } from '../support/runtime.ts';
 import { openTrainer, randomPairs } from '../support/trainer.ts';
@@ -139,43 +140,18 @@ describe('a run whose gradient becomes infinite', () => {
   });
 });
 
-/** A runtime whose device is lost when the run has made `steps` steps, the first time it is opened. */
+/** A runtime whose device is lost once the run has made `steps` steps, the first time it is opened. */
 function losingAfter(steps: number): { runtime: Runtime; hooks: TrainHooks; notes: string[] } {
-  const runtime = testRuntime();
   const notes: string[] = [];
-  let lose = () => {};
-  let opened = 0;
-  const requestAdapter: Runtime['requestAdapter'] = async (choice) => {
-    const adapter = await runtime.requestAdapter(choice);
-    opened++;
-    if (opened > 1) return adapter;
-    const requestDevice = async (descriptor?: GPUDeviceDescriptor) => {
-      const device = await adapter.requestDevice(descriptor);
-      const lost = new Promise<GPUDeviceLostInfo>((resolve) => {
-        lose = () => {
-          device.destroy();
-          resolve({ reason: 'unknown', message: 'the test took it away' } as GPUDeviceLostInfo);
-        };
-      });
-      Object.defineProperty(device, 'lost', { value: lost });
-      return device;
-    };
-    return new Proxy(adapter, {
-      get: (target, key) => {
-        if (key === 'requestDevice') return requestDevice;
-        const value = Reflect.get(target, key, target) as unknown;
-        return typeof value === 'function' ? value.bind(target) : value;
-      },
-    });
-  };
+  let done = 0;
   const hooks: TrainHooks = {
     ...quiet,
     note: (line) => notes.push(line),
     step: ({ step }) => {
-      if (step === steps && opened === 1) lose();
+      done = step;
     },
   };
-  return { runtime: { ...runtime, requestAdapter }, hooks, notes };
+  return { runtime: losing(testRuntime(), () => done >= steps), hooks, notes };
 }
 
 describe('a device that is lost', () => {
