@@ -1,12 +1,16 @@
 #!/usr/bin/env node
 // The command line: the build where this is the installed package, the TypeScript sources where it is a clone.
 import { existsSync } from 'node:fs';
+import { become, chosenNode } from '../scripts/own-loader.mjs';
 
 const [major, minor] = process.versions.node.split('.').map(Number);
 if (major < 20 || (major === 20 && minor < 19)) {
   console.error(`Node ${process.versions.node} is too old: prefgrad needs Node 20.19 or later.`);
   process.exit(2);
 }
+// Where the only adapter needs a C library of its own, this process becomes a node that has it.
+const node = chosenNode();
+if (node !== undefined) console.error(`prefgrad: ${await become(node)}`);
 const sources = new URL('../src/cli/main.ts', import.meta.url);
 if (existsSync(sources)) await runSources();
 else await import('../dist/cli.js');

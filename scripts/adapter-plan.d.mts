@@ -15,6 +15,22 @@ export interface Machine {
   command: string;
 }
 
+/** An adapter that needs no root. */
+export interface Rung {
+  name: 'lavapipe-matrices' | 'swiftshader';
+  /** Why this machine cannot have it. */
+  obstacle: string | undefined;
+  /** What apt shall take it from: the text of a sources.list. */
+  sources?: string;
+}
+
+export function planWithoutRoot(machine: {
+  platform: string;
+  arch: string;
+  programs: readonly string[];
+  aptSources: readonly { path: string; text: string }[];
+}): Rung[];
+
 export function planAdapter(
   machine: Machine,
   wanted: readonly ('lavapipe' | 'chromium' | 'mpi')[],

@@ -2,9 +2,13 @@
  * Decides how a machine gets a CPU adapter (Mesa lavapipe, 24 or later: Dawn refuses older ones) or Chromium. Decides
  * only: what the machine is comes in as data, what to do goes out as data, so that every case has a test.
  */
-import { backportsSource, parseAptSources } from './apt-sources.mjs';
+import { backportsSource, parseAptSources, suiteSource } from './apt-sources.mjs';
 
 const MESA_PACKAGES = ['mesa-vulkan-drivers', 'libvulkan1'];
+
+/** Debian's release with a Mesa 26, and the suite that has it. */
+const MATRICES_RELEASE = 'trixie';
+export const MATRICES_SUITE = `${MATRICES_RELEASE}-backports`;
 
 /** First releases whose own Mesa is new enough. Debian 12 has it in its backports. */
 const FIRST_PLAIN = { debian: 13, ubuntu: 24.04 };
@@ -29,6 +33,34 @@ export function planAdapter(machine, wanted) {
   if (obstacle !== undefined) return manual(obstacle);
   if (machine.uid !== 0) return { kind: 'ask', command: rootCommand(machine.command, wanted) };
   return installation(machine, os, wanted);
+}
+
+/**
+ * The adapters that can be had without root, the faster one first, each with the reason why this machine cannot have it.
+ * @param {object} machine as above, and
+ * @param {string} machine.arch `process.arch`
+ * @param {readonly string[]} machine.programs those of apt-get and dpkg-deb that it has
+ * @returns {import('./adapter-plan.d.mts').Rung[]}
+ */
+export function planWithoutRoot(machine) {
+  const { platform, arch, programs, aptSources } = machine;
+  const notHere =
+    platform === 'linux' && arch === 'x64'
+      ? undefined
+      : `it is packaged for Linux on x86-64, and this is ${platform} on ${arch}`;
+  const parsed = parseAptSources(aptSources);
+  const sources = [MATRICES_RELEASE, MATRICES_SUITE].map((suite) => suiteSource(parsed, suite));
+  const missing = ['apt-get', 'dpkg-deb'].filter((name) => !programs.includes(name));
+  const noApt =
+    missing.length > 0
+      ? `this machine has no ${missing.join(' and no ')}`
+      : sources.includes(null)
+        ? 'the apt sources of this machine name no Debian mirror to take it from'
+        : undefined;
+  return [
+    { name: 'lavapipe-matrices', obstacle: notHere ?? noApt, sources: sources.join('') },
+    { name: 'swiftshader', obstacle: notHere },
+  ];
 }
 
 /** The fields of /etc/os-release, unquoted. */

@@ -1,9 +1,12 @@
 /** Looks for adapters, and carries out what adapter-plan.mjs decided. */
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
-import { relative } from 'node:path';
+import { delimiter, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { planAdapter } from './adapter-plan.mjs';
+import { planAdapter, planWithoutRoot } from './adapter-plan.mjs';
+import { installMatrices, matricesIcd, removeMatrices } from './matrices.mjs';
+import { chooseMatrices, chosenNode, matricesNode } from './own-loader.mjs';
+import { fetchedSwiftShader, installSwiftShader } from './swiftshader.mjs';
 
 export const LAVAPIPE_ICD = '/usr/share/vulkan/icd.d/lvp_icd.json';
 export const MPIRUN = '/usr/bin/mpirun';
@@ -18,15 +21,16 @@ const LISTS_LOCKED = /Could not get lock|Unable to lock directory/;
 /**
  * @param {string} [icd] the Vulkan driver to use; without it the loader's own choice
  * @param {Record<string, string>} [more] environment that the driver needs
+ * @param {string} [node] what starts the probe
  * @returns {{ found: boolean, name?: string, reason?: string }}
  */
-export function probeAdapter(icd, more = {}) {
+export function probeAdapter(icd, more = {}, node = process.execPath) {
   if (icd !== undefined && !fs.existsSync(icd)) return { found: false, reason: `${icd} is not there` };
   const env =
     icd === undefined
       ? process.env
       : { ...process.env, ...more, VK_ICD_FILENAMES: icd, VK_DRIVER_FILES: icd };
-  const result = spawnSync(process.execPath, [PROBE], { env, encoding: 'utf8', timeout: 120_000 });
+  const result = spawnSync(node, [PROBE], { env, encoding: 'utf8', timeout: 120_000 });
   try {
     return JSON.parse(result.stdout.trim().split('\n').at(-1));
   } catch {
@@ -64,6 +68,70 @@ export function installAdapter(wanted, say) {
     throw error;
   }
   return [];
+}
+
+/** What without root is in the user's cache and works; undefined where nothing is. */
+export function fetchedAdapter() {
+  const matrices = chosenNode() === undefined ? undefined : probeMatrices();
+  if (matrices?.found) return matrices;
+  const swiftShader = fetchedSwiftShader();
+  const probe = swiftShader && probeAdapter(swiftShader.icd, swiftShader.env);
+  return probe?.found ? probe : undefined;
+}
+
+/**
+ * Goes down the rungs that need no root. Says which it leaves out, and why.
+ * @param {(text: string) => void} say
+ * @returns {{ found: boolean, name?: string, isSlow?: boolean }}
+ */
+export function fetchAdapter(say) {
+  const take = { 'lavapipe-matrices': takeMatrices, swiftshader: takeSwiftShader };
+  for (const rung of withoutRoot()) {
+    const { found, name, reason } =
+      rung.obstacle === undefined ? take[rung.name](rung, say) : { found: false, reason: rung.obstacle };
+    if (found) return { found, name, isSlow: rung.name === 'swiftshader' };
+    say(`No adapter ${rung.name}: ${reason}.`);
+  }
+  return { found: false };
+}
+
+/**
+ * Fetches lavapipe of Mesa 26 beside whatever the machine has, for those who name it.
+ * @param {(text: string) => void} say
+ * @returns {string | undefined} why it cannot be had
+ */
+export function fetchMatrices(say) {
+  const [{ obstacle, sources }] = withoutRoot();
+  return obstacle ?? installMatrices(sources, say);
+}
+
+/** Installed is not yet working: what WebGPU does not open goes again. */
+function takeMatrices({ sources }, say) {
+  const obstacle = installMatrices(sources, say);
+  if (obstacle !== undefined) return { found: false, reason: obstacle };
+  const probe = probeMatrices();
+  if (probe.found) chooseMatrices();
+  else removeMatrices();
+  return probe;
+}
+
+function takeSwiftShader(_, say) {
+  const obstacle = installSwiftShader(say);
+  if (obstacle !== undefined) return { found: false, reason: obstacle };
+  const { icd, env } = fetchedSwiftShader();
+  return probeAdapter(icd, env);
+}
+
+function probeMatrices() {
+  return probeAdapter(matricesIcd(), {}, matricesNode());
+}
+
+function withoutRoot() {
+  const { platform, arch } = process;
+  const folders = (process.env.PATH ?? '').split(delimiter);
+  const has = (name) => folders.some((folder) => fs.existsSync(join(folder, name)));
+  const programs = ['apt-get', 'dpkg-deb'].filter(has);
+  return planWithoutRoot({ platform, arch, programs, aptSources: aptSourceFiles() });
 }
 
 /** @throws Error with the end of what apt said; an update may fail for sources that have nothing to do with us */
@@ -109,7 +177,7 @@ function setupCommand() {
 }
 
 /** The files from which this machine's apt takes its sources. */
-export function aptSourceFiles() {
+function aptSourceFiles() {
   let names = [];
   try {
     names = fs.readdirSync(APT_SOURCES).filter((name) => /\.(list|sources)$/.test(name));

@@ -1,57 +1,49 @@
 /**
- * A CPU adapter with tensor-core instructions: lavapipe of Mesa 26 has VK_KHR_cooperative_matrix. It lies in the user's cache,
- * with a C library of its own, and never touches the system: no root, no container.
+ * A CPU adapter for a machine with apt but without root: lavapipe of Mesa 26, which also has tensor-core instructions
+ * (VK_KHR_cooperative_matrix). It lies in the user's cache, with a C library of its own, and never touches the system.
  *
  * A program uses it when it is started by `matricesNode()` in place of node: a script that starts node through that C
  * library's loader. The loader is then what the system calls the running program, so exec-path.cjs puts the script into
- * `process.execPath`, by which programs start their children.
+ * `process.execPath`, by which programs start their children. own-loader.mjs says when `prefgrad` is started so.
  */
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { parseAptSources, suiteSource } from './apt-sources.mjs';
+import { MATRICES_SUITE } from './adapter-plan.mjs';
+import { MATRICES_FOLDER as FOLDER, matricesNode } from './own-loader.mjs';
 
-/** Debian's release with a Mesa that is new enough, and the suite that has it. */
-const RELEASE = 'trixie';
-const SUITE = `${RELEASE}-backports`;
 const PACKAGES = ['mesa-vulkan-drivers', 'libvulkan1', 'libstdc++6', 'libgcc-s1'];
-
-const FOLDER = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'prefgrad', 'lavapipe-matrices');
 const LIBRARIES = join(FOLDER, 'root', 'usr', 'lib', 'x86_64-linux-gnu');
-
-/** The node that finds this adapter; undefined where it is not installed. */
-export function matricesNode() {
-  const node = join(FOLDER, 'node');
-  return fs.existsSync(node) ? node : undefined;
-}
 
 /**
  * Fetches and unpacks the adapter, unless it is there.
- * @param {{path: string, text: string}[]} aptSources the files that this machine's apt reads
+ * @param {string} sources what apt shall take it from, as `planWithoutRoot` says
  * @param {(text: string) => void} say
  * @returns {string | undefined} why it cannot be had here; undefined once it is there
  */
-export function installMatrices(aptSources, say) {
-  if (matricesNode() !== undefined) return undefined;
-  if (process.platform !== 'linux' || process.arch !== 'x64')
-    return `it is packaged for Linux on x86-64, and this is ${process.platform} on ${process.arch}`;
-  const parsed = parseAptSources(aptSources);
-  const sources = [RELEASE, SUITE].map((suite) => suiteSource(parsed, suite));
-  if (sources.includes(null)) return 'the apt sources of this machine name no Debian mirror to take it from';
-  say(
-    'Fetching lavapipe of Mesa 26 (a CPU adapter with subgroup matrices, about 65 MB) into the user cache.',
-  );
-  fs.rmSync(FOLDER, { recursive: true, force: true });
+export function installMatrices(sources, say) {
   try {
-    download(sources.join(''));
-    unpack();
+    if (matricesNode() === undefined) {
+      say(`Fetching lavapipe of Mesa 26, a CPU adapter, with apt (about 65 MB) into ${FOLDER}.`);
+      fs.rmSync(FOLDER, { recursive: true, force: true });
+      download(sources);
+      unpack();
+    }
     writeWrapper();
   } catch (error) {
-    fs.rmSync(FOLDER, { recursive: true, force: true });
+    removeMatrices();
     return error.message;
   }
   return undefined;
+}
+
+/** The description file of its driver. */
+export function matricesIcd() {
+  return join(FOLDER, 'icd.json');
+}
+
+export function removeMatrices() {
+  fs.rmSync(FOLDER, { recursive: true, force: true });
 }
 
 /** apt in folders of its own, with nothing installed, so that it fetches the C library and everything else. */
@@ -62,14 +54,20 @@ function download(sources) {
   fs.writeFileSync(join(FOLDER, 'status'), '');
   const options = Object.entries({
     'Dir::Etc': join(FOLDER, 'etc/apt'),
+    // The keys of sources that name none.
+    'Dir::Etc::Trusted': '/etc/apt/trusted.gpg',
+    'Dir::Etc::TrustedParts': '/etc/apt/trusted.gpg.d',
     'Dir::State': join(FOLDER, 'state'),
     'Dir::State::status': join(FOLDER, 'status'),
     'Dir::Cache': join(FOLDER, 'cache'),
     'Debug::NoLocking': '1',
     'APT::Sandbox::User': '',
+    'Acquire::Retries': '1',
+    'Acquire::http::Timeout': '20',
+    'Acquire::https::Timeout': '20',
   }).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
   run('apt-get', [...options, '-q', 'update']);
-  const install = ['-y', '-q', '--no-install-recommends', '-t', SUITE, '--download-only', 'install'];
+  const install = ['-y', '-q', '--no-install-recommends', '-t', MATRICES_SUITE, '--download-only', 'install'];
   run('apt-get', [...options, ...install, ...PACKAGES]);
 }
 
@@ -85,6 +83,9 @@ function unpack() {
   for (const name of packages) run('dpkg-deb', ['-x', join(archives, name), join(FOLDER, 'root')]);
   for (const name of ['cache', 'state', 'etc', 'status'])
     fs.rmSync(join(FOLDER, name), { recursive: true, force: true });
+  // The drivers of GPUs come in the same package: 120 MB that nothing here opens.
+  for (const name of fs.readdirSync(LIBRARIES))
+    if (/^libvulkan_(?!lvp)/.test(name)) fs.rmSync(join(LIBRARIES, name));
 }
 
 function writeWrapper() {
@@ -94,22 +95,28 @@ function writeWrapper() {
   const icd = JSON.parse(fs.readFileSync(join(description, file), 'utf8'));
   const library = icd.ICD.library_path.split('/').at(-1);
   fs.writeFileSync(
-    join(FOLDER, 'icd.json'),
+    matricesIcd(),
     `${JSON.stringify({ ...icd, ICD: { ...icd.ICD, library_path: join(LIBRARIES, library) } })}\n`,
   );
-  fs.writeFileSync(join(FOLDER, 'exec-path.cjs'), `process.execPath = '${join(FOLDER, 'node')}';\n`);
+  const node = join(FOLDER, 'node');
+  fs.writeFileSync(join(FOLDER, 'exec-path.cjs'), `process.execPath = '${node}';\n`);
+  const loader = join(LIBRARIES, 'ld-linux-x86-64.so.2');
+  // `exec` keeps the number of the process, by which own-loader.mjs knows what was started so.
   const wrapper = [
     '#!/bin/sh',
-    '# Node with lavapipe of Mesa 26. Written by prefgrad: npm run setup -- --with-matrices',
-    `export PREFGRAD_MATRICES_ICD='${join(FOLDER, 'icd.json')}' PREFGRAD_DEVICE="\${PREFGRAD_DEVICE:-lavapipe-matrices}"`,
-    `exec '${join(LIBRARIES, 'ld-linux-x86-64.so.2')}' --library-path '${LIBRARIES}' '${process.execPath}' --require '${join(FOLDER, 'exec-path.cjs')}' "$@"`,
+    '# Node with lavapipe of Mesa 26. Written by the set-up of prefgrad.',
+    `export PREFGRAD_MATRICES_ICD='${matricesIcd()}' PREFGRAD_DEVICE="\${PREFGRAD_DEVICE:-lavapipe-matrices}"`,
+    `export PREFGRAD_LOADER_PID=$$`,
+    `exec '${loader}' --library-path '${LIBRARIES}' "\${PREFGRAD_NODE:-${process.execPath}}" --require '${join(FOLDER, 'exec-path.cjs')}' "$@"`,
   ];
-  fs.writeFileSync(join(FOLDER, 'node'), `${wrapper.join('\n')}\n`, { mode: 0o755 });
+  // Beside its final place first: its being there says that all else is.
+  fs.writeFileSync(`${node}.tmp`, `${wrapper.join('\n')}\n`, { mode: 0o755 });
+  fs.renameSync(`${node}.tmp`, node);
 }
 
 /** @throws Error with the end of what the program said */
 function run(program, args) {
-  const result = spawnSync(program, args, { encoding: 'utf8', maxBuffer: 2 ** 28 });
+  const result = spawnSync(program, args, { encoding: 'utf8', maxBuffer: 2 ** 28, timeout: 900_000 });
   if (result.error) throw new Error(`${program} cannot be run: ${result.error.message}`);
   if (result.status === 0) return;
   const end = `${result.stdout}\n${result.stderr}`.trim().split('\n').slice(-5).join('\n');

@@ -1,6 +1,7 @@
 /** What quickstart.mjs and test.mjs share: set up, then become another program. */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { chosenNode } from './own-loader.mjs';
 import { SetupError, setup } from './setup.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -14,10 +15,10 @@ export async function runAfterSetup(options, script, args, env = {}) {
     process.stderr.write(`${error.message}\n`);
     process.exit(2);
   }
-  const child = spawn(process.execPath, [script, ...args], {
+  const child = spawn(chosenNode() ?? process.execPath, [script, ...args], {
     cwd: ROOT,
     stdio: 'inherit',
-    env: { ...process.env, ...env },
+    env: { ...process.env, PREFGRAD_NODE: process.execPath, ...env },
   });
   // Ctrl-C reaches the whole process group: the child saves its work, and we wait for it.
   process.on('SIGINT', () => {});

@@ -9,22 +9,23 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { installDependencies } from './dependencies.mjs';
 import {
-  aptSourceFiles,
+  fetchAdapter,
+  fetchedAdapter,
+  fetchMatrices,
   installAdapter,
   LAVAPIPE_ICD,
   MPIRUN,
   probeAdapter,
   SWIFTSHADER_ICD,
 } from './install-adapter.mjs';
-import { installMatrices } from './matrices.mjs';
 import { withLock } from './setup-lock.mjs';
-import { fetchedSwiftShader, installSwiftShader } from './swiftshader.mjs';
 
 const USAGE = `Usage: node scripts/setup.mjs [options]
 
 Installs the npm packages of package-lock.json where they are missing, then looks for a WebGPU adapter. Where there is
-none, installs Mesa lavapipe (an adapter that runs on the CPU) when it may, else fetches SwiftShader, a slower one, from
-npm into the user cache; "prefgrad cache clean" removes that. Where neither works it prints the one command to run.
+none, installs Mesa lavapipe (an adapter that runs on the CPU) when it may. Without root it fetches one into the user cache:
+lavapipe of Mesa 26 where apt knows a Debian mirror, else SwiftShader, a slower one, from npm; "prefgrad cache clean" removes
+it. Where nothing works it prints the one command to run.
 
   --install-adapter  only install lavapipe, even where a GPU is found, and no npm packages: the part that needs root
   --with-lavapipe    install lavapipe even where a GPU is found
@@ -77,39 +78,38 @@ function run(options) {
   if (!options['install-adapter'])
     installDependencies({ root: ROOT, runtimeOnly: options['runtime-only'], say });
   if (options['with-deno']) checkDeno();
-  if (options['with-matrices']) fetchMatrices();
+  if (options['with-matrices']) addMatrices();
   const needsLavapipe = options['install-adapter'] || options['with-lavapipe'];
   const wanted = [];
-  const fetched = needsLavapipe ? undefined : fetchedSwiftShader();
   const isThere =
     probeAdapter(needsLavapipe ? LAVAPIPE_ICD : undefined).found ||
-    (fetched !== undefined && probeAdapter(fetched.icd, fetched.env).found);
+    (!needsLavapipe && fetchedAdapter() !== undefined);
   if (!isThere) wanted.push('lavapipe');
   if (options['with-browser'] && !fs.existsSync(SWIFTSHADER_ICD)) wanted.push('chromium');
   if (options['with-mpi'] && !fs.existsSync(MPIRUN)) wanted.push('mpi');
   if (wanted.length === 0) return;
   const todo = installAdapter(wanted, say);
   if (todo.length > 0) {
-    // Without root the last rung is npm; a system package is faster, so it stays the advice.
     if (!wanted.includes('lavapipe') || needsLavapipe) throw new SetupError(todo.join('\n'));
-    useSwiftShader(todo);
+    useFetched(todo);
     return;
   }
   confirm(wanted, options['with-browser']);
 }
 
 /** A plus for tests: where it cannot be had, everything else runs without it. */
-function fetchMatrices() {
-  const obstacle = installMatrices(aptSourceFiles(), say);
+function addMatrices() {
+  const obstacle = fetchMatrices(say);
   if (obstacle !== undefined) say(`No adapter lavapipe-matrices: ${obstacle}. Tests run without it.`);
 }
 
-/** @throws SetupError with what to do instead, where npm has no adapter for this machine */
-function useSwiftShader(todo) {
-  const obstacle = installSwiftShader(say);
-  if (obstacle !== undefined) throw new SetupError([`${obstacle}.`, ...todo].join('\n'));
-  const { icd, env } = fetchedSwiftShader();
-  report(probeAdapter(icd, env), 'SwiftShader');
+/** @throws SetupError with what to do instead, where no adapter can be had without root */
+function useFetched(todo) {
+  const { found, name, isSlow } = fetchAdapter(say);
+  if (!found) throw new SetupError(todo.join('\n'));
+  say(`Adapter: ${name}, in the user cache; "npx prefgrad cache clean" removes it.`);
+  if (!isSlow) return;
+  // A system package is faster, so it stays the advice.
   say(
     ['It is several times slower than lavapipe, which root can install:', ...todo.filter(Boolean)].join('\n'),
   );

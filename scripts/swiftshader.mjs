@@ -29,8 +29,6 @@ export function fetchedSwiftShader() {
  */
 export function installSwiftShader(say) {
   if (fetchedSwiftShader() !== undefined) return undefined;
-  if (process.platform !== 'linux' || process.arch !== 'x64')
-    return `SwiftShader is packaged for Linux on x86-64, and this is ${process.platform} on ${process.arch}`;
   say(`Fetching SwiftShader, a CPU adapter, from npm (${PACKAGE}, 70 MB) into ${FOLDER}.`);
   const work = fs.mkdtempSync(join(tmpdir(), 'prefgrad-swiftshader-'));
   try {
@@ -51,7 +49,7 @@ export function installSwiftShader(say) {
     fs.renameSync(unpacked, FOLDER);
     return undefined;
   } catch (error) {
-    return `SwiftShader cannot be fetched (${error.message})`;
+    return `it cannot be fetched (${error.message})`;
   } finally {
     fs.rmSync(work, { recursive: true, force: true });
   }

@@ -9,7 +9,7 @@
 # COMMAND runs in the clone; the default sets up and then asks the doctor. Examples:
 #   scripts/test-fresh-machine.sh bookworm 'npm test'
 #   scripts/test-fresh-machine.sh trixie 'npm run quickstart -- --set training.max_steps=3'
-#   AS=ada scripts/test-fresh-machine.sh bookworm 'node scripts/setup.mjs && npx prefgrad doctor && npx prefgrad cache clean'
+#   AS=ada scripts/test-fresh-machine.sh bookworm 'npm run quickstart -- --set training.max_steps=3 && npx prefgrad doctor && npx prefgrad cache clean'
 # The bootstrapped system is kept as a tar beside the folder, so that a second run starts in seconds.
 set -euo pipefail
 

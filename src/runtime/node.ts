@@ -24,6 +24,7 @@ import { userCache } from './user-cache.ts';
 import {
   cpuDriverFile,
   fetchedDriverFile,
+  matricesNode,
   offeredDrivers,
   provideLoader,
   selectDriver,
@@ -84,7 +85,9 @@ async function findAdapter(choice: DeviceChoice): Promise<GPUAdapter> {
   const adapter =
     wanted === 'auto' ? await firstAdapter(backend) : await adapterNamed(backend, wanted.toLowerCase());
   if (adapter !== null) return adapter;
-  if (backend === platformBackend()) throw new NoAdapterError(MISSING_ADAPTER);
+  const starter = matricesNode();
+  if (backend === platformBackend())
+    throw new NoAdapterError(starter === undefined ? MISSING_ADAPTER : startedBy(starter));
   throw new NoAdapterError(
     `The backend ${backend} has no device here; this platform's own is ${platformBackend()}.`,
   );
@@ -180,6 +183,10 @@ async function adapterNames(backend: string): Promise<string[]> {
 const NO_MATRICES =
   'The device lavapipe-matrices is found by programs that are started by its own script in place of node: ' +
   '"npm run setup -- --with-matrices" makes it, ~/.cache/prefgrad/lavapipe-matrices/node.';
+
+/** The command line starts itself so; a program of one's own does not. */
+const startedBy = (node: string) =>
+  `There is no WebGPU adapter that this program finds. Set-up fetched one, lavapipe of Mesa 26: start the program with ${node} in place of node.`;
 
 const MISSING_ADAPTER =
   'There is no WebGPU adapter on this machine. A GPU needs its vendor driver and the Vulkan loader (libvulkan1). ' +

@@ -45,10 +45,19 @@ export function cpuDriverFile(name: string): string | undefined {
 
 const FETCHED_ICD = 'vk_swiftshader_icd.json';
 
-/** The description file of SwiftShader as scripts/swiftshader.mjs fetches it where the system has no driver. */
+/**
+ * The description file of the driver that set-up fetched where the system has none: Mesa 26's lavapipe in a program that
+ * finds it, else SwiftShader (scripts/swiftshader.mjs).
+ */
 export function fetchedDriverFile(): string | undefined {
-  const file = fetchedFile(FETCHED_ICD);
-  return fs.existsSync(file) ? file : undefined;
+  const files = [cpuDriverFile(MATRICES), fetchedFile(FETCHED_ICD)];
+  return files.find((file) => file !== undefined && fs.existsSync(file));
+}
+
+/** Starts programs in place of node, so that they find Mesa 26's lavapipe; undefined where set-up did not fetch it. */
+export function matricesNode(): string | undefined {
+  const node = `${userCache() ?? ''}/${MATRICES}/node`;
+  return fs.existsSync(node) ? node : undefined;
 }
 
 function fetchedFile(name: string): string {
@@ -58,8 +67,8 @@ function fetchedFile(name: string): string {
 let hasLoader: Promise<void> | undefined;
 
 /**
- * Dawn opens the Vulkan loader by the name libvulkan.so.1. Where the system has none, the one that came with SwiftShader
- * is opened before, from then on known under that name. To be called before the first WebGPU instance.
+ * Dawn opens the Vulkan loader by the name libvulkan.so.1. Where the system has none, the one that came with the
+ * fetched driver is opened before, from then on known under that name. To be called before the first WebGPU instance.
  */
 export function provideLoader(): Promise<void> {
   hasLoader ??= (async () => {

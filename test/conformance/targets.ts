@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
-import { matricesNode } from '../../scripts/matrices.mjs';
+import { matricesNode } from '../../scripts/own-loader.mjs';
 import { type AdapterName, denoCommand, launchChromium } from '../support/adapters.ts';
 import { serve } from '../support/serve.ts';
 import type { CaseResult } from './case.ts';

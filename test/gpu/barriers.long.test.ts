@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { matricesNode } from '../../scripts/matrices.mjs';
+import { matricesNode } from '../../scripts/own-loader.mjs';
 import { hasAdapter } from '../support/adapters.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));

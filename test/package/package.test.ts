@@ -85,6 +85,7 @@ describe('the tarball', () => {
       'scripts/dependencies.mjs',
       'scripts/install-adapter.mjs',
       'scripts/matrices.mjs',
+      'scripts/own-loader.mjs',
       'scripts/probe-adapter.mjs',
       'scripts/setup-lock.mjs',
       'scripts/setup.mjs',

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type Browser, chromium } from 'playwright-core';
-import { matricesNode } from '../../scripts/matrices.mjs';
+import { matricesNode } from '../../scripts/own-loader.mjs';
 import { cpuDriverFile } from '../../src/runtime/vulkan-drivers.ts';
 
 export type AdapterName = 'lavapipe' | 'lavapipe-matrices' | 'swiftshader' | 'deno' | 'chromium';
