@@ -17,6 +17,9 @@ export const MATRICES_FOLDER = join(
 /** What the machine's drivers were when set-up chose this adapter. */
 const CHOSEN = join(MATRICES_FOLDER, 'chosen');
 
+/** Environment variable with the number of the process that was started through the C library; its children see another's. */
+const STARTED = 'PREFGRAD_LOADER_PID';
+
 /** The node that finds the adapter; undefined where it is not installed. */
 export function matricesNode() {
   const node = join(MATRICES_FOLDER, 'node');
@@ -30,7 +33,7 @@ export function chooseMatrices() {
 
 /** The node to start prefgrad with in place of the one that runs; undefined where that one is right. */
 export function chosenNode() {
-  if (process.env.PREFGRAD_LOADER_PID === String(process.pid)) return undefined;
+  if (process.env[STARTED] === String(process.pid)) return undefined;
   const node = matricesNode();
   if (node === undefined || !fs.existsSync(CHOSEN)) return undefined;
   return fs.readFileSync(CHOSEN, 'utf8') === systemDrivers() ? node : undefined;
@@ -48,7 +51,8 @@ export async function become(node) {
     const execve = libc.func(
       'int execve(const char *path, const char **arguments, const char **environment)',
     );
-    const environment = { ...process.env, PREFGRAD_NODE: process.execPath };
+    const started = { PREFGRAD_NODE: process.execPath, [STARTED]: String(process.pid) };
+    const environment = { ...process.env, ...started };
     // Node marks its standard streams as to be closed; F_SETFD is 2.
     for (const fd of [0, 1, 2]) fcntl(fd, 2, 'int', 0);
     execve(

@@ -1,9 +1,12 @@
 /**
  * Every raw answer on disk, one file per request, under the SHA-256 of URL and body. A run that is started again pays
- * for nothing twice, and what a model said stays readable: {url, body, answer}, the answer as it came.
+ * for nothing twice, and what a model said stays readable: {url, body, answer, sha256}, the answer as it came.
  */
+import { z } from 'zod';
 import { Digest } from '../digest.ts';
 import type { FileSystem } from '../runtime/runtime.ts';
+
+const KEPT = z.object({ answer: z.string(), sha256: z.string() });
 
 export class AnswerCache {
   readonly directory: string;
@@ -27,12 +30,10 @@ export class AnswerCache {
     const path = this.#path(key);
     if (!(await this.#files.exists(path))) return undefined;
     try {
-      const value: unknown = JSON.parse(await this.#files.readText(path));
-      const answer =
-        typeof value === 'object' && value !== null && 'answer' in value ? value.answer : undefined;
-      return typeof answer === 'string' ? answer : undefined;
+      const { answer, sha256 } = KEPT.parse(JSON.parse(await this.#files.readText(path)));
+      return sha256 === (await digestOf(answer)) ? answer : undefined;
     } catch (error) {
-      if (error instanceof SyntaxError) return undefined;
+      if (error instanceof SyntaxError || error instanceof z.ZodError) return undefined;
       throw error;
     }
   }
@@ -44,7 +45,7 @@ export class AnswerCache {
     this.#made.add(folder);
     const draft = `${this.#path(key)}.${crypto.randomUUID()}.tmp`;
     const sink = await this.#files.create(draft);
-    await sink.write(`${JSON.stringify({ url, body, answer })}\n`);
+    await sink.write(`${JSON.stringify({ url, body, answer, sha256: await digestOf(answer) })}\n`);
     await sink.close();
     await this.#files.rename(draft, this.#path(key));
   }
@@ -56,4 +57,10 @@ export class AnswerCache {
   #path(key: string): string {
     return `${this.#folder(key)}/${key}.json`;
   }
+}
+
+async function digestOf(answer: string): Promise<string> {
+  const digest = new Digest();
+  await digest.add(answer);
+  return digest.hex();
 }

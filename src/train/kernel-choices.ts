@@ -65,20 +65,23 @@ export async function tuneKernels(gpu: Gpu, onTuned: (tuned: Tuned) => void): Pr
   return cache.path;
 }
 
+/** What the choices of a device are kept under. */
+type TunedDevice = Pick<Gpu, 'runtime' | 'deviceName' | 'driver'>;
+
 /** Choices on disk, one file per adapter, driver and set of kernels. Where there is no disk, nothing is kept. */
-class ChoiceCache {
-  readonly #gpu: Gpu;
+export class ChoiceCache {
+  readonly #gpu: TunedDevice;
   readonly path: string | undefined;
   readonly known: MeasuredChoices;
 
-  private constructor(gpu: Gpu, path: string | undefined, known: MeasuredChoices) {
+  private constructor(gpu: TunedDevice, path: string | undefined, known: MeasuredChoices) {
     this.#gpu = gpu;
     this.path = path;
     this.known = known;
   }
 
   /** @param note told of a file that is damaged; what it kept is measured again */
-  static async open(gpu: Gpu, note: (line: string) => void = () => {}): Promise<ChoiceCache> {
+  static async open(gpu: TunedDevice, note: (line: string) => void = () => {}): Promise<ChoiceCache> {
     const { cacheDirectory, files, kernelSources } = gpu.runtime;
     const folder = cacheDirectory();
     if (folder === undefined) return new ChoiceCache(gpu, undefined, {});

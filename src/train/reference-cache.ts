@@ -28,7 +28,9 @@ const LOGPS_TENSOR = 'logps';
 const CHECKSUM_TENSOR = 'checksum';
 
 export interface CacheKey {
-  readonly gpu: Gpu;
+  readonly gpu: Pick<Gpu, 'runtime' | 'deviceName' | 'driver' | 'choices'> & {
+    readonly profile: Pick<Gpu['profile'], 'kernels'>;
+  };
   /** Directory of the reference model. */
   readonly model: string;
   /** Directory of the PEFT adapter that it has. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Machine, planAdapter } from '../../scripts/adapter-plan.mjs';
+import { type Machine, planAdapter, planWithoutRoot } from '../../scripts/adapter-plan.mjs';
 
 const DEBIAN_12 =
   'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\nID=debian\n';
@@ -200,5 +200,47 @@ describe('where it may not or cannot install', () => {
     const text = (plan: unknown) => JSON.stringify(plan);
     expect(text(planAdapter(machine(UBUNTU_24_04), ['chromium']))).toContain('snap');
     expect(text(planAdapter(machine('', { platform: 'darwin' }), ['lavapipe']))).toContain('Metal');
+  });
+});
+
+describe('without root', () => {
+  const debian = { platform: 'linux', arch: 'x64', programs: ['apt-get', 'dpkg-deb'], aptSources: [deb822] };
+  const rungs = (machine: Parameters<typeof planWithoutRoot>[0]) => planWithoutRoot(machine);
+
+  it('lavapipe of Mesa 26 comes before SwiftShader, from the mirror and under the key of this machine', () => {
+    const [matrices, swiftShader] = rungs(debian);
+    const line = (suite: string) =>
+      `deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror.example/debian ${suite} main\n`;
+    expect(matrices).toEqual({
+      name: 'lavapipe-matrices',
+      obstacle: undefined,
+      sources: line('trixie') + line('trixie-backports'),
+    });
+    expect(swiftShader).toEqual({ name: 'swiftshader', obstacle: undefined });
+  });
+
+  it.each([
+    ['no apt', { programs: [] }, 'this machine has no apt-get and no dpkg-deb'],
+    ['half of apt', { programs: ['apt-get'] }, 'this machine has no dpkg-deb'],
+    [
+      'no sources',
+      { aptSources: [] },
+      'the apt sources of this machine name no Debian mirror to take it from',
+    ],
+    [
+      'a mirror of Ubuntu',
+      { aptSources: [{ path: 'a.list', text: 'deb http://mirror.example/ubuntu noble main\n' }] },
+      'the apt sources of this machine name no Debian mirror to take it from',
+    ],
+  ])('SwiftShader is what is left with %s', (_, change, obstacle) => {
+    expect(rungs({ ...debian, ...change }).map((rung) => rung.obstacle)).toEqual([obstacle, undefined]);
+  });
+
+  it.each([
+    ['linux', 'arm64'],
+    ['darwin', 'x64'],
+  ])('there is neither on %s on %s', (platform, arch) => {
+    const obstacle = `it is packaged for Linux on x86-64, and this is ${platform} on ${arch}`;
+    expect(rungs({ ...debian, platform, arch }).map((rung) => rung.obstacle)).toEqual([obstacle, obstacle]);
   });
 });

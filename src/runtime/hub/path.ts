@@ -47,7 +47,18 @@ export function parseHubPath(text: string): HubPath | undefined {
   const parts = path.split('/').filter((part) => part !== '' && part !== '.');
   if (parts.includes('..')) throw new InputError(`${text}: leads out of the repository`);
   const type = isDataset ? 'dataset' : 'model';
-  return { repo: { type, name, revision: decodeURIComponent(revision) }, path: parts.join('/') };
+  return { repo: { type, name, revision: decoded(revision, text) }, path: parts.join('/') };
+}
+
+/** @throws InputError for what no branch, tag or commit can be called */
+function decoded(revision: string, text: string): string {
+  try {
+    const name = decodeURIComponent(revision);
+    if (!name.includes('\0') && !name.split('/').includes('..')) return name;
+  } catch (error) {
+    if (!(error instanceof URIError)) throw error;
+  }
+  throw new InputError(`${text}: ${JSON.stringify(revision)} is no revision; write / as %2F and % as %25`);
 }
 
 /** The text that `parseHubPath` reads. */

@@ -157,11 +157,10 @@ async function commitOf(
   return info.sha;
 }
 
+/** undefined also for a file that holds no commit: what it names would be a path. */
 async function readRef(storage: string, revision: string): Promise<string | undefined> {
-  return fs.readFile(join(storage, 'refs', revision), 'utf8').then(
-    (text) => text.trim(),
-    () => undefined,
-  );
+  const text = await fs.readFile(join(storage, 'refs', revision), 'utf8').catch(() => '');
+  return COMMIT.test(text.trim()) ? text.trim() : undefined;
 }
 
 async function writeRef(storage: string, revision: string, commit: string): Promise<void> {
