@@ -53,7 +53,8 @@ describe('Node', () => {
     const script = `
       import { nodeRuntime } from './src/runtime/node.ts';
       await nodeRuntime().requestAdapter().catch((e) => console.log(e.name, e.message));`;
-    const { stdout } = runNode(script, { VK_DRIVER_FILES: '/none', PREFGRAD_DEVICE: '' });
+    const bare = { VK_DRIVER_FILES: '/none', PREFGRAD_DEVICE: '', XDG_CACHE_HOME: '/none' };
+    const { stdout } = runNode(script, bare);
     expect(stdout).toMatch(/^NoAdapterError .*npm run quickstart.*mesa-vulkan-drivers.*prefgrad doctor/);
   });
 
