@@ -10,11 +10,23 @@ export interface Contender {
 /** Milliseconds of every round, by contender. */
 export type Rounds = Readonly<Record<string, readonly number[]>>;
 
-/** One warm-up each, then `rounds` rounds in which every contender runs once; every second round in reverse order. */
-export async function takeTurns(contenders: readonly Contender[], rounds: number): Promise<Rounds> {
+/** Fewest rounds where time is short: a median and what lies on either side of it. */
+const FEWEST_ROUNDS = 3;
+
+/**
+ * One warm-up each, then `rounds` rounds in which every contender runs once; every second round in reverse order.
+ * @param seconds - after which no round begins, once there are three
+ */
+export async function takeTurns(
+  contenders: readonly Contender[],
+  rounds: number,
+  seconds = Number.POSITIVE_INFINITY,
+): Promise<Rounds> {
+  const begun = performance.now();
   for (const { run } of contenders) await run();
   const times: Record<string, number[]> = Object.fromEntries(contenders.map(({ name }) => [name, []]));
   for (let round = 0; round < rounds; round++) {
+    if (round >= FEWEST_ROUNDS && performance.now() - begun > 1000 * seconds) break;
     for (const { name, run } of round % 2 === 0 ? contenders : contenders.toReversed()) {
       const start = performance.now();
       await run();

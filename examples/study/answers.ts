@@ -18,14 +18,18 @@ export const MOST_TOKENS = 80;
 
 /** Answers the first `count` problems of a split, or reads what a run before this one has answered. */
 export async function answerProblems(
-  { runtime }: Pick<Study, 'runtime'>,
+  { runtime, pace }: Pick<Study, 'runtime' | 'pace'>,
   model: string,
   split: keyof typeof PROBLEM_SEEDS,
   count: number,
   path: string,
 ): Promise<Answer[]> {
   const { files } = runtime;
-  if (await files.exists(path)) return readRows<Answer>(files, path);
+  if (await files.exists(path)) {
+    pace.add('answers', count);
+    return readRows<Answer>(files, path);
+  }
+  const started = performance.now();
   const problems = Array.from({ length: count }, (_, i) => problemAt(PROBLEM_SEEDS[split], i));
   const prompts = problems.map(promptOf);
   const loaded = await loadModel({ model, batch_size: 100, runtime });
@@ -38,6 +42,7 @@ export async function answerProblems(
       tokens: answer.split(' ').length - 1,
     }));
     await writeRows(files, path, answers);
+    pace.add('answers', count, (performance.now() - started) / 1000);
     return answers;
   } finally {
     await loaded.close();

@@ -2,6 +2,7 @@
 import { train } from '../../src/index.ts';
 import { type Answer, accuracyOf, answerProblems } from './answers.ts';
 import { pairsWithShare } from './data.ts';
+import { readRows } from './files.ts';
 import { DELTA, type Method, withDelta } from './plan.ts';
 import type { Study } from './study.ts';
 
@@ -19,11 +20,17 @@ export interface Trial {
 
 /** Trains, unless it is done, and keeps only the model and the metrics. @returns the directory of the run */
 export async function runTrial(study: Study, trial: Trial): Promise<string> {
-  const { runtime, size, paths } = study;
+  const { runtime, size, paths, pace } = study;
   const { method, learningRate, seed, isWatched = false } = trial;
   const output = paths.run(trial.name);
-  if (await runtime.files.exists(`${output}/run.json`)) return output;
+  const data = trial.pairs ?? paths.pairs;
+  const pairs = size.epochs * (await readRows(runtime.files, data)).length;
+  if (await runtime.files.exists(`${output}/run.json`)) {
+    pace.add('pairs', pairs);
+    return output;
+  }
   await runtime.files.remove(output);
+  const started = performance.now();
   const needsReference = !['sft', 'simpo', 'orpo'].includes(method.objective.name);
   await train(
     {
@@ -36,7 +43,7 @@ export async function runTrial(study: Study, trial: Trial): Promise<string> {
         },
       }),
       data: {
-        train: trial.pairs ?? paths.pairs,
+        train: data,
         ...(isWatched && { eval: paths.heldOut }),
         columns: method.objective.name === 'sft' ? { completion: method.chosen } : { chosen: method.chosen },
         max_length: 160,
@@ -48,7 +55,7 @@ export async function runTrial(study: Study, trial: Trial): Promise<string> {
         gradient_checkpointing: false,
         max_tokens_per_micro_batch: 8192,
         logging_steps: 1,
-        ...(isWatched && { eval_steps: 0.2, eval_samples: 16 }),
+        ...(isWatched && { eval_steps: 0.2, eval_samples: size.watched.prompts }),
       },
       ...(isWatched && { eval_tasks: [watchedTask(study)] }),
       output_dir: output,
@@ -56,12 +63,19 @@ export async function runTrial(study: Study, trial: Trial): Promise<string> {
     },
     { runtime },
   );
+  pace.add('pairs', pairs, (performance.now() - started) / 1000);
   return output;
 }
 
 /** The first validation problems, as a task that is asked while a run goes on. */
-function watchedTask({ paths }: Study) {
-  return { task: 'custom', task_file: paths.task, data: paths.questions, name: 'validation', max_rows: 100 };
+function watchedTask({ paths, size }: Study) {
+  return {
+    task: 'custom',
+    task_file: paths.task,
+    data: paths.questions,
+    name: 'validation',
+    max_rows: size.watched.problems,
+  };
 }
 
 /** What a search has found. */
@@ -92,7 +106,8 @@ export async function search(study: Study, method: Method): Promise<Choice> {
       `${run}/${tuneOn}.jsonl`,
     );
     tried.set(learningRate, accuracyOf(answers));
-    note(`${method.name}, learning rate ${learningRate}: ${percent(accuracyOf(answers))} on ${tuneOn}`);
+    const accuracy = percent(accuracyOf(answers));
+    note(`${method.name}, learning rate ${learningRate}: ${accuracy} on ${tuneOn}${forecast(study)}`);
   }
   const [[learningRate]] = [...tried].sort(([, a], [, b]) => b - a);
   return { method, learningRate, tried: Object.fromEntries(tried) };
@@ -112,7 +127,7 @@ export async function finalRuns(study: Study, { method, learningRate }: Choice):
       isWatched: i === 1 && method.isWatched,
     });
     const answers = await answerProblems(study, `${run}/model`, 'test', size.test, `${run}/test.jsonl`);
-    note(`${method.name}, seed ${seed}: ${percent(accuracyOf(answers))} on test`);
+    note(`${method.name}, seed ${seed}: ${percent(accuracyOf(answers))} on test${forecast(study)}`);
     perSeed.push(answers);
   }
   return perSeed;
@@ -154,7 +169,7 @@ export async function sweeps(study: Study, { method, learningRate }: Choice): Pr
     });
   }
   const path = `${paths.run(trialName(method, learningRate, seed))}/test.jsonl`;
-  const compared = accuracyOf(await answerProblems(study, '', 'test', size.test, path));
+  const compared = accuracyOf(await readRows<Answer>(study.runtime.files, path));
   return [
     ...rows,
     { method: method.name, share: 1, accuracy: compared },
@@ -164,5 +179,11 @@ export async function sweeps(study: Study, { method, learningRate }: Choice): Pr
 
 export const trialName = ({ name }: Method, learningRate: number, seed: number): string =>
   `${name.toLowerCase()}-lr${learningRate}-seed${seed}`;
+
+/** How long the rest takes, as far as speeds are known. */
+function forecast({ pace }: Study): string {
+  const seconds = pace.secondsLeft;
+  return seconds === undefined ? '' : `; some ${(seconds / 60).toFixed(seconds < 600 ? 1 : 0)} min left`;
+}
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;

@@ -19,6 +19,8 @@ const SFT_STYLES: readonly Style[] = [
 /** The ground truth of the pairs. */
 const TRUTH_STYLES: readonly Style[] = ['sentences', 'ledger'];
 
+const SFT_BATCH = 32;
+
 /** A row of the pairs, with the edit once it is bridged. */
 export interface PairRow {
   readonly prompt: string;
@@ -38,6 +40,8 @@ export async function trainBase(study: Study): Promise<void> {
     return { prompt: promptOf(problem), completion: solutionOf(problem, SFT_STYLES[i % SFT_STYLES.length]) };
   });
   await writeRows(files, paths.sft, rows);
+  const steps = Math.ceil(rows.length / SFT_BATCH);
+  let first: { step: number; time: number } | undefined;
   await train(
     {
       model: { path: paths.init, init: 'random' },
@@ -46,7 +50,7 @@ export async function trainBase(study: Study): Promise<void> {
       training: {
         learning_rate: 3e-3,
         adam_beta2: 0.98,
-        per_device_train_batch_size: 32,
+        per_device_train_batch_size: SFT_BATCH,
         gradient_checkpointing: false,
         max_tokens_per_micro_batch: 8192,
         save_steps: 100,
@@ -58,7 +62,13 @@ export async function trainBase(study: Study): Promise<void> {
     {
       runtime,
       resume: (await files.exists(paths.base)) && (await files.list(paths.base)).some(isCheckpoint),
-      step: ({ step, logged }) => logged && note(`SFT step ${step}: loss ${logged.loss.toFixed(3)}`),
+      step: ({ step, logged }) => {
+        first ??= { step, time: performance.now() };
+        if (logged === undefined || step === first.step) return;
+        const seconds = (performance.now() - first.time) / 1000 / (step - first.step);
+        const left = ((seconds * (steps - step)) / 60).toFixed(1);
+        note(`SFT step ${step} of ${steps}: loss ${logged.loss.toFixed(3)}; ${left} min left`);
+      },
     },
   );
 }

@@ -14,15 +14,16 @@ const SCORED = ['DPO', 'DPO-BC', 'DPO-MC', 'DPO-BMC'];
 export async function makeFigures(study: Study, choices: readonly Choice[]): Promise<string[]> {
   const { runtime, size, paths } = study;
   const [, seed] = size.seeds;
-  const runOf = ({ method, learningRate }: Choice): Named => ({
-    name: method.name,
-    path: paths.run(trialName(method, learningRate, seed)),
-  });
+  const trialOf = ({ method, learningRate }: Choice): Named => {
+    const name = trialName(method, learningRate, seed);
+    return { name, path: paths.run(name) };
+  };
+  const runOf = (choice: Choice): Named => ({ ...trialOf(choice), name: choice.method.name });
   const named = (names: readonly string[]) => choices.filter(({ method }) => names.includes(method.name));
   const scored: Named[] = [];
   const spans: Named[] = [];
   for (const choice of named(SCORED)) {
-    const [before, after] = await scoresOf(study, choice, runOf(choice).path);
+    const [before, after] = await scoresOf(study, choice, trialOf(choice));
     scored.push(after);
     // BMC averages over training; these are its beginning and its end.
     if (choice.method.name === 'DPO' || choice.method.name === 'DPO-BMC') spans.push(before, after);
@@ -51,7 +52,7 @@ async function made(
 }
 
 /** Scores of a method's own training pairs by the base model and by what it made of it. */
-async function scoresOf(study: Study, { method }: Choice, run: string): Promise<Named[]> {
+async function scoresOf(study: Study, { method }: Choice, run: Named): Promise<Named[]> {
   const { runtime, paths } = study;
   const { objective } = method;
   const options = {
@@ -65,12 +66,12 @@ async function scoresOf(study: Study, { method }: Choice, run: string): Promise<
   } satisfies Partial<ScoreOptions>;
   await runtime.files.makeDirectory(`${paths.directory}/scores`);
   const named: Named[] = [];
-  for (const [moment, model] of [
-    ['before', paths.baseModel],
-    ['after', `${run}/model`],
+  for (const [scores, model] of [
+    [`${method.name.toLowerCase()}-before`, paths.baseModel],
+    [run.name, `${run.path}/model`],
   ]) {
-    const path = paths.scores(`${method.name.toLowerCase()}-${moment}`);
-    await scoreFile({ ...options, model, out: path, force: true });
+    const path = paths.scores(scores);
+    await scoreFile({ ...options, model, out: path, resume: true });
     named.push({ name: method.name, path });
   }
   return named;

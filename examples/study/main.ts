@@ -14,7 +14,8 @@ import { answerProblems } from './answers.ts';
 import { type Choice, finalRuns, search, sweeps } from './compare.ts';
 import { makePairs, trainBase, writeTask } from './data.ts';
 import { makeFigures } from './figures.ts';
-import { writeRows, writeText } from './files.ts';
+import { readRows, writeRows, writeText } from './files.ts';
+import { Pace, workOf } from './pace.ts';
 import { SIZES } from './plan.ts';
 import { pathsIn, type Study } from './study.ts';
 import { type Outcome, resultRows, resultTable } from './table.ts';
@@ -42,14 +43,16 @@ const study: Study = {
   size,
   paths: pathsIn(values.out ?? `runs/study-${size.name}`),
   tuneOn: values['tune-on'],
+  pace: new Pace(),
   note: (line) => console.log(`${((Date.now() - started) / 60_000).toFixed(1).padStart(6)} min  ${line}`),
 };
-const { paths, note } = study;
+const { paths, note, pace } = study;
 await runtime.files.makeDirectory(`${paths.directory}/runs`);
 
 await trainBase(study);
 await makePairs(study);
 await writeTask(study);
+pace.plan(workOf(size, (await readRows(runtime.files, paths.pairs)).length));
 const base = await answerProblems(study, paths.baseModel, 'test', size.test, paths.baseTest);
 
 const choices: Choice[] = [];
@@ -76,6 +79,8 @@ const record = {
   device,
   commit: commit(),
   minutes_of_this_process: Number(((Date.now() - started) / 60_000).toFixed(1)),
+  seconds_per_pair: pace.secondsPer('pairs') ?? null,
+  seconds_per_answer: pace.secondsPer('answers') ?? null,
   test_problems: size.test,
   rows,
 };

@@ -18,6 +18,8 @@ export interface Size {
   readonly seeds: readonly number[];
   readonly shares: readonly number[];
   readonly deltas: readonly number[];
+  /** What a watched run is evaluated on along the way: validation problems, and prompts sampled for KL. */
+  readonly watched: { readonly problems: number; readonly prompts: number };
 }
 
 export interface Method {
@@ -73,6 +75,7 @@ const STANDARD: Size = {
   seeds: [1, 2, 3],
   shares: [0, 0.25, 0.5, 0.75],
   deltas: [1, 2],
+  watched: { problems: 100, prompts: 16 },
 };
 
 export const SIZES: Readonly<Record<Size['name'], Size>> = {
@@ -89,6 +92,7 @@ export const SIZES: Readonly<Record<Size['name'], Size>> = {
     seeds: [1, 2],
     shares: [0.5],
     deltas: [1],
+    watched: { problems: 16, prompts: 4 },
   },
   standard: STANDARD,
   full: {

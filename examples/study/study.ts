@@ -1,5 +1,6 @@
 /** What every stage needs: where things are, how large they are, and one runtime whose kernels stay compiled. */
 import type { Runtime } from '../../src/index.ts';
+import type { Pace } from './pace.ts';
 import type { Size } from './plan.ts';
 
 export interface Study {
@@ -8,6 +9,7 @@ export interface Study {
   readonly paths: Paths;
   /** The problems by which learning rates are chosen. */
   readonly tuneOn: 'validation' | 'test';
+  readonly pace: Pace;
   readonly note: (line: string) => void;
 }
 

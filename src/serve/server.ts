@@ -106,7 +106,7 @@ class Handler {
   }
 
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { pathname } = new URL(request.url ?? '/', 'http://localhost');
+    const pathname = pathOf(request.url ?? '/');
     const route = ROUTES.has(pathname) ? pathname : 'other';
     try {
       await this.#route(pathname, request, response);
@@ -232,6 +232,9 @@ class Handler {
     sendJson(response, error.status, errorBody(error), error.headers);
   }
 }
+
+/** The path of a request's target, also of a whole URL; '//' is no URL for `new URL`, but a target that a client may send. */
+const pathOf = (target: string): string => target.replace(/^https?:\/\/[^/?#]*/i, '').split(/[?#]/)[0];
 
 const ROUTES: ReadonlyMap<string, string> = new Map([
   ['/health', 'GET'],

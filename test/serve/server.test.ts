@@ -1,4 +1,5 @@
 /** The server as OpenAI's own client, lm-evaluation-harness and rude clients see it. */
+import { get } from 'node:http';
 import { connect } from 'node:net';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -284,6 +285,7 @@ describe('requests that cannot be answered', () => {
     for (const bytes of [
       'POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n{"pro',
       'rubbish\r\n\r\n',
+      'GET // HTTP/1.1\r\nHost: x\r\n\r\n',
     ]) {
       await new Promise<void>((resolve) => {
         const socket = connect(Number(port), '127.0.0.1', () => {
@@ -308,6 +310,18 @@ describe('the server', () => {
     expect(metrics).toMatch(/prefgrad_requests_total\{route="\/v1\/completions",status="200"\} \d+/);
     expect(metrics).toMatch(/prefgrad_generation_tokens_total [1-9]/);
     expect(metrics).toContain('prefgrad_sequences_running 0');
+  });
+
+  it('answers a target that is a whole URL, as proxies send it', async () => {
+    const { port } = new URL(server.url);
+    const status = await new Promise((resolve, reject) => {
+      const path = 'http://proxied.example/health?now';
+      get({ host: '127.0.0.1', port, path }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      }).on('error', reject);
+    });
+    expect(status).toBe(200);
   });
 
   it('asks for its key, except for its health', async () => {

@@ -80,6 +80,12 @@ function pointOf(x: number, values: readonly number[]): Point {
   return values.length === 1 ? { x, y: values[0] } : meanPoint(x, values);
 }
 
+/** Which of the two divergences a run's metric is. */
+const KL_CAPTIONS: Readonly<Record<string, string>> = {
+  eval_kl_chosen: ' KL is over held-out chosen answers, not over samples of the policy.',
+  eval_kl_samples: " KL is over the policy's own samples.",
+};
+
 /** epsilon-DPO 4b: what a method reaches at which distance from the reference. */
 export function metricOverKl({ settings, metric }: Material, kl: string): Result[] {
   const rows = settings.filter((row) => typeof row[metric] === 'number' && typeof row[kl] === 'number');
@@ -93,9 +99,7 @@ export function metricOverKl({ settings, metric }: Material, kl: string): Result
       kind: 'figure',
       name: 'epsilon-4b',
       title: `${metric} over the distance from the reference`,
-      caption: `One point per method and beta. ${
-        kl.startsWith('eval_') ? `${kl} is over held-out chosen answers, not over samples of the policy.` : ''
-      }`,
+      caption: `One point per method and beta.${KL_CAPTIONS[kl] ?? ''}`,
       x: { label: kl, unit: 'nats' },
       y: { label: metric },
       series: [...groupBy(rows, ({ method = 'runs' }) => String(method))].map(([method, found]) => ({

@@ -1,7 +1,8 @@
 /** Arena-Hard: two games per question with places swapped, five verdicts, a Bradley-Terry fit against the baseline. */
+import { RunError } from '../../errors.ts';
 import type { PairedAnswers } from './answers-file.ts';
 import { type Game, winRate } from './bradley-terry.ts';
-import { askJudge, type JudgeModel, lastVerdict } from './judge-model.ts';
+import { askJudge, type JudgeModel, lastVerdict, noVerdicts } from './judge-model.ts';
 
 const VERDICTS = ['A>>B', 'A>B', 'A=B', 'B>A', 'B>>A'] as const;
 type FiveVerdict = (typeof VERDICTS)[number];
@@ -54,12 +55,13 @@ const BASELINE = 'baseline';
 const MODEL = 'model';
 const BOOTSTRAPS = 100;
 
-/** @param seed - of the bootstraps */
+/** @param seed - of the bootstraps; @throws RunError where no game has a verdict */
 export function arenaSummary(rows: readonly ArenaRow[], seed: number): ArenaSummary {
   const games = rows.flatMap(({ verdicts: [first, second] }) => [
     ...(first === null ? [] : [gameOf(first, BASELINE, MODEL)]),
     ...(second === null ? [] : [gameOf(second, MODEL, BASELINE)]),
   ]);
+  if (games.length === 0) throw new RunError(noVerdicts('game'));
   const { rate, low, high } = winRate(games, MODEL, BASELINE, { rounds: BOOTSTRAPS, seed });
   return {
     questions: rows.length,

@@ -37,6 +37,10 @@ export async function askJudge<T>(
   return { value: parse(second.text), text: second.text };
 }
 
+/** What to say where there is nothing to be summed up. */
+export const noVerdicts = (unit: string): string =>
+  `The judge gave no verdict on any ${unit}; what it wrote is in the output.`;
+
 /** What stands in the last [[...]]. */
 export function lastVerdict(text: string): string | undefined {
   return [...text.matchAll(/\[\[\s*([^[\]]+?)\s*\]\]/g)].at(-1)?.[1];

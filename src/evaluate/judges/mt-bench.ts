@@ -1,12 +1,12 @@
 /** MT-Bench: eighty questions of two turns, each answer rated from 1 to 10, with a reference where there is one. */
 import { readRows } from '../../data/sources/read-rows.ts';
-import { InputError } from '../../errors.ts';
+import { InputError, RunError } from '../../errors.ts';
 import type { CompletionModel } from '../../preferences/completion-model.ts';
 import type { FileSystem } from '../../runtime/runtime.ts';
 import { mean, standardError } from '../statistics.ts';
 import { textColumn } from '../tasks/task.ts';
 import { textList } from './answers-file.ts';
-import { askJudge, type JudgeModel, lastVerdict } from './judge-model.ts';
+import { askJudge, type JudgeModel, lastVerdict, noVerdicts } from './judge-model.ts';
 
 export interface MtQuestion {
   readonly id: string;
@@ -146,6 +146,7 @@ export interface MtSummary {
   readonly without_rating: number;
 }
 
+/** @throws RunError where no turn has a rating */
 export function mtSummary(rows: readonly MtRow[]): MtSummary {
   const rated = rows.flatMap((row) => (row.rating === null ? [] : [{ ...row, rating: row.rating }]));
   const meansBy = (key: (row: MtRow) => string) => {
@@ -153,6 +154,7 @@ export function mtSummary(rows: readonly MtRow[]): MtSummary {
     for (const row of rated) groups.set(key(row), [...(groups.get(key(row)) ?? []), row.rating]);
     return Object.fromEntries([...groups].map(([name, values]) => [name, mean(values)]));
   };
+  if (rated.length === 0) throw new RunError(noVerdicts('turn'));
   const ratings = rated.map(({ rating }) => rating);
   return {
     score: mean(ratings),

@@ -14,8 +14,8 @@ const STOPS = ['Question', 'USER', 'ASSISTANT', 'Instruction', 'Response'].flatM
 
 /** The text behind the last 'The answer is', lower case, without a full stop. */
 export function statedAnswer(text: string): string {
-  const at = text.toLowerCase().lastIndexOf('the answer is');
-  const stated = at < 0 ? text : text.slice(at + 'the answer is'.length);
+  const last = [...text.matchAll(/the answer is/gi)].at(-1);
+  const stated = last === undefined ? text : text.slice(last.index + last[0].length);
   return stated
     .replace(/^\s*:/, '')
     .trim()

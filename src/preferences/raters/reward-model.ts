@@ -2,6 +2,7 @@
 import { ChatTemplate } from '../../data/chat-template.ts';
 import { loadTokenizer } from '../../data/load-tokenizer.ts';
 import type { Tokenizer } from '../../data/tokenizer.ts';
+import { RunError } from '../../errors.ts';
 import { ModelDirectory } from '../../formats/model-directory.ts';
 import { Gpu } from '../../gpu/device.ts';
 import { LlmError } from '../../llm/retry.ts';
@@ -56,7 +57,7 @@ export class RewardModel {
     return this.#head.isGated;
   }
 
-  /** One score per text. */
+  /** One score per text. @throws RunError for a score that is no finite number */
   async score(texts: readonly RewardText[]): Promise<number[]> {
     const requests = texts.map(({ ids, gate }) => {
       const last = ids.length - 1;
@@ -65,7 +66,11 @@ export class RewardModel {
     const longest = Math.max(...texts.map(({ ids }) => ids.length));
     const tokens = Math.max(PASS_TOKENS, longest);
     const states = await hiddenStates(this.#gpu, this.#loaded.model, requests, tokens);
-    return states.map((found) => this.#head.score(found[found.length - 1], found[0]));
+    return states.map((found) => {
+      const score = this.#head.score(found[found.length - 1], found[0]);
+      if (Number.isFinite(score)) return score;
+      throw new RunError(`The reward model gives an answer the score ${score}; check its weights.`);
+    });
   }
 
   free(): void {

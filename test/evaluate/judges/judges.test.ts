@@ -86,6 +86,14 @@ describe('arena-hard', () => {
     expect(summary.win_rate).toBeCloseTo(50, 6);
   });
 
+  it('has no win rate where there is no verdict', async () => {
+    const { model } = ruled(() => 'Both are fine.');
+    const rows = await judgeArena(judgeOf(model), pairs);
+    expect(rows[0].verdicts).toEqual([null, null]);
+    expect(() => arenaSummary(rows, 0)).toThrow('no verdict on any game');
+    expect(() => mtSummary([])).toThrow('no verdict on any turn');
+  });
+
   it('counts a clear win three times', async () => {
     const { model } = ruled((text) => (goodIsFirst(text) ? '[[A>>B]]' : '[[A > B]]'));
     const { win_rate, low, high } = arenaSummary(await judgeArena(judgeOf(model), pairs), 0);

@@ -64,6 +64,8 @@ describe('the tasks', () => {
   it.each([
     ['ecqa', 'bank', 'It keeps money.\nThe answer is Bank.', true],
     ['ecqa', 'bank', 'The answer is a bank', false],
+    // One letter in capitals, two in lower case.
+    ['ecqa', 'bank', 'İİİİ go there. The answer is bank.', true],
     ['qasc', 'Salt.\nThe answer is salt', 'The answer is water. No: The answer is salt', true],
     ['strategyqa', 'yes', 'The answer is true.', true],
     ['strategyqa', 'false', 'The answer is Yes', false],
