@@ -115,8 +115,11 @@ export async function prepareDataset(
   }
   problems.throwAny(options.path);
   if (examples.length === 0) {
+    const { chatTemplate, templateName } = options.tokenizer;
+    const template =
+      chatTemplate === undefined ? '' : `, for conversations also the chat template (${templateName})`;
     throw new InputError(
-      `${options.path}: no example is left (${leftText(report)}); check the file and max_length`,
+      `${options.path}: no example is left (${leftText(report)}); check the file and max_length${template}`,
     );
   }
   return { examples, report };

@@ -73,6 +73,18 @@ describe('prepareDataset', () => {
     );
   });
 
+  it('names the template that makes all answers equal', async () => {
+    const template = '{% for m in messages %}{{ m.role }}{% endfor %}';
+    const tokenizer = await tokenizerFrom(STORIES, (_, __, more) => {
+      more['m/chat_template.jinja'] = template;
+    });
+    const says = (content: string) => [{ role: 'assistant', content }];
+    const row = { prompt: [{ role: 'user', content: 'x' }], chosen: says('a'), rejected: says('b') };
+    await expect(prepareDataset({ files: files([row]), path, tokenizer })).rejects.toThrow(
+      /1 with identical answers.* for conversations also the chat template \(.*chat_template\.jinja\)$/,
+    );
+  });
+
   it('stops at the limit', async () => {
     const { report } = await prepareDataset({
       files: files([ROW, ROW, ROW]),
