@@ -17,6 +17,8 @@ export interface Exchanged {
   readonly bytes: number;
   /** In MPI, with the waiting for other ranks. */
   readonly ms: number;
+  /** Of these, while the device still had work: the rest of the backward pass. */
+  readonly hidden_ms: number;
 }
 
 export interface Measured {
@@ -42,17 +44,30 @@ class Counter {
   #count = 0;
   #bytes = 0;
   #ms = 0;
+  #hidden = 0;
 
   async time(bytes: number, exchange: () => Promise<void>): Promise<void> {
     const start = performance.now();
+    let idleFrom = Number.POSITIVE_INFINITY;
+    // Nothing is submitted while an exchange is under way.
+    void bench.gpu.device.queue.onSubmittedWorkDone().then(() => {
+      idleFrom = performance.now();
+    });
     await exchange();
+    const end = performance.now();
     this.#count++;
     this.#bytes += bytes;
-    this.#ms += performance.now() - start;
+    this.#ms += end - start;
+    this.#hidden += Math.min(end, idleFrom) - start;
   }
 
   perStep(steps: number): Exchanged {
-    return { count: this.#count / steps, bytes: this.#bytes / steps, ms: this.#ms / steps };
+    return {
+      count: this.#count / steps,
+      bytes: this.#bytes / steps,
+      ms: this.#ms / steps,
+      hidden_ms: this.#hidden / steps,
+    };
   }
 }
 

@@ -52,8 +52,7 @@ function job(ranks: number, mode: string, rounds: number): Measured {
 
 function rowOf(mode: string, one: Measured, several: Measured): Row {
   const { sums, gathers } = several;
-  const exposed = Math.max(0, several.step_ms - several.without_ms);
-  const hidden = Math.max(0, 1 - exposed / (sums.ms + gathers.ms));
+  const hidden = sums.hidden_ms / (sums.ms + gathers.ms);
   return {
     work: `step on ${RANKS} ranks, ${mode}`,
     shape: `${millions(one.trained)} of ${millions(one.parameters)} weights trained`,
@@ -66,7 +65,7 @@ function rowOf(mode: string, one: Measured, several: Measured): Row {
       `sums ${exchangeText(sums)}`,
       ...(gathers.count > 0 ? [`weights ${exchangeText(gathers)}`] : []),
       `without exchange ${several.without_ms.toFixed(1)} ms`,
-      `${(100 * hidden).toFixed(0)}% hidden`,
+      `${(100 * hidden).toFixed(0)}% of the exchange while the backward pass went on`,
     ].join('; '),
   };
 }

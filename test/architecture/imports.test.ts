@@ -94,6 +94,16 @@ describe('the layers', () => {
     expect(launching.filter((path) => folderOf(path) !== 'ops')).toEqual([]);
   });
 
+  it('reach Open MPI from doctor, and from what a rank of several is started with', () => {
+    const importing = (file: string) =>
+      files.filter((path) => importsOf(path).some((name) => name.endsWith(`/${file}`))).sort();
+    expect(importing('open-mpi.ts')).toEqual(['cli/doctor.ts', 'cli/job.ts']);
+    expect(importing('job.ts')).toEqual(['cli/main.ts']);
+    expect(codeOf('cli/main.ts')).toMatch(
+      /startedRanks\(process\.env\) > 1 \? await \(await import\('\.\/job\.ts'\)\)/,
+    );
+  });
+
   it('import nothing of examples, tests, benchmarks or the page', () => {
     const wrong = files.filter((path) =>
       importsOf(path).some((name) => /(^|\/)(examples|test|bench|web)\//.test(name)),

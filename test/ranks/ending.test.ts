@@ -1,4 +1,5 @@
 /** A rank that fails ends the job, with one message. What a run leaves that is killed is in failures.long.test.ts. */
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { nodeRuntime } from '../../src/runtime/node.ts';
 import { train } from '../../src/train/train.ts';
 import { hasMpi, mpirun } from '../support/mpirun.ts';
-import { configOf, trainArgs } from './job.ts';
+import { configOf, SMALLEST, smallestArgs } from './job.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-ranks-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -41,7 +42,7 @@ describe.skipIf(!hasMpi())('a job of two ranks', () => {
   });
 
   it('ends when one loses its device, and one process continues from the last checkpoint', async () => {
-    const [program, ...args] = trainArgs(folder, 'lost');
+    const [program, ...args] = smallestArgs(folder, 'lost');
     expect(program).toBe('bin/prefgrad.js');
     const checkpoint = join(folder, 'lost/checkpoint-2');
     const { code, stderr } = mpirun(2, ['--import', 'tsx', 'test/ranks/losing.ts', checkpoint, ...args]);
@@ -53,7 +54,7 @@ describe.skipIf(!hasMpi())('a job of two ranks', () => {
     expect(checkpointsOf('lost')).toEqual(['checkpoint-2']);
     const { outcome, step } = await train(
       nodeRuntime(),
-      configOf(join(folder, 'lost')),
+      configOf(join(folder, 'lost'), SMALLEST),
       {},
       { resume: true },
     );
@@ -61,11 +62,21 @@ describe.skipIf(!hasMpi())('a job of two ranks', () => {
   });
 
   it('ends when the rows of one are too much for a step, with what was there before it', () => {
-    const { code, stderr } = mpirun(2, trainArgs(folder, 'infinite', '--set', `data.train=${badRows()}`));
+    const { code, stderr } = mpirun(2, smallestArgs(folder, 'infinite', '--set', `data.train=${badRows()}`));
     expect(code, stderr).toBe(1);
     expect(stderr.split('gradient norm')).toHaveLength(2);
     expect(stderr).toMatch(/^prefgrad: Step 2: .*bad\.jsonl:1.* What was there before it: .*checkpoint-1$/m);
     expect(checkpointsOf('infinite')).toEqual(['checkpoint-1']);
+  });
+
+  it('says in each rank that finds no Open MPI which command installs it', () => {
+    const env = { ...process.env, OMPI_COMM_WORLD_SIZE: '2', PREFGRAD_MPI_LIBRARY: 'libmpi-of-nobody.so' };
+    const { status, stderr } = spawnSync(process.execPath, ['bin/prefgrad.js', 'doctor'], {
+      env,
+      encoding: 'utf8',
+    });
+    expect(status, stderr).toBe(2);
+    expect(stderr).toContain('Install it: apt-get install -y openmpi-bin');
   });
 
   it('is refused for a command that is one process', () => {

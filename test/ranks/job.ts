@@ -2,7 +2,7 @@
 import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { trainConfigFrom } from '../../src/train/config.ts';
+import { type TrainConfigInput, trainConfigFrom } from '../../src/train/config.ts';
 
 export const CONFIG = {
   model: { path: 'examples/stories260K' },
@@ -24,15 +24,33 @@ export const CONFIG = {
   },
 };
 
+/** Without reference and evaluation: what compiles least. */
+export const SMALLEST = {
+  ...CONFIG,
+  objective: { name: 'simpo' },
+  data: { ...CONFIG.data, eval: undefined },
+};
+
+type JobConfig = Omit<TrainConfigInput, 'output_dir'>;
+
 /** The same as an object, for a run in this process. */
-export function configOf(output: string) {
-  return trainConfigFrom({ ...CONFIG, output_dir: output });
+export function configOf(output: string, config: JobConfig = CONFIG) {
+  return trainConfigFrom({ ...config, output_dir: output });
 }
 
 /** The arguments of node that train into `folder/name`. */
 export function trainArgs(folder: string, name: string, ...more: readonly string[]): string[] {
+  return argsOf(CONFIG, folder, name, more);
+}
+
+/** The same with SMALLEST. */
+export function smallestArgs(folder: string, name: string, ...more: readonly string[]): string[] {
+  return argsOf(SMALLEST, folder, name, more);
+}
+
+function argsOf(config: JobConfig, folder: string, name: string, more: readonly string[]): string[] {
   const file = join(folder, 'config.yaml');
-  writeFileSync(file, stringify(CONFIG));
+  writeFileSync(file, stringify(config));
   return ['bin/prefgrad.js', 'train', file, '--set', `output_dir=${join(folder, name)}`, ...more];
 }
 

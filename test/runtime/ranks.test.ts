@@ -1,11 +1,13 @@
 /** Ranks as far as one process can tell: what launchers say, which device each takes, what values survive an exchange. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { InputError } from '../../src/errors.ts';
 import { localRank, startedRank, startedRanks } from '../../src/runtime/launcher.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
 import { jobOf } from '../../src/runtime/open-mpi.ts';
-import { deviceOfRank, sharedCard } from '../../src/runtime/rank-device.ts';
+import { deviceOfRank, sharedCard, withRankDevices } from '../../src/runtime/rank-device.ts';
 import { gatherValues, ONE_RANK, withRanks } from '../../src/runtime/ranks.ts';
+import type { Runtime } from '../../src/runtime/runtime.ts';
+import { asRanks } from '../support/local-ranks.ts';
 
 describe('what a launcher says', () => {
   it('mpirun', () => {
@@ -30,6 +32,17 @@ it('without Open MPI a rank says which command installs it', async () => {
     "Open MPI's library (libmpi-of-nobody.so) is missing here. Install it: apt-get install -y openmpi-bin";
   await expect(jobOf(env).allGather(new Uint8Array(1))).rejects.toThrow(missing);
   await expect(jobOf(env).allGather(new Uint8Array(1))).rejects.toBeInstanceOf(InputError);
+});
+
+it('without koffi a rank says which command installs it', async () => {
+  vi.doMock('koffi', () => {
+    throw new Error('Cannot find package koffi');
+  });
+  const alone = jobOf({ OMPI_COMM_WORLD_SIZE: '2' }).allGather(new Uint8Array(1));
+  const error = await alone.catch((reason: unknown) => reason);
+  vi.doUnmock('koffi');
+  expect(error).toBeInstanceOf(InputError);
+  expect((error as InputError).message).toContain('need the package koffi. Install it: npm install koffi');
 });
 
 describe('the device of a rank', () => {
@@ -88,6 +101,45 @@ describe('the device of a rank', () => {
     const shared = { ...card, isCpu: true, cards: [] };
     expect(sharedCard([shared, shared])).toBeUndefined();
   });
+});
+
+describe('ranks of a machine with several cards', () => {
+  /** What each of two ranks asks for. @returns the message of the error where there is one */
+  const askedBy = (names: readonly string[], device?: string) =>
+    asRanks(2, async (ranks) => {
+      const asked: (string | undefined)[] = [];
+      const machine: Runtime = {
+        ...nodeRuntime(),
+        deviceNames: async () => [...names],
+        async requestAdapter(choice) {
+          asked.push(choice?.device);
+          const info = {
+            vendor: 'nvidia',
+            architecture: 'hopper',
+            device: choice?.device ?? '',
+            description: '',
+          };
+          return { info } as GPUAdapter;
+        },
+      };
+      const runtime = withRankDevices(withRanks(machine, ranks), undefined);
+      return runtime.requestAdapter({ device }).then(
+        () => asked[0],
+        (error: unknown) => (error instanceof InputError ? error.message : String(error)),
+      );
+    });
+
+  it('take the one of their place', async () => {
+    expect(await askedBy(['NVIDIA H100', 'NVIDIA A100'])).toEqual(['NVIDIA H100', 'NVIDIA A100']);
+  });
+
+  it.each([undefined, '0', 'h100'])(
+    'are refused one card for both, as device %s gives them',
+    async (device) => {
+      for (const message of await askedBy(device === undefined ? ['H100', 'H100'] : ['H100', 'A100'], device))
+        expect(message).toContain('Ranks 0 and 1 would share a card');
+    },
+  );
 });
 
 /** A rank whose partner gives the same. */
