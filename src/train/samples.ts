@@ -17,12 +17,13 @@ export class Samples {
   readonly #seed: number;
   #before: readonly string[] = [];
 
-  /** @param held rows that are not trained on; the first ones are continued */
+  /** @param held rows that are not trained on; the first ones are continued, of several ranks by the first */
   constructor(gpu: Gpu, policy: LoadedModel, tokenizer: Tokenizer, held: readonly Example[], seed: number) {
     this.#gpu = gpu;
     this.#policy = policy;
     this.#tokenizer = tokenizer;
-    this.#prompts = held.slice(0, SAMPLES).map(({ promptIds }) => Array.from(promptIds));
+    const count = gpu.runtime.ranks.rank === 0 ? SAMPLES : 0;
+    this.#prompts = held.slice(0, count).map(({ promptIds }) => Array.from(promptIds));
     this.#seed = seed;
   }
 

@@ -11,7 +11,7 @@ import type { Runtime } from '../../src/runtime/runtime.ts';
 import { temporaryDirectory } from '../runtime/temporary.ts';
 import { localRanks } from '../support/local-ranks.ts';
 import { testRuntime } from '../support/runtime.ts';
-import { CONFIG } from './job.ts';
+import { SMALLEST } from './job.ts';
 
 const folder = await temporaryDirectory();
 const place = (name: string) => join(folder, name);
@@ -99,7 +99,7 @@ it('an endpoint is asked by one process', async () => {
 it('sweep trains one run on each', async () => {
   const grid = ['--grid', 'seed=1,2', '--set', 'training.max_steps=1', '--out', place('sweep')];
   const config = place('config.yaml');
-  writeFileSync(config, stringify({ ...CONFIG, output_dir: place('sweep') }));
+  writeFileSync(config, stringify({ ...SMALLEST, output_dir: place('sweep') }));
   const [first, second] = await runOnTwo(['sweep', config, ...grid]);
   expect([first.code, second.code]).toEqual([0, 0]);
   for (const name of ['seed=1', 'seed=2']) {

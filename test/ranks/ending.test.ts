@@ -1,21 +1,18 @@
 /** A rank that fails ends the job, with one message. What a run leaves that is killed is in failures.long.test.ts. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { nodeRuntime } from '../../src/runtime/node.ts';
 import { train } from '../../src/train/train.ts';
 import { hasMpi, mpirun } from '../support/mpirun.ts';
-import { configOf, SMALLEST, smallestArgs } from './job.ts';
+import { argsOf, checkpointsOf, configOf, SMALLEST } from './job.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-ranks-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const ending = (how: string) => mpirun(2, ['--import', 'tsx', 'test/ranks/ending.ts', how]);
-
-const checkpointsOf = (name: string) =>
-  readdirSync(join(folder, name)).filter((file) => file.startsWith('checkpoint'));
 
 /** Of the last step of an epoch. */
 const BAD = 0;
@@ -42,7 +39,7 @@ describe.skipIf(!hasMpi())('a job of two ranks', () => {
   });
 
   it('ends when one loses its device, and one process continues from the last checkpoint', async () => {
-    const [program, ...args] = smallestArgs(folder, 'lost');
+    const [program, ...args] = argsOf(SMALLEST, folder, 'lost');
     expect(program).toBe('bin/prefgrad.js');
     const checkpoint = join(folder, 'lost/checkpoint-2');
     const { code, stderr } = mpirun(2, ['--import', 'tsx', 'test/ranks/losing.ts', checkpoint, ...args]);
@@ -51,7 +48,7 @@ describe.skipIf(!hasMpi())('a job of two ranks', () => {
     expect(stderr).toMatch(
       /^rank 1 on .+: prefgrad: The GPU device was lost: .* Continue from .*checkpoint-2 with --resume\.$/m,
     );
-    expect(checkpointsOf('lost')).toEqual(['checkpoint-2']);
+    expect(checkpointsOf(join(folder, 'lost'))).toEqual(['checkpoint-2']);
     const { outcome, step } = await train(
       nodeRuntime(),
       configOf(join(folder, 'lost'), SMALLEST),
@@ -62,11 +59,14 @@ describe.skipIf(!hasMpi())('a job of two ranks', () => {
   });
 
   it('ends when the rows of one are too much for a step, with what was there before it', () => {
-    const { code, stderr } = mpirun(2, smallestArgs(folder, 'infinite', '--set', `data.train=${badRows()}`));
+    const { code, stderr } = mpirun(
+      2,
+      argsOf(SMALLEST, folder, 'infinite', '--set', `data.train=${badRows()}`),
+    );
     expect(code, stderr).toBe(1);
     expect(stderr.split('gradient norm')).toHaveLength(2);
     expect(stderr).toMatch(/^prefgrad: Step 2: .*bad\.jsonl:1.* What was there before it: .*checkpoint-1$/m);
-    expect(checkpointsOf('infinite')).toEqual(['checkpoint-1']);
+    expect(checkpointsOf(join(folder, 'infinite'))).toEqual(['checkpoint-1']);
   });
 
   it('says in each rank that finds no Open MPI which command installs it', () => {

@@ -1,5 +1,5 @@
 /** `prefgrad train` on ranks, as tests start it. */
-import { cpSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { type TrainConfigInput, trainConfigFrom } from '../../src/train/config.ts';
@@ -39,19 +39,20 @@ export function configOf(output: string, config: JobConfig = CONFIG) {
 }
 
 /** The arguments of node that train into `folder/name`. */
-export function trainArgs(folder: string, name: string, ...more: readonly string[]): string[] {
-  return argsOf(CONFIG, folder, name, more);
-}
-
-/** The same with SMALLEST. */
-export function smallestArgs(folder: string, name: string, ...more: readonly string[]): string[] {
-  return argsOf(SMALLEST, folder, name, more);
-}
-
-function argsOf(config: JobConfig, folder: string, name: string, more: readonly string[]): string[] {
+export function argsOf(
+  config: JobConfig,
+  folder: string,
+  name: string,
+  ...more: readonly string[]
+): string[] {
   const file = join(folder, 'config.yaml');
   writeFileSync(file, stringify(config));
   return ['bin/prefgrad.js', 'train', file, '--set', `output_dir=${join(folder, name)}`, ...more];
+}
+
+/** Names of the checkpoints in the directory of a run, whole or not. */
+export function checkpointsOf(output: string): string[] {
+  return readdirSync(output).filter((file) => file.startsWith('checkpoint'));
 }
 
 /** A run as it was after its second step. */

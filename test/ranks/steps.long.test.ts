@@ -9,6 +9,7 @@ describe.skipIf(!hasMpi())('over 20 steps every method gives what one process gi
     await expectSameRuns(
       objectives.map(({ name }) => name),
       ranks,
+      20,
     );
   });
 });

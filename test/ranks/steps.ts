@@ -26,8 +26,8 @@ export interface MethodRun {
   readonly digests: readonly string[];
 }
 
-/** Seven rows to a step, in micro-batches of at most three; the last step of an epoch has two. */
-export async function trainMethod(gpu: Gpu, name: string, steps: number): Promise<MethodRun> {
+/** Seven rows to a step, in micro-batches of at most `tokens`; the last step of an epoch has two. */
+export async function trainMethod(gpu: Gpu, name: string, steps: number, tokens = 60): Promise<MethodRun> {
   const pairs = randomPairs(16, 13, 3, 10);
   const trainer = await openTrainer(gpu, {
     // beta-DPO draws without replacement; epsilon-DPO compares far from ties where the models differ.
@@ -39,7 +39,7 @@ export async function trainMethod(gpu: Gpu, name: string, steps: number): Promis
       learning_rate: LEARNING_RATE,
       max_steps: steps,
       per_device_train_batch_size: 7,
-      max_tokens_per_micro_batch: 60,
+      max_tokens_per_micro_batch: tokens,
     },
   });
   const metrics = await runSteps(trainer, steps);

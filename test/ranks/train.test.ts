@@ -7,7 +7,7 @@ import { nodeRuntime } from '../../src/runtime/node.ts';
 import { train } from '../../src/train/train.ts';
 import { readMetrics } from '../support/metrics.ts';
 import { hasMpi, mpirun } from '../support/mpirun.ts';
-import { configOf, copyAtStep2, trainArgs } from './job.ts';
+import { argsOf, CONFIG, configOf, copyAtStep2 } from './job.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-ranks-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -16,7 +16,7 @@ describe.skipIf(!hasMpi())('prefgrad train on two ranks', () => {
   it('continues a run of one process, with one set of files and one voice', async () => {
     await train(nodeRuntime(), configOf(join(folder, 'one')));
     copyAtStep2(folder, 'one', 'two');
-    const { code, stderr } = mpirun(2, trainArgs(folder, 'two', '--resume'));
+    const { code, stderr } = mpirun(2, argsOf(CONFIG, folder, 'two', '--resume'));
     expect(code, stderr).toBe(0);
     expect(stderr.split('2 ranks share every optimizer step')).toHaveLength(2);
     expect(stderr.split('Resuming after step 2 of 4')).toHaveLength(2);
