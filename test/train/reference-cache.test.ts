@@ -87,6 +87,20 @@ describe('the cache', () => {
     expect(readdirSync(directory)).toEqual([name]);
   });
 
+  it('is shared by runs that write and read it at the same time', async () => {
+    const directory = join(folder, 'together');
+    const key = { gpu: await testGpu(), model: MODEL, dtype: 'f32' };
+    const caches = await Promise.all(Array.from({ length: 6 }, () => ReferenceCache.open(directory, key)));
+    const found = await Promise.all(
+      caches.map(async (cache) => {
+        await cache.write(examples, logps);
+        return cache.read(examples);
+      }),
+    );
+    expect(found).toEqual(caches.map(() => logps));
+    expect(readdirSync(directory)).toHaveLength(1);
+  });
+
   it('is not found by another compute type, nor by a model with other weights', async () => {
     expect(await (await open(MODEL, 'bf16')).read(examples)).toBeUndefined();
     const other = join(folder, 'model');
