@@ -4,9 +4,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { nodeRuntime } from '../../src/runtime/node.ts';
 import { train } from '../../src/train/train.ts';
 import { hasMpi, mpirun } from '../support/mpirun.ts';
+import { testRuntime } from '../support/runtime.ts';
 import { argsOf, checkpointsOf, configOf, SMALLEST } from './job.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-ranks-'));
@@ -50,7 +50,7 @@ describe.skipIf(!hasMpi())('a job of two ranks', () => {
     );
     expect(checkpointsOf(join(folder, 'lost'))).toEqual(['checkpoint-2']);
     const { outcome, step } = await train(
-      nodeRuntime(),
+      testRuntime(),
       configOf(join(folder, 'lost'), SMALLEST),
       {},
       { resume: true },

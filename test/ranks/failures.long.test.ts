@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { latestCheckpoint } from '../../src/formats/checkpoint.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
 import { train } from '../../src/train/train.ts';
 import { hasMpi, mpirun, mpirunCommand, RANK_ENV } from '../support/mpirun.ts';
+import { testRuntime } from '../support/runtime.ts';
 import { argsOf, CONFIG, configOf, copyAtStep2, SMALLEST } from './job.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-ranks-'));
@@ -18,10 +18,16 @@ const ENDLESS = {
   training: { ...SMALLEST.training, max_steps: 3000, ddp_timeout: 5, save_total_limit: 2 },
 };
 
-/** Starts a run that does not end by itself, and waits for its first checkpoint. */
-async function startEndless(name: string): Promise<{ run: ChildProcess; said: () => string }> {
+/**
+ * Starts a run that does not end by itself, and waits for its first checkpoint.
+ * @param killAfter - seconds that mpirun gives its ranks to end before it kills them
+ */
+async function startEndless(
+  name: string,
+  killAfter = '1',
+): Promise<{ run: ChildProcess; said: () => string }> {
   const [program, ...launch] = mpirunCommand(2);
-  const env = { ...RANK_ENV, OMPI_MCA_odls_base_sigkill_timeout: '30' };
+  const env = { ...RANK_ENV, OMPI_MCA_odls_base_sigkill_timeout: killAfter };
   const run = spawn(program, [...launch, ...argsOf(ENDLESS, folder, name)], { env });
   let said = '';
   run.stderr?.on('data', (text: Buffer) => {
@@ -46,11 +52,11 @@ function rankOne(run: ChildProcess): number {
 /** One process goes on from what is there. */
 async function expectResumes(name: string): Promise<void> {
   const output = join(folder, name);
-  const last = (await latestCheckpoint(nodeRuntime().files, output))?.step ?? 0;
+  const last = (await latestCheckpoint(testRuntime().files, output))?.step ?? 0;
   expect(last).toBeGreaterThan(0);
   const training = { ...ENDLESS.training, max_steps: last + 1 };
   const config = configOf(output, { ...ENDLESS, training });
-  const { outcome, step } = await train(nodeRuntime(), config, {}, { resume: true });
+  const { outcome, step } = await train(testRuntime(), config, {}, { resume: true });
   expect([outcome, step]).toEqual(['finished', last + 1]);
 }
 
@@ -64,7 +70,7 @@ describe.skipIf(!hasMpi())('a run on two ranks', () => {
   });
 
   it('saves on Ctrl-C', async () => {
-    const { run, said } = await startEndless('interrupted');
+    const { run, said } = await startEndless('interrupted', '60');
     run.kill('SIGINT');
     await ended(run);
     expect(said()).toContain('Interrupted after');

@@ -3,10 +3,10 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { nodeRuntime } from '../../src/runtime/node.ts';
 import { train } from '../../src/train/train.ts';
 import { readMetrics } from '../support/metrics.ts';
 import { hasMpi, mpirun } from '../support/mpirun.ts';
+import { testRuntime } from '../support/runtime.ts';
 import { argsOf, CONFIG, configOf, copyAtStep2 } from './job.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-ranks-'));
@@ -14,7 +14,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe.skipIf(!hasMpi())('prefgrad train on two ranks', () => {
   it('continues a run of one process, with one set of files and one voice', async () => {
-    await train(nodeRuntime(), configOf(join(folder, 'one')));
+    await train(testRuntime(), configOf(join(folder, 'one')));
     copyAtStep2(folder, 'one', 'two');
     const { code, stderr } = mpirun(2, argsOf(CONFIG, folder, 'two', '--resume'));
     expect(code, stderr).toBe(0);
