@@ -20,7 +20,7 @@ const ENDLESS = {
 
 /**
  * Starts a run that does not end by itself, and waits for its first checkpoint.
- * @param killAfter - seconds that mpirun gives its ranks to end before it kills them
+ * @param killAfter - seconds that mpirun gives its ranks to end before it kills them; it waits for twice as long in any case
  */
 async function startEndless(
   name: string,
@@ -70,7 +70,7 @@ describe.skipIf(!hasMpi())('a run on two ranks', () => {
   });
 
   it('saves on Ctrl-C', async () => {
-    const { run, said } = await startEndless('interrupted', '60');
+    const { run, said } = await startEndless('interrupted', '10');
     run.kill('SIGINT');
     await ended(run);
     expect(said()).toContain('Interrupted after');
