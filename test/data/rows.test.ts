@@ -78,6 +78,19 @@ describe('a template of prompts', () => {
   });
 });
 
+describe('a row for SFT', () => {
+  it('without an answer is told what it needs, and to take no other method', () => {
+    const row = () => read({ prompt: 'Q' }, { expects: 'chosen' });
+    expect(row).toThrow(/completion|chosen/);
+    expect(row).not.toThrow(/kto/);
+  });
+
+  it('may carry a label, as rows of KTO do', () => {
+    const { texts } = read({ prompt: 'Q', completion: 'a', label: true }, { expects: 'chosen' });
+    expect(texts).toMatchObject({ prompt: 'Q', answers: ['a'] });
+  });
+});
+
 describe('TRL rows of messages', () => {
   it('with a prompt', () => {
     const { texts } = read({ prompt: [user('Q')], chosen: [bot('a')], rejected: [bot('b')] });
