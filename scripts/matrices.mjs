@@ -13,7 +13,8 @@ import { MATRICES_SUITE } from './adapter-plan.mjs';
 import { MATRICES_FOLDER as FOLDER, matricesNode } from './own-loader.mjs';
 
 const PACKAGES = ['mesa-vulkan-drivers', 'libvulkan1', 'libstdc++6', 'libgcc-s1'];
-const LIBRARIES = join(FOLDER, 'root', 'usr', 'lib', 'x86_64-linux-gnu');
+const librariesIn = (folder) => join(folder, 'root', 'usr', 'lib', 'x86_64-linux-gnu');
+const LIBRARIES = librariesIn(FOLDER);
 
 /**
  * Fetches and unpacks the adapter, unless it is there.
@@ -25,9 +26,7 @@ export function installMatrices(sources, say) {
   try {
     if (matricesNode() === undefined) {
       say(`Fetching lavapipe of Mesa 26, a CPU adapter, with apt (about 65 MB) into ${FOLDER}.`);
-      fs.rmSync(FOLDER, { recursive: true, force: true });
-      download(sources);
-      unpack();
+      fetchPackages(sources);
     }
     writeWrapper();
   } catch (error) {
@@ -35,6 +34,20 @@ export function installMatrices(sources, say) {
     return error.message;
   }
   return undefined;
+}
+
+/** Beside its final place, so that another set-up of this user is not in the way. */
+function fetchPackages(sources) {
+  const work = `${FOLDER}.${process.pid}.tmp`;
+  try {
+    fs.rmSync(work, { recursive: true, force: true });
+    download(work, sources);
+    unpack(work);
+    fs.rmSync(FOLDER, { recursive: true, force: true });
+    fs.renameSync(work, FOLDER);
+  } finally {
+    fs.rmSync(work, { recursive: true, force: true });
+  }
 }
 
 /** The description file of its driver. */
@@ -47,19 +60,19 @@ export function removeMatrices() {
 }
 
 /** apt in folders of its own, with nothing installed, so that it fetches the C library and everything else. */
-function download(sources) {
+function download(folder, sources) {
   for (const name of ['etc/apt/preferences.d', 'state/lists/partial', 'cache/archives/partial'])
-    fs.mkdirSync(join(FOLDER, name), { recursive: true });
-  fs.writeFileSync(join(FOLDER, 'etc/apt/sources.list'), sources);
-  fs.writeFileSync(join(FOLDER, 'status'), '');
+    fs.mkdirSync(join(folder, name), { recursive: true });
+  fs.writeFileSync(join(folder, 'etc/apt/sources.list'), sources);
+  fs.writeFileSync(join(folder, 'status'), '');
   const options = Object.entries({
-    'Dir::Etc': join(FOLDER, 'etc/apt'),
+    'Dir::Etc': join(folder, 'etc/apt'),
     // The keys of sources that name none.
     'Dir::Etc::Trusted': '/etc/apt/trusted.gpg',
     'Dir::Etc::TrustedParts': '/etc/apt/trusted.gpg.d',
-    'Dir::State': join(FOLDER, 'state'),
-    'Dir::State::status': join(FOLDER, 'status'),
-    'Dir::Cache': join(FOLDER, 'cache'),
+    'Dir::State': join(folder, 'state'),
+    'Dir::State::status': join(folder, 'status'),
+    'Dir::Cache': join(folder, 'cache'),
     'Debug::NoLocking': '1',
     'APT::Sandbox::User': '',
     'Acquire::Retries': '1',
@@ -71,21 +84,21 @@ function download(sources) {
   run('apt-get', [...options, ...install, ...PACKAGES]);
 }
 
-function unpack() {
-  const archives = join(FOLDER, 'cache', 'archives');
+function unpack(folder) {
+  const archives = join(folder, 'cache', 'archives');
   const packages = fs.readdirSync(archives).filter((name) => name.endsWith('.deb'));
   // The folders that Debian keeps as links (lib -> usr/lib) must be there before packages bring files for them.
-  fs.mkdirSync(LIBRARIES, { recursive: true });
+  fs.mkdirSync(librariesIn(folder), { recursive: true });
   for (const name of ['lib', 'lib64', 'bin', 'sbin']) {
-    fs.mkdirSync(join(FOLDER, 'root', 'usr', name), { recursive: true });
-    fs.symlinkSync(`usr/${name}`, join(FOLDER, 'root', name));
+    fs.mkdirSync(join(folder, 'root', 'usr', name), { recursive: true });
+    fs.symlinkSync(`usr/${name}`, join(folder, 'root', name));
   }
-  for (const name of packages) run('dpkg-deb', ['-x', join(archives, name), join(FOLDER, 'root')]);
+  for (const name of packages) run('dpkg-deb', ['-x', join(archives, name), join(folder, 'root')]);
   for (const name of ['cache', 'state', 'etc', 'status'])
-    fs.rmSync(join(FOLDER, name), { recursive: true, force: true });
+    fs.rmSync(join(folder, name), { recursive: true, force: true });
   // The drivers of GPUs come in the same package: 120 MB that nothing here opens.
-  for (const name of fs.readdirSync(LIBRARIES))
-    if (/^libvulkan_(?!lvp)/.test(name)) fs.rmSync(join(LIBRARIES, name));
+  for (const name of fs.readdirSync(librariesIn(folder)))
+    if (/^libvulkan_(?!lvp)/.test(name)) fs.rmSync(join(librariesIn(folder), name));
 }
 
 function writeWrapper() {
