@@ -10,6 +10,7 @@
  */
 import { create, globals } from 'webgpu';
 import { InputError } from '../errors.ts';
+import { pauseDawnPolling } from './dawn-polling.ts';
 import { deviceAt, deviceOfEnvironment, isIndex } from './device-choice.ts';
 import type { Note } from './hub/download.ts';
 import { withHub } from './hub/files.ts';
@@ -20,6 +21,7 @@ import { profileVariable } from './profile-variable.ts';
 import { quietly } from './quiet.ts';
 import { ONE_RANK } from './ranks.ts';
 import type { DeviceChoice, Runtime } from './runtime.ts';
+import { isSoftware } from './software-adapter.ts';
 import { userCache } from './user-cache.ts';
 import {
   cpuDriverFile,
@@ -84,7 +86,10 @@ async function findAdapter(choice: DeviceChoice): Promise<GPUAdapter> {
   const wanted = isIndex(asked) ? deviceAt(await deviceNames(backend), asked) : asked;
   const adapter =
     wanted === 'auto' ? await firstAdapter(backend) : await adapterNamed(backend, wanted.toLowerCase());
-  if (adapter !== null) return adapter;
+  if (adapter !== null) {
+    if (isSoftware(adapter.info)) pauseDawnPolling();
+    return adapter;
+  }
   const starter = matricesNode();
   if (backend === platformBackend())
     throw new NoAdapterError(starter === undefined ? MISSING_ADAPTER : startedBy(starter));
