@@ -7,7 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { train } from '../../src/train/train.ts';
 import { hasMpi, mpirun } from '../support/mpirun.ts';
 import { testRuntime } from '../support/runtime.ts';
-import { argsOf, checkpointsOf, configOf, SMALLEST } from './job.ts';
+import { argsOf, checkpointsOf, configOf, SMALLEST, whenUnlocked } from './job.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-ranks-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -49,6 +49,7 @@ describe.skipIf(!hasMpi())('a job of two ranks', () => {
       /^rank 1 on .+: prefgrad: The GPU device was lost: .* Continue from .*checkpoint-2 with --resume\.$/m,
     );
     expect(checkpointsOf(join(folder, 'lost'))).toEqual(['checkpoint-2']);
+    await whenUnlocked(join(folder, 'lost'));
     const { outcome, step } = await train(
       testRuntime(),
       configOf(join(folder, 'lost'), SMALLEST),

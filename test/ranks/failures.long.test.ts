@@ -8,7 +8,7 @@ import { latestCheckpoint } from '../../src/formats/checkpoint.ts';
 import { train } from '../../src/train/train.ts';
 import { hasMpi, mpirun, mpirunCommand, RANK_ENV } from '../support/mpirun.ts';
 import { testRuntime } from '../support/runtime.ts';
-import { argsOf, CONFIG, configOf, copyAtStep2, SMALLEST } from './job.ts';
+import { argsOf, CONFIG, configOf, copyAtStep2, SMALLEST, whenUnlocked } from './job.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-ranks-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -52,6 +52,7 @@ function rankOne(run: ChildProcess): number {
 /** One process goes on from what is there. */
 async function expectResumes(name: string): Promise<void> {
   const output = join(folder, name);
+  await whenUnlocked(output);
   const last = (await latestCheckpoint(testRuntime().files, output))?.step ?? 0;
   expect(last).toBeGreaterThan(0);
   const training = { ...ENDLESS.training, max_steps: last + 1 };

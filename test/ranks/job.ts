@@ -1,7 +1,9 @@
 /** `prefgrad train` on ranks, as tests start it. */
 import { cpSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
+import { takeLock } from '../../src/runtime/file-lock.ts';
 import { type TrainConfigInput, trainConfigFrom } from '../../src/train/config.ts';
 
 export const CONFIG = {
@@ -48,6 +50,17 @@ export function argsOf(
   const file = join(folder, 'config.yaml');
   writeFileSync(file, stringify(config));
   return ['bin/prefgrad.js', 'train', file, '--set', `output_dir=${join(folder, name)}`, ...more];
+}
+
+/** mpirun does not wait for what it kills: a rank may hold the lock of its run a moment longer. */
+export async function whenUnlocked(output: string): Promise<void> {
+  const take = () => takeLock(join(output, '.lock'));
+  let release = await take();
+  while (release === null) {
+    await sleep(100);
+    release = await take();
+  }
+  await release();
 }
 
 /** Names of the checkpoints in the directory of a run, whole or not. */
