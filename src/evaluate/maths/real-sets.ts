@@ -31,15 +31,21 @@ const OPERATIONS: Readonly<Record<string, (a: boolean, b: boolean) => boolean>> 
 /** Nobody writes down a set with more ends; the limit keeps the time short. */
 const MAX_CUTS = 128;
 
-/** Whether a formula is written as a set by an operation, or by what an unknown is or is not. */
+/**
+ * Whether a formula is written as a set by an operation, by what an unknown is or is not, or by a list with such a part.
+ * (1, 2), (3, 4) may be two points of a plane; an infinite end makes a list of intervals of it.
+ */
 export const isSetLike = (e: Expression): boolean =>
-  (e.type === 'call' && e.name in OPERATIONS && e.name !== 'subtract') ||
+  (e.type === 'call' && Object.hasOwn(OPERATIONS, e.name) && e.name !== 'subtract') ||
   (e.type === 'call' && e.name === 'subtract' && e.args.some((arg) => arg.type === 'sequence')) ||
   (e.type === 'relation' && e.operators.length === 1 && e.operators[0] === '≠') ||
-  (e.type === 'sequence' && e.open === '' && e.items.some(isCondition));
+  (e.type === 'sequence' && e.open === '' && e.items.some((item) => isCondition(item) || isUnbounded(item)));
 
 const isCondition = (e: Expression): boolean =>
-  isSetLike(e) || isInterval(e) || (e.type === 'relation' && asIntervals(e) !== undefined);
+  isSetLike(e) || (e.type === 'relation' && asIntervals(e) !== undefined);
+
+const isUnbounded = (e: Expression): boolean =>
+  e.type === 'sequence' && isInterval(e) && e.items.some((end) => !Number.isFinite(endOf(end) ?? 0));
 
 /** @returns undefined for what is no set of real numbers, or one with ends that have no value */
 export function realSetOf(e: Expression): RealSet | undefined {
@@ -93,7 +99,7 @@ const isInterval = (e: Expression): boolean =>
 function interval({ open, close, items }: Sequence): RealSet | undefined {
   const [low, high] = items.map(endOf);
   if (low === undefined || high === undefined || low > high) return undefined;
-  if (low === high) return combined([point(items[0])], open === '[' && close === ']' ? 'union' : 'intersect');
+  if (low === high) return open === '[' && close === ']' ? point(items[0]) : EMPTY;
   const ends = [
     { value: low, written: items[0], isIn: open === '[', before: false },
     { value: high, written: items[1], isIn: close === ']', before: true },

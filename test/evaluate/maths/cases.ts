@@ -238,6 +238,9 @@ export const EQUAL: Readonly<Record<string, Pairs>> = {
     ['\\mathbb{R}^+', '(0,\\infty)'],
     ['(-\\infty,a)\\cup(b,\\infty)', '(b,\\infty)\\cup(-\\infty,a)'],
     ['\\emptyset', '\\text{no solution}'],
+    ['(1,2)\\cup(3,3)', '(1,2)'],
+    ['(-\\infty,1),(2,\\infty)', '(-\\infty,1)\\cup(2,\\infty)'],
+    ['(1,2),(3,4)', '(1,2)\\cup(3,4)'],
   ],
   'bases and abbreviations': [
     ['1010_2', '(1010)_{2}'],
@@ -376,6 +379,13 @@ export const UNEQUAL: Readonly<Record<string, Pairs>> = {
     ['x \\ne 2', '2'],
     ['(1,6)\\cap[4,9]', '(1,9]'],
     ['x<1 \\text{ or } x>2', 'y<1 \\text{ or } y>2'],
+    ['(1,2)\\cup(3,3)', '(1,2)\\cup\\{3\\}'],
+  ],
+  'lists of points, which are no unions of intervals': [
+    ['(1,3),(2,4)', '(1,4),(2,3)'],
+    ['(1,3),(2,4)', '(1,4)'],
+    ['(0,5), (1,2)', '(0,5)'],
+    ['[1,2],[2,3]', '[1,3]'],
   ],
   'bases and abbreviations': [
     ['1010_2', '1010_3'],
