@@ -4,12 +4,12 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { nodeRuntime } from '../../src/runtime/node.ts';
-import type { Runtime } from '../../src/runtime/runtime.ts';
 import { trainConfigFrom } from '../../src/train/config.ts';
 import type { TrainHooks } from '../../src/train/hooks.ts';
 import { train } from '../../src/train/train.ts';
 import { curvesOverGap, lossAtStart } from '../../web/app/loss-curves.ts';
 import type { StepReport, TrainRequest } from '../../web/worker/protocol.ts';
+import { losable } from '../support/lost-device.ts';
 import { cli } from '../support/run-cli.ts';
 import { dropped, evalPairs, keptFolder, newEngine, STORIES } from './support.ts';
 
@@ -255,7 +255,7 @@ describe('the playground', () => {
 
 describe('a device that is lost', () => {
   it('is told once, and the engine can be opened again', async () => {
-    const { runtime, lose } = losable();
+    const { runtime, lose } = losable(nodeRuntime());
     const other = newEngine(runtime);
     await other.open();
     await other.loadModel('reference', dropped(STORIES));
@@ -277,31 +277,3 @@ describe('a device that is lost', () => {
 });
 
 const playground = { method: { name: 'ipo', settings: {} }, margins: [0], referenceMargins: [0], length: 1 };
-
-/** A runtime whose first device says that it is lost when `lose` is called. */
-function losable(): { runtime: Runtime; lose: () => void } {
-  const runtime = nodeRuntime();
-  let announce: ((info: GPUDeviceLostInfo) => void) | undefined;
-  const requestAdapter: Runtime['requestAdapter'] = async (choice) => {
-    const adapter = await runtime.requestAdapter(choice);
-    if (announce !== undefined) return adapter;
-    const requestDevice = async (descriptor?: GPUDeviceDescriptor) => {
-      const device = await adapter.requestDevice(descriptor);
-      const lost = new Promise<GPUDeviceLostInfo>((resolve) => {
-        announce = resolve;
-      });
-      Object.defineProperty(device, 'lost', { value: lost });
-      return device;
-    };
-    return new Proxy(adapter, {
-      get: (target, key) => {
-        if (key === 'requestDevice') return requestDevice;
-        const value = Reflect.get(target, key, target) as unknown;
-        return typeof value === 'function' ? value.bind(target) : value;
-      },
-    });
-  };
-  const lose = () =>
-    announce?.({ reason: 'unknown', message: 'the test took it away' } as unknown as GPUDeviceLostInfo);
-  return { runtime: { ...runtime, requestAdapter }, lose };
-}
