@@ -1,7 +1,7 @@
 /**
  * While a GPU promise is pending, Dawn's binding for Node asks whether it is done in every turn of the event loop, through
  * whatever stands at `globalThis.setImmediate`: a whole core. On a software adapter that core is the adapter's own, and
- * a step of training takes half as long again. A GPU has nothing to gain from it, and decoding would wait longer.
+ * training waits for it (docs/performance-log.md). With a GPU the core is idle, and decoding would wait for a timer.
  */
 
 /** Milliseconds from one question to the next: the least that a timer of Node can wait. */
