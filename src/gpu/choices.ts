@@ -20,8 +20,11 @@ export type ProductVariant = 'plain' | 'subgroup' | 'tiled' | 'tiled16' | 'matri
  */
 export type AttentionVariant = 'plain' | 'subgroup' | 'tiled' | 'matrices';
 
-/** Whether a row is added up by a workgroup or by one invocation. */
-export type RowVariant = 'workgroup' | 'invocation';
+/**
+ * Whether a row is added up by a workgroup or by one invocation. 'subgroup' is 'invocation', and products of few rows share
+ * their loads within a subgroup.
+ */
+export type RowVariant = 'workgroup' | 'invocation' | 'subgroup';
 
 const PRODUCT_VARIANTS: readonly string[] = ['plain', 'subgroup', 'tiled', 'tiled16', 'matrices'];
 

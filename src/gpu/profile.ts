@@ -74,7 +74,7 @@ export function profileOf({ info, features }: AdapterFacts, choice: ProfileChoic
     workgroup: onGpu ? 64 : 128,
     subgroupSize,
     sharesLoads,
-    rows: onGpu ? 'workgroup' : 'invocation',
+    rows: onGpu ? 'workgroup' : sharesLoads ? 'subgroup' : 'invocation',
     attention: onGpu ? 'tiled' : sharesLoads ? 'subgroup' : 'plain',
     splitsK: onGpu,
     unrolledHeadDim: kind === 'cpu' ? 16 : 256,

@@ -21,6 +21,11 @@ export function takesWorkgroups({ gpu }: Recorder): boolean {
   return (gpu.choices.rows ?? gpu.profile.rows) === 'workgroup';
 }
 
+/** Whether kernels for few rows share their loads within a subgroup. */
+export function sharesRows({ gpu }: Recorder): boolean {
+  return (gpu.choices.rows ?? gpu.profile.rows) === 'subgroup';
+}
+
 /** Workgroups enough for `invocations`. */
 export function gridFor(recorder: Recorder, invocations: number): readonly [number, number] {
   return gridOf(Math.ceil(invocations / workgroupSize(recorder)));

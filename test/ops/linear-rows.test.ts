@@ -59,8 +59,16 @@ async function run(product: string, rows: number, isFew: boolean, dtype: HostTen
 
 afterEach(() => gpu.choices.clear());
 
-// CPU adapters give a column to each invocation, GPUs a workgroup to each column.
-describe.each(['invocation', 'workgroup'] as const)('few rows, by %ss', (by) => {
+// CPU adapters give columns to each invocation, and share loads if they can; GPUs give a workgroup to each four columns.
+const FORMS = [
+  'invocation',
+  'workgroup',
+  ...(gpu.profile.sharesLoads ? (['subgroup'] as const) : []),
+] as const;
+
+describe.each(FORMS)('few rows, by %ss', (by) => {
+  const kernel = by === 'subgroup' ? 'linear_rows_subgroup' : 'linear_rows';
+
   beforeEach(() => {
     gpu.choices.rows = by;
   });
@@ -69,9 +77,8 @@ describe.each(['invocation', 'workgroup'] as const)('few rows, by %ss', (by) => 
     '%s is that of the other kernels, whatever the number of rows',
     async (product) => {
       const many = await run(product, 19, true, 'f32');
-      expect(many.kernels.filter((kernel) => kernel.startsWith('linear_'))).toEqual(
-        many.kernels.filter((kernel) => kernel === 'linear_rows'),
-      );
+      const linear = many.kernels.filter((name) => name.startsWith('linear_'));
+      expect(new Set(linear)).toEqual(new Set([kernel]));
       expectClose(many.y, (await run(product, 19, false, 'f32')).y, 1e-5, product);
       for (const rows of [1, 8]) {
         const few = await run(product, rows, true, 'f32');

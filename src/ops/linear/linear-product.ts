@@ -4,7 +4,7 @@ import type { Slice } from '../../gpu/memory.ts';
 import { gridOf, type Recorder } from '../../gpu/program.ts';
 import { bitsOf, constantsOnGpu } from '../constants.ts';
 import { activationConditions, type GluAttributes } from '../elementwise/glu.ts';
-import { takesWorkgroups, workgroupSize } from '../launch.ts';
+import { sharesRows, takesWorkgroups, workgroupSize } from '../launch.ts';
 import {
   type LaunchVariant,
   noteProduct,
@@ -223,6 +223,18 @@ function launchShared(
       return;
     }
     case 'rows': {
+      if (sharesRows(recorder)) {
+        const WORKGROUP = gpu.profile.subgroupSize;
+        const grid = gridOfTiles(8, 4 * WORKGROUP);
+        recorder.launch({
+          kernel: 'linear_rows_subgroup',
+          ...common,
+          conditions,
+          constants: { WORKGROUP },
+          grid,
+        });
+        return;
+      }
       const ROW_PER_WORKGROUP = takesWorkgroups(recorder);
       recorder.launch({
         kernel: 'linear_rows',
