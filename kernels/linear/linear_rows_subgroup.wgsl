@@ -4,9 +4,10 @@
 // Every invocation makes ROWS rows x 4 columns of out. Of own, each invocation loads a row and hands it on by broadcast; of the
 // weights, each loads those of its own columns, so that a subgroup reads every one of them once for all rows. The order of
 // a sum does not depend on the number of rows. No shared memory, no barriers; limited by the loads of weights.
+//
+// PAIRED is the upper half of a feed-forward block:  out = f(x gateᵀ) · (x Wᵀ), f silu or GELU.   gate_weight: as w, gate_scales: as scales
 import package::shared::grid::workgroup_index;
-import package::shared::subgroup_loads::broadcast_high;
-import package::shared::subgroup_loads::broadcast_low;
+import package::elementwise::activation::activated;
 import package::linear::linear_operands::column_count;
 import package::linear::linear_operands::load_low_other;
 import package::linear::linear_operands::load_other;
@@ -15,24 +16,27 @@ import package::linear::linear_operands::own;
 import package::linear::linear_operands::row_count;
 import package::linear::linear_operands::sizes;
 import package::linear::linear_operands::store;
+import package::linear::row_block::ROWS;
+import package::linear::row_block::accumulate;
+import package::linear::quantized::widen_i8;
+import package::linear::quantized::widen_nf4;
+import package::shared::half::widen_bf16;
+import package::shared::half::widen_f16;
 import constants::WORKGROUP;
 
 enable subgroups;
 
-const ROWS = 8u;
+@if(PAIRED && W_HALF) @group(0) @binding(6) var<storage, read> gate_weight: array<vec2u>;
+@if(PAIRED && (W_I8 || W_NF4)) @group(0) @binding(6) var<storage, read> gate_weight: array<u32>;
+@if(PAIRED && !W_HALF && !W_I8 && !W_NF4) @group(0) @binding(6) var<storage, read> gate_weight: array<vec4f>;
+@if(PAIRED && (W_I8 || W_NF4)) @group(0) @binding(7) var<storage, read> gate_scales: array<f32>;
 
-/// Adds 4 steps of the sum to all rows. Invocation r has them of row r; column c of `others` are the weights of column c.
-fn accumulate(sums: ptr<function, array<vec4f, ROWS>>, own_row: vec4f, others: mat4x4f) {
-  let low = broadcast_low(own_row);
-  let high = broadcast_high(own_row);
-  (*sums)[0] += others * low[0];
-  (*sums)[1] += others * low[1];
-  (*sums)[2] += others * low[2];
-  (*sums)[3] += others * low[3];
-  (*sums)[4] += others * high[0];
-  (*sums)[5] += others * high[1];
-  (*sums)[6] += others * high[2];
-  (*sums)[7] += others * high[3];
+@if(PAIRED) fn load_gate(i: u32) -> vec4f {
+  @if(!W_HALF && !W_I8 && !W_NF4) return gate_weight[i];
+  @if(W_I8) return gate_scales[i / 16u] * widen_i8(gate_weight[i]);
+  @if(W_NF4) return gate_scales[i / 16u] * widen_nf4(gate_weight[i / 2u] >> (16u * (i % 2u)));
+  @if(W_HALF && W_BF16) return vec4f(widen_bf16(gate_weight[i].x), widen_bf16(gate_weight[i].y));
+  @if(W_HALF && !W_BF16) return vec4f(widen_f16(gate_weight[i].x), widen_f16(gate_weight[i].y));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -71,6 +75,16 @@ fn main(
       ));
       accumulate(&sums, low_own[row * ranks4 + rank4], others);
     }
+  }
+  @if(PAIRED) {
+    var gates: array<vec4f, ROWS>;
+    for (var depth4 = 0u; depth4 < depths4; depth4++) {
+      let others = transpose(mat4x4f(
+        load_gate(starts.x + depth4), load_gate(starts.y + depth4), load_gate(starts.z + depth4), load_gate(starts.w + depth4),
+      ));
+      accumulate(&gates, own[own_start + depth4], others);
+    }
+    for (var r = 0u; r < ROWS; r++) { sums[r] *= activated(gates[r]); }
   }
   let rows = min(ROWS, row_count() - row0);
   for (var r = 0u; r < rows; r++) { store(row0 + r, column4, sums[r], 0u); }

@@ -13,8 +13,9 @@ import { mostBlocks, tokenBlocks } from '../data/token-blocks.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { Arena } from '../gpu/planner.ts';
 import { Program } from '../gpu/program.ts';
-import type { Attend, CausalLM } from '../models/causal-lm.ts';
+import type { Attend, AttendProducts, CausalLM, TokenLayout } from '../models/causal-lm.ts';
 import { attention } from '../ops/attention/attention.ts';
+import { recordAttentionInputs } from '../ops/attention/attention-inputs.ts';
 import {
   BLOCK_TOKENS,
   cacheRowOf,
@@ -269,18 +270,28 @@ export class ModelRunner {
       rows: [rows, ROW_WORDS],
     });
     const layout = { places: inputs.tensor('places'), tables: inputs.tensor('tables') };
+    const [positions, cacheRows] = [inputs.tensor('positions'), inputs.tensor('cacheRows')];
+    const attendCache = (tape: Tape, layer: number, q: Tensor): Tensor => {
+      const { keys, values } = this.cache.layer(layer);
+      return tape.apply(pagedAttention, [q, keys, values], { layout, ...this.#model.attention[layer] })[0];
+    };
     const attend: Attend = (tape, layer, q, k, v) => {
+      recordCacheWrite(tape.recorder, k, v, cacheRows, this.cache.layer(layer));
+      return attendCache(tape, layer, q);
+    };
+    const attendProducts: AttendProducts = (tape, layer, x, weights, { table }) => {
+      const { headDim } = this.#model.attention[layer];
+      const rotary = { positions, table, headDim };
       const cache = this.cache.layer(layer);
-      recordCacheWrite(tape.recorder, k, v, inputs.tensor('cacheRows'), cache);
-      const attributes = { layout, ...this.#model.attention[layer] };
-      return tape.apply(pagedAttention, [q, cache.keys, cache.values], attributes)[0];
+      const q = recordAttentionInputs(tape.recorder, x, weights, rotary, cacheRows, cache);
+      return q && attendCache(tape, layer, q);
     };
     const pass = await this.#build(`decode ${key}`, inputs, (tape) => {
       const { recorder } = tape;
       const ids = recordNextTokens(recorder, inputs.tensor('forced'), inputs.tensor('slots'), this.#last);
       const { weight, softcap } = this.#model.head;
       const [logits] = recorder.withFewRows(() => {
-        const hidden = this.#hidden(tape, ids, inputs.tensor('positions'), attend);
+        const hidden = this.#hidden(tape, { tokens: { ids }, positions, attend, attendProducts });
         return tape.apply(linear, [hidden, weight], {});
       });
       return recordSample(
@@ -322,7 +333,8 @@ export class ModelRunner {
       return tape.apply(attention, [q, k, v], { layout, ...this.#model.attention[layer] })[0];
     };
     const pass = await this.#build(`prefill ${key}`, inputs, (tape) => {
-      const hidden = this.#hidden(tape, inputs.tensor('ids'), inputs.tensor('positions'), attend);
+      const [ids, positions] = [inputs.tensor('ids'), inputs.tensor('positions')];
+      const hidden = this.#hidden(tape, { tokens: { ids }, positions, attend });
       if (!scored) return undefined;
       const { head } = this.#model;
       return recordScores(tape.recorder, hidden, head, inputs.tensor('targets'), PROMPT_TOP_LOGPROBS);
@@ -331,9 +343,9 @@ export class ModelRunner {
     return pass;
   }
 
-  #hidden(tape: Tape, ids: Tensor, positions: Tensor, attend: Attend): Tensor {
+  #hidden(tape: Tape, layout: TokenLayout): Tensor {
     const { adapter } = this.#options;
-    return this.#model.hidden(tape, { tokens: { ids }, positions, attend }, { adapter, recomputedBlocks: 0 });
+    return this.#model.hidden(tape, layout, { adapter, recomputedBlocks: 0 });
   }
 
   async #build<Field extends string>(

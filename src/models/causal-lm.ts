@@ -8,6 +8,7 @@ import type { FloatDType } from '../formats/half.ts';
 import type { LoraPair } from '../nn/projection.ts';
 import type { RopeScaling, RotaryTable } from '../nn/rotary-table.ts';
 import type { AttentionShape } from '../ops/attention/attention.ts';
+import type { AttentionWeights } from '../ops/attention/attention-inputs.ts';
 import type { EmbeddingAttributes } from '../ops/indexing/embedding.ts';
 import type { LmHead } from '../ops/logps/logit-chunks.ts';
 
@@ -53,12 +54,25 @@ export interface WeightSpec {
  */
 export type Attend = (tape: Tape, layer: number, q: Tensor, k: Tensor, v: Tensor) => Tensor;
 
+/**
+ * `Attend` from the products on, where q, k and v are those of x [tokens, hidden] with rotary embedding and nothing else.
+ * @returns undefined where it has no kernel for that, and has recorded nothing
+ */
+export type AttendProducts = (
+  tape: Tape,
+  layer: number,
+  x: Tensor,
+  weights: AttentionWeights,
+  rope: RotaryTable,
+) => Tensor | undefined;
+
 /** What the token axis of a batch looks like to the model; index tensors on the GPU. */
 export interface TokenLayout {
   readonly tokens: EmbeddingAttributes;
   /** u32 [tokens]. */
   readonly positions: Tensor;
   readonly attend: Attend;
+  readonly attendProducts?: AttendProducts;
 }
 
 export interface ForwardOptions {

@@ -138,13 +138,23 @@ function attentionLayer(options: DecoderOptions, parts: ModelParts, index: numbe
     const x = project(pass.tape, n, of, pass.adapter);
     return rotated(pass, norm === undefined ? x : norm(pass, x), parts.rope, options.config.headDim);
   };
-  return (pass, n, residual) => {
+  const attendProducts = ({ tape, layout, adapter }: Pass, n: Tensor): Tensor | undefined => {
+    const isBare = [q, k, v].every(
+      ({ bias, lora }) => bias === undefined && !(adapter && lora !== undefined),
+    );
+    if (!isBare || headNorms) return undefined;
+    const weights = { q: q.weight, k: k.weight, v: v.weight };
+    return layout.attendProducts?.(tape, index, n, weights, parts.rope);
+  };
+  const attend = (pass: Pass, n: Tensor): Tensor => {
     const { tape, layout, adapter } = pass;
     const queries = turned(pass, n, q, qNorm);
     const keys = turned(pass, n, k, kNorm);
     const values = project(tape, n, v, adapter);
-    return project(tape, layout.attend(tape, index, queries, keys, values), o, adapter, residual);
+    return layout.attend(tape, index, queries, keys, values);
   };
+  return (pass, n, residual) =>
+    project(pass.tape, attendProducts(pass, n) ?? attend(pass, n), o, pass.adapter, residual);
 }
 
 function feedForwardLayer({ activation = 'silu' }: DecoderOptions, parts: ModelParts, module: string): Layer {

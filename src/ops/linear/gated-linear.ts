@@ -2,13 +2,14 @@
  * gatedLinear: y = f(x gᵀ) · (x uᵀ), f silu or GELU, the upper half of a feed-forward block. x [T, K], weights g, u [N, K], y [T, N].
  *
  * Where products go through shared memory, the second one's epilogue makes y: x uᵀ is written for the gradient and not read
- * again. With 16-bit weights both products are kept as f16 for it, the largest activations of a block at half their size
+ * again. Few rows whose loads are shared (decoding) take both products in one dispatch, and keep neither. With 16-bit weights both products are kept as f16 for it, the largest activations of a block at half their size
  * (and divided by 256, since those of a model that was trained in bf16 may exceed 65504).
  */
 import type { GradientTarget, Op } from '../../autograd/op.ts';
 import { type DType, type Tensor, temporary, whole } from '../../autograd/tensor.ts';
 import type { Recorder } from '../../gpu/program.ts';
 import { type GluAttributes, glu, launchGlu, launchGluBackward } from '../elementwise/glu.ts';
+import { sharesRows } from '../launch.ts';
 import {
   launchLinear,
   launchLinearBackwardInput,
@@ -25,6 +26,17 @@ export const gatedLinear: Op<GluAttributes> = {
     const rows = x.shape[0];
     const shape = [rows, upWeight.shape[0]];
     const y = temporary(recorder, 'glu', shape);
+    if (takesPairs(recorder, gateWeight, upWeight)) {
+      const paired = { gateWeight, ...attributes };
+      launchLinear(
+        recorder,
+        whole(x),
+        whole(y),
+        { rows, weight: upWeight, scale: 1, accumulate: false },
+        { paired },
+      );
+      return { outputs: [y] };
+    }
     const isFused = [gateWeight, upWeight].every((weight) => takesEpilogue(recorder, weight, rows));
     const half = isFused && [gateWeight, upWeight].every(({ dtype }) => dtype === 'f16' || dtype === 'bf16');
     const gate = temporary(recorder, 'gate', shape, half ? 'f16' : 'f32');
@@ -69,6 +81,16 @@ export const gatedLinear: Op<GluAttributes> = {
     return glu.reference([gate, up], attributes, index);
   },
 };
+
+/** Whether one dispatch makes both products. What it makes has no gradient, as decoding needs none. */
+function takesPairs(recorder: Recorder, gate: Tensor, up: Tensor): boolean {
+  return (
+    recorder.hasFewRows &&
+    sharesRows(recorder) &&
+    gate.dtype === up.dtype &&
+    [gate, up].every((weight) => weight.shards.length === 1 && weight.shape.every((n) => n % 4 === 0))
+  );
+}
 
 function weightGradient(
   recorder: Recorder,

@@ -40,6 +40,7 @@ export interface Extras {
   readonly added?: Added;
   readonly lowRank?: LowRank;
   readonly gated?: Gated;
+  readonly paired?: Paired;
   /** Stores the result, and finds the gate, as packed f16. */
   readonly half?: boolean;
 }
@@ -48,6 +49,12 @@ export interface Extras {
 interface Gated extends GluAttributes {
   readonly gate: Slice;
   readonly y: Slice;
+}
+
+/** The upper half of a feed-forward block in one product: the result is f(x gateᵀ) · result. Of few rows whose loads are shared. */
+interface Paired extends GluAttributes {
+  /** As the product's weight. */
+  readonly gateWeight: Tensor;
 }
 
 /**
@@ -224,14 +231,20 @@ function launchShared(
     }
     case 'rows': {
       if (sharesRows(recorder)) {
+        const { paired } = operands;
         const WORKGROUP = gpu.profile.subgroupSize;
-        const grid = gridOfTiles(8, 4 * WORKGROUP);
         recorder.launch({
           kernel: 'linear_rows_subgroup',
           ...common,
-          conditions,
+          flops: (paired === undefined ? 1 : 2) * common.flops,
+          conditions: {
+            ...conditions,
+            ...activationConditions(paired ?? gated ?? {}),
+            PAIRED: paired !== undefined,
+          },
           constants: { WORKGROUP },
-          grid,
+          bindings: { ...common.bindings, ...pairedBindings(paired) },
+          grid: gridOfTiles(8, 4 * WORKGROUP),
         });
         return;
       }
@@ -245,6 +258,15 @@ function launchShared(
       });
     }
   }
+}
+
+function pairedBindings(paired: Paired | undefined) {
+  if (paired === undefined) return {};
+  const { gateWeight } = paired;
+  return {
+    gate_weight: whole(gateWeight),
+    gate_scales: gateWeight.scales && whole(gateWeight.scales),
+  };
 }
 
 /** Four subgroups, two by two, make a block of matrices each. */

@@ -36,7 +36,7 @@ export function launchLinear(
   x: Slice,
   y: Slice,
   product: Product,
-  { added, lowRank, gated, half }: Extras = {},
+  { added, lowRank, gated, paired, half }: Extras = {},
 ): void {
   const fused = fusesLowRank(recorder, 'FORWARD', product, lowRank) ? lowRank : undefined;
   for (const shard of product.weight.shards)
@@ -47,6 +47,7 @@ export function launchLinear(
       added,
       lowRank: fused,
       gated,
+      paired,
       half,
       accumulate: product.accumulate,
     });
