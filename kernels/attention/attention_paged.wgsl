@@ -9,11 +9,12 @@
 //   places: [R] vec4u (position, shared, gap, unused)    tables: [R, width] u32
 //
 // ROW_PER_WORKGROUP: a workgroup to each (row, head). WORKGROUP keys at a time: a score to each invocation, then the weighted
-// sum of values, an invocation to each vec4 of the head. Otherwise an invocation to each (row, head), online softmax, no
-// barriers, for CPU adapters. Limited by reading the cache.
+// sum of values, an invocation to each vec4 of the head. Otherwise an invocation to each (row, head of keys) makes the GROUP heads
+// that share its keys: online softmax, no barriers, for CPU adapters. Limited by reading the cache.
 // ROLLED: loops over a head stay loops, since they begin at a 0 that no compiler can know (see attention.ts).
 import package::shared::grid::workgroup_index;
 import package::shared::softcap::capped;
+import constants::GROUP;
 import constants::HEAD4;
 import constants::WORKGROUP;
 
@@ -31,7 +32,7 @@ override BLOCK: u32;
 @group(0) @binding(5) var<storage, read_write> y: array<vec4f>;
 
 /// Where the key (and the value) of token j begins, in vec4.
-fn place_of(row: u32, j: u32, kv_head: u32) -> u32 {
+@if(ROW_PER_WORKGROUP) fn place_of(row: u32, j: u32, kv_head: u32) -> u32 {
   let u = select(j, j + places[row].z, j >= places[row].y);
   let width = arrayLength(&tables) / arrayLength(&places);
   let cache_row = tables[row * width + u / BLOCK] * BLOCK + u % BLOCK;
@@ -112,29 +113,51 @@ fn main(
   @builtin(local_invocation_index) local_index: u32,
 ) {
   let unit = workgroup_index(workgroup, workgroups) * WORKGROUP + local_index;
-  if (unit >= arrayLength(&places) * HEADS) { return; }
+  if (unit >= arrayLength(&places) * KV_HEADS) { return; }
   @if(ROLLED) let first = workgroups.z - 1u;
   @else const first = 0u;
-  let row = unit / HEADS;
-  let kv_head = (unit % HEADS) / (HEADS / KV_HEADS);
-  let position = places[row].x;
+  let row = unit / KV_HEADS;
+  let kv_head = unit % KV_HEADS;
+  let place = places[row];
+  let table = row * (arrayLength(&tables) / arrayLength(&places));
+  // Head g of the group begins at g * HEAD4.
+  let start_q = (row * HEADS + kv_head * GROUP) * HEAD4;
 
-  var query: array<vec4f, HEAD4>;
-  var sum: array<vec4f, HEAD4>;
-  for (var d = first; d < HEAD4; d++) { query[d] = SCALE * q[unit * HEAD4 + d]; }
-  var largest = -3.4e38;
-  var total = 0.0;
-  for (var j = oldest(position); j <= position; j++) {
-    let start = place_of(row, j, kv_head);
-    var score = 0.0;
-    for (var d = first; d < HEAD4; d++) { score += dot(query[d], keys[start + d]); }
-    score = capped(score);
-    let larger = max(largest, score);
-    let shrink = exp(largest - larger);
-    let weight = exp(score - larger);
-    total = total * shrink + weight;
-    for (var d = first; d < HEAD4; d++) { sum[d] = sum[d] * shrink + weight * values[start + d]; }
-    largest = larger;
+  var query: array<vec4f, GROUP * HEAD4>;
+  var sum: array<vec4f, GROUP * HEAD4>;
+  for (var i = first; i < GROUP * HEAD4; i++) { query[i] = SCALE * q[start_q + i]; }
+  var largest: array<f32, GROUP>;
+  var total: array<f32, GROUP>;
+  for (var g = 0u; g < GROUP; g++) { largest[g] = -3.4e38; }
+  for (var j = oldest(place.x); j <= place.x; j++) {
+    let u = select(j, j + place.z, j >= place.y);
+    let start = ((tables[table + u / BLOCK] * BLOCK + u % BLOCK) * KV_HEADS + kv_head) * HEAD4;
+    var scores = array<f32, GROUP>();
+    for (var d = first; d < HEAD4; d++) {
+      let key = keys[start + d];
+      for (var g = 0u; g < GROUP; g++) { scores[g] += dot(query[g * HEAD4 + d], key); }
+    }
+    var shrink: array<f32, GROUP>;
+    var weight: array<f32, GROUP>;
+    for (var g = 0u; g < GROUP; g++) {
+      // Of exp(largest - larger) and exp(score - larger) one is always 1.
+      let score = capped(scores[g]);
+      let is_larger = score > largest[g];
+      let smaller = exp(-abs(score - largest[g]));
+      shrink[g] = select(1.0, smaller, is_larger);
+      weight[g] = select(smaller, 1.0, is_larger);
+      total[g] = total[g] * shrink[g] + weight[g];
+      largest[g] = max(largest[g], score);
+    }
+    for (var d = first; d < HEAD4; d++) {
+      let value = values[start + d];
+      for (var g = 0u; g < GROUP; g++) {
+        let i = g * HEAD4 + d;
+        sum[i] = sum[i] * shrink[g] + weight[g] * value;
+      }
+    }
   }
-  for (var d = first; d < HEAD4; d++) { y[unit * HEAD4 + d] = sum[d] / total; }
+  for (var g = 0u; g < GROUP; g++) {
+    for (var d = first; d < HEAD4; d++) { y[start_q + g * HEAD4 + d] = sum[g * HEAD4 + d] / total[g]; }
+  }
 }

@@ -126,7 +126,7 @@ export const KERNELS = {
   },
   attention_paged: {
     conditions: ['ROLLED', 'ROW_PER_WORKGROUP', 'SOFTCAP', 'WINDOWED'],
-    constants: ['HEAD4', 'WORKGROUP'],
+    constants: ['GROUP', 'HEAD4', 'WORKGROUP'],
     overrides: ['BLOCK', 'HEADS', 'KV_HEADS', 'SCALE'],
     optionalOverrides: ['CAP', 'WINDOW'],
     bindings: { q: 0, keys: 1, values: 2, places: 3, tables: 4, y: 5 },

@@ -69,7 +69,7 @@ export const pagedAttention: Op<PagedAttentionAttributes> = {
     const { heads, kvHeads, headDim, window, softcap, layout } = attributes;
     const y = temporary(recorder, 'attended', q.shape);
     const ROW_PER_WORKGROUP = takesWorkgroups(recorder);
-    const units = q.shape[0] * heads;
+    const units = q.shape[0] * (ROW_PER_WORKGROUP ? heads : kvHeads);
     // Few rows are all that a CPU adapter's cores can share.
     const workgroup = ROW_PER_WORKGROUP ? KEYS : 8;
     recorder.launch({
@@ -80,7 +80,7 @@ export const pagedAttention: Op<PagedAttentionAttributes> = {
         SOFTCAP: softcap !== undefined,
         ROLLED: rolled(recorder, headDim),
       },
-      constants: { WORKGROUP: workgroup, HEAD4: headDim / 4 },
+      constants: { WORKGROUP: workgroup, HEAD4: headDim / 4, GROUP: heads / kvHeads },
       overrides: {
         HEADS: heads,
         KV_HEADS: kvHeads,
