@@ -5,12 +5,15 @@
 //
 //   x: [T, K] f32    wq: [NQ, K], wk, wv: [NKV, K], all f32, or all f16/bf16 packed in pairs    q: [T, NQ] f32
 //   positions, places: [T] u32    table: [positions, HALF] (cos, sin)    keys, values: [rows of the cache, NKV] f32
+//   NORMED: x r w in the place of x (row_norm.wgsl), norm_w: [K] f32
 //   sizes: (K, NQ, NKV, HALF); K is a multiple of 4, HALF is even.
 //
 // For CPU adapters whose subgroups have at least 8 invocations. A workgroup belongs to one of the three products; its
 // invocations make ROWS rows x 4 columns of it, two neighbouring pairs of a head. Limited by the loads of weights.
 import package::linear::row_block::ROWS;
 import package::linear::row_block::accumulate;
+import package::linear::row_norm::inverse_rms;
+import package::linear::row_norm::normed;
 import package::shared::grid::workgroup_index;
 import package::shared::half::widen_bf16;
 import package::shared::half::widen_f16;
@@ -34,6 +37,14 @@ struct Sizes { K: u32, NQ: u32, NKV: u32, HALF: u32 }
 @group(0) @binding(8) var<storage, read_write> q: array<vec2f>;
 @group(0) @binding(9) var<storage, read_write> keys: array<vec2f>;
 @group(0) @binding(10) var<storage, read_write> values: array<vec2f>;
+
+@if(NORMED) @group(0) @binding(11) var<storage, read> norm_w: array<vec4f>;
+
+/// `r` is that of the row, where it is normed.
+fn load_x(start: u32, i: u32, r: f32) -> vec4f {
+  @if(NORMED) return normed(x[start + i], r, norm_w[i]);
+  @else return x[start + i];
+}
 
 @if(!W_HALF) fn widened(stored: vec4f) -> vec4f { return stored; }
 @if(W_HALF && W_BF16) fn widened(stored: vec2u) -> vec4f { return vec4f(widen_bf16(stored.x), widen_bf16(stored.y)); }
@@ -75,21 +86,27 @@ fn main(
   let starts = (column + vec4u(0u, 1u, sizes.HALF, sizes.HALF + 1u)) * depths4;
   let own_start = min(row0 + subgroup_index % ROWS, row_count - 1u) * depths4;
   var sums: array<vec4f, ROWS>;
+  var r = 1.0;
+  @if(NORMED) {
+    var squares = vec4f();
+    for (var i = 0u; i < depths4; i++) { squares += x[own_start + i] * x[own_start + i]; }
+    r = inverse_rms(squares, sizes.K);
+  }
   if (is_q) {
     for (var i = 0u; i < depths4; i++) {
-      accumulate(&sums, x[own_start + i], transpose(mat4x4f(
+      accumulate(&sums, load_x(own_start, i, r), transpose(mat4x4f(
         widened(wq[starts.x + i]), widened(wq[starts.y + i]), widened(wq[starts.z + i]), widened(wq[starts.w + i]),
       )));
     }
   } else if (is_k) {
     for (var i = 0u; i < depths4; i++) {
-      accumulate(&sums, x[own_start + i], transpose(mat4x4f(
+      accumulate(&sums, load_x(own_start, i, r), transpose(mat4x4f(
         widened(wk[starts.x + i]), widened(wk[starts.y + i]), widened(wk[starts.z + i]), widened(wk[starts.w + i]),
       )));
     }
   } else {
     for (var i = 0u; i < depths4; i++) {
-      accumulate(&sums, x[own_start + i], transpose(mat4x4f(
+      accumulate(&sums, load_x(own_start, i, r), transpose(mat4x4f(
         widened(wv[starts.x + i]), widened(wv[starts.y + i]), widened(wv[starts.z + i]), widened(wv[starts.w + i]),
       )));
     }

@@ -5,6 +5,7 @@
 // weights, each loads those of its own columns, so that a subgroup reads every one of them once for all rows. The order of
 // a sum does not depend on the number of rows. No shared memory, no barriers; limited by the loads of weights.
 //
+// NORMED: own is x r w in the place of x (row_norm.wgsl), norm_w: [K] f32.
 // PAIRED is the upper half of a feed-forward block:  out = f(x gateᵀ) · (x Wᵀ), f silu or GELU.   gate_weight: as w, gate_scales: as scales
 import package::shared::grid::workgroup_index;
 import package::elementwise::activation::activated;
@@ -16,6 +17,8 @@ import package::linear::linear_operands::own;
 import package::linear::linear_operands::row_count;
 import package::linear::linear_operands::sizes;
 import package::linear::linear_operands::store;
+import package::linear::row_norm::inverse_rms;
+import package::linear::row_norm::normed;
 import package::linear::row_block::ROWS;
 import package::linear::row_block::accumulate;
 import package::linear::quantized::widen_i8;
@@ -30,6 +33,14 @@ enable subgroups;
 @if(PAIRED && (W_I8 || W_NF4)) @group(0) @binding(6) var<storage, read> gate_weight: array<u32>;
 @if(PAIRED && !W_HALF && !W_I8 && !W_NF4) @group(0) @binding(6) var<storage, read> gate_weight: array<vec4f>;
 @if(PAIRED && (W_I8 || W_NF4)) @group(0) @binding(7) var<storage, read> gate_scales: array<f32>;
+
+@if(NORMED) @group(0) @binding(8) var<storage, read> norm_w: array<vec4f>;
+
+/// `r` is that of the row, where it is normed.
+fn load_own(start: u32, depth4: u32, r: f32) -> vec4f {
+  @if(NORMED) return normed(own[start + depth4], r, norm_w[depth4]);
+  @else return own[start + depth4];
+}
 
 @if(PAIRED) fn load_gate(i: u32) -> vec4f {
   @if(!W_HALF && !W_I8 && !W_NF4) return gate_weight[i];
@@ -59,11 +70,17 @@ fn main(
   let depths4 = sizes.K / 4u;
   let starts = columns * depths4;
   let own_start = row * depths4;
+  var r = 1.0;
+  @if(NORMED) {
+    var squares = vec4f();
+    for (var depth4 = 0u; depth4 < depths4; depth4++) { squares += own[own_start + depth4] * own[own_start + depth4]; }
+    r = inverse_rms(squares, sizes.K);
+  }
   for (var depth4 = 0u; depth4 < depths4; depth4++) {
     let others = transpose(mat4x4f(
       load_other(starts.x + depth4), load_other(starts.y + depth4), load_other(starts.z + depth4), load_other(starts.w + depth4),
     ));
-    accumulate(&sums, own[own_start + depth4], others);
+    accumulate(&sums, load_own(own_start, depth4, r), others);
   }
   @if(LOW_RANK) {
     let ranks4 = sizes.R / 4u;
@@ -82,10 +99,10 @@ fn main(
       let others = transpose(mat4x4f(
         load_gate(starts.x + depth4), load_gate(starts.y + depth4), load_gate(starts.z + depth4), load_gate(starts.w + depth4),
       ));
-      accumulate(&gates, own[own_start + depth4], others);
+      accumulate(&gates, load_own(own_start, depth4, r), others);
     }
-    for (var r = 0u; r < ROWS; r++) { sums[r] *= activated(gates[r]); }
+    for (var i = 0u; i < ROWS; i++) { sums[i] *= activated(gates[i]); }
   }
   let rows = min(ROWS, row_count() - row0);
-  for (var r = 0u; r < rows; r++) { store(row0 + r, column4, sums[r], 0u); }
+  for (var i = 0u; i < rows; i++) { store(row0 + i, column4, sums[i], 0u); }
 }

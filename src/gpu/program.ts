@@ -55,6 +55,7 @@ export class Recorder {
   #hasFewRows = false;
   readonly #temporaries = new Map<Storage, Lifetime>();
   readonly #kept = new Set<Storage>();
+  readonly #awaited = new Map<Storage, () => void>();
 
   constructor(gpu: Gpu) {
     this.gpu = gpu;
@@ -81,8 +82,14 @@ export class Recorder {
     this.dispatch({ kernel, label, conditions, constants, overrides, bindings, grid, repeats, flops });
   }
 
+  /** Calls `record`, which writes `result`, when a dispatch first binds it: never, where others do its work themselves. */
+  whenBound(result: Storage, record: () => void): void {
+    this.#awaited.set(result, record);
+  }
+
   /** Records a dispatch of any kernel, by the numbers of its bindings: for kernels that are not in kernels/. */
   dispatch(dispatch: Dispatch): void {
+    for (const slice of dispatch.bindings) if (slice !== undefined) this.#recordAwaited(slice.storage);
     const index = this.dispatches.length;
     for (const slice of dispatch.bindings) {
       if (slice === undefined) continue;
@@ -99,6 +106,12 @@ export class Recorder {
     }
     this.dispatches.push(dispatch);
     this.parts.push(this.#part);
+  }
+
+  #recordAwaited(storage: Storage): void {
+    const record = this.#awaited.get(storage);
+    this.#awaited.delete(storage);
+    record?.();
   }
 
   /** Counts what `record` dispatches as `part`, unless it is inside of another part already. */

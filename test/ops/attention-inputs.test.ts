@@ -6,6 +6,7 @@ import { recordAttentionInputs } from '../../src/ops/attention/attention-inputs.
 import { recordCacheWrite } from '../../src/ops/attention/paged-attention.ts';
 import { rotary } from '../../src/ops/elementwise/rotary.ts';
 import { linear } from '../../src/ops/linear/linear.ts';
+import { rmsNorm } from '../../src/ops/norm/rms-norm.ts';
 import { expectClose, expectSameBits } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';
 import { record } from '../support/record.ts';
@@ -19,20 +20,31 @@ const [OWN, SHARED] = [3 * HEAD, HEAD];
 
 interface Inputs {
   readonly x: Tensor;
+  readonly norm: Tensor | undefined;
   readonly weights: { readonly q: Tensor; readonly k: Tensor; readonly v: Tensor };
   readonly rope: { readonly positions: Tensor; readonly table: Tensor; readonly headDim: number };
   readonly places: Tensor;
   readonly cache: { readonly keys: Tensor; readonly values: Tensor };
 }
 
-function oneDispatch(recorder: Recorder, { x, weights, rope, places, cache }: Inputs): Tensor {
-  const q = recorder.withFewRows(() => recordAttentionInputs(recorder, x, weights, rope, places, cache));
+/** What the products are of: x, or where there is a norm, its rows normed. */
+function rowsOf(recorder: Recorder, { x, norm }: Inputs): Tensor {
+  return norm === undefined ? x : rmsNorm.launch(recorder, [x, norm], { eps: 1e-5 }).outputs[0];
+}
+
+function oneDispatch(recorder: Recorder, inputs: Inputs): Tensor {
+  const { weights, rope, places, cache } = inputs;
+  const q = recorder.withFewRows(() =>
+    recordAttentionInputs(recorder, rowsOf(recorder, inputs), weights, rope, places, cache),
+  );
   expect(recorder.dispatches.map(({ kernel }) => kernel)).toEqual(['attention_inputs_subgroup']);
   if (q === undefined) throw new RangeError('Nothing was recorded.');
   return q;
 }
 
-function severalDispatches(recorder: Recorder, { x, weights, rope, places, cache }: Inputs): Tensor {
+function severalDispatches(recorder: Recorder, inputs: Inputs): Tensor {
+  const { weights, rope, places, cache } = inputs;
+  const x = rowsOf(recorder, inputs);
   const product = (w: Tensor) => linear.launch(recorder, [x, w], {}).outputs[0];
   const turned = (y: Tensor) =>
     rotary.launch(recorder, [y], { ...rope, frequencies: new Float64Array(HEAD / 2) }).outputs[0];
@@ -45,6 +57,7 @@ async function run(
   rows: number,
   dtype: HostTensor['dtype'],
   compute: (recorder: Recorder, inputs: Inputs) => Tensor,
+  isNormed = false,
 ) {
   const bench = new Workbench(gpu);
   const weight = (seed: number, height: number) =>
@@ -52,6 +65,7 @@ async function run(
   const cacheOf = (seed: number) => bench.floats(`cache ${seed}`, gridValues(seed, [CACHE_ROWS, SHARED]));
   const inputs: Inputs = {
     x: bench.floats('x', gridValues(1, [rows, WIDTH])),
+    norm: isNormed ? bench.floats('norm', gridValues(8, [WIDTH])) : undefined,
     weights: { q: weight(2, OWN), k: weight(3, SHARED), v: weight(4, SHARED) },
     rope: {
       positions: bench.indices(
@@ -85,6 +99,12 @@ describe.skipIf(!gpu.profile.sharesLoads)('attention inputs of few rows', () => 
       for (const [i, name] of ['q', 'keys', 'values'].entries()) expectClose(one[i], several[i], 1e-5, name);
     },
   );
+
+  it('are those of normed rows, which the dispatch norms itself', async () => {
+    const one = await run(11, 'f32', oneDispatch, true);
+    const several = await run(11, 'f32', severalDispatches, true);
+    for (const [i, name] of ['q', 'keys', 'values'].entries()) expectClose(one[i], several[i], 1e-5, name);
+  });
 
   it('have the same bits whatever the number of rows', async () => {
     const [many] = await run(11, 'f32', oneDispatch);

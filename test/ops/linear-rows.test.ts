@@ -1,10 +1,12 @@
 /** Products of a decoding step: those of the plain kernel, with the same bits whatever the number of rows. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Tensor, whole } from '../../src/autograd/tensor.ts';
+import type { Recorder } from '../../src/gpu/program.ts';
 import { tapeFor } from '../../src/ops/index.ts';
 import { gatedLinear } from '../../src/ops/linear/gated-linear.ts';
 import { linear } from '../../src/ops/linear/linear.ts';
 import { loraLinear } from '../../src/ops/linear/lora-linear.ts';
+import { rmsNorm } from '../../src/ops/norm/rms-norm.ts';
 import { expectClose, expectSameBits } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';
 import { record } from '../support/record.ts';
@@ -20,9 +22,10 @@ interface Inputs {
   readonly residual: Tensor;
   readonly a: Tensor;
   readonly b: Tensor;
+  readonly norm: Tensor;
 }
 
-const products: Record<string, (inputs: Inputs, recorder: Parameters<typeof tapeFor>[0]) => Tensor> = {
+const products: Record<string, (inputs: Inputs, recorder: Recorder) => Tensor> = {
   'a product': ({ x, w }, recorder) => tapeFor(recorder).apply(linear, [x, w], {})[0],
   'a product with a residual': ({ x, w, residual }, recorder) =>
     tapeFor(recorder).apply(linear, [x, w, residual], {})[0],
@@ -30,7 +33,17 @@ const products: Record<string, (inputs: Inputs, recorder: Parameters<typeof tape
     tapeFor(recorder).apply(gatedLinear, [x, w, other], {})[0],
   'a product with LoRA': ({ x, w, a, b }, recorder) =>
     tapeFor(recorder).apply(loraLinear, [x, w, a, b], { scale: 2 })[0],
+  'a product of normed rows': ({ x, w, norm }, recorder) =>
+    tapeFor(recorder).apply(linear, [normed(recorder, x, norm), w], {})[0],
+  'a gated product of normed rows': ({ x, w, other, norm }, recorder) =>
+    tapeFor(recorder).apply(gatedLinear, [normed(recorder, x, norm, true), w, other], {})[0],
+  'a product of normed rows with LoRA': ({ x, w, a, b, norm }, recorder) =>
+    tapeFor(recorder).apply(loraLinear, [normed(recorder, x, norm), w, a, b], { scale: 2 })[0],
 };
+
+function normed(recorder: Recorder, x: Tensor, weight: Tensor, unitOffset = false): Tensor {
+  return tapeFor(recorder).apply(rmsNorm, [x, weight], { eps: 1e-5, unitOffset })[0];
+}
 
 async function run(product: string, rows: number, isFew: boolean, dtype: HostTensor['dtype']) {
   const bench = new Workbench(gpu);
@@ -43,6 +56,7 @@ async function run(product: string, rows: number, isFew: boolean, dtype: HostTen
     residual: floats(4, [rows, COLUMNS]),
     a: floats(5, [4, WIDTH]),
     b: floats(6, [COLUMNS, 4]),
+    norm: floats(7, [WIDTH]),
   };
   let kernels: string[] = [];
   const [y] = await record(gpu, (recorder) => {
@@ -97,5 +111,21 @@ describe.each(FORMS)('few rows, by %ss', (by) => {
       const many = await run(product, 3, false, dtype);
       expectClose(few.y, many.y, tolerance, `${product}, ${dtype}`);
     }
+  });
+});
+
+describe.skipIf(!gpu.profile.sharesLoads)('norms of few rows', () => {
+  const normsIn = async (product: string) => {
+    const { kernels } = await run(product, 3, true, 'f32');
+    return kernels.filter((kernel) => kernel === 'rms_norm_forward').length;
+  };
+
+  it('are part of small products', async () => {
+    expect(await normsIn('a product of normed rows')).toBe(0);
+    expect(await normsIn('a gated product of normed rows')).toBe(0);
+  });
+
+  it('are recorded once where a kernel reads them from memory', async () => {
+    expect(await normsIn('a product of normed rows with LoRA')).toBe(1);
   });
 });

@@ -9,6 +9,7 @@ import { gridOf, type Recorder } from '../../gpu/program.ts';
 import { constantsOnGpu } from '../constants.ts';
 import type { RotaryAttributes } from '../elementwise/rotary.ts';
 import { sharesRows } from '../launch.ts';
+import { normInto, normVariant } from '../norm/deferred-norm.ts';
 import type { LayerCache } from './paged-attention.ts';
 
 /** Weights of the three products: q [heads * headDim, K], k and v [kvHeads * headDim, K]. */
@@ -19,7 +20,7 @@ export interface AttentionWeights {
 }
 
 /** Storage buffers that the kernel binds. */
-const BINDINGS = 11;
+const BINDINGS = 12;
 
 /** Rows, and columns of an invocation. */
 const TILE = { rows: 8, columns: 4 } as const;
@@ -44,12 +45,20 @@ export function recordAttentionInputs(
   const q = temporary(recorder, 'rotary', [rows, own]);
   const WORKGROUP = gpu.profile.subgroupSize;
   const blocks = (columns: number) => Math.ceil(columns / (TILE.columns * WORKGROUP));
+  const norm = normInto(whole(x), inner * (own + 2 * shared));
+  const normed = normVariant(norm);
   recorder.launch({
     kernel: 'attention_inputs_subgroup',
-    conditions: { W_HALF: weights.q.dtype !== 'f32', W_BF16: weights.q.dtype === 'bf16' },
+    conditions: {
+      ...normed.conditions,
+      W_HALF: weights.q.dtype !== 'f32',
+      W_BF16: weights.q.dtype === 'bf16',
+    },
+    overrides: normed.overrides,
     constants: { WORKGROUP },
     bindings: {
-      x: whole(x),
+      x: norm?.x ?? whole(x),
+      norm_w: norm?.w,
       wq: whole(weights.q),
       wk: whole(weights.k),
       wv: whole(weights.v),

@@ -5,6 +5,7 @@ import { gridOf, type Recorder } from '../../gpu/program.ts';
 import { bitsOf, constantsOnGpu } from '../constants.ts';
 import { activationConditions, type GluAttributes } from '../elementwise/glu.ts';
 import { sharesRows, takesWorkgroups, workgroupSize } from '../launch.ts';
+import { normInto, normVariant } from '../norm/deferred-norm.ts';
 import {
   type LaunchVariant,
   noteProduct,
@@ -232,6 +233,9 @@ function launchShared(
     case 'rows': {
       if (sharesRows(recorder)) {
         const { paired } = operands;
+        const elements = (paired === undefined ? 1 : 2) * N * K;
+        const norm = lowRank === undefined ? normInto(own, elements) : undefined;
+        const normed = normVariant(norm);
         const WORKGROUP = gpu.profile.subgroupSize;
         recorder.launch({
           kernel: 'linear_rows_subgroup',
@@ -240,10 +244,17 @@ function launchShared(
           conditions: {
             ...conditions,
             ...activationConditions(paired ?? gated ?? {}),
+            ...normed.conditions,
             PAIRED: paired !== undefined,
           },
+          overrides: normed.overrides,
           constants: { WORKGROUP },
-          bindings: { ...common.bindings, ...pairedBindings(paired) },
+          bindings: {
+            ...common.bindings,
+            ...pairedBindings(paired),
+            own: norm?.x ?? own,
+            norm_w: norm?.w,
+          },
           grid: gridOfTiles(8, 4 * WORKGROUP),
         });
         return;

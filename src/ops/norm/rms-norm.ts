@@ -4,8 +4,10 @@
  */
 import type { Op } from '../../autograd/op.ts';
 import { elementCount, type Tensor, temporary, whole } from '../../autograd/tensor.ts';
+import type { Launch } from '../../gpu/launch.ts';
 import { gridFor, rowLaunch, workgroupSize } from '../launch.ts';
 import { launchColumnSum } from '../reduction/column-sum.ts';
+import { deferNorm, defersNorms } from './deferred-norm.ts';
 
 export interface RmsNormAttributes {
   readonly eps: number;
@@ -24,7 +26,7 @@ export const rmsNorm: Op<RmsNormAttributes> = {
     const y = temporary(recorder, 'rms_norm', x.shape);
     const r = temporary(recorder, 'rms_norm 1/rms', [rows]);
     const { conditions, ...rowwise } = rowLaunch(recorder, rows);
-    recorder.launch({
+    const launch: Launch = {
       kernel: 'rms_norm_forward',
       conditions: {
         ...conditions,
@@ -41,7 +43,10 @@ export const rmsNorm: Op<RmsNormAttributes> = {
         r: whole(r),
         residual: residual && whole(residual),
       },
-    });
+    };
+    const isDeferred = residual === undefined && x.shape[1] === width && defersNorms(recorder);
+    if (isDeferred) deferNorm(recorder, whole(y), { x: whole(x), w: whole(w), eps, unitOffset }, launch);
+    else recorder.launch(launch);
     return { outputs: [y], saved: [r] };
   },
 
