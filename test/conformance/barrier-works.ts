@@ -162,20 +162,30 @@ const asIntegers = (run: BarrierWork['run']) => async (gpu: Gpu) => {
   return [Float32Array.from(new Uint32Array(values.buffer))];
 };
 
-/** The largest of a tensor lies where the last invocations look. */
+/** More than an adapter on the CPU has threads, each with workgroup memory of its own. */
+const LAUNCHES = 128;
+
+/**
+ * The largest of a tensor lies where the last invocations look. Every launch is of smaller numbers than the one before, which
+ * it would find again in workgroup memory if it looked too early.
+ */
 const absmax: Make = (bench, recorder) => {
-  const x = bench.floats('x', { shape: [640], data: Float32Array.from({ length: 640 }, (_, i) => i) });
   const norm = bench.floats('norm', { shape: [4], data: [0, 0, 0, 0] });
-  const result = allocateTensor(recorder.gpu, 'record', [1], 'f32', 'state');
-  upload(recorder.gpu, result, new Uint32Array(1));
-  bench.adopt(result);
-  recorder.launch({
-    kernel: 'absmax',
-    constants: { WORKGROUP: 256 },
-    bindings: { x: whole(x), record: whole(result), norm: whole(norm) },
-    grid: [1, 1],
-  });
-  return result;
+  const stride = 64;
+  const records = allocateTensor(recorder.gpu, 'records', [stride * LAUNCHES], 'f32', 'state');
+  upload(recorder.gpu, records, new Uint32Array(stride * LAUNCHES));
+  bench.adopt(records);
+  for (let i = 0; i < LAUNCHES; i++) {
+    const data = Float32Array.from({ length: 640 }, (_, n) => n * (LAUNCHES - i));
+    const record = { ...whole(records), byteOffset: 4 * stride * i, byteLength: 4 };
+    recorder.launch({
+      kernel: 'absmax',
+      constants: { WORKGROUP: 256 },
+      bindings: { x: whole(bench.floats(`x${i}`, { shape: [640], data })), record, norm: whole(norm) },
+      grid: [1, 1],
+    });
+  }
+  return records;
 };
 
 /** An op on logits with spikes; heads in f32, so that the products are exact. */
@@ -225,7 +235,7 @@ export const barrierWorks: readonly BarrierWork[] = [
   on(
     'attention, gradients of keys and values',
     ['attention/attention_backward_key_value_tiled'],
-    attended([1]),
+    attended([1, 2]),
   ),
   on('attention over a paged cache', ['attention/attention_paged'], recorded(paged)),
   on('log-probs of spiked logits', ['shared/rows'], logps),
@@ -256,7 +266,7 @@ export const barrierWorks: readonly BarrierWork[] = [
   {
     name: 'attention on tensor cores, gradients of keys and values',
     files: ['attention/attention_backward_key_value_matrices.raw'],
-    run: attended([1], 'matrices'),
+    run: attended([1, 2], 'matrices'),
     tolerance: 1e-5,
     needsMatrices: true,
   },

@@ -13,7 +13,7 @@ function mutants(node: string, env: Readonly<Record<string, string>>) {
     cwd: root,
     encoding: 'utf8',
     env: { ...process.env, ...env },
-    timeout: 1_500_000,
+    timeout: 900_000,
   });
 }
 
@@ -24,7 +24,7 @@ it.skipIf(!hasAdapter('lavapipe'))(
     expect(run.status, `${run.stdout}\n${run.stderr}`).toBe(0);
     expect(run.stdout).toContain('linear/linear_tiled.wgsl');
   },
-  1_500_000,
+  900_000,
 );
 
 it.skipIf(!hasAdapter('lavapipe-matrices'))(
@@ -34,5 +34,5 @@ it.skipIf(!hasAdapter('lavapipe-matrices'))(
     expect(run.status, `${run.stdout}\n${run.stderr}`).toBe(0);
     expect(run.stdout).toContain('linear/linear_matrices.raw.wgsl');
   },
-  1_500_000,
+  900_000,
 );
