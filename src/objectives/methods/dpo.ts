@@ -33,6 +33,5 @@ export const dpo = defineObjective({
 
 /** h = (Pw - Rw) - (Pl - Rl), [P]. */
 export function logRatioGap(l: Likelihoods, { chosen, rejected }: ObjectiveInputs) {
-  const ratio = (side: typeof chosen) => l.subtract(l.policySum(side), l.referenceSum(side));
-  return l.subtract(ratio(chosen), ratio(rejected));
+  return l.subtract(l.logRatioSum(chosen), l.logRatioSum(rejected));
 }

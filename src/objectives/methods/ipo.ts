@@ -24,9 +24,7 @@ export const ipo = defineObjective({
   losses(inputs, { tau, average_logps }) {
     const l = likelihoods(inputs);
     const ratio = (side: Answers) =>
-      average_logps
-        ? l.subtract(l.policyMean(side), l.referenceMean(side))
-        : l.subtract(l.policySum(side), l.referenceSum(side));
+      average_logps ? l.divide(l.logRatioSum(side), side.lengths) : l.logRatioSum(side);
     const gap = l.subtract(ratio(inputs.chosen), ratio(inputs.rejected));
     const losses = l.square(l.affine(gap, 1, -1 / (2 * tau)));
     return { loss: pairMean(l, losses, inputs), losses };

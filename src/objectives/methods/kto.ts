@@ -8,7 +8,7 @@
 import { z } from 'zod';
 import { detach, type Tensor } from '../../autograd/tensor.ts';
 import { likelihoods } from '../likelihoods.ts';
-import { type Answers, defineObjective } from '../objective.ts';
+import { defineObjective } from '../objective.ts';
 import { betaSetting, given, weightSetting } from '../shared.ts';
 
 export const kto = defineObjective({
@@ -33,16 +33,15 @@ export const kto = defineObjective({
     const l = likelihoods(inputs);
     const mismatched = given(inputs.mismatched, 'mismatched completions');
     const labels = given(inputs.labels, 'labels');
-    const drift = l.subtract(detach(l.policySum(mismatched)), l.referenceSum(mismatched));
+    const drift = detach(l.logRatioSum(mismatched));
     const kl = l.relu(l.dot(drift, inputs.pairWeights));
-    const reward = (side: Answers) => l.subtract(l.policySum(side), l.referenceSum(side));
     // 1 - sigmoid(x) = sigmoid(-x)
     const desirable = l.affine(
-      l.sigmoid(l.affine(l.subtract(reward(inputs.chosen), kl), -beta)),
+      l.sigmoid(l.affine(l.subtract(l.logRatioSum(inputs.chosen), kl), -beta)),
       desirable_weight,
     );
     const undesirable = l.affine(
-      l.sigmoid(l.affine(l.subtract(reward(inputs.rejected), kl), beta)),
+      l.sigmoid(l.affine(l.subtract(l.logRatioSum(inputs.rejected), kl), beta)),
       undesirable_weight,
     );
     const loss = l.add(l.dot(desirable, labels.desirable), l.dot(undesirable, labels.undesirable));
