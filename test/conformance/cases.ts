@@ -18,16 +18,25 @@ export const cases: readonly ConformanceCase[] = [
 ];
 
 /**
- * Which cases run: the full list trains for 20 steps, the short one for 2 and without the long cases; 'matrices' is a list of
- * its own, for adapters with tensor cores, to which 'long heads' adds what only GPUs compile in time.
+ * Which cases run. 'full' trains for 20 steps, the others for 2 and without the long cases: 'short' leaves tensor cores
+ * alone, 'tensor cores' is about them, 'end to end' has no single ops. 'matrices' is a list of its own, for adapters with
+ * tensor cores, to which 'long heads' adds what only GPUs compile in time.
  */
-export type Scope = 'full' | 'short' | 'matrices' | 'long heads';
+export type Scope = keyof typeof scopes;
 
-export function casesOf(scope: Scope): readonly ConformanceCase[] {
-  if (scope === 'matrices') return matrixCases;
-  if (scope === 'long heads') return [...matrixCases, ...longHeadCases];
-  return scope === 'full' ? cases : cases.filter(({ isLong }) => isLong !== true);
-}
+const notLong = ({ isLong }: ConformanceCase): boolean => isLong !== true;
+const endToEnd = [...objectiveCases, ...modelCases, ...trainingCases].filter(notLong);
+
+const scopes = {
+  full: cases,
+  short: [...opCases.filter(notLong), ...endToEnd],
+  'end to end': endToEnd,
+  'tensor cores': [...sixteenBitCases, ...modelCases, ...trainingCases].filter(notLong),
+  matrices: matrixCases,
+  'long heads': [...matrixCases, ...longHeadCases],
+} as const satisfies Record<string, readonly ConformanceCase[]>;
+
+export const casesOf = (scope: Scope): readonly ConformanceCase[] => scopes[scope];
 
 /** Files that the cases read; a browser fetches them from the repository. */
 export const caseFiles: readonly string[] = [

@@ -1,5 +1,21 @@
-/** The same cases in Node on each adapter, in Deno and in the browser. conformance.long.test.ts runs the full list. */
+/**
+ * What each place has of its own: SwiftShader's compiler, the browser's, Deno's WebGPU, tensor cores. All other tests run in
+ * Node on lavapipe. conformance.long.test.ts runs every case in every place.
+ */
+import type { AdapterName } from '../support/adapters.ts';
+import type { Scope } from './cases.ts';
 import { describeTargets } from './describe-targets.ts';
 import { targets } from './targets.ts';
 
-describeTargets(targets, 'short');
+const scopes = [
+  ['swiftshader', 'short'],
+  ['chromium', 'short'],
+  ['deno', 'end to end'],
+  ['lavapipe-matrices', 'tensor cores'],
+] as const satisfies readonly (readonly [AdapterName, Scope])[];
+
+for (const [place, scope] of scopes)
+  describeTargets(
+    targets.filter(({ needs }) => needs === place),
+    scope,
+  );

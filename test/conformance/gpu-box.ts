@@ -26,7 +26,7 @@ function count(result: CaseResult): void {
 }
 
 const scopes: readonly Scope[] =
-  quick === '--quick' ? ['short'] : hasMatrices ? ['long heads', 'full'] : ['full'];
+  quick === '--quick' ? ['short', 'tensor cores'] : hasMatrices ? ['long heads', 'full'] : ['full'];
 for (const scope of scopes) {
   const { adapter, driver } = await runCases(runtime, scope, count);
   console.log(`${adapter} (${driver}), ${scope} list: ${passed} passed, ${failed} failed`);

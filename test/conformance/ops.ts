@@ -18,6 +18,8 @@ function directions<A>(name: string, c: OpCase<A>): ConformanceCase {
   return { group, name, isLong: true, run: ({ gpu }) => checkDirections(gpu, c, 2) };
 }
 
+const long = (c: ConformanceCase): ConformanceCase => ({ ...c, isLong: true });
+
 const inDtype = (dtype: HostTensor['dtype'], tensor: HostTensor): HostTensor => ({ ...tensor, dtype });
 const targets = (values: readonly number[]) => (bench: Workbench) => ({
   targets: bench.indices('targets', [values.length], values),
@@ -125,31 +127,35 @@ const onGpus = [
     attributes: () => ({ scale: 2 }),
     differentiate: [0, 2, 3, 4],
   })),
-  asOnGpus('attention, two documents, a window', () => ({
-    op: ops.attention,
-    inputs: [gridValues(9, [11, 16]), gridValues(10, [11, 8]), gridValues(11, [11, 8])],
-    attributes: (bench) => ({
-      heads: 2,
-      kvHeads: 1,
-      headDim: 8,
-      window: 4,
-      layout: packedLayout(bench, [
-        [3, 2, 1],
-        [1, 2, 2],
-      ]),
-    }),
-    tolerance: 2e-5,
-  })),
+  long(
+    asOnGpus('attention, two documents, a window', () => ({
+      op: ops.attention,
+      inputs: [gridValues(9, [11, 16]), gridValues(10, [11, 8]), gridValues(11, [11, 8])],
+      attributes: (bench) => ({
+        heads: 2,
+        kvHeads: 1,
+        headDim: 8,
+        window: 4,
+        layout: packedLayout(bench, [
+          [3, 2, 1],
+          [1, 2, 2],
+        ]),
+      }),
+      tolerance: 2e-5,
+    })),
+  ),
   asOnGpus('rms norm', () => ({
     op: ops.rmsNorm,
     inputs: [gridValues(4, [5, 12]), gridValues(5, [12])],
     attributes: () => ({ eps: 1e-5 }),
   })),
-  asOnGpus('token log-probs, a vocabulary of 37', () => ({
-    op: ops.tokenLogps,
-    inputs: [gridValues(1, [5, 8]), gridValues(2, [37, 8])],
-    attributes: targets([0, 36, 4, 4, 31]),
-  })),
+  long(
+    asOnGpus('token log-probs, a vocabulary of 37', () => ({
+      op: ops.tokenLogps,
+      inputs: [gridValues(1, [5, 8]), gridValues(2, [37, 8])],
+      attributes: targets([0, 36, 4, 4, 31]),
+    })),
+  ),
 ];
 
 export const opCases: readonly ConformanceCase[] = [

@@ -1,4 +1,4 @@
-/** The package as others get it: the tarball, installed, typed, and running in a browser page. */
+/** The package as others get it: the tarball, installed, typed, and running in Node. page.long.test.ts has it in a page. */
 import { spawnSync } from 'node:child_process';
 import {
   mkdirSync,
@@ -14,8 +14,6 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { VERSION } from '../../src/version.ts';
-import { hasAdapter, launchChromium } from '../support/adapters.ts';
-import { serve } from '../support/serve.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const consumer = mkdtempSync(join(tmpdir(), 'prefgrad-consumer-'));
@@ -169,32 +167,5 @@ describe('import ... from "prefgrad"', () => {
       "import type { Run } from 'prefgrad';\nexport const wrong: string = (null as unknown as Run).totalSteps;";
     const { stdout } = check(wrong, [...PLATFORMS[0][1], ...RESOLUTIONS[1][1]]);
     expect(stdout).toMatch(/use\.ts\(2,14\): error TS2322/);
-  });
-});
-
-describe('examples/browser-minimal.html', () => {
-  it.skipIf(!hasAdapter('chromium'))('trains in a page', async () => {
-    const server = await serve(root);
-    const browser = await launchChromium();
-    try {
-      const page = await browser.newPage();
-      const errors: string[] = [];
-      page.on('pageerror', (error) => errors.push(String(error)));
-      await page.goto(`${server.origin}/examples/browser-minimal.html`);
-      await page
-        .getByText(/trained: \d+ bytes/)
-        .waitFor({ timeout: 280_000 })
-        .catch((error: unknown) => {
-          throw new Error([...errors, String(error)].join('\n'));
-        });
-      const text = await page.locator('#log').innerText();
-      const losses = [...text.matchAll(/step \d+: loss ([\d.]+)/g)].map((match) => Number(match[1]));
-      expect(losses).toHaveLength(5);
-      expect(losses[0]).toBeCloseTo(Math.LN2, 4);
-      expect(losses[4]).toBeLessThan(losses[0] - 0.05);
-    } finally {
-      await browser.close();
-      await server.close();
-    }
   });
 });

@@ -49,11 +49,10 @@ const read = (name: string) => ({
   model: readFileSync(join(folder, name, 'model/model.safetensors')).toString('base64'),
 });
 
+// methods.long.test.ts resumes every method.
 describe('resuming is exact', () => {
   it.each([
     ['dpo-bmc', { name: 'dpo', bmc: {} }],
-    ['epsilon-dpo', { name: 'epsilon-dpo', settings: { beta: 0.1, epsilon: 0.1 } }],
-    ['beta-dpo', { name: 'beta-dpo' }],
     ['sgd', { name: 'dpo' }, { optim: 'sgd', sgd_momentum: 0.9, learning_rate: 0.01 }],
   ])('%s', async (name, objective, training?: Record<string, unknown>) => {
     const runtime = testRuntime();
