@@ -62,7 +62,7 @@ describe('code blocks', () => {
     const left = BLOCKS.filter(({ notRun }) => notRun !== undefined);
     expect(left.map(({ page, notRun }) => `${page}: ${notRun}`)).toEqual([
       'docs/generate.md: lm-evaluation-harness is a Python package of its own; test/serve/server.test.ts sends the requests that it sends',
-      'docs/gpu-box.md: needs a machine with a GPU; test/package/gpu-box.test.ts unpacks the folder and runs its commands',
+      'docs/gpu-box.md: needs a machine with a GPU; test/package/gpu-box.long.test.ts unpacks the folder and runs its commands',
     ]);
   });
 });

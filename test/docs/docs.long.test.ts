@@ -26,7 +26,7 @@ const OTHERS: Readonly<Record<string, string>> = {
   'docs/adapters.md': 'test/train/adapters.test.ts',
   'docs/analyze.md': 'test/analyze/analyze.test.ts',
   'docs/evaluate.md': 'test/evaluate/evaluate-task.test.ts',
-  'docs/gpu-box.md': 'test/package/gpu-box.test.ts',
+  'docs/gpu-box.md': 'test/package/gpu-box.long.test.ts',
   'docs/many-gpus.md': 'test/ranks/train.test.ts',
   'docs/methods.md': 'test/objectives/registered.test.ts',
   'docs/pipelines.md': 'test/docs/pipelines.long.test.ts',
