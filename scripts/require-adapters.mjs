@@ -90,7 +90,13 @@ const wanted =
   process.argv.length > 2 ? process.argv.slice(2) : (process.env.PREFGRAD_REQUIRE ?? '').split(',');
 for (const name of wanted.filter((w) => w !== '')) {
   const probe = PROBES[name];
-  const result = probe === undefined ? { found: false, reason: 'no such adapter' } : await probe();
+  const ask = async () => (probe === undefined ? { found: false, reason: 'no such adapter' } : await probe());
+  let result = await ask();
+  if (!result.found) {
+    // The first start on a cold disk can take longer than a browser, or this probe, waits.
+    console.log(`${name}: ${result.reason}; asked again`);
+    result = await ask();
+  }
   console.log(`${name}: ${result.found ? result.name : `MISSING, ${result.reason}`}`);
   if (!result.found) process.exitCode = 1;
 }
