@@ -1,7 +1,7 @@
 /**
  * npm run mutants: deletes every workgroupBarrier() of kernels/ in turn and runs the small works that need it, by the kernels
  * of GPUs, on the adapter at hand. A deletion whose numbers stay the same is listed, and a failure unless docs/barriers.md
- * gives the reason why no CPU adapter can show it.
+ * gives the reason why no CPU adapter can show it; so is a reason for what is noticed.
  *
  *   npm run mutants [-- PART]     PART: of a kernel's path; default all that this adapter can run
  *
@@ -90,9 +90,14 @@ const proofs = readFileSync(new URL('../docs/barriers.md', import.meta.url), 'ut
   .split('\n* ')
   .slice(1);
 
-function isProven({ file, line, sources }: Mutant): boolean {
-  const next = sources[`${file}.wgsl`].split('\n')[line]?.trim() ?? '';
-  return proofs.some((proof) => proof.startsWith(`\`${file}.wgsl\``) && proof.includes(`\`${next}\``));
+/** How a barrier is listed there: by the line behind it, which other barriers of the file may share. */
+function placeIn({ file, line, sources }: Mutant): { readonly file: string; readonly next: string } {
+  return { file: `\`${file}.wgsl\``, next: `\`${sources[`${file}.wgsl`].split('\n')[line]?.trim() ?? ''}\`` };
+}
+
+function isProven(mutant: Mutant): boolean {
+  const { file, next } = placeIn(mutant);
+  return proofs.some((proof) => proof.startsWith(file) && proof.includes(next));
 }
 
 const sources = await nodeRuntime().kernelSources();
@@ -101,6 +106,8 @@ const hasMatrices = probe.profile.matrices !== undefined;
 probe.close();
 const expected = new Expected(sources);
 let unproven = 0;
+/** Whether any of the barriers that a line of docs/barriers.md is about needs its proof. */
+const listed = new Map<string, boolean>();
 for (const mutant of mutantsOf(sources, process.argv[2] ?? '')) {
   const place = `${mutant.file}.wgsl:${mutant.line}`;
   const works = worksOf(mutant);
@@ -110,11 +117,20 @@ for (const mutant of mutantsOf(sources, process.argv[2] ?? '')) {
   const by = await noticed(mutant, expected);
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
   if (by === undefined && !isProven(mutant)) unproven++;
+  if (isProven(mutant)) {
+    const key = Object.values(placeIn(mutant)).join(', before ');
+    listed.set(key, listed.get(key) === true || by === undefined);
+  }
   console.log(
     `${place}: ${by ?? (isProven(mutant) ? 'proven in docs/barriers.md' : 'NOT NOTICED')} (${seconds} s)`,
   );
 }
 if (unproven > 0) {
   console.error(`${unproven} barriers can be deleted without a work that notices.`);
+  process.exitCode = 1;
+}
+const inVain = [...listed].filter(([, isNeeded]) => !isNeeded).map(([place]) => place);
+if (inVain.length > 0) {
+  console.error(`docs/barriers.md lists in vain, since a work notices: ${inVain.join('; ')}`);
   process.exitCode = 1;
 }
