@@ -1,18 +1,14 @@
-/** A rank that fails ends the job, with one message. What a run leaves that is killed is in failures.long.test.ts. */
+/** A rank that fails ends the job, with one message. What ends runs otherwise, and what they leave, is in failures.long.test.ts. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { train } from '../../src/train/train.ts';
 import { hasMpi, mpirun } from '../support/mpirun.ts';
-import { testRuntime } from '../support/runtime.ts';
-import { argsOf, checkpointsOf, configOf, SMALLEST, whenUnlocked } from './job.ts';
+import { argsOf, checkpointsOf, SMALLEST } from './job.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-ranks-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-const ending = (how: string) => mpirun(2, ['--import', 'tsx', 'test/ranks/ending.ts', how]);
 
 /** Of the last step of an epoch. */
 const BAD = 0;
@@ -25,38 +21,12 @@ function badRows(): string {
   writeFileSync(path, rows.with(BAD, JSON.stringify(bad)).join('\n'));
   return path;
 }
-describe.skipIf(!hasMpi())('a job of two ranks', () => {
-  it('ends when one dies', () => {
-    const { code, stderr } = ending('die');
-    expect(code).not.toBe(0);
-    expect(stderr).toContain('signal 9');
-  });
 
+describe.skipIf(!hasMpi())('a job of two ranks', () => {
   it('ends when one hangs, after the time limit', () => {
-    const { code, stderr } = ending('hang');
+    const { code, stderr } = mpirun(2, ['--import', 'tsx', 'test/ranks/hanging.ts']);
     expect(code, stderr).toBe(1);
     expect(stderr.split('The other ranks did not answer for 2 s (training.ddp_timeout)')).toHaveLength(2);
-  });
-
-  it('ends when one loses its device, and one process continues from the last checkpoint', async () => {
-    const [program, ...args] = argsOf(SMALLEST, folder, 'lost');
-    expect(program).toBe('bin/prefgrad.js');
-    const checkpoint = join(folder, 'lost/checkpoint-2');
-    const { code, stderr } = mpirun(2, ['--import', 'tsx', 'test/ranks/losing.ts', checkpoint, ...args]);
-    expect(code, stderr).toBe(1);
-    expect(stderr.split('The GPU device was lost')).toHaveLength(2);
-    expect(stderr).toMatch(
-      /^rank 1 on .+: prefgrad: The GPU device was lost: .* Continue from .*checkpoint-2 with --resume\.$/m,
-    );
-    expect(checkpointsOf(join(folder, 'lost'))).toEqual(['checkpoint-2']);
-    await whenUnlocked(join(folder, 'lost'));
-    const { outcome, step } = await train(
-      testRuntime(),
-      configOf(join(folder, 'lost'), SMALLEST),
-      {},
-      { resume: true },
-    );
-    expect([outcome, step]).toEqual(['finished', 4]);
   });
 
   it('ends when the rows of one are too much for a step, with what was there before it', () => {

@@ -8,7 +8,7 @@ import { latestCheckpoint } from '../../src/formats/checkpoint.ts';
 import { train } from '../../src/train/train.ts';
 import { hasMpi, mpirun, mpirunCommand, RANK_ENV } from '../support/mpirun.ts';
 import { testRuntime } from '../support/runtime.ts';
-import { argsOf, CONFIG, configOf, copyAtStep2, SMALLEST, whenUnlocked } from './job.ts';
+import { argsOf, CONFIG, checkpointsOf, configOf, copyAtStep2, SMALLEST, whenUnlocked } from './job.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-ranks-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -93,5 +93,26 @@ describe.skipIf(!hasMpi())('a run on two ranks', () => {
     expect(await ended(run)).toBe(1);
     expect(said()).toContain('The other ranks did not answer for 5 s (training.ddp_timeout)');
     await expectResumes('hanging');
+  });
+
+  it('ends when a rank loses its device, and one process continues from the last checkpoint', async () => {
+    const [program, ...args] = argsOf(SMALLEST, folder, 'lost');
+    expect(program).toBe('bin/prefgrad.js');
+    const checkpoint = join(folder, 'lost/checkpoint-2');
+    const { code, stderr } = mpirun(2, ['--import', 'tsx', 'test/ranks/losing.ts', checkpoint, ...args]);
+    expect(code, stderr).toBe(1);
+    expect(stderr.split('The GPU device was lost')).toHaveLength(2);
+    expect(stderr).toMatch(
+      /^rank 1 on .+: prefgrad: The GPU device was lost: .* Continue from .*checkpoint-2 with --resume\.$/m,
+    );
+    expect(checkpointsOf(join(folder, 'lost'))).toEqual(['checkpoint-2']);
+    await whenUnlocked(join(folder, 'lost'));
+    const { outcome, step } = await train(
+      testRuntime(),
+      configOf(join(folder, 'lost'), SMALLEST),
+      {},
+      { resume: true },
+    );
+    expect([outcome, step]).toEqual(['finished', 4]);
   });
 });
