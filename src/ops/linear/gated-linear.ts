@@ -2,8 +2,9 @@
  * gatedLinear: y = f(x gᵀ) · (x uᵀ), f silu or GELU, the upper half of a feed-forward block. x [T, K], weights g, u [N, K], y [T, N].
  *
  * Where products go through shared memory, the second one's epilogue makes y: x uᵀ is written for the gradient and not read
- * again. Few rows whose loads are shared (decoding) take both products in one dispatch, and keep neither. With 16-bit weights both products are kept as f16 for it, the largest activations of a block at half their size
- * (and divided by 256, since those of a model that was trained in bf16 may exceed 65504).
+ * again. With 16-bit weights both products are kept as f16 for it, the largest activations of a block at half their size
+ * (and divided by 256, since those of a model that was trained in bf16 may exceed 65504). Few rows whose loads are shared
+ * (decoding) take both products in one dispatch, and keep neither.
  */
 import type { GradientTarget, Op } from '../../autograd/op.ts';
 import { type DType, type Tensor, temporary, whole } from '../../autograd/tensor.ts';
