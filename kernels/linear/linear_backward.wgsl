@@ -10,13 +10,9 @@
 // The other operand is read as it lies, row by row: no transposed copy. One invocation makes ROWS x (4 * COLUMNS4) elements of out
 // in registers, which are written out (unroll.ts), and walks the sum in order, so that equal inputs give equal bits; no barriers
 // and no shared memory.
-import package::linear::linear_plain_operands::ALPHA;
-import package::linear::linear_plain_operands::K;
-import package::linear::linear_plain_operands::N;
-import package::linear::linear_plain_operands::N_OFFSET;
-import package::linear::linear_plain_operands::N_STRIDE;
 import package::linear::linear_plain_operands::load_other;
 import package::linear::linear_plain_operands::other;
+import package::linear::linear_plain_operands::sizes;
 import package::shared::grid::workgroup_index;
 import constants::ROWS;
 import constants::COLUMNS4;
@@ -30,23 +26,24 @@ import constants::WORKGROUP;
 @if(VEC4) const VECTOR = 4u;
 @else const VECTOR = 1u;
 
-@if(INPUT) fn row_count() -> u32 { return VECTOR * arrayLength(&out) / K; }
-@if(WEIGHT) fn row_count() -> u32 { return N; }
-@if(INPUT) fn depth_count() -> u32 { return N; }
-@if(WEIGHT) fn depth_count() -> u32 { return VECTOR * arrayLength(&other) / K; }
+@if(INPUT) fn row_count() -> u32 { return VECTOR * arrayLength(&out) / sizes.K; }
+@if(WEIGHT) fn row_count() -> u32 { return sizes.N; }
+@if(INPUT) fn depth_count() -> u32 { return sizes.N; }
+@if(WEIGHT) fn depth_count() -> u32 { return VECTOR * arrayLength(&other) / sizes.K; }
 
-@if(INPUT) fn load_own(row: u32, depth: u32) -> f32 { return own[row * N_STRIDE + N_OFFSET + depth]; }
-@if(WEIGHT) fn load_own(row: u32, depth: u32) -> f32 { return own[depth * N_STRIDE + N_OFFSET + row]; }
+/// Of dy, from its column N_OFFSET on.
+@if(INPUT) fn load_own(row: u32, depth: u32, first: u32, stride: u32) -> f32 { return own[first + row * stride + depth]; }
+@if(WEIGHT) fn load_own(row: u32, depth: u32, first: u32, stride: u32) -> f32 { return own[first + depth * stride + row]; }
 
 @if(VEC4) fn store(row: u32, k4: u32, sum: vec4f) {
-  let i = row * (K / 4u) + k4;
+  let i = row * (sizes.K / 4u) + k4;
   @if(ACCUMULATE) out[i] += sum;
   @else out[i] = sum;
 }
 @if(!VEC4) fn store(row: u32, k4: u32, sum: vec4f) {
   for (var j = 0u; j < 4u; j++) {
-    if (4u * k4 + j >= K) { return; }
-    let i = row * K + 4u * k4 + j;
+    if (4u * k4 + j >= sizes.K) { return; }
+    let i = row * sizes.K + 4u * k4 + j;
     @if(ACCUMULATE) out[i] += sum[j];
     @else out[i] = sum[j];
   }
@@ -54,6 +51,9 @@ import constants::WORKGROUP;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) local_index: u32) {
+  let K = sizes.K;
+  let stride = sizes.N_STRIDE;
+  let first = sizes.N_OFFSET;
   let rows = row_count();
   let depths = depth_count();
   let k4_count = (K + 3u) / 4u;
@@ -72,10 +72,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
   let split = (depths + workgroups.z - 1u) / workgroups.z;
   for (var depth = workgroup.z * split; depth < min(depths, (workgroup.z + 1u) * split); depth++) {
     //# for c in COLUMNS4
-    let other$c = load_other(depth, min(k40 + $cu, k4_count - 1u));
+    let other$c = load_other(depth, min(k40 + $cu, k4_count - 1u), K);
     //# end
     //# for r in ROWS
-    let g$r = load_own(min(row0 + $ru, rows - 1u), depth);
+    let g$r = load_own(min(row0 + $ru, rows - 1u), depth, first, stride);
     //# for c in COLUMNS4
     sum$r_$c += g$r * other$c;
     //# end
@@ -93,7 +93,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
   let column_end = min(COLUMNS4, k4_count - k40);
   for (var r = 0u; r < row_end; r++) {
     for (var c = 0u; c < column_end; c++) {
-      store(workgroup.z * rows + row0 + r, k40 + c, ALPHA * sums[r * COLUMNS4 + c]);
+      store(workgroup.z * rows + row0 + r, k40 + c, sizes.ALPHA * sums[r * COLUMNS4 + c]);
     }
   }
 }

@@ -7,12 +7,8 @@
 //
 // One invocation makes ROWS x COLUMNS outputs in registers, reading vec4 along K; no barriers and no shared memory.
 // The tile is written out (unroll.ts). Limited by load instructions.
-import package::linear::linear_plain_operands::ALPHA;
-import package::linear::linear_plain_operands::K;
-import package::linear::linear_plain_operands::N;
-import package::linear::linear_plain_operands::N_OFFSET;
-import package::linear::linear_plain_operands::N_STRIDE;
 import package::linear::linear_plain_operands::load_other;
+import package::linear::linear_plain_operands::sizes;
 import package::shared::grid::workgroup_index;
 import constants::ROWS;
 import constants::COLUMNS;
@@ -23,8 +19,8 @@ import constants::WORKGROUP;
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 @if(RESIDUAL || BIAS) @group(0) @binding(4) var<storage, read> residual: array<f32>;
 
-@if(VEC4) fn load_own(row: u32, k4: u32) -> vec4f { return own[row * (K / 4u) + k4]; }
-@if(!VEC4) fn load_own(row: u32, k4: u32) -> vec4f {
+@if(VEC4) fn load_own(row: u32, k4: u32, K: u32) -> vec4f { return own[row * (K / 4u) + k4]; }
+@if(!VEC4) fn load_own(row: u32, k4: u32, K: u32) -> vec4f {
   let base = row * K;
   var v = vec4f();
   for (var i = 0u; i < 4u; i++) { if (4u * k4 + i < K) { v[i] = own[base + 4u * k4 + i]; } }
@@ -32,17 +28,19 @@ import constants::WORKGROUP;
 }
 
 fn store(row: u32, column: u32, sum: f32) {
-  let i = row * N_STRIDE + N_OFFSET + column;
-  var value = ALPHA * sum;
+  let i = row * sizes.N_STRIDE + sizes.N_OFFSET + column;
+  var value = sizes.ALPHA * sum;
   @if(RESIDUAL) value += residual[i];
-  @if(BIAS) value += residual[N_OFFSET + column];
+  @if(BIAS) value += residual[sizes.N_OFFSET + column];
   @if(ACCUMULATE) value += out[i];
   out[i] = value;
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) local_index: u32) {
-  let T = arrayLength(&out) / N_STRIDE;
+  let K = sizes.K;
+  let N = sizes.N;
+  let T = arrayLength(&out) / sizes.N_STRIDE;
   let column_blocks = (N + COLUMNS - 1u) / COLUMNS;
   let block = workgroup_index(workgroup, workgroups) * WORKGROUP + local_index;
   // Neighbouring invocations share their columns and differ in rows, so that one weight load serves many of them.
@@ -58,10 +56,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
   //# end
   for (var k4 = 0u; k4 < (K + 3u) / 4u; k4++) {
     //# for r in ROWS
-    let x$r = load_own(min(row0 + $ru, T - 1u), k4);
+    let x$r = load_own(min(row0 + $ru, T - 1u), k4, K);
     //# end
     //# for c in COLUMNS
-    let w$c = load_other(min(column0 + $cu, N - 1u), k4);
+    let w$c = load_other(min(column0 + $cu, N - 1u), k4, K);
     //# for r in ROWS
     sum$r_$c += dot(x$r, w$c);
     //# end

@@ -263,17 +263,17 @@ export const KERNELS = {
   linear_backward: {
     conditions: ['ACCUMULATE', 'INPUT', 'VEC4', 'WEIGHT', 'W_BF16', 'W_HALF', 'W_I8', 'W_NF4'],
     constants: ['COLUMNS4', 'ROWS', 'WORKGROUP'],
-    overrides: ['K', 'N', 'N_OFFSET', 'N_STRIDE'],
-    optionalOverrides: ['ALPHA'],
-    bindings: { own: 0, out: 2 },
+    overrides: [],
+    optionalOverrides: [],
+    bindings: { own: 0, out: 2, sizes: 5 },
     optionalBindings: { other: 1, scales: 3 },
   },
   linear_forward: {
     conditions: ['ACCUMULATE', 'BIAS', 'RESIDUAL', 'VEC4', 'W_BF16', 'W_HALF', 'W_I8', 'W_NF4'],
     constants: ['COLUMNS', 'ROWS', 'WORKGROUP'],
-    overrides: ['K', 'N', 'N_OFFSET', 'N_STRIDE'],
-    optionalOverrides: ['ALPHA'],
-    bindings: { own: 0, out: 2 },
+    overrides: [],
+    optionalOverrides: [],
+    bindings: { own: 0, out: 2, sizes: 5 },
     optionalBindings: { other: 1, scales: 3, residual: 4 },
   },
   linear_matrices: {

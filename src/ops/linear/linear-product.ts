@@ -132,18 +132,25 @@ function launchPlain(
   const common = {
     label: LABELS[orientation],
     flops: 2 * product.rows * shard.rows * rowLength(weight.shape),
-    overrides: sizesOf(product, shard),
     grid: gridOf(Math.ceil((Math.ceil(rows / tile.ROWS) * Math.ceil(columns / tileColumns)) / WORKGROUP)),
   };
   const conditions = { VEC4, ACCUMULATE: accumulate, ...dtypeOf(weight) };
-  const scales = scalesOf(weight, shard);
+  const { N, K, N_STRIDE, N_OFFSET, ALPHA } = sizesOf(product, shard);
+  const words = Uint32Array.of(N, K, N_STRIDE, N_OFFSET, bitsOf(ALPHA));
+  const bindings = {
+    own,
+    other,
+    out,
+    sizes: constantsOnGpu(recorder.gpu, words),
+    scales: scalesOf(weight, shard),
+  };
   if ('COLUMNS' in tile) {
     recorder.launch({
       kernel: 'linear_forward',
       ...common,
       conditions: { ...conditions, ...addedConditions(added) },
       constants: { ...tile, WORKGROUP },
-      bindings: { own, other, out, scales, residual: added?.slice },
+      bindings: { ...bindings, residual: added?.slice },
     });
     return;
   }
@@ -152,7 +159,7 @@ function launchPlain(
     ...common,
     conditions: { ...conditions, [orientation]: true },
     constants: { ...tile, WORKGROUP },
-    bindings: { own, other, out, scales },
+    bindings,
     repeats: splits,
   });
 }
