@@ -1,6 +1,6 @@
 // vector_unary: y = f(x), or in the backward pass dx (+)= dy f'(x), element by element
 //
-//   OP 0 affine SCALE x + SHIFT   1 log sigmoid   2 softplus   3 relu   4 exp   5 square   6 sigmoid
+//   OP 0 affine terms.x x + terms.y   1 log sigmoid   2 softplus   3 relu   4 exp   5 square   6 sigmoid
 //      7 log(1 - e^c), c = min(x, -1e-6): ORPO's odds, flat where clamped   8 sign   9 reciprocal
 //
 //   x, y, dy, dx: equal length, f32. Forward overwrites y; BACKWARD overwrites dx, or adds to it with ACCUMULATE.
@@ -14,12 +14,12 @@ import package::shared::math::expm1;
 import constants::WORKGROUP;
 
 override OP: u32;
-override SCALE: f32 = 1.0;
-override SHIFT: f32 = 0.0;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 @if(BACKWARD) @group(0) @binding(2) var<storage, read> dy: array<f32>;
+/// Data, so that all factors share one pipeline.
+@group(0) @binding(3) var<storage, read> terms: vec2f;
 
 fn value(a: f32) -> f32 {
   switch (OP) {
@@ -32,7 +32,7 @@ fn value(a: f32) -> f32 {
     case 7u: { return log1mexp(min(a, -1e-6)); }
     case 8u: { return sign(a); }
     case 9u: { return 1.0 / a; }
-    default: { return SCALE * a + SHIFT; }
+    default: { return terms.x * a + terms.y; }
   }
 }
 
@@ -47,7 +47,7 @@ fn slope(a: f32) -> f32 {
     case 7u: { return select(0.0, exp(a) / expm1(a), a < -1e-6); }
     case 8u: { return 0.0; }
     case 9u: { return -1.0 / (a * a); }
-    default: { return SCALE; }
+    default: { return terms.x; }
   }
 }
 

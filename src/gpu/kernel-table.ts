@@ -208,8 +208,8 @@ export const KERNELS = {
     conditions: ['ACCUMULATE', 'BACKWARD'],
     constants: ['WORKGROUP'],
     overrides: ['OP'],
-    optionalOverrides: ['SCALE', 'SHIFT'],
-    bindings: { x: 0, y: 1 },
+    optionalOverrides: [],
+    bindings: { x: 0, y: 1, terms: 3 },
     optionalBindings: { dy: 2 },
   },
   column_select: {
@@ -634,9 +634,9 @@ export const KERNELS = {
   metric_add: {
     conditions: ['GREATER', 'SET', 'SUM'],
     constants: [],
-    overrides: ['INDEX'],
-    optionalOverrides: ['ELEMENT'],
-    bindings: { metrics: 0, values: 1 },
+    overrides: [],
+    optionalOverrides: [],
+    bindings: { metrics: 0, values: 1, place: 4 },
     optionalBindings: { weights: 2, others: 3 },
   },
   segment_sum_backward: {

@@ -6,6 +6,7 @@ import type { HostArray, Op } from '../../autograd/op.ts';
 import type { Tape } from '../../autograd/tape.ts';
 import { elementCount, type Tensor, temporary, whole } from '../../autograd/tensor.ts';
 import type { Recorder } from '../../gpu/program.ts';
+import { bitsOf, constantsOnGpu } from '../constants.ts';
 import { gridFor, workgroupSize } from '../launch.ts';
 
 /** Codes of kernels/elementwise/vector_unary.wgsl. */
@@ -202,12 +203,13 @@ function launchUnary(
   { x, y, dy }: { readonly x: Tensor; readonly y: Tensor; readonly dy?: Tensor },
   accumulate = false,
 ): void {
+  const terms = Uint32Array.of(bitsOf(scale), bitsOf(shift));
   recorder.launch({
     kernel: 'vector_unary',
     conditions: { BACKWARD: dy !== undefined, ACCUMULATE: accumulate },
     constants: { WORKGROUP: workgroupSize(recorder) },
-    overrides: { OP: UNARY[name], SCALE: scale, SHIFT: shift },
-    bindings: { x: whole(x), y: whole(y), dy: dy && whole(dy) },
+    overrides: { OP: UNARY[name] },
+    bindings: { x: whole(x), y: whole(y), dy: dy && whole(dy), terms: constantsOnGpu(recorder.gpu, terms) },
     grid: gridFor(recorder, elementCount(y.shape)),
   });
 }

@@ -1,6 +1,7 @@
 /** Adds to, or sets, one element of a vector of metrics (metric_add.wgsl). */
 import { type Tensor, whole } from '../../autograd/tensor.ts';
 import type { Recorder } from '../../gpu/program.ts';
+import { constantsOnGpu } from '../constants.ts';
 
 /** What is added to a metric, or what it is set to. */
 export type MetricValue =
@@ -18,12 +19,12 @@ export function recordMetric(recorder: Recorder, metrics: Tensor, index: number,
   recorder.launch({
     kernel: 'metric_add',
     conditions: { GREATER: others !== undefined, SUM: kind === 'sum', SET: kind === 'set' },
-    overrides: { INDEX: index, ...(value.kind === 'set' ? { ELEMENT: value.element } : {}) },
     bindings: {
       metrics: whole(metrics),
       values: whole(values),
       weights: weights && whole(weights),
       others: others && whole(others),
+      place: constantsOnGpu(recorder.gpu, Uint32Array.of(index, value.kind === 'set' ? value.element : 0)),
     },
     grid: [1, 1],
   });
