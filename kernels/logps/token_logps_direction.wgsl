@@ -3,7 +3,7 @@
 //   direction: [ROWS, 4 * H4] f32, holds sum_v exp(z_v - m) slope_v W_v and is overwritten
 //   state: [ROWS, STRIDE] vec4f, m the first number of each    lse, logps: [ROWS] f32
 //   the mean is the sum times exp(m - lse), and z_y = logp + lse
-//   targets: [ROWS] u32    head: rows FIRST_ROW .. FIRST_ROW + SHARD_ROWS of W, f32, or f16/bf16 packed in pairs
+//   targets: [ROWS] u32    head: a shard of W from FIRST_ROW on, f32, or f16/bf16 packed in pairs
 //
 // One invocation per vec4; limited by bandwidth.
 import package::shared::grid::invocation_index;
@@ -15,7 +15,6 @@ import constants::WORKGROUP;
 override H4: u32;
 override STRIDE: u32;
 override FIRST_ROW: u32;
-override SHARD_ROWS: u32;
 
 @group(0) @binding(0) var<storage, read_write> direction: array<vec4f>;
 @group(0) @binding(1) var<storage, read> state: array<vec4f>;
@@ -38,7 +37,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
   let row = i / H4;
   // A target before FIRST_ROW wraps around to a large number and falls out as well.
   let target_row = targets[row] - FIRST_ROW;
-  if (target_row >= SHARD_ROWS) { return; }
+  if (target_row >= arrayLength(&head) / H4) { return; }
   let mean = exp(state[STRIDE * row].x - lse[row]) * direction[i];
   direction[i] = capped_slope(logps[row] + lse[row]) * load(target_row * H4 + i % H4) - mean;
 }

@@ -223,7 +223,7 @@ export const KERNELS = {
   embedding_backward: {
     conditions: [],
     constants: ['WORKGROUP'],
-    overrides: ['FIRST_ROW', 'H', 'ROWS'],
+    overrides: ['FIRST_ROW', 'H'],
     optionalOverrides: ['SCALE'],
     bindings: { order: 0, starts: 1, unique_ids: 2, dy: 3, dtable: 4 },
     optionalBindings: {},
@@ -231,7 +231,7 @@ export const KERNELS = {
   embedding_forward: {
     conditions: ['W_BF16', 'W_HALF'],
     constants: ['WORKGROUP'],
-    overrides: ['FIRST_ROW', 'H', 'ROWS'],
+    overrides: ['FIRST_ROW', 'H'],
     optionalOverrides: ['SCALE'],
     bindings: { ids: 0, table: 1, y: 2 },
     optionalBindings: {},
@@ -490,7 +490,7 @@ export const KERNELS = {
   token_logps_direction: {
     conditions: ['SOFTCAP', 'W_BF16', 'W_HALF'],
     constants: ['WORKGROUP'],
-    overrides: ['FIRST_ROW', 'H4', 'SHARD_ROWS', 'STRIDE'],
+    overrides: ['FIRST_ROW', 'H4', 'STRIDE'],
     optionalOverrides: ['CAP'],
     bindings: { direction: 0, state: 1, lse: 2, logps: 3, targets: 4, head: 5 },
     optionalBindings: {},
@@ -626,9 +626,9 @@ export const KERNELS = {
   column_sum: {
     conditions: ['ACCUMULATE'],
     constants: ['WORKGROUP'],
-    overrides: ['H'],
-    optionalOverrides: ['SPLITS'],
-    bindings: { x: 0, y: 1 },
+    overrides: [],
+    optionalOverrides: [],
+    bindings: { x: 0, y: 1, sizes: 2 },
     optionalBindings: {},
   },
   metric_add: {

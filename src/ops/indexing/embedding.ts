@@ -34,7 +34,7 @@ export const embedding: Op<EmbeddingAttributes> = {
           W_BF16: table.dtype === 'bf16',
         },
         constants: { WORKGROUP: workgroupSize(recorder) },
-        overrides: { H: width, FIRST_ROW: shard.rowStart, ROWS: shard.rows, SCALE: scale },
+        overrides: { H: width, FIRST_ROW: shard.rowStart, SCALE: scale },
         bindings: { ids: whole(ids), table: shard, y: whole(y) },
         grid: gridFor(recorder, (tokens * width) / 2),
       });
@@ -64,7 +64,7 @@ export const embedding: Op<EmbeddingAttributes> = {
       recorder.launch({
         kernel: 'embedding_backward',
         constants: { WORKGROUP: workgroupSize(recorder) },
-        overrides: { H: width, FIRST_ROW: shard.rowStart, ROWS: shard.rows, SCALE: scale },
+        overrides: { H: width, FIRST_ROW: shard.rowStart, SCALE: scale },
         bindings: {
           order: whole(occurrences.order),
           starts: whole(occurrences.starts),

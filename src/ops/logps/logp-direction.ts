@@ -83,7 +83,6 @@ export class LogpDirection {
           H4,
           STRIDE: stateStride,
           FIRST_ROW: shard.rowStart,
-          SHARD_ROWS: shard.rows,
           ...(softcap === undefined ? {} : { CAP: softcap }),
         },
         bindings: {

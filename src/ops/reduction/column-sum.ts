@@ -3,6 +3,7 @@ import type { GradientTarget } from '../../autograd/op.ts';
 import { rowLength, type Tensor, temporary, whole } from '../../autograd/tensor.ts';
 import type { Slice } from '../../gpu/memory.ts';
 import type { Recorder } from '../../gpu/program.ts';
+import { constantsOnGpu } from '../constants.ts';
 import { gridFor, workgroupSize } from '../launch.ts';
 
 /** Parts that the rows of a tall matrix are cut into, each summed apart; fixed, so that sums have one order. */
@@ -27,8 +28,7 @@ export function launchColumnSum(
     kernel: 'column_sum',
     conditions: { ACCUMULATE: accumulate },
     constants: { WORKGROUP: workgroupSize(recorder) },
-    overrides: { H: width, SPLITS: splits },
-    bindings: { x, y },
+    bindings: { x, y, sizes: constantsOnGpu(recorder.gpu, Uint32Array.of(width, splits)) },
     grid: gridFor(recorder, splits * width),
   });
 }
