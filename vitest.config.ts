@@ -27,6 +27,7 @@ export default defineConfig({
     exclude: ['test/**/*.long.test.ts', 'node_modules/**'],
     pool: 'forks',
     isolate: false,
+    globalSetup: ['test/support/build.ts'],
     setupFiles: ['test/support/memory-maps.ts'],
     maxWorkers: 2,
     sequence: { sequencer: LongestFirst },

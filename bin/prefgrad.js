@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The command line: the build where this is the installed package, the TypeScript sources where it is a clone.
+// The command line: the build where this is the installed package, or a clone that has been built; else the TypeScript sources.
 import { existsSync } from 'node:fs';
 import { become, chosenNode } from '../scripts/own-loader.mjs';
 
@@ -12,8 +12,9 @@ if (major < 20 || (major === 20 && minor < 19)) {
 const node = chosenNode();
 if (node !== undefined) console.error(`prefgrad: ${await become(node)}`);
 const sources = new URL('../src/cli/main.ts', import.meta.url);
-if (existsSync(sources)) await runSources();
-else await import('../dist/cli.js');
+const isBuilt = !existsSync(sources) || (await import('../scripts/built.mjs')).isBuilt();
+if (isBuilt) await import('../dist/cli.js');
+else await runSources();
 
 async function runSources() {
   try {

@@ -62,10 +62,8 @@ describe('pages', () => {
 
 /** `import ... from 'prefgrad'` is the build. */
 function build(folder: string): void {
-  const { status, stderr } = spawnSync(
-    process.execPath,
-    [join(folder, 'node_modules/vite/bin/vite.js'), 'build', '-c', 'vite.package.config.ts'],
-    { cwd: folder, encoding: 'utf8' },
-  );
+  const { status, stderr } = spawnSync(process.execPath, [join(folder, 'scripts/build.mjs')], {
+    encoding: 'utf8',
+  });
   if (status !== 0) throw new Error(stderr);
 }
