@@ -1,21 +1,20 @@
 // attention_forward_tiled: attention_forward for GPUs, 32 queries of one head to a workgroup, 32 keys at a time
 //
-//   Bindings and results are those of attention_forward. Tiles of keys that none of the queries sees are skipped. Per tile:
-//   scores from chunks of q and k, a step of the online softmax by one invocation a query, then the chunks of v that they weight.
+//   Bindings and results are those of attention_forward, and the blocks of attention_block.wgsl. Tiles of queries begin where a
+//   prompt or an answer does, and every 32 tokens from there, and tiles of keys likewise, so that a token's sums have one order
+//   whatever it was packed with. Tiles of keys that none of the queries sees are skipped. Per tile: scores from chunks of q
+//   and k, a step of the online softmax by one invocation a query, then the chunks of v that they weight.
 import package::attention::attention_operands::HEADS;
 import package::attention::attention_operands::group_size;
 import package::attention::attention_operands::query_start;
-import package::attention::attention_operands::token_count;
 import package::attention::attention_tile::CHUNK;
 import package::attention::attention_tile::CHUNKS;
 import package::attention::attention_tile::SCORE_PITCH;
 import package::attention::attention_tile::TILE;
 import package::attention::attention_tile::any_row;
 import package::attention::attention_tile::brought;
-import package::attention::attention_tile::has_element;
 import package::attention::attention_tile::key_at;
 import package::attention::attention_tile::own_columns;
-import package::attention::attention_tile::own_rows;
 import package::attention::attention_tile::products;
 import package::attention::attention_tile::put_left;
 import package::attention::attention_tile::put_right;
@@ -27,12 +26,16 @@ import package::attention::attention_tile::weighted;
 import package::attention::visible_keys::next_keys;
 import package::attention::visible_keys::sees_any;
 import package::attention::visible_keys::sees_keys;
-import package::attention::visible_keys::walk_tiles;
+import package::attention::visible_keys::visibility;
+import package::attention::visible_keys::walk_keys;
+import package::shared::grid::workgroup_index;
 import package::shared::softcap::capped4;
+import constants::HEAD4;
 import constants::WORKGROUP;
 
 @group(0) @binding(4) var<storage, read_write> y: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> lse: array<f32>;
+@group(0) @binding(8) var<storage, read> blocks: array<vec2u>;
 
 /// What a score is where nothing is seen; its exponential counts as 0.
 const UNSEEN = -3.4e38;
@@ -40,13 +43,31 @@ const UNSEEN = -3.4e38;
 /// By how much each query's sums shrink when its maximum rises; at the end, what they are multiplied by.
 var<workgroup> shrink: array<f32, TILE>;
 
+/// Queries first .. end of one prompt or answer, and a head; none where first is end.
+struct QueryTile { first: u32, end: u32, head: u32 }
+
+/// The tile that begins with a workgroup's block of at most 8 tokens; most blocks lie within one that begins before them.
+fn query_tile(workgroup: vec3u, workgroups: vec3u) -> QueryTile {
+  let number = workgroup_index(workgroup, workgroups);
+  let count = arrayLength(&blocks);
+  let own = number % count;
+  let first = blocks[own].x;
+  let branch_start = visibility[first].z;
+  let begins = blocks[own].y > 0u && (first - branch_start) % TILE == 0u;
+  var end = select(first, first + blocks[own].y, begins);
+  for (var i = own + 1u; begins && i < count && end < first + TILE; i++) {
+    if (blocks[i].x != end || visibility[end].z != branch_start) { break; }
+    end += blocks[i].y;
+  }
+  return QueryTile(first, end, number / count);
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) local_index: u32) {
   @if(ROLLED) let zero = workgroups.z - 1u;
   @else const zero = 0u;
-  let tokens = token_count();
-  let own = own_rows(workgroup, workgroups);
-  if (own.head >= HEADS) { return; }
+  let own = query_tile(workgroup, workgroups);
+  if (own.first == own.end || own.head >= HEADS) { return; }
   let kv_head = own.head / group_size();
   let r = local_index / 8u;
   // The first TILE invocations keep the softmax of a query each.
@@ -55,7 +76,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
   var total = 0.0;
 
   var sums: array<mat4x4f, CHUNKS>;
-  for (var walk = walk_tiles(own.first, min(own.first + TILE, tokens), TILE); walk.key < walk.limit; walk = next_keys(walk, TILE)) {
+  for (var walk = walk_keys(visibility[own.first], own.end); walk.key < walk.limit; walk = next_keys(walk, TILE)) {
     if (!any_row(local_index, sees_any(query, walk.key, TILE))) { continue; }
     var score = mat4x4f();
     for (var chunk = zero; chunk < CHUNKS; chunk++) {
@@ -69,8 +90,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
       workgroupBarrier();
       score += products(local_index, zero);
     }
+    let columns = own_columns(walk.key, local_index);
     for (var n = 0u; n < 4u; n++) {
-      score[n] = select(vec4f(UNSEEN), capped4(score[n]), sees_keys(own.first + r + 8u * n, own_columns(walk.key, local_index)));
+      // The last tile of a prompt's keys may reach into an answer, whose keys are walked later.
+      let seen = sees_keys(own.first + r + 8u * n, columns) & (columns < vec4u(walk.limit));
+      score[n] = select(vec4f(UNSEEN), capped4(score[n]), seen);
     }
     put_scores(local_index, score);
     workgroupBarrier();
@@ -100,16 +124,16 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
     }
   }
   if (local_index < TILE) {
-    // Queries past the end have seen nothing; nobody stores theirs.
+    // Queries past the end may have seen nothing; nobody stores theirs.
     shrink[local_index] = 1.0 / total;
-    if (query < tokens) { lse[query * HEADS + own.head] = largest + log(total); }
+    if (query < own.end) { lse[query * HEADS + own.head] = largest + log(total); }
   }
   workgroupBarrier();
   for (var chunk = zero; chunk < CHUNKS; chunk++) {
     let d = chunk * CHUNK + local_index % 8u;
     for (var n = 0u; n < 4u; n++) {
       let row = r + 8u * n;
-      if (has_element(own.first + row, d)) { y[query_start(own.first + row, own.head) + d] = shrink[row] * sums[chunk][n]; }
+      if (d < HEAD4 && own.first + row < own.end) { y[query_start(own.first + row, own.head) + d] = shrink[row] * sums[chunk][n]; }
     }
   }
 }

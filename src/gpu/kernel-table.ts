@@ -101,7 +101,7 @@ export const KERNELS = {
     constants: ['HEAD4', 'WORKGROUP'],
     overrides: ['HEADS', 'KV_HEADS', 'SCALE'],
     optionalOverrides: ['CAP', 'WINDOW'],
-    bindings: { q: 0, k: 1, v: 2, visibility: 3, y: 4, lse: 5 },
+    bindings: { q: 0, k: 1, v: 2, visibility: 3, y: 4, lse: 5, blocks: 8 },
     optionalBindings: {},
   },
   attention_inputs_subgroup: {

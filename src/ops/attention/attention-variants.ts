@@ -44,13 +44,18 @@ export function launchForward(
     ...commonOf(recorder, variant, attributes, attributes.heads),
     conditions: conditionsOf(recorder, variant, attributes),
   };
-  if (variant === 'subgroup') {
-    const blocks = whole(attributes.layout.blocks);
-    recorder.launch({ kernel: 'attention_forward_subgroup', ...common, bindings: { ...bindings, blocks } });
+  if (variant === 'plain') {
+    recorder.launch({ kernel: 'attention_forward', ...common, bindings });
     return;
   }
-  const kernel = variant === 'plain' ? 'attention_forward' : 'attention_forward_tiled';
-  recorder.launch({ kernel, ...common, bindings });
+  const { blocks } = attributes.layout;
+  recorder.launch({
+    ...common,
+    kernel: variant === 'subgroup' ? 'attention_forward_subgroup' : 'attention_forward_tiled',
+    bindings: { ...bindings, blocks: whole(blocks) },
+    // A tile begins with a block, or none does.
+    grid: gridOf(blocks.shape[0] * attributes.heads),
+  });
 }
 
 export function launchBackwardQuery(

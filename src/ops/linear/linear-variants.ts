@@ -29,8 +29,8 @@ export interface ProductShape {
 }
 
 /**
- * Rows below which most of a tile would idle. 'subgroup' takes any number but one (decoding): a token's numbers must not depend
- * on how many it was packed with.
+ * Rows of a gradient below which most of a tile would idle. A forward product takes the same kernel for any number of tokens:
+ * their numbers must not depend on how many they were packed with.
  */
 const FEW_ROWS = 16;
 
@@ -38,10 +38,11 @@ const FEW_ROWS = 16;
 export function variantsFor(gpu: Gpu, shape: ProductShape): ProductVariant[] {
   const { shard, orientation, tokens, stored } = shape;
   const rows = orientation === 'WEIGHT' ? shard.rows : tokens;
-  if (!isWhole4(shape) || rows === 1) return ['plain'];
+  if (!isWhole4(shape)) return ['plain'];
   // f16 holds weights of 16 bits or fewer nearly as they are; their layer's activations and gradients are staged so as well.
   const is16Bit = stored !== 'f32';
-  if (rows < FEW_ROWS) return gpu.profile.sharesLoads ? ['subgroup', 'plain'] : ['plain'];
+  if (orientation !== 'FORWARD' && rows < FEW_ROWS)
+    return gpu.profile.sharesLoads ? ['subgroup', 'plain'] : ['plain'];
   const staged: ProductVariant[] = is16Bit && gpu.has('shader-f16') ? ['tiled16'] : [];
   const matrices: ProductVariant[] = is16Bit && gpu.profile.matrices !== undefined ? ['matrices'] : [];
   if (gpu.profile.kernels === 'gpu') return [...matrices, 'tiled', 'plain', ...staged];
