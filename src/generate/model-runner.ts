@@ -76,7 +76,7 @@ export interface RunnerOptions {
 /** Most probable tokens that are given beside each token of a prompt. */
 export const PROMPT_TOP_LOGPROBS = 5;
 
-/** Prompts begin at multiples of this in a pack, where tiles of keys would otherwise fall differently in each pack. */
+/** Prompts begin at multiples of this in a pack: tiles of attention on tensor cores would otherwise fall differently in each. */
 const GPU_ALIGNMENT = 64;
 
 /** Fewest blocks that a table of a decoding step has places for. */

@@ -16,7 +16,8 @@ export type ProductVariant = 'plain' | 'subgroup' | 'tiled' | 'tiled16' | 'matri
 
 /**
  * Forms of attention: 'matrices', on tensor cores with operands in f16; 'tiled', 32 x 32 scores in workgroup memory; 'subgroup',
- * which shares keys within a subgroup and needs one binding more; 'plain', an invocation to each token.
+ * which shares keys within a subgroup and needs one binding more; 'plain', an invocation to each token. All but 'matrices' give a
+ * token the same bits whatever it is packed with.
  */
 export type AttentionVariant = 'plain' | 'subgroup' | 'tiled' | 'matrices';
 
