@@ -11,7 +11,6 @@ import package::attention::attention_tile::CHUNK;
 import package::attention::attention_tile::CHUNKS;
 import package::attention::attention_tile::SCORE_PITCH;
 import package::attention::attention_tile::TILE;
-import package::attention::attention_tile::any_row;
 import package::attention::attention_tile::brought;
 import package::attention::attention_tile::key_at;
 import package::attention::attention_tile::own_columns;
@@ -77,7 +76,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
 
   var sums: array<mat4x4f, CHUNKS>;
   for (var walk = walk_keys(visibility[own.first], own.end); walk.key < walk.limit; walk = next_keys(walk, TILE)) {
-    if (!any_row(local_index, sees_any(query, walk.key, TILE))) { continue; }
+    // What any of the queries sees, the first does: its window reaches back furthest, and the last tile begins with it.
+    if (!sees_any(own.first, walk.key, TILE)) { continue; }
     var score = mat4x4f();
     for (var chunk = zero; chunk < CHUNKS; chunk++) {
       workgroupBarrier();
