@@ -3,26 +3,20 @@ import { expect } from 'vitest';
 import { expectClose } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';
 import { mpirun } from '../support/mpirun.ts';
-import { BMC, LEARNING_RATE, type MethodRun, trainMethod } from './steps.ts';
+import { LEARNING_RATE, LENGTHS, type Length, type MethodRun, trainMethod } from './steps.ts';
 
-/** Of every method and number of steps, in this process, made once. */
+/** Of every method and length, in this process, made once. */
 const alone = new Map<string, Promise<MethodRun>>();
 
-async function runAlone(name: string, steps: number): Promise<MethodRun> {
-  const key = `${name} ${steps}`;
-  const run = alone.get(key) ?? trainMethod(await testGpu(), name, steps);
+async function runAlone(name: string, length: Length): Promise<MethodRun> {
+  const key = `${name} ${length}`;
+  const run = alone.get(key) ?? trainMethod(await testGpu(), name, length);
   alone.set(key, Promise.resolve(run));
   return run;
 }
 
-/** Their loss is a difference of log-probs of whole answers, which they log as rewards, and no beta makes it smaller. */
-const OF_SUMS = ['figa', 'slic'];
-
-/**
- * What the rounding of log-probs is multiplied by where that is more than 1: BMC weights are up to 1 + delta; beta-DPO's beta
- * follows the log ratios that it is multiplied with.
- */
-const amplification = (name: string) => (name.endsWith(BMC) ? 3 : name === 'beta-dpo' ? 2 : 1);
+/** Its loss is a difference of log-probs of whole answers, which it logs as rewards, and no beta makes it smaller. */
+const OF_SUMS = 'slic';
 
 /** From 8 on an ulp of f32 is about 1e-6: larger numbers agree to 1e-6 of themselves. */
 const toleranceOf = (...numbers: number[]): number => {
@@ -39,11 +33,9 @@ function expectLoss(
   const [loss, wanted, ...terms] = [
     actual[`${prefix}loss`],
     expected[`${prefix}loss`],
-    ...(OF_SUMS.includes(name) ? ['chosen', 'rejected'] : []).map(
-      (side) => expected[`${prefix}rewards/${side}`],
-    ),
+    ...(name === OF_SUMS ? ['chosen', 'rejected'] : []).map((side) => expected[`${prefix}rewards/${side}`]),
   ];
-  const limit = toleranceOf(wanted, ...terms) * amplification(name);
+  const limit = toleranceOf(wanted, ...terms);
   expect(Math.abs(loss - wanted), `${prefix}loss of ${name}: ${loss}, not ${wanted}`).toBeLessThanOrEqual(
     limit,
   );
@@ -56,13 +48,14 @@ function expectLoss(
 export async function expectSameRuns(
   methods: readonly string[],
   ranks: number,
-  steps: number,
+  length: Length,
 ): Promise<void> {
+  const { steps } = LENGTHS[length];
   const { code, stdout, stderr } = mpirun(ranks, [
     '--import',
     'tsx',
     'test/ranks/steps.ts',
-    String(steps),
+    length,
     ...methods,
   ]);
   expect(code, stderr).toBe(0);
@@ -73,7 +66,7 @@ export async function expectSameRuns(
   expect(runs.map(({ name }) => name)).toEqual(methods);
   for (const run of runs) {
     const { name } = run;
-    const expected = await runAlone(name, steps);
+    const expected = await runAlone(name, length);
     expect(run.metrics).toHaveLength(steps);
     for (const [i, metrics] of run.metrics.entries()) expectLoss(name, metrics, expected.metrics[i], '');
     expectLoss(name, run.evaluated, expected.evaluated, 'eval_');
