@@ -3,7 +3,7 @@ import { Gpu } from '../../src/gpu/device.ts';
 import { attention } from '../../src/ops/attention/attention.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
 import { checkFixture, checkOp, runOp } from '../support/check-op.ts';
-import { expectClose } from '../support/close.ts';
+import { expectClose, expectSameBits } from '../support/close.ts';
 import { fixturesOf, type OpFixture } from '../support/fixtures.ts';
 import { testGpu } from '../support/gpu.ts';
 import { gridValues, Workbench } from '../support/workbench.ts';
@@ -144,6 +144,30 @@ describe('tiled attention', () => {
     ]);
     for (const [i, values] of tiles.entries())
       expectClose(values, plain[i], 1e-5, ['y', 'd q', 'd k', 'd v'][i]);
+  });
+
+  it('within a sliding window gives a document the same bits alone and behind others', async () => {
+    const shape = { heads: 2, kvHeads: 1, headDim: 8, window: 3, softcap: 2 };
+    const [first, second] = [
+      [13, 7],
+      [40, 70, 33],
+    ];
+    const tokens = 13 + 7 + 40 + 70 + 33;
+    const widths = [2, 1, 1].map((heads) => heads * shape.headDim);
+    const all = widths.map((width, i) => gridValues(4 + i, [tokens, width]).data);
+    const run = async (documents: readonly (readonly number[])[], before: number) => {
+      const bench = new Workbench(gpu);
+      const inputs = all.map((data, i) => {
+        const own = Array.from(data).slice(before * widths[i]);
+        return { shape: [tokens - before, widths[i]], data: own };
+      });
+      const given = attributes(documents, shape)(bench);
+      const { outputs } = await runOp(bench, attention, inputs, given, 'inner', [], undefined);
+      bench.free();
+      return outputs[0];
+    };
+    const [packed, alone] = [await run([first, second], 0), await run([second], 20)];
+    expectSameBits(packed.slice(20 * widths[0]), alone, 'y');
   });
 });
 
