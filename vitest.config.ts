@@ -1,13 +1,16 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** Files that take minutes begin first: the one that is last would leave a core idle. */
+/** Files that take long begin first: the one that is last would leave a core idle. */
 const LONGEST = [
   'test/conformance/',
-  'test/web/page',
-  'test/train/methods',
+  'test/web/',
+  'test/ops/attention',
+  'test/models/families',
+  'test/train/',
   'test/package/',
-  'test/train/kill',
+  'test/ranks/',
+  'test/ops/',
 ];
 
 class LongestFirst extends BaseSequencer {

@@ -1,16 +1,9 @@
-/** The benchmarks compare what they should, and their reports have the form that others rely on. Times are never asserted. */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+/** The benchmarks compare what they should. Times are never asserted. The form of reports: kernels.long.test.ts. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { loraTable, type RateRow } from '../../bench/recipes/lora-table.ts';
-import { markdown, type Report } from '../../bench/report.ts';
 import { median, pairedRatio, takeTurns } from '../../bench/timing.ts';
-
-const folder = mkdtempSync(join(tmpdir(), 'prefgrad-bench-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('the rates of the LoRA recipes', () => {
   const file = 'bench/results/lora-rates-lavapipe.json';
@@ -62,31 +55,5 @@ describe('timing', () => {
     const noisy = pairedRatio([1, 2, 3, 4, 5], [1, 1, 1, 1, 1]);
     expect(noisy.low).toBeLessThan(noisy.median);
     expect(noisy.high).toBeGreaterThan(noisy.median);
-  });
-});
-
-describe('a report', () => {
-  it('of the kernels has the form others rely on, and every result was checked first', () => {
-    const out = join(folder, 'kernels.json');
-    const args = ['--import', 'tsx', 'bench/run.ts', 'kernels', '--quick', '--out', out];
-    const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
-    expect(status, stderr).toBe(0);
-    const report = JSON.parse(readFileSync(out, 'utf8')) as Report;
-    expect(Object.keys(report)).toEqual(['adapter', 'driver', 'date', 'commit', 'rows']);
-    expect(report.rows.length).toBeGreaterThan(8);
-    for (const row of report.rows) {
-      expect(Object.keys(row).sort()).toEqual([
-        'checked',
-        'note',
-        'ours_ms',
-        'peer',
-        'peer_ms',
-        'ratio',
-        'shape',
-        'work',
-      ]);
-      expect(row.checked, row.work).toBe(true);
-    }
-    expect(stdout).toContain(markdown(report).split('\n')[2]);
   });
 });

@@ -9,7 +9,7 @@ import { targets } from './targets.ts';
 
 const scopes = [
   ['swiftshader', 'short'],
-  ['chromium', 'short'],
+  ['chromium', 'end to end'],
   ['deno', 'end to end'],
   ['lavapipe-matrices', 'tensor cores'],
 ] as const satisfies readonly (readonly [AdapterName, Scope])[];

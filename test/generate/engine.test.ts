@@ -78,19 +78,6 @@ describe('a text', () => {
     expect(together).toEqual(alone);
   });
 
-  it('is the same greedy one by the kernels that GPUs decode with, and no other in company', async () => {
-    gpu.choices.rows = 'workgroup';
-    try {
-      const [[{ tokens }]] = await all(open(), [{ prompt: PROMPT, maxTokens: GREEDY.length }]);
-      expect(tokens).toEqual(GREEDY);
-      const together = await all(open(), requests(SAMPLED).slice(0, 3));
-      const alone = await all(open({ maxSequences: 1 }), requests(SAMPLED).slice(0, 3));
-      expect(together).toEqual(alone);
-    } finally {
-      gpu.choices.clear();
-    }
-  });
-
   it('is drawn again, not told again, when memory ran out on the way', async () => {
     const tight = open({ cacheBytes: 8 * (2 * 5 * 4 * 16 * 32) });
     const found = await all(tight, requests(SAMPLED).slice(0, 5));

@@ -2,60 +2,21 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Gpu } from '../../src/gpu/device.ts';
 import { attention } from '../../src/ops/attention/attention.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
-import { checkFixture, checkOp, runOp } from '../support/check-op.ts';
-import { expectClose, expectSameBits } from '../support/close.ts';
-import { fixturesOf, type OpFixture } from '../support/fixtures.ts';
+import { checkOp, runOp } from '../support/check-op.ts';
+import { expectSameBits } from '../support/close.ts';
+import { fixtureNamed, fixturesOf } from '../support/fixtures.ts';
 import { testGpu } from '../support/gpu.ts';
 import { gridValues, Workbench } from '../support/workbench.ts';
-import { packedLayout } from './packed-layout.ts';
+import { attributes, checkPyTorch, expectTilesEqualPlain, type Shape } from './attention-checks.ts';
 
 let gpu: Gpu;
 beforeAll(async () => {
   gpu = await testGpu();
 });
 
-interface Shape {
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
-  readonly window?: number;
-  readonly softcap?: number;
-}
-
-const attributes = (documents: readonly (readonly number[])[], shape: Shape) => (bench: Workbench) => ({
-  ...shape,
-  layout: packedLayout(bench, documents),
-});
-
-async function checkPyTorch(fixture: OpFixture): Promise<void> {
-  const {
-    heads,
-    kv_heads: kvHeads,
-    head_dim: headDim,
-    documents,
-  } = fixture.attrs as {
-    heads: number;
-    kv_heads: number;
-    head_dim: number;
-    documents: number[][];
-  };
-  const shape = {
-    heads,
-    kvHeads,
-    headDim,
-    window: (fixture.attrs.window as number | null) ?? undefined,
-    softcap: (fixture.attrs.softcap as number | null) ?? undefined,
-  };
-  await checkFixture(gpu, fixture, ['q', 'k', 'v'], ['y'], {
-    op: attention,
-    attributes: attributes(documents, shape),
-    reshape: ([tokens, count, dim]) => [tokens, count * dim],
-  });
-}
-
 describe("attention is PyTorch's, masked by the layout", () => {
   it.each(fixturesOf('attention').map((f) => [f.name, f] as const))('%s', (_name, fixture) =>
-    checkPyTorch(fixture),
+    checkPyTorch(gpu, fixture),
   );
 });
 
@@ -76,7 +37,6 @@ describe('attention against finite differences', () => {
     ['a window that looks into the prompt by position', [[5, 3, 4]], { ...grouped, window: 4 }],
     ['a window of one: each token sees itself alone', [[2, 2, 2]], { ...grouped, window: 1 }],
     ['a cap on the scores', [[3, 2, 3]], { ...grouped, softcap: 5 }],
-    ['heads of 256', [[2, 1, 1]], { heads: 1, kvHeads: 1, headDim: 256 }],
   ])('%s', async (_name, documents, shape: Shape) => {
     const tokens = documents.flat().reduce((a, b) => a + b, 0);
     const inputs = [
@@ -100,51 +60,17 @@ describe('attention against finite differences', () => {
   });
 });
 
-// Each shape costs a CPU adapter the compilation of four kernels with many barriers: those of two fixtures, then.
+// Each shape costs a CPU adapter the compilation of four kernels with many barriers: one here, more in attention.long.test.ts.
 describe('tiled attention', () => {
   beforeEach(() => {
     gpu.choices.attention = 'tiled';
   });
   afterEach(() => gpu.choices.clear());
 
-  // Heads of 80 by tiles are a case of the full conformance list (test/conformance/as-gpu.long.test.ts).
-  const names = ['two documents', 'window and softcap'];
-  it.each(names)("is PyTorch's: %s", async (name) => {
-    const fixture = fixturesOf('attention').find((f) => f.name === name);
-    if (fixture === undefined) throw new RangeError(`There is no fixture ${name}.`);
-    await checkPyTorch(fixture);
-  });
+  it("is PyTorch's: two documents", () => checkPyTorch(gpu, fixtureNamed('attention', 'two documents')));
 
-  it.each([
-    ['and answers that do not see each other', { heads: 4, kvHeads: 2, headDim: 16 }],
-    ['and a sliding window', { heads: 2, kvHeads: 1, headDim: 8, window: 3, softcap: 2 }],
-  ])('equals plain attention, over several tiles %s', async (_name, shape: Shape) => {
-    const documents = [
-      [40, 70, 33],
-      [1, 31, 32],
-    ];
-    const tokens = documents.flat().reduce((a, b) => a + b, 0);
-    const width = (heads: number) => [tokens, heads * shape.headDim];
-    const inputs = [shape.heads, shape.kvHeads, shape.kvHeads].map((n, i) => gridValues(4 + i, width(n)));
-    const run = async (variant: 'plain' | 'tiled') => {
-      gpu.choices.attention = variant;
-      const bench = new Workbench(gpu);
-      const dy = gridValues(9, width(shape.heads));
-      const given = attributes(documents, shape)(bench);
-      const { outputs, gradients } = await runOp(bench, attention, inputs, given, 'inner', [0, 1, 2], dy);
-      bench.free();
-      return [...outputs, ...gradients.map((g) => g ?? new Float32Array())];
-    };
-    const [plain, tiles] = [await run('plain'), await run('tiled')];
-    expect(plain.map((values) => values.length / (tokens * shape.headDim))).toEqual([
-      shape.heads,
-      shape.heads,
-      shape.kvHeads,
-      shape.kvHeads,
-    ]);
-    for (const [i, values] of tiles.entries())
-      expectClose(values, plain[i], 1e-5, ['y', 'd q', 'd k', 'd v'][i]);
-  });
+  it('equals plain attention, over several tiles and answers that do not see each other', () =>
+    expectTilesEqualPlain(gpu, { heads: 4, kvHeads: 2, headDim: 16 }));
 
   it('within a sliding window gives a document the same bits alone and behind others', async () => {
     const shape = { heads: 2, kvHeads: 1, headDim: 8, window: 3, softcap: 2 };

@@ -30,3 +30,10 @@ export function fixturesOf(op: string): readonly OpFixture[] {
   if (cases.length === 0) throw new RangeError(`ops.json has no case of ${op}.`);
   return cases;
 }
+
+/** One of them. */
+export function fixtureNamed(op: string, name: string): OpFixture {
+  const found = fixturesOf(op).find((fixture) => fixture.name === name);
+  if (found === undefined) throw new RangeError(`ops.json has no case of ${op} named ${name}.`);
+  return found;
+}
