@@ -40,10 +40,11 @@ async function twoSteps(objective: Method, training: Record<string, unknown>) {
   return { losses: metrics.map((m) => m.loss), norms: metrics.map((m) => m.grad_norm), weights };
 }
 
-describe('cut into 1 x 8, 8 x 1 or by another packing budget, a step is the same', () => {
+describe('cut into 1 x 8, 2 x 4, 8 x 1 or by another packing budget, a step is the same', () => {
   it.each(methods)('%s', async (_, objective) => {
     const whole = await twoSteps(objective, { per_device_train_batch_size: 8 });
     for (const cut of [
+      { per_device_train_batch_size: 4, gradient_accumulation_steps: 2 },
       { per_device_train_batch_size: 1, gradient_accumulation_steps: 8 },
       { per_device_train_batch_size: 8, max_tokens_per_micro_batch: 50 },
     ]) {
