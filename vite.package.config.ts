@@ -26,6 +26,8 @@ export default defineConfig({
   publicDir: false,
   build: {
     outDir: 'dist',
+    // Programs that run from an earlier build load parts of it late: scripts/build.mjs --clean removes those.
+    emptyOutDir: false,
     target: 'es2022',
     minify: false,
     license: { fileName: 'THIRD_PARTY.md' },

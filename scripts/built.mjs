@@ -31,13 +31,14 @@ export function stamped(build) {
 function stampOfSources() {
   const hash = createHash('sha256');
   const visit = (path) => {
-    const { size, mtimeMs } = statSync(path);
-    hash.update(`${path} ${size} ${mtimeMs}\n`);
+    // Editors leave links that lead nowhere.
+    const found = statSync(path, { throwIfNoEntry: false });
+    hash.update(`${path} ${found?.size} ${found?.mtimeMs}\n`);
+    return found?.isDirectory();
   };
   for (const name of SOURCES) {
     const path = join(ROOT, name);
-    visit(path);
-    if (!statSync(path).isDirectory()) continue;
+    if (!visit(path)) continue;
     for (const file of readdirSync(path, { recursive: true }).sort()) visit(join(path, file));
   }
   return hash.digest('hex');

@@ -1,5 +1,5 @@
 /** A clone's command line starts from dist/ while that is what the sources make. */
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -36,6 +36,14 @@ it.each([
 ])('is no longer built when a source %s', (_, change) => {
   built.stamped(() => {});
   change();
+  expect(built.isBuilt()).toBe(false);
+});
+
+it('takes links that lead nowhere, as editors leave them, and a missing lock file', () => {
+  symlinkSync('nowhere', join(clone, 'src/.#main.ts'));
+  built.stamped(() => {});
+  expect(built.isBuilt()).toBe(true);
+  rmSync(join(clone, 'package-lock.json'));
   expect(built.isBuilt()).toBe(false);
 });
 
