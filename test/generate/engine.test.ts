@@ -1,20 +1,10 @@
 /** The engine: what a text becomes does not depend on what else is in the batch, and memory follows tokens in use. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Engine, type EngineOptions } from '../../src/generate/engine.ts';
-import type { Generation } from '../../src/generate/generation.ts';
 import { generate } from '../../src/generate/generator.ts';
-import type { GenerationRequest } from '../../src/generate/request.ts';
 import { type LoadedModel, loadModel } from '../../src/models/loading/load.ts';
-import type { ScoredToken } from '../../src/ops/sampling/sample.ts';
 import { testGpu } from '../support/gpu.ts';
-
-const PROMPT = [1, 403, 407, 261, 378];
-const GREEDY = [432, 383, 286, 261, 376, 298, 315, 421, 395, 317, 426, 338, 401, 396, 267, 337, 410, 408];
-const SAMPLED = { temperature: 1, topP: 0.95, topK: 100, minP: 0.001, repetitionPenalty: 1.1, seed: 3 };
-/** Prompts of one token to several blocks. */
-const PROMPTS = [1, 2, 16, 17, 5, 40].map((length, i) =>
-  Array.from({ length }, (_, j) => 3 + ((97 * i + 31 * j) % 500)),
-);
+import { type Answer, all, answers, GREEDY, PROMPT, PROMPTS, requests, SAMPLED } from './answers.ts';
 
 const gpu = await testGpu();
 let loaded: LoadedModel;
@@ -33,32 +23,6 @@ function open(options: EngineOptions = {}): Engine {
   engines.push(engine);
   return engine;
 }
-
-interface Answer {
-  readonly tokens: number[];
-  readonly scored: (ScoredToken | undefined)[];
-  reason: string | undefined;
-}
-
-async function answers(generation: Generation, n = 1): Promise<Answer[]> {
-  const found = Array.from({ length: n }, (): Answer => ({ tokens: [], scored: [], reason: undefined }));
-  for await (const event of generation) {
-    if (event.kind === 'prompt') continue;
-    const answer = found[event.sample];
-    if (event.kind === 'end') answer.reason = event.reason;
-    else {
-      answer.tokens.push(event.token);
-      answer.scored.push(event.scored);
-    }
-  }
-  return found;
-}
-
-const all = (engine: Engine, requests: readonly GenerationRequest[]) =>
-  Promise.all(requests.map((request) => answers(engine.submit(request), request.n)));
-
-const requests = (sampling: GenerationRequest['sampling']): GenerationRequest[] =>
-  PROMPTS.map((prompt, i) => ({ prompt, maxTokens: 10 + 7 * i, sampling, logprobs: 2 }));
 
 describe('a text', () => {
   it('is the greedy one that PyTorch finds', async () => {

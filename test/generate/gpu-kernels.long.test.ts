@@ -1,33 +1,36 @@
 /** Decoding by the kernels of GPUs, each held to plain ones in test/ops; a CPU adapter takes 20 s to compile them all. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { generate } from '../../src/generate/generator.ts';
+import { Engine, type EngineOptions } from '../../src/generate/engine.ts';
 import { type LoadedModel, loadModel } from '../../src/models/loading/load.ts';
 import { testGpu } from '../support/gpu.ts';
-
-const PROMPT = [1, 403, 407, 261, 378];
-/** PyTorch's, as in engine.test.ts. */
-const GREEDY = [432, 383, 286, 261, 376, 298, 315, 421, 395, 317, 426, 338, 401, 396, 267, 337, 410, 408];
-const SAMPLED = { temperature: 1, topP: 0.95, topK: 100, minP: 0.001, repetitionPenalty: 1.1, seed: 3 };
+import { all, GREEDY, PROMPT, requests, SAMPLED } from './answers.ts';
 
 const gpu = await testGpu();
 let loaded: LoadedModel;
+const engines: Engine[] = [];
+
 beforeAll(async () => {
   gpu.choices.rows = 'workgroup';
-  loaded = await loadModel(gpu, 'examples/stories260K', { train: 'none', dtype: 'f32', positions: 128 });
+  loaded = await loadModel(gpu, 'examples/stories260K', { train: 'none', dtype: 'f32', positions: 512 });
 });
-afterAll(() => {
-  gpu.choices.clear();
+afterAll(async () => {
+  for (const engine of engines) await engine.close();
   loaded.free();
+  gpu.choices.clear();
 });
+
+function open(options: EngineOptions = {}): Engine {
+  const engine = new Engine(gpu, loaded.model, { maxSequences: 4, maxPositions: 128, ...options });
+  engines.push(engine);
+  return engine;
+}
 
 it('gives the greedy text that PyTorch finds', async () => {
-  const options = { temperature: 0, maxNewTokens: GREEDY.length, eosIds: [], adapter: false, batchSize: 1 };
-  expect(await generate(gpu, loaded.model, [PROMPT], options)).toEqual([GREEDY]);
+  const [[{ tokens }]] = await all(open(), [{ prompt: PROMPT, maxTokens: GREEDY.length }]);
+  expect(tokens).toEqual(GREEDY);
 });
 
-it('gives a sampled text the same bits alone and in company', async () => {
-  const options = { ...SAMPLED, maxNewTokens: 24, eosIds: [], adapter: false };
-  const prompts = [[3], PROMPT, PROMPT.concat(PROMPT, PROMPT, PROMPT)];
-  const alone = await generate(gpu, loaded.model, prompts, { ...options, batchSize: 1 });
-  expect(await generate(gpu, loaded.model, prompts, { ...options, batchSize: 3 })).toEqual(alone);
+it('gives a text and its log-probs the same bits alone and in company', async () => {
+  const together = await all(open(), requests(SAMPLED).slice(0, 3));
+  expect(together).toEqual(await all(open({ maxSequences: 1 }), requests(SAMPLED).slice(0, 3)));
 });

@@ -43,14 +43,14 @@ describe.each([
   ['dpo with BMC weights', { name: 'dpo', bmc: {} }],
   ['epsilon-dpo, which sees two logit streams', { name: 'epsilon-dpo' }],
 ])('%s', (_, objective) => {
-  it('holds the same with 4096 and with 65536 words', async () => {
+  it('holds the same with 4096 and with 131072 words', async () => {
     const [small, large] = [
       await held(await model(4096), objective, 2),
-      await held(await model(65536), objective, 2),
+      await held(await model(131072), objective, 2),
     ];
     expect(large.step).toBe(small.step);
     // Each chunk of 2048 words knows where it starts: one number.
-    expect(large.state - small.state).toBe((4 * (65536 - 4096)) / 2048);
+    expect(large.state - small.state).toBe((4 * (131072 - 4096)) / 2048);
   });
 
   it('grows linearly with the tokens', async () => {
