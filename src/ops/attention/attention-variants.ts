@@ -1,7 +1,8 @@
 /**
  * The three large kernels of attention, each in the form that the device profile prefers (src/gpu/choices.ts):
  * `plain` is the oracle, `subgroup` is for CPU adapters, `tiled` for GPUs. `matrices` is for tensor cores and models in 16 bits; no
- * profile prefers it before a GPU has run it. All take the same bindings; `subgroup` takes the blocks of tokens that see alike as well.
+ * profile prefers it before a GPU has run it. All take the same bindings; `subgroup` and, forward, `tiled` also take the blocks of
+ * tokens that see alike.
  */
 import { whole } from '../../autograd/tensor.ts';
 import type { AttentionVariant } from '../../gpu/choices.ts';
