@@ -65,8 +65,9 @@ class Expected {
   }
 }
 
-/** The first work whose numbers change; undefined when none do. */
-async function noticed(mutant: Mutant, expected: Expected): Promise<string | undefined> {
+/** The works whose numbers change: one kernel may have a work for each of its forms. */
+async function noticedBy(mutant: Mutant, expected: Expected): Promise<readonly string[]> {
+  const names: string[] = [];
   for (const work of worksOf(mutant)) {
     const before = await expected.of(work);
     const after = await valuesOf(work, mutant.sources);
@@ -75,10 +76,10 @@ async function noticed(mutant: Mutant, expected: Expected): Promise<string | und
         expectClose(after[i], values, work.tolerance, work.name);
       });
     } catch {
-      return work.name;
+      names.push(work.name);
     }
   }
-  return undefined;
+  return names;
 }
 
 function worksOf({ file }: Mutant): readonly BarrierWork[] {
@@ -114,15 +115,15 @@ for (const mutant of mutantsOf(sources, process.argv[2] ?? '')) {
   if (works.length === 0) throw new RangeError(`No work needs ${place}; add one to barrier-works.ts.`);
   if (works.some(({ needsMatrices }) => needsMatrices) !== hasMatrices) continue;
   const start = performance.now();
-  const by = await noticed(mutant, expected);
+  const by = await noticedBy(mutant, expected);
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
-  if (by === undefined && !isProven(mutant)) unproven++;
+  if (by.length === 0 && !isProven(mutant)) unproven++;
   if (isProven(mutant)) {
     const key = Object.values(placeIn(mutant)).join(', before ');
-    listed.set(key, listed.get(key) === true || by === undefined);
+    listed.set(key, listed.get(key) === true || by.length === 0);
   }
   console.log(
-    `${place}: ${by ?? (isProven(mutant) ? 'proven in docs/barriers.md' : 'NOT NOTICED')} (${seconds} s)`,
+    `${place}: ${by.join(', ') || (isProven(mutant) ? 'proven in docs/barriers.md' : 'NOT NOTICED')} (${seconds} s)`,
   );
 }
 if (unproven > 0) {

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { Gpu } from '../../src/engine.ts';
 import { bufferOf, type ProductVariant, Program } from '../../src/gpu/index.ts';
 import type { Runtime } from '../../src/index.ts';
-import { download, launchLinear, type Tensor, variantsFor, whole } from '../../src/ops/index.ts';
+import { download, isStaged16, launchLinear, type Tensor, variantsFor, whole } from '../../src/ops/index.ts';
 import { measured, type Row, reportOf } from '../report.ts';
 import { median, pairedRatio, takeTurns } from '../timing.ts';
 import { backwardWorks } from './backward-works.ts';
@@ -152,7 +152,7 @@ async function halfMatmuls(gpu: Gpu, edge: number, gemm: number, rounds: number)
       shape: `${edge} x ${edge} x ${edge}`,
       cost: { flops: 2 * edge ** 3 },
       // Staged in f16, both operands lose digits.
-      tolerance: ['tiled16', 'matrices'].includes(variant) ? 4e-3 : undefined,
+      tolerance: isStaged16(variant) ? 4e-3 : undefined,
       record: (recorder) => {
         launchLinear(recorder, whole(x), whole(y), { rows: edge, weight: w, scale: 1, accumulate: false });
         return y;

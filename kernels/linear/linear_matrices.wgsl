@@ -1,14 +1,21 @@
 // linear_matrices: a product of linear_operands.wgsl on tensor cores (chromium-experimental-subgroup-matrix)
 //
-// Four subgroups of SUBGROUP invocations make a tile of out, two by two, DEPTH steps of the sum at a time. Both operands are
-// staged in shared memory as f16, whatever they are stored in and the way they lie: depth runs along the rows of a staged
-// operand where it does so in memory, and down the columns where not, which the load of a matrix undoes for nothing.
+// SUBGROUPS (4 or 8) subgroups of SUBGROUP invocations make a tile of out, two to a row of them, DEPTH steps of the sum (a slab) at a
+// time. Both operands are staged in shared memory as f16, whatever they are stored in and the way they lie: depth runs along the
+// rows of a staged operand where it does so in memory, and down the columns where not, which the load of a matrix undoes for nothing.
 // Each subgroup multiplies 4 x 4 or 2 x 2 (BLOCK_SIDE) matrices of MATRIX_M x MATRIX_N, f16 x f16 + f32, MATRIX_K deep. Those shapes are the
 // adapter's: 16 x 16 x 16 (NVIDIA), 8 x 8 x 8 (Apple, lavapipe), 8 x 16 x 16 (Intel).
-// Sums leave through shared memory, a row of matrices at a time, so that the edges of out, ALPHA, RESIDUAL and ACCUMULATE are
-// handled in one place. Operands times STAGING must stay below 65504. With matrices of 16 x 16 x 16, shared memory takes
-// 28 KiB at a depth of 16 and 36 KiB at 32. linear_matrices.raw.wgsl holds the entry point.
+//
+//   BUFFERS 1   a slab is loaded and staged, everyone waits, it is multiplied, everyone waits
+//   BUFFERS 2   a slab is staged from registers, everyone waits, the next is loaded into registers while this one is
+//               multiplied; the slab after it goes into the other buffer, so that one barrier a slab is enough
+//
+// Sums leave through shared memory, a strip of STRIP_SIDE matrices at a time (STRIPS to a row of them), so that the edges of out,
+// ALPHA, RESIDUAL and ACCUMULATE are handled in one place. Operands times STAGING must stay below 65504. Every form adds in the
+// same order and gives the same bits. src/ops/linear/matrix-tiles.ts says which form takes how much shared memory, and
+// linear_matrices.raw.wgsl holds the entry point.
 import package::shared::grid::workgroup_index;
+import package::linear::linear_operands::column_count;
 import package::linear::linear_operands::depth_count;
 import package::linear::linear_operands::other_along_columns;
 import package::linear::linear_operands::other_along_depth;
@@ -20,11 +27,17 @@ import package::linear::linear_operands::sizes;
 import package::linear::linear_operands::store;
 import package::linear::linear_operands::within;
 import constants::BLOCK_SIDE;
+import constants::BUFFERS;
 import constants::DEPTH;
 import constants::MATRIX_K;
 import constants::MATRIX_M;
 import constants::MATRIX_N;
+import constants::OTHER_AHEAD;
+import constants::OWN_AHEAD;
+import constants::STRIPS;
+import constants::STRIP_SIDE;
 import constants::SUBGROUP;
+import constants::SUBGROUPS;
 
 enable f16;
 enable subgroups;
@@ -36,10 +49,12 @@ const EDGE_N = u32(MATRIX_N);
 const EDGE_K = u32(MATRIX_K);
 
 /// Invocations of the workgroup, and what it makes of out.
-const INVOCATIONS = 4u * SUBGROUP;
-const BLOCK = u32(BLOCK_SIDE);
-const ROWS = 2u * BLOCK * EDGE_M;
-const COLUMNS = 2u * BLOCK * EDGE_N;
+const INVOCATIONS = u32(SUBGROUPS) * SUBGROUP;
+const ROWS = u32(SUBGROUPS) / 2u * u32(BLOCK_SIDE) * EDGE_M;
+const COLUMNS = 2u * u32(BLOCK_SIDE) * EDGE_N;
+/// vec4s of a slab.
+const OWN_VEC4S = ROWS * DEPTH / 4u;
+const OTHER_VEC4S = COLUMNS * DEPTH / 4u;
 
 // Eight elements of padding: neighbouring rows of a matrix then lie in different banks.
 @if(WEIGHT) const OWN_BY_DEPTH = true;
@@ -50,40 +65,38 @@ const OWN_STRIDE = select(DEPTH, ROWS, OWN_BY_DEPTH) + 8u;
 const OTHER_STRIDE = select(DEPTH, COLUMNS, OTHER_BY_DEPTH) + 8u;
 
 /// [rows, depth], or [depth, rows] where OWN_BY_DEPTH; the other operand likewise with columns. Rows are padded.
-var<workgroup> own_tile: array<f16, select(ROWS, DEPTH, OWN_BY_DEPTH) * OWN_STRIDE>;
-var<workgroup> other_tile: array<f16, select(COLUMNS, DEPTH, OTHER_BY_DEPTH) * OTHER_STRIDE>;
-/// A row of the matrices of each subgroup.
-const STRIP = BLOCK * EDGE_N;
-var<workgroup> results: array<f32, 4u * EDGE_M * STRIP>;
+const OWN_BUFFER = select(ROWS, DEPTH, OWN_BY_DEPTH) * OWN_STRIDE;
+const OTHER_BUFFER = select(COLUMNS, DEPTH, OTHER_BY_DEPTH) * OTHER_STRIDE;
+var<workgroup> own_tile: array<f16, BUFFERS * OWN_BUFFER>;
+var<workgroup> other_tile: array<f16, BUFFERS * OTHER_BUFFER>;
+/// A strip of the results of each subgroup.
+const STRIP = STRIP_SIDE * EDGE_N;
+var<workgroup> results: array<f32, SUBGROUPS * EDGE_M * STRIP>;
 
-/// Stages vec4 i of the own operand.
-fn stage_own(i: u32, first_row: u32, first_depth: u32) {
+/// vec4 i of a slab of the own operand, and where it is staged.
+fn fetch_own(i: u32, first_row: u32, first_depth: u32) -> vec4<f16> {
   @if(!WEIGHT) {
-    let row = i / (DEPTH / 4u);
-    let depth4 = i % (DEPTH / 4u);
-    let v = within(own_along_depth(first_row + row, first_depth / 4u + depth4), first_depth + 4u * depth4);
-    put_own(row * OWN_STRIDE + 4u * depth4, vec4<f16>(sizes.STAGING * v));
+    let depth = first_depth + 4u * (i % (DEPTH / 4u));
+    return vec4<f16>(sizes.STAGING * within(own_along_depth(first_row + i / (DEPTH / 4u), depth / 4u), depth));
   }
   @if(WEIGHT) {
-    let depth = i / (ROWS / 4u);
-    let row4 = i % (ROWS / 4u);
-    let v = within(own_along_rows(first_depth + depth, first_row / 4u + row4), first_depth + depth);
-    put_own(depth * OWN_STRIDE + 4u * row4, vec4<f16>(sizes.STAGING * v));
+    let depth = first_depth + i / (ROWS / 4u);
+    return vec4<f16>(sizes.STAGING * within(own_along_rows(depth, first_row / 4u + i % (ROWS / 4u)), depth));
   }
 }
+fn own_place(i: u32) -> u32 {
+  if (OWN_BY_DEPTH) { return i / (ROWS / 4u) * OWN_STRIDE + 4u * (i % (ROWS / 4u)); }
+  return i / (DEPTH / 4u) * OWN_STRIDE + 4u * (i % (DEPTH / 4u));
+}
 
-/// Stages vec4 i of the other operand.
-fn stage_other(i: u32, first_column: u32, first_depth: u32) {
-  @if(FORWARD) {
-    let column = i / (DEPTH / 4u);
-    let depth4 = i % (DEPTH / 4u);
-    put_other(column * OTHER_STRIDE + 4u * depth4, vec4<f16>(other_along_depth(first_column + column, first_depth / 4u + depth4)));
-  }
-  @if(!FORWARD) {
-    let depth = i / (COLUMNS / 4u);
-    let column4 = i % (COLUMNS / 4u);
-    put_other(depth * OTHER_STRIDE + 4u * column4, vec4<f16>(other_along_columns(first_depth + depth, first_column / 4u + column4)));
-  }
+/// vec4 i of a slab of the other operand, and where it is staged.
+fn fetch_other(i: u32, first_column: u32, first_depth: u32) -> vec4<f16> {
+  @if(FORWARD) return vec4<f16>(other_along_depth(first_column + i / (DEPTH / 4u), first_depth / 4u + i % (DEPTH / 4u)));
+  @if(!FORWARD) return vec4<f16>(other_along_columns(first_depth + i / (COLUMNS / 4u), first_column / 4u + i % (COLUMNS / 4u)));
+}
+fn other_place(i: u32) -> u32 {
+  if (OTHER_BY_DEPTH) { return i / (COLUMNS / 4u) * OTHER_STRIDE + 4u * (i % (COLUMNS / 4u)); }
+  return i / (DEPTH / 4u) * OTHER_STRIDE + 4u * (i % (DEPTH / 4u));
 }
 
 fn put_own(at: u32, v: vec4<f16>) {
@@ -99,9 +112,28 @@ fn put_other(at: u32, v: vec4<f16>) {
   other_tile[at + 3u] = v.w;
 }
 
-fn row_blocks() -> u32 { return (row_count() + ROWS - 1u) / ROWS; }
+/// Row blocks of a group; see block_of.
+const GROUP = 8u;
+
+/// The row block and the column block of a workgroup. Workgroups that run at the same time have neighbouring numbers i; walked down
+/// a group of GROUP row blocks before the next column block, some 130 of them touch 8 + 17 operand slabs instead of 128 + 2,
+/// which the others then find in the L2 cache. Of R row blocks and C column blocks:
+///
+///   group   g = floor(i / (GROUP C))          height  h = min(GROUP, R - GROUP g), fewer in a ragged last group
+///   row     GROUP g + (i mod GROUP C) mod h   column  floor((i mod GROUP C) / h)
+///
+/// A folded grid may have more workgroups than R C. Those get a row past R or a column past C, where nothing is stored.
+fn block_of(workgroup: vec3u, workgroups: vec3u) -> vec2u {
+  let row_blocks = (row_count() + ROWS - 1u) / ROWS;
+  let column_blocks = (column_count() + COLUMNS - 1u) / COLUMNS;
+  let i = workgroup_index(workgroup, workgroups);
+  let first = i / (GROUP * column_blocks) * GROUP;
+  let height = select(GROUP, min(GROUP, row_blocks - first), first < row_blocks);
+  let within_group = i % (GROUP * column_blocks);
+  return vec2u(first + within_group % height, within_group / height);
+}
+
 fn depths() -> u32 { return depth_count(); }
-fn block_of(workgroup: vec3u, workgroups: vec3u) -> u32 { return workgroup_index(workgroup, workgroups); }
 fn depth_of_split(splits: u32) -> u32 { return split_depth(splits); }
 
 /// Stores the strip at `scratch` of results, whose first element is (row, column) of out; a subgroup's invocations share it.

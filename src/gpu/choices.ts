@@ -10,9 +10,24 @@
  *   subgroup   register tiles of which subgroups share the loads: CPU adapters
  *   tiled      64 x 64 tiles in shared memory, f32: GPUs
  *   tiled16    the same, staged in f16, when weights are 16-bit anyway
- *   matrices   tensor cores, f16 x f16 + f32, likewise
+ *   matrices   tensor cores, f16 x f16 + f32, likewise: 128 x 128 tiles on NVIDIA
+ *   matrices_pipelined   the same bits; loads the next slab of the sum while one is multiplied
+ *   matrices_wide        the same bits; pipelined, and 256 x 128 tiles by twice as many subgroups
  */
-export type ProductVariant = 'plain' | 'subgroup' | 'tiled' | 'tiled16' | 'matrices';
+export const PRODUCT_VARIANTS = [
+  'plain',
+  'subgroup',
+  'tiled',
+  'tiled16',
+  'matrices',
+  'matrices_pipelined',
+  'matrices_wide',
+] as const;
+export type ProductVariant = (typeof PRODUCT_VARIANTS)[number];
+
+/** Those on tensor cores, the best guess first. */
+export const MATRIX_VARIANTS = ['matrices', 'matrices_pipelined', 'matrices_wide'] as const;
+export type MatrixVariant = (typeof MATRIX_VARIANTS)[number];
 
 /**
  * Forms of attention: 'matrices', on tensor cores with operands in f16; 'tiled', 32 x 32 scores in workgroup memory; 'subgroup',
@@ -26,8 +41,6 @@ export type AttentionVariant = 'plain' | 'subgroup' | 'tiled' | 'matrices';
  * their loads within a subgroup.
  */
 export type RowVariant = 'workgroup' | 'invocation' | 'subgroup';
-
-const PRODUCT_VARIANTS: readonly string[] = ['plain', 'subgroup', 'tiled', 'tiled16', 'matrices'];
 
 export class KernelChoices {
   /** For all products at once; before `products`. */
@@ -70,5 +83,5 @@ export class KernelChoices {
 }
 
 function isProductVariant(text: string): text is ProductVariant {
-  return PRODUCT_VARIANTS.includes(text);
+  return PRODUCT_VARIANTS.some((variant) => variant === text);
 }

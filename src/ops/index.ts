@@ -39,7 +39,7 @@ export { Workspace } from '../autograd/workspace.ts';
 export type { AttentionLayout } from './attention/attention.ts';
 export { recordFill } from './elementwise/fill.ts';
 export { launchLinear, launchLinearBackwardInput, launchLinearBackwardWeight } from './linear/linear.ts';
-export { variantsFor } from './linear/linear-variants.ts';
+export { isStaged16, variantsFor } from './linear/linear-variants.ts';
 
 export const ops = {
   attention,

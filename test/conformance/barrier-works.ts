@@ -3,11 +3,13 @@
  * longer than a workgroup, several rounds of one reduction. scripts/barrier-mutants.ts deletes barriers under them.
  */
 import { allocateTensor, type Tensor, upload, whole } from '../../src/autograd/tensor.ts';
+import { MATRIX_VARIANTS, type ProductVariant } from '../../src/gpu/choices.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import type { Recorder } from '../../src/gpu/program.ts';
 import { attention } from '../../src/ops/attention/attention.ts';
 import { cacheRowOf, pagedAttention } from '../../src/ops/attention/paged-attention.ts';
 import { launchLinear } from '../../src/ops/linear/linear.ts';
+import { isStaged16 } from '../../src/ops/linear/linear-variants.ts';
 import { epsilonLogps } from '../../src/ops/logps/epsilon-logps.ts';
 import { tokenLogps } from '../../src/ops/logps/token-logps.ts';
 import {
@@ -87,12 +89,12 @@ const SPIKES = [
   { shape: [128, 128], data: identity(128) },
 ];
 
-const products = (variant: 'tiled' | 'matrices', shape: readonly [number, number, number]): Make => {
+const products = (variant: ProductVariant, shape: readonly [number, number, number]): Make => {
   const [T, N, K] = shape;
   return (bench, recorder) => {
     recorder.gpu.choices.linear = variant;
     const [x, y] = [gridValues(1, [T, K]), gridValues(3, [T, N])].map((t, i) => bench.floats(`t${i}`, t));
-    const dtype = variant === 'matrices' ? 'bf16' : 'f32';
+    const dtype = isStaged16(variant) ? 'bf16' : 'f32';
     const weight = bench.floats('w', { ...gridValues(2, [N, K]), dtype });
     launchLinear(recorder, whole(x), whole(y), { rows: T, weight, scale: 1, accumulate: false });
     return y;
@@ -246,13 +248,13 @@ export const barrierWorks: readonly BarrierWork[] = [
   on('epsilon log-probs of spiked logits', ['shared/rows'], epsilons),
   on('sampling', ['sampling/sample', 'shared/rows'], asIntegers(recorded(sampled)), 0),
   on('the largest of a tensor', ['reduction/absmax'], recorded(absmax), 0),
-  {
-    name: 'a product on tensor cores',
+  ...MATRIX_VARIANTS.map((variant) => ({
+    name: `a product by ${variant}`,
     files: ['linear/linear_matrices.raw'],
-    run: recorded(products('matrices', [150, 96, 172])),
+    run: recorded(products(variant, [150, 96, 172])),
     tolerance: 1e-5,
     needsMatrices: true,
-  },
+  })),
   {
     name: 'attention forward on tensor cores',
     files: ['attention/attention_forward_matrices.raw', 'attention/attention_matrix_tile'],

@@ -42,15 +42,20 @@ export function product(name: string, shape: readonly [number, number, number], 
   return {
     group,
     name,
-    async run({ gpu }) {
-      await sameByMatrices(gpu, name, async () => {
-        const operands = new Operands(gpu, shape);
-        const [values] = await record(gpu, (recorder) => [make(operands, recorder)]);
-        operands.bench.free();
-        return [values];
-      });
-    },
+    run: ({ gpu }) => sameByMatrices(gpu, name, () => productValues(gpu, shape, make)),
   };
+}
+
+/** What `make` makes of operands of that size. */
+export async function productValues(
+  gpu: Gpu,
+  shape: readonly [number, number, number],
+  make: Make,
+): Promise<readonly Float32Array[]> {
+  const operands = new Operands(gpu, shape);
+  const values = await record(gpu, (recorder) => [make(operands, recorder)]);
+  operands.bench.free();
+  return values;
 }
 
 /** A weight [N, K] in 8 or 4 bits, K a multiple of 64. */
@@ -125,32 +130,39 @@ export function attended(
   };
 }
 
+type WeightOf = (operands: Operands, label: string) => Tensor;
+
 /** A gated product and the gradient of its input; without tensor cores it is two products and the activation of one. */
 export function gated(
   name: string,
   activation: GluAttributes['activation'],
-  weightOf: (operands: Operands, label: string) => Tensor,
+  weightOf: WeightOf,
 ): ConformanceCase {
   return {
     group,
     name,
-    async run({ gpu }) {
-      await sameByMatrices(gpu, name, async () => {
-        const probe = new Operands(gpu, [40, 68, 64]);
-        const [gate, up] = ['gate', 'up'].map((label) => weightOf(probe, label));
-        const x = probe.make('x', [40, gate.shape[1]]);
-        const values = await record(gpu, (recorder) => {
-          const tape = tapeFor(recorder);
-          const leaf = { ...x, requiresGrad: true };
-          const [y] = tape.apply(gatedLinear, [leaf, gate, up], { activation });
-          tape.backward(y, probe.make('dy', y.shape));
-          const dx = tape.gradientOf(leaf);
-          if (dx === undefined) throw new Error('The input has no gradient.');
-          return [y, dx];
-        });
-        probe.bench.free();
-        return values;
-      });
-    },
+    run: ({ gpu }) => sameByMatrices(gpu, name, () => gatedValues(gpu, activation, weightOf)),
   };
+}
+
+/** y and dx of a gated product of 40 tokens. */
+export async function gatedValues(
+  gpu: Gpu,
+  activation: GluAttributes['activation'],
+  weightOf: WeightOf,
+): Promise<readonly Float32Array[]> {
+  const probe = new Operands(gpu, [40, 68, 64]);
+  const [gate, up] = ['gate', 'up'].map((label) => weightOf(probe, label));
+  const x = probe.make('x', [40, gate.shape[1]]);
+  const values = await record(gpu, (recorder) => {
+    const tape = tapeFor(recorder);
+    const leaf = { ...x, requiresGrad: true };
+    const [y] = tape.apply(gatedLinear, [leaf, gate, up], { activation });
+    tape.backward(y, probe.make('dy', y.shape));
+    const dx = tape.gradientOf(leaf);
+    if (dx === undefined) throw new Error('The input has no gradient.');
+    return [y, dx];
+  });
+  probe.bench.free();
+  return values;
 }

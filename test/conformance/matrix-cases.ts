@@ -18,6 +18,7 @@ import { openTrainer, randomPairs, runSteps } from '../support/trainer.ts';
 import { gridValues, Workbench } from '../support/workbench.ts';
 import { attended, gated, type Operands, product, quantized, sameByMatrices } from './by-matrices.ts';
 import type { ConformanceCase } from './case.ts';
+import { formCases } from './matrix-forms.ts';
 
 const group = '16-bit';
 
@@ -151,6 +152,7 @@ const epsilons: ConformanceCase = {
     }),
 };
 
+/** Of tensor cores one form: the bits of the others are the same (matrix-forms.ts). */
 const VARIANTS: readonly ProductVariant[] = ['plain', 'subgroup', 'tiled', 'tiled16', 'matrices'];
 const DTYPES = ['f32', 'f16', 'bf16'] as const;
 const MODULES = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;
@@ -167,7 +169,7 @@ function firstStep(
     name: `policy and reference are bit-equal at step 0: ${variant}, ${dtype}, LoRA on ${which}`,
     async run({ gpu }) {
       gpu.choices.linear = variant;
-      if (variant === 'matrices') gpu.choices.attention = 'matrices';
+      if (variant.startsWith('matrices')) gpu.choices.attention = 'matrices';
       try {
         const trainer = await openTrainer(gpu, {
           objective: { name: 'dpo' },
@@ -194,7 +196,7 @@ const firstSteps = VARIANTS.flatMap((variant) =>
     // f16 and bf16 take the same kernels but for how a weight is widened.
     ...(dtype === 'f16' ? [] : MODULES.map((module) => firstStep(variant, dtype, [module]))),
   ]),
-);
+).concat(firstStep('matrices_wide', 'bf16', MODULES));
 
 export const matrixCases: readonly ConformanceCase[] = [
   ...forward,
@@ -206,6 +208,7 @@ export const matrixCases: readonly ConformanceCase[] = [
   logps,
   epsilons,
   ...firstSteps,
+  ...formCases,
 ];
 
 /** For GPUs alone: a CPU adapter takes an hour to compile these. */

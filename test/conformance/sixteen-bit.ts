@@ -9,25 +9,26 @@ import {
   launchLinearBackwardWeight,
 } from '../../src/ops/linear/linear.ts';
 import { openTrainer, randomPairs, runSteps } from '../support/trainer.ts';
-import { attended, gated, product, quantized } from './by-matrices.ts';
+import { attended, gated, type Make, product, productValues, quantized } from './by-matrices.ts';
 import type { ConformanceCase } from './case.ts';
+import { inEveryForm } from './matrix-forms.ts';
 
 const group = '16-bit';
 
+/** y += x wᵀ / 2. */
+const added: Make = (o, recorder) => {
+  const { T, N, K } = o.size;
+  const y = o.make('y', [T, N]);
+  const weight = o.make('w', [N, K], 'bf16');
+  const sizes = { rows: T, weight, scale: 0.5, accumulate: true };
+  launchLinear(recorder, whole(o.make('x', [T, K])), whole(y), sizes);
+  return y;
+};
+
 const products: readonly ConformanceCase[] = [
-  product('x wᵀ, bf16, ragged tiles, added to what is there', [33, 68, 36], (o, recorder) => {
-    const { T, N, K } = o.size;
-    const y = o.make('y', [T, N]);
-    const weight = o.make('w', [N, K], 'bf16');
-    launchLinear(recorder, whole(o.make('x', [T, K])), whole(y), {
-      rows: T,
-      weight,
-      scale: 0.5,
-      accumulate: true,
-    });
-    return y;
-  }),
-  product('x wᵀ + residual, f16, several tiles', [150, 96, 172], (o, recorder) => {
+  product('x wᵀ, bf16, ragged tiles, added to what is there', [33, 68, 36], added),
+  // Ten row blocks of 32 on CPU adapters: a whole group of them and a ragged one, three column blocks in each.
+  product('x wᵀ + residual, f16, several tiles', [300, 96, 172], (o, recorder) => {
     const { T, N, K } = o.size;
     const y = o.make('y', [T, N]);
     const weight = o.make('w', [N, K], 'f16');
@@ -104,6 +105,9 @@ const sameBits: ConformanceCase = {
 
 export const sixteenBitCases: readonly ConformanceCase[] = [
   ...products,
+  inEveryForm('x wᵀ, bf16, several slabs, added to what is there', (gpu) =>
+    productValues(gpu, [150, 68, 172], added),
+  ),
   gated('silu(gate) up, both kept in f16', 'silu', (o, label) => o.make(label, [68, 36], 'bf16')),
   // Scores so large that sums must be rescaled.
   attended('attention, two heads to a key, two documents', { headDim: 16, scale: 2 }),

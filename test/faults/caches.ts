@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import type { Example } from '../../src/data/examples.ts';
-import { KernelChoices } from '../../src/gpu/choices.ts';
+import { KernelChoices, PRODUCT_VARIANTS } from '../../src/gpu/choices.ts';
 import { AnswerCache } from '../../src/llm/cache.ts';
 import { withHub } from '../../src/runtime/hub/files.ts';
 import { parseHubPath } from '../../src/runtime/hub/path.ts';
@@ -114,8 +114,7 @@ export function checkCaches(runs: number): void {
       const { known } = await open();
       const loaded = new KernelChoices();
       loaded.load(known);
-      for (const variant of loaded.products.values())
-        expect(['plain', 'subgroup', 'tiled', 'tiled16', 'matrices']).toContain(variant);
+      for (const variant of loaded.products.values()) expect(PRODUCT_VARIANTS).toContain(variant);
       expect(notes.every((line) => line === `${path} is damaged, and is made again.`)).toBe(true);
       if (notes.length === 0) expect(known).toEqual(JSON.parse(contents));
     });

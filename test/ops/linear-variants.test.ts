@@ -10,9 +10,11 @@ import {
 } from '../../src/ops/linear/linear.ts';
 import { tuneProducts } from '../../src/ops/linear/linear-tuning.ts';
 import { askedProducts, type Orientation, variantsFor } from '../../src/ops/linear/linear-variants.ts';
+import { deepestTile, MATRIX_FORMS, matrixConstants } from '../../src/ops/linear/matrix-tiles.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
 import { expectClose } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';
+import { NVIDIA, NVIDIA_LIMITS } from '../support/matrix-devices.ts';
 import { record } from '../support/record.ts';
 import { gridValues, type HostTensor, Workbench } from '../support/workbench.ts';
 
@@ -105,11 +107,9 @@ describe('linear by tiled16', () => {
   );
 });
 
-// Numbers are checked by test/conformance/sixteen-bit.ts; here, that the form for NVIDIA compiles: Dawn's null backend runs nothing.
-const NVIDIA = { BLOCK_SIDE: 4, DEPTH: 32, MATRIX_M: 16, MATRIX_N: 16, MATRIX_K: 16, SUBGROUP: 32 };
-
+// Numbers are checked by test/conformance; here, that the forms for NVIDIA compile: Dawn's null backend runs nothing.
 describe('linear by matrices', () => {
-  it.each(orientations)('%s compiles', async (orientation) => {
+  it.each(orientations)('%s compiles in every form', async (orientation) => {
     const compiler = await Gpu.open(nodeRuntime(), { backend: 'null' });
     expect(compiler.has('chromium-experimental-subgroup-matrix')).toBe(true);
     const isForward = orientation === 'FORWARD';
@@ -120,11 +120,16 @@ describe('linear by matrices', () => {
       { LOW_RANK: orientation !== 'WEIGHT', LOW_HALF: true, LOW_BF16: true },
       { GATED: isForward, OUT_HALF: isForward },
     ];
-    for (const fused of fusions) {
-      const conditions = { ...product, ...weights, ...fused };
-      const variant = { kernel: 'linear_matrices', conditions, constants: NVIDIA };
-      // Not as a pipeline: the null backend has 16 KiB of workgroup memory, a third of what this form is for.
-      expect(await compiler.kernels.module(variant)).toBeDefined();
+    for (const form of Object.values(MATRIX_FORMS)) {
+      const tile = deepestTile(NVIDIA, form, NVIDIA_LIMITS);
+      if (tile === undefined) throw new Error('A form does not fit.');
+      const constants = matrixConstants(NVIDIA, form, tile);
+      for (const fused of fusions) {
+        const conditions = { ...product, ...weights, ...fused };
+        // Not as a pipeline: the null backend has 16 KiB of workgroup memory, a third of what these forms are for.
+        const variant = { kernel: 'linear_matrices', conditions, constants };
+        expect(await compiler.kernels.module(variant)).toBeDefined();
+      }
     }
     compiler.close();
   });

@@ -7,12 +7,14 @@ import { activationConditions, type GluAttributes } from '../elementwise/glu.ts'
 import { sharesRows, takesWorkgroups, workgroupSize } from '../launch.ts';
 import { normInto, normVariant } from '../norm/deferred-norm.ts';
 import {
+  isStaged16,
   type LaunchVariant,
   noteProduct,
   type Orientation,
   type ProductShape,
   variantIn,
 } from './linear-variants.ts';
+import { matrixLaunch } from './matrix-tiles.ts';
 
 export interface Product {
   readonly rows: number;
@@ -183,7 +185,7 @@ function launchShared(
   const { own, other, out, added, lowRank, gated, half = false, accumulate, splits } = operands;
   const { rows, columns } = resultShape(orientation, product, shard);
   const { N, K, N_STRIDE, N_OFFSET, ALPHA } = sizesOf(product, shard);
-  const isStaged = variant === 'tiled16' || variant === 'matrices';
+  const isStaged = isStaged16(variant);
   const staging = isStaged ? STAGING[orientation] : 1;
   const rank = lowRank === undefined ? 0 : lowRank.other.shape[orientation === 'FORWARD' ? 1 : 0];
   const words = [N, K, N_STRIDE, N_OFFSET, rank, bitsOf(ALPHA / staging), bitsOf(staging)];
@@ -231,8 +233,10 @@ function launchShared(
       recorder.launch({ kernel: 'linear_tiled', ...common, conditions: staged, grid: gridOfTiles(64, 64) });
       return;
     }
-    case 'matrices': {
-      const { constants, tile } = matricesTile(recorder);
+    case 'matrices':
+    case 'matrices_pipelined':
+    case 'matrices_wide': {
+      const { constants, tile } = matrixLaunch(gpu, variant);
       const grid = gridOfTiles(tile.rows, tile.columns);
       recorder.launch({ kernel: 'linear_matrices', ...common, conditions, constants, grid });
       return;
@@ -284,23 +288,6 @@ function pairedBindings(paired: Paired | undefined) {
   return {
     gate_weight: whole(gateWeight),
     gate_scales: gateWeight.scales && whole(gateWeight.scales),
-  };
-}
-
-/** Four subgroups, two by two, make a block of matrices each. */
-function matricesTile({ gpu: { profile, device } }: Recorder) {
-  if (profile.matrices === undefined) throw new RangeError('This device multiplies no matrices.');
-  const { M, N, K, subgroupSize, block } = profile.matrices;
-  return {
-    constants: {
-      BLOCK_SIDE: block,
-      DEPTH: K === 16 && device.limits.maxComputeWorkgroupStorageSize >= 36 * 1024 ? 32 : 16,
-      MATRIX_M: M,
-      MATRIX_N: N,
-      MATRIX_K: K,
-      SUBGROUP: subgroupSize,
-    },
-    tile: { rows: 2 * block * M, columns: 2 * block * N },
   };
 }
 

@@ -1,8 +1,9 @@
 /** Which kernel makes a linear layer's product; which is fastest depends on the adapter and the shape. */
 import { type DType, rowLength, type Shard, type Tensor } from '../../autograd/tensor.ts';
-import type { ProductVariant } from '../../gpu/choices.ts';
+import { MATRIX_VARIANTS, type ProductVariant } from '../../gpu/choices.ts';
 import type { Gpu } from '../../gpu/device.ts';
 import type { Recorder } from '../../gpu/program.ts';
+import { matrixVariants } from './matrix-tiles.ts';
 
 /** What a product may be launched as; 'rows' (linear_rows.wgsl) is never a matter of measurement. */
 export type LaunchVariant = ProductVariant | 'rows';
@@ -13,6 +14,11 @@ export type LaunchVariant = ProductVariant | 'rows';
  */
 export function isTiled(variant: LaunchVariant): boolean {
   return variant !== 'plain' && variant !== 'subgroup';
+}
+
+/** Whether a variant stages its operands in f16. */
+export function isStaged16(variant: LaunchVariant): boolean {
+  return variant === 'tiled16' || MATRIX_VARIANTS.some((form) => form === variant);
 }
 
 /** y = x wᵀ, dx = dy w, dw = dyᵀ x. */
@@ -44,7 +50,7 @@ export function variantsFor(gpu: Gpu, shape: ProductShape): ProductVariant[] {
   if (orientation !== 'FORWARD' && rows < FEW_ROWS)
     return gpu.profile.sharesLoads ? ['subgroup', 'plain'] : ['plain'];
   const staged: ProductVariant[] = is16Bit && gpu.has('shader-f16') ? ['tiled16'] : [];
-  const matrices: ProductVariant[] = is16Bit && gpu.profile.matrices !== undefined ? ['matrices'] : [];
+  const matrices = is16Bit ? matrixVariants(gpu) : [];
   if (gpu.profile.kernels === 'gpu') return [...matrices, 'tiled', 'plain', ...staged];
   const onCpu: ProductVariant[] = gpu.profile.sharesLoads
     ? ['subgroup', 'plain', 'tiled']

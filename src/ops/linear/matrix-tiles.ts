@@ -1,0 +1,113 @@
+/** The forms of linear_matrices.wgsl: how large a tile of the result a workgroup makes, and how it stages operands. */
+import { MATRIX_VARIANTS, type MatrixVariant } from '../../gpu/choices.ts';
+import type { Gpu } from '../../gpu/device.ts';
+import type { MatrixProfile } from '../../gpu/profile.ts';
+
+export interface MatrixForm {
+  /** Of a workgroup, two to a row of them. */
+  readonly subgroups: 4 | 8;
+  /** Of each operand in shared memory; with two, one is filled from registers while the other is multiplied. */
+  readonly buffers: 1 | 2;
+}
+
+export const MATRIX_FORMS: Readonly<Record<MatrixVariant, MatrixForm>> = {
+  matrices: { subgroups: 4, buffers: 1 },
+  matrices_pipelined: { subgroups: 4, buffers: 2 },
+  matrices_wide: { subgroups: 8, buffers: 2 },
+};
+
+/** A tile of `rows` x `columns` of the result, `depth` steps of the sum at a time. */
+export interface MatrixTile {
+  readonly rows: number;
+  readonly columns: number;
+  readonly depth: number;
+  readonly invocations: number;
+  /** vec4s of each operand that an invocation has in registers, ahead of the slab that is multiplied. */
+  readonly ahead: { readonly own: number; readonly other: number };
+  /** Matrices side by side in the strips in which results leave. */
+  readonly strip: number;
+  /** Of shared memory, in the orientation that pads most rows (FORWARD). */
+  readonly bytes: number;
+}
+
+/** Elements between the rows of a staged operand, so that those of one matrix lie in different banks. */
+export const PADDING = 8;
+
+export function tileOf(
+  matrices: MatrixProfile,
+  { subgroups, buffers }: MatrixForm,
+  depth: number,
+): MatrixTile {
+  const { M, N, subgroupSize, block } = matrices;
+  const rows = (subgroups / 2) * block * M;
+  const columns = 2 * block * N;
+  const invocations = subgroups * subgroupSize;
+  const held = (edge: number) => (buffers === 2 ? (edge * depth) / 4 / invocations : 0);
+  // Two buffers leave less room for results.
+  const strip = buffers === 2 ? 1 : block;
+  const staged = 2 * buffers * (rows + columns) * (depth + PADDING);
+  const results = 4 * subgroups * M * strip * N;
+  const ahead = { own: held(rows), other: held(columns) };
+  return { rows, columns, depth, invocations, ahead, strip, bytes: staged + results };
+}
+
+/** The limits that a tile has to respect. */
+export type TileLimits = Pick<
+  GPUSupportedLimits,
+  'maxComputeWorkgroupStorageSize' | 'maxComputeInvocationsPerWorkgroup' | 'maxComputeWorkgroupSizeX'
+>;
+
+/** The deepest tile of a form that fits on a device; undefined where none does. */
+export function deepestTile(
+  matrices: MatrixProfile,
+  form: MatrixForm,
+  limits: TileLimits,
+): MatrixTile | undefined {
+  const depths = matrices.K === 16 ? [32, 16] : [16];
+  const most = Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX);
+  return depths
+    .map((depth) => tileOf(matrices, form, depth))
+    .find(
+      ({ bytes, invocations, ahead }) =>
+        bytes <= limits.maxComputeWorkgroupStorageSize &&
+        invocations <= most &&
+        Number.isInteger(ahead.own) &&
+        Number.isInteger(ahead.other),
+    );
+}
+
+/** The forms that fit on a device, the best guess first; none where it multiplies no matrices. */
+export function matrixVariants({ profile, device }: Gpu): MatrixVariant[] {
+  const { matrices } = profile;
+  if (matrices === undefined) return [];
+  return MATRIX_VARIANTS.filter((variant) => deepestTile(matrices, MATRIX_FORMS[variant], device.limits));
+}
+
+/** The tile of a form and the constants that the kernel takes for it. */
+export function matrixLaunch({ profile, device }: Gpu, variant: MatrixVariant) {
+  const { matrices } = profile;
+  const form = MATRIX_FORMS[variant];
+  const tile = matrices && deepestTile(matrices, form, device.limits);
+  if (matrices === undefined || tile === undefined)
+    throw new RangeError(`This device does not run ${variant}.`);
+  return { tile, constants: matrixConstants(matrices, form, tile) };
+}
+
+/** @internal */
+export function matrixConstants(matrices: MatrixProfile, form: MatrixForm, tile: MatrixTile) {
+  const { M, N, K, subgroupSize, block } = matrices;
+  return {
+    BLOCK_SIDE: block,
+    BUFFERS: form.buffers,
+    DEPTH: tile.depth,
+    MATRIX_K: K,
+    MATRIX_M: M,
+    MATRIX_N: N,
+    OTHER_AHEAD: tile.ahead.other,
+    OWN_AHEAD: tile.ahead.own,
+    STRIPS: block / tile.strip,
+    STRIP_SIDE: tile.strip,
+    SUBGROUP: subgroupSize,
+    SUBGROUPS: form.subgroups,
+  };
+}

@@ -1,0 +1,116 @@
+/**
+ * Products by every form of linear_matrices.wgsl that fits on the adapter: the order of the sum is the same in all, so that the
+ * bits are those of 'matrices', which other cases hold against the plain kernel.
+ */
+import { whole } from '../../src/autograd/tensor.ts';
+import type { Gpu } from '../../src/gpu/device.ts';
+import {
+  launchLinear,
+  launchLinearBackwardInput,
+  launchLinearBackwardWeight,
+} from '../../src/ops/linear/linear.ts';
+import { matrixVariants } from '../../src/ops/linear/matrix-tiles.ts';
+import { gatedValues, type Make, type Operands, productValues, quantized } from './by-matrices.ts';
+import type { ConformanceCase } from './case.ts';
+
+type Size = readonly [tokens: number, columns: number, inner: number];
+
+/** A case whose bits do not depend on the form. */
+export function inEveryForm(
+  name: string,
+  valuesOf: (gpu: Gpu) => Promise<readonly Float32Array[]>,
+): ConformanceCase {
+  return {
+    group: '16-bit',
+    name: `the same bits by every form: ${name}`,
+    async run({ gpu }) {
+      try {
+        gpu.choices.linear = 'matrices';
+        const expected = await valuesOf(gpu);
+        for (const form of matrixVariants(gpu)) {
+          gpu.choices.linear = form;
+          const found = await valuesOf(gpu);
+          expected.forEach((values, i) => {
+            const bits = (of: Float32Array) => new Uint32Array(of.buffer, of.byteOffset, of.length);
+            const at = bits(values).findIndex((word, n) => word !== bits(found[i])[n]);
+            if (at >= 0)
+              throw new Error(`${form}, result ${i}: ${found[i][at]} at ${at} instead of ${values[at]}.`);
+          });
+        }
+      } finally {
+        gpu.choices.clear();
+      }
+    },
+  };
+}
+
+const product = (name: string, size: Size, make: Make): ConformanceCase =>
+  inEveryForm(`${name}, ${size.join(' x ')}`, (gpu) => productValues(gpu, size, make));
+
+/** One slab of the sum or several, the last one ragged; more row blocks than a group has, the last group ragged. */
+const SLAB: Size = [17, 4, 4];
+const SLABS: Size = [150, 68, 172];
+const GROUPS: Size = [600, 36, 20];
+
+export const formCases: readonly ConformanceCase[] = [
+  product('x wᵀ, bf16, with a pair, added to what is there', SLABS, (o, recorder) => {
+    const { T, N, K } = o.size;
+    const y = o.make('y', [T, N]);
+    const lowRank = { own: whole(o.make('low', [T, 8])), other: o.make('other', [N, 8], 'bf16') };
+    const sizes = { rows: T, weight: o.make('w', [N, K], 'bf16'), scale: 1, accumulate: true };
+    launchLinear(recorder, whole(o.make('x', [T, K])), whole(y), sizes, { lowRank });
+    return y;
+  }),
+  ...[SLAB, GROUPS].map((size) =>
+    product('x wᵀ, f16, and a bias', size, (o, recorder) => {
+      const { T, N, K } = o.size;
+      const y = o.make('y', [T, N]);
+      const added = { slice: whole(o.make('bias', [N])), isBias: true };
+      const sizes = { rows: T, weight: o.make('w', [N, K], 'f16'), scale: 0.5, accumulate: false };
+      launchLinear(recorder, whole(o.make('x', [T, K])), whole(y), sizes, { added });
+      return y;
+    }),
+  ),
+  ...(['i8', 'nf4'] as const).map((dtype) =>
+    product(`x wᵀ, ${dtype}, with a pair and a residual`, [70, 68, 128], (o, recorder) => {
+      const { T, N, K } = o.size;
+      const y = o.make('y', [T, N]);
+      const lowRank = { own: whole(o.make('low', [T, 8])), other: o.make('other', [N, 8]) };
+      const added = { slice: whole(o.make('r', [T, N])), isBias: false };
+      const sizes = { rows: T, weight: quantized(o, dtype), scale: 1, accumulate: false };
+      launchLinear(recorder, whole(o.make('x', [T, K])), whole(y), sizes, { lowRank, added });
+      return y;
+    }),
+  ),
+  product('dy w, bf16, added to what is there', GROUPS, (o, recorder) => {
+    const { T, N, K } = o.size;
+    const dx = o.make('dx', [T, K]);
+    const sizes = { rows: T, weight: o.make('w', [N, K], 'bf16'), scale: 1, accumulate: true };
+    launchLinearBackwardInput(recorder, whole(o.make('dy', [T, N])), whole(dx), sizes);
+    return dx;
+  }),
+  product('dy w, nf4, with a pair', [70, 68, 128], (o, recorder) => {
+    const { T, N, K } = o.size;
+    const dx = o.make('dx', [T, K]);
+    const lowRank = { own: whole(o.make('low', [T, 8])), other: o.make('other', [8, K], 'f16') };
+    const sizes = { rows: T, weight: quantized(o, 'nf4'), scale: 1, accumulate: false };
+    launchLinearBackwardInput(recorder, whole(o.make('dy', [T, N])), whole(dx), sizes, lowRank);
+    return dx;
+  }),
+  ...[1, 5].map((splits) =>
+    product(`dyᵀ x, ${splits} splits`, [150, 68, 44], (o, recorder) => {
+      const { T, N, K } = o.size;
+      recorder.gpu.choices.splitK = splits;
+      const dw = o.make('dw', [N, K]);
+      const sizes = { rows: T, weight: dw, scale: 1, accumulate: splits > 1, stored: 'bf16' as const };
+      launchLinearBackwardWeight(recorder, whole(o.make('dy', [T, N])), whole(o.make('x', [T, K])), sizes);
+      return dw;
+    }),
+  ),
+  inEveryForm('silu(gate) up and its gradient, kept in f16', (gpu) =>
+    gatedValues(gpu, 'silu', (o, label) => o.make(label, [68, 64], 'bf16')),
+  ),
+  inEveryForm('gelu(gate) up and its gradient, kept in f32', (gpu) =>
+    gatedValues(gpu, 'gelu_tanh', (o: Operands) => quantized(o, 'i8')),
+  ),
+];

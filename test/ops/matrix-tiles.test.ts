@@ -1,0 +1,57 @@
+/** Which forms of a product on tensor cores fit where, counted by hand. */
+import { describe, expect, it } from 'vitest';
+import { MATRIX_VARIANTS, type MatrixVariant } from '../../src/gpu/choices.ts';
+import type { MatrixProfile } from '../../src/gpu/profile.ts';
+import { deepestTile, MATRIX_FORMS, type TileLimits } from '../../src/ops/linear/matrix-tiles.ts';
+import { APPLE, limitsOf, NVIDIA, NVIDIA_LIMITS } from '../support/matrix-devices.ts';
+
+function fitting(matrices: MatrixProfile, limits: TileLimits) {
+  return MATRIX_VARIANTS.filter((variant) => deepestTile(matrices, MATRIX_FORMS[variant], limits));
+}
+
+describe('tiles of linear_matrices', () => {
+  // Two operands of (depth + 8) f16 a row, and strips of f32 results: 16 x 64 for each subgroup, or 16 x 16.
+  it.each([
+    ['matrices', 128, 32, 128, 2 * 256 * 40 + 4 * 4 * 16 * 64],
+    ['matrices_pipelined', 128, 32, 128, 2 * 2 * 256 * 40 + 4 * 4 * 16 * 16],
+    ['matrices_wide', 256, 16, 256, 2 * 2 * 384 * 24 + 4 * 8 * 16 * 16],
+  ] as const)('%s: %d x 128 x %d by %d invocations on NVIDIA', (variant, rows, depth, invocations, bytes) => {
+    const tile = deepestTile(NVIDIA, MATRIX_FORMS[variant], NVIDIA_LIMITS);
+    expect(tile).toMatchObject({ rows, columns: 128, depth, invocations, bytes });
+    expect(bytes).toBeLessThan(48 * 1024);
+  });
+
+  it('hold in registers what an invocation stages of the next slab', () => {
+    const aheadOf = (variant: MatrixVariant) =>
+      deepestTile(NVIDIA, MATRIX_FORMS[variant], NVIDIA_LIMITS)?.ahead;
+    expect(aheadOf('matrices')).toEqual({ own: 0, other: 0 });
+    expect(aheadOf('matrices_pipelined')).toEqual({ own: 8, other: 8 });
+    expect(aheadOf('matrices_wide')).toEqual({ own: 4, other: 2 });
+  });
+
+  it('are no deeper than shared memory allows', () => {
+    const depthIn = (kilobytes: number, variant: MatrixVariant) =>
+      deepestTile(NVIDIA, MATRIX_FORMS[variant], limitsOf(kilobytes, 1024))?.depth;
+    expect([36, 35, 28, 27].map((limit) => depthIn(limit, 'matrices'))).toEqual([32, 16, 16, undefined]);
+    expect([44, 43, 28, 27].map((limit) => depthIn(limit, 'matrices_pipelined'))).toEqual([
+      32,
+      16,
+      16,
+      undefined,
+    ]);
+    expect([68, 67, 44, 43].map((limit) => depthIn(limit, 'matrices_wide'))).toEqual([32, 16, 16, undefined]);
+  });
+
+  it('are of the forms that a device has memory and invocations for', () => {
+    expect(fitting(NVIDIA, NVIDIA_LIMITS)).toEqual(MATRIX_VARIANTS);
+    expect(fitting(NVIDIA, limitsOf(32, 1024))).toEqual(['matrices', 'matrices_pipelined']);
+    expect(fitting(NVIDIA, limitsOf(16, 1024))).toEqual([]);
+    expect(fitting(NVIDIA, limitsOf(48, 128))).toEqual(['matrices', 'matrices_pipelined']);
+    expect(fitting(APPLE, limitsOf(32, 1024))).toEqual(MATRIX_VARIANTS);
+    // Half a vec4 of the narrower operand to each of 512 invocations.
+    expect(fitting({ ...APPLE, subgroupSize: 64 }, limitsOf(32, 1024))).toEqual([
+      'matrices',
+      'matrices_pipelined',
+    ]);
+  });
+});
