@@ -9,7 +9,10 @@ import {
   launchLinearBackwardInput,
   launchLinearBackwardWeight,
 } from '../../src/ops/linear/linear.ts';
+import { type Tuned, tuneProducts } from '../../src/ops/linear/linear-tuning.ts';
+import { askedProducts, noteProduct, variantOf } from '../../src/ops/linear/linear-variants.ts';
 import { matrixVariants } from '../../src/ops/linear/matrix-tiles.ts';
+import { gridValues, Workbench } from '../support/workbench.ts';
 import { gatedValues, type Make, type Operands, productValues, quantized } from './by-matrices.ts';
 import type { ConformanceCase } from './case.ts';
 
@@ -52,7 +55,40 @@ const SLAB: Size = [17, 4, 4];
 const SLABS: Size = [150, 68, 172];
 const GROUPS: Size = [600, 36, 20];
 
+const tuning: ConformanceCase = {
+  group: '16-bit',
+  name: 'the tuner measures every form that fits, refuses none, and a checkpoint keeps what it chose',
+  async run({ gpu }) {
+    const bench = new Workbench(gpu);
+    const weight = bench.floats('w', { ...gridValues(1, [68, 64]), dtype: 'bf16' });
+    const [shard] = weight.shards;
+    const shape = { orientation: 'FORWARD' as const, tokens: 70, weight, shard, stored: weight.dtype };
+    askedProducts(gpu).clear();
+    noteProduct(gpu, shape);
+    try {
+      const tuned: Tuned[] = [];
+      await tuneProducts(gpu, (one) => void tuned.push(one));
+      const [{ key, milliseconds, refused, winner }] = tuned;
+      const measured = Object.keys(milliseconds);
+      if (refused.length > 0) throw new Error(`${refused} were refused.`);
+      for (const form of matrixVariants(gpu))
+        if (!measured.includes(form)) throw new Error(`${form} was not measured.`);
+      for (const variant of [winner, ...matrixVariants(gpu)]) {
+        gpu.choices.load({ [key]: variant });
+        const kept = gpu.choices.toRecord()[key];
+        const taken = variantOf(gpu, shape);
+        if (kept !== variant || taken !== variant)
+          throw new Error(`${variant}: kept ${kept}, taken ${taken}.`);
+      }
+    } finally {
+      gpu.choices.clear();
+      bench.free();
+    }
+  },
+};
+
 export const formCases: readonly ConformanceCase[] = [
+  tuning,
   product('x wᵀ, bf16, with a pair, added to what is there', SLABS, (o, recorder) => {
     const { T, N, K } = o.size;
     const y = o.make('y', [T, N]);
