@@ -86,6 +86,10 @@ program
   .description('predicts the step on known devices from its recorded dispatches; measures nothing')
   .action(async () => (await import('./roofline.ts')).benchRoofline(await detectRuntime()));
 program
+  .command('tiles')
+  .description('counts what tiles of products on tensor cores cost; measures nothing')
+  .action(async () => (await import('./tiles.ts')).benchTiles());
+program
   .command('merge')
   .description("takes the results that bench.sh left on a GPU box into bench/results and README's table")
   .argument('<RESULTS>', 'its folder results')

@@ -29,11 +29,13 @@ import package::linear::linear_operands::within;
 import constants::BLOCK_SIDE;
 import constants::BUFFERS;
 import constants::DEPTH;
+import constants::GROUP;
 import constants::MATRIX_K;
 import constants::MATRIX_M;
 import constants::MATRIX_N;
 import constants::OTHER_AHEAD;
 import constants::OWN_AHEAD;
+import constants::PADDING;
 import constants::STRIPS;
 import constants::STRIP_SIDE;
 import constants::SUBGROUP;
@@ -56,13 +58,13 @@ const COLUMNS = 2u * u32(BLOCK_SIDE) * EDGE_N;
 const OWN_VEC4S = ROWS * DEPTH / 4u;
 const OTHER_VEC4S = COLUMNS * DEPTH / 4u;
 
-// Eight elements of padding: neighbouring rows of a matrix then lie in different banks.
+// PADDING elements: neighbouring rows of a matrix then lie in different banks.
 @if(WEIGHT) const OWN_BY_DEPTH = true;
 @else const OWN_BY_DEPTH = false;
 @if(FORWARD) const OTHER_BY_DEPTH = false;
 @else const OTHER_BY_DEPTH = true;
-const OWN_STRIDE = select(DEPTH, ROWS, OWN_BY_DEPTH) + 8u;
-const OTHER_STRIDE = select(DEPTH, COLUMNS, OTHER_BY_DEPTH) + 8u;
+const OWN_STRIDE = select(DEPTH, ROWS, OWN_BY_DEPTH) + PADDING;
+const OTHER_STRIDE = select(DEPTH, COLUMNS, OTHER_BY_DEPTH) + PADDING;
 
 /// [rows, depth], or [depth, rows] where OWN_BY_DEPTH; the other operand likewise with columns. Rows are padded.
 const OWN_BUFFER = select(ROWS, DEPTH, OWN_BY_DEPTH) * OWN_STRIDE;
@@ -112,9 +114,6 @@ fn put_other(at: u32, v: vec4<f16>) {
   other_tile[at + 3u] = v.w;
 }
 
-/// Row blocks of a group; see block_of.
-const GROUP = 8u;
-
 /// The row block and the column block of a workgroup. Workgroups that run at the same time have neighbouring numbers i; walked down
 /// a group of GROUP row blocks before the next column block, some 130 of them touch 8 + 17 operand slabs instead of 128 + 2,
 /// which the others then find in the L2 cache. Of R row blocks and C column blocks:
@@ -128,7 +127,7 @@ fn block_of(workgroup: vec3u, workgroups: vec3u) -> vec2u {
   let column_blocks = (column_count() + COLUMNS - 1u) / COLUMNS;
   let i = workgroup_index(workgroup, workgroups);
   let first = i / (GROUP * column_blocks) * GROUP;
-  let height = select(GROUP, min(GROUP, row_blocks - first), first < row_blocks);
+  let height = select(u32(GROUP), min(GROUP, row_blocks - first), first < row_blocks);
   let within_group = i % (GROUP * column_blocks);
   return vec2u(first + within_group % height, within_group / height);
 }

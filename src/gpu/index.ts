@@ -2,5 +2,6 @@
 export type { ProductVariant } from './choices.ts';
 export { bufferOf, Gpu } from './device.ts';
 export { formatBytes } from './memory.ts';
+export type { MatrixProfile } from './profile.ts';
 export { type Dispatch, type Part, Program, Recorder } from './program.ts';
 export { PIECE_BYTES } from './staging.ts';

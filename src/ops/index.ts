@@ -39,7 +39,8 @@ export { Workspace } from '../autograd/workspace.ts';
 export type { AttentionLayout } from './attention/attention.ts';
 export { recordFill } from './elementwise/fill.ts';
 export { launchLinear, launchLinearBackwardInput, launchLinearBackwardWeight } from './linear/linear.ts';
-export { isStaged16, variantsFor } from './linear/linear-variants.ts';
+export { isStaged16, type Orientation, variantsFor } from './linear/linear-variants.ts';
+export { GROUP, MATRIX_FORMS, type MatrixForm, type MatrixTile, tileOf } from './linear/matrix-tiles.ts';
 
 export const ops = {
   attention,

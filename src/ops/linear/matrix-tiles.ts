@@ -21,6 +21,7 @@ export interface MatrixTile {
   readonly rows: number;
   readonly columns: number;
   readonly depth: number;
+  readonly padding: number;
   readonly invocations: number;
   /** vec4s of each operand that an invocation has in registers, ahead of the slab that is multiplied. */
   readonly ahead: { readonly own: number; readonly other: number };
@@ -30,13 +31,17 @@ export interface MatrixTile {
   readonly bytes: number;
 }
 
-/** Elements between the rows of a staged operand, so that those of one matrix lie in different banks. */
-export const PADDING = 8;
+/** Elements between the rows of a staged operand, so that those of one matrix lie in different banks (npm run bench -- tiles). */
+const PADDING = 8;
+
+/** Row blocks of a group, in which workgroups walk the result. */
+export const GROUP = 8;
 
 export function tileOf(
   matrices: MatrixProfile,
   { subgroups, buffers }: MatrixForm,
   depth: number,
+  padding = PADDING,
 ): MatrixTile {
   const { M, N, subgroupSize, block } = matrices;
   const rows = (subgroups / 2) * block * M;
@@ -45,10 +50,10 @@ export function tileOf(
   const held = (edge: number) => (buffers === 2 ? (edge * depth) / 4 / invocations : 0);
   // Two buffers leave less room for results.
   const strip = buffers === 2 ? 1 : block;
-  const staged = 2 * buffers * (rows + columns) * (depth + PADDING);
+  const staged = 2 * buffers * (rows + columns) * (depth + padding);
   const results = 4 * subgroups * M * strip * N;
   const ahead = { own: held(rows), other: held(columns) };
-  return { rows, columns, depth, invocations, ahead, strip, bytes: staged + results };
+  return { rows, columns, depth, padding, invocations, ahead, strip, bytes: staged + results };
 }
 
 /** The limits that a tile has to respect. */
@@ -100,11 +105,13 @@ export function matrixConstants(matrices: MatrixProfile, form: MatrixForm, tile:
     BLOCK_SIDE: block,
     BUFFERS: form.buffers,
     DEPTH: tile.depth,
+    GROUP,
     MATRIX_K: K,
     MATRIX_M: M,
     MATRIX_N: N,
     OTHER_AHEAD: tile.ahead.other,
     OWN_AHEAD: tile.ahead.own,
+    PADDING: tile.padding,
     STRIPS: block / tile.strip,
     STRIP_SIDE: tile.strip,
     SUBGROUP: subgroupSize,
