@@ -12,12 +12,12 @@ fn main(
   @builtin(subgroup_id) subgroup: u32,
   @builtin(subgroup_invocation_id) subgroup_lane: u32,
 ) {
-  let unit = unit_of(workgroup, workgroups);
-  if (unit.y >= HEADS) { return; }
+  let queries = tile_of(workgroup, workgroups);
+  if (is_empty(queries)) { return; }
   let own = subgroup * EDGE_M;
 
   //# for i in DEPTH_PARTS
-  stage_queries(unit, $iu * EDGE_K / 4u, lane);
+  stage_queries(queries, $iu * EDGE_K / 4u, lane);
   workgroupBarrier();
   let query$i = subgroupMatrixLoad<Left, row_major>(&tile, own * SLICE_PITCH, SLICE_PITCH);
   workgroupBarrier();
@@ -26,10 +26,9 @@ fn main(
   var sum$n = Sum();
   //# end
 
-  for (var walk = keys_of(unit); walk.key < walk.limit; walk = further(walk)) {
-    let key = walk.key;
-    if (!any_sees(unit, key, subgroup, subgroup_lane)) { continue; }
-    stage_keys(unit, key, lane);
+  for (var walk = keys_of(queries); walk.key < walk.limit; walk = further(walk)) {
+    if (!any_sees(queries, walk.key)) { continue; }
+    stage_keys(queries, walk.key, lane);
     workgroupBarrier();
     for (var c = 0u; c < COLUMNS; c += EDGE_N) {
       var score = Sum();
@@ -39,8 +38,8 @@ fn main(
       subgroupMatrixStore<row_major>(&scores, own * SCORE_PITCH + c, score, SCORE_PITCH);
     }
     workgroupBarrier();
-    stage_values(unit, key, lane);
-    let factor = weigh(unit, key, subgroup, subgroup_lane);
+    stage_values(queries, walk.key, lane);
+    let factor = weigh(queries, walk, subgroup, subgroup_lane);
     if (any_rescales(factor, subgroup, subgroup_lane)) {
       //# for n in WIDTH_PARTS
       {
@@ -59,16 +58,16 @@ fn main(
       sum$n = subgroupMatrixMultiplyAccumulate(weight, subgroupMatrixLoad<Right, row_major>(&tile, c * PITCH + $nu * EDGE_N, PITCH), sum$n);
       //# end
     }
-    // The next tile is staged behind the barriers of any_sees.
+    workgroupBarrier();
   }
 
-  finish(unit, subgroup, subgroup_lane);
+  finish(queries, subgroup, subgroup_lane);
   //# for n in WIDTH_PARTS
   {
     let column = $nu * EDGE_N % COLUMNS;
     subgroupMatrixStore<row_major>(&scores, own * SCORE_PITCH + column, sum$n, SCORE_PITCH);
     workgroupBarrier();
-    store(unit, column, $nu * EDGE_N / 4u, subgroup, subgroup_lane);
+    store(queries, column, $nu * EDGE_N / 4u, subgroup, subgroup_lane);
   }
   //# end
 }

@@ -1,7 +1,7 @@
 // attention_forward_matrices: attention_forward on tensor cores, 4 x MATRIX_M queries of one head to a workgroup, 32 keys at a time
 //
-//   Bindings and results are those of attention_forward; operands are rounded to f16, sums are f32. Tiles of keys that none of
-//   the queries sees are skipped. Weights are exp(score - reference): a query's sums are rescaled only when a score exceeds its
+//   Bindings and results are those of attention_forward, and the blocks of attention_query_tile.wgsl, where tiles of queries begin;
+//   operands are rounded to f16, sums are f32. Tiles of keys that none of the queries sees are skipped. Weights are exp(score - reference): a query's sums are rescaled only when a score exceeds its
 //   reference by more than ln 256, since matrices are opaque, and scaling their rows takes a way through shared memory.
 //   attention_forward_matrices.raw.wgsl holds the entry point.
 import package::attention::attention_matrix_tile::COLUMNS;
@@ -35,13 +35,14 @@ import package::attention::attention_matrix_tile::weights;
 import package::attention::attention_operands::HEADS;
 import package::attention::attention_operands::group_size;
 import package::attention::attention_operands::query_start;
-import package::attention::attention_operands::token_count;
+import package::attention::attention_query_tile::QueryTile;
+import package::attention::attention_query_tile::query_tile;
 import package::attention::visible_keys::Walk;
 import package::attention::visible_keys::next_keys;
 import package::attention::visible_keys::sees_any;
 import package::attention::visible_keys::sees_keys;
-import package::attention::visible_keys::walk_tiles;
-import package::shared::grid::workgroup_index;
+import package::attention::visible_keys::visibility;
+import package::attention::visible_keys::walk_keys;
 import package::shared::softcap::capped4;
 import constants::DEPTH_PARTS;
 import constants::HEAD4;
@@ -70,48 +71,48 @@ var<workgroup> factors: array<f32, ROWS>;
 var<private> reference = UNSEEN;
 var<private> total = 0.0;
 
-fn tile_count() -> u32 { return (token_count() + ROWS - 1u) / ROWS; }
-/// (first query, head, kv head) of a workgroup; heads from HEADS on do not exist.
-fn unit_of(workgroup: vec3u, workgroups: vec3u) -> vec3u {
-  let number = workgroup_index(workgroup, workgroups);
-  let head = number / tile_count();
-  return vec3u((number % tile_count()) * ROWS, head, head / group_size());
-}
-fn keys_of(unit: vec3u) -> Walk { return walk_tiles(unit.x, min(unit.x + ROWS, token_count()), COLUMNS); }
+fn tile_of(workgroup: vec3u, workgroups: vec3u) -> QueryTile { return query_tile(workgroup, workgroups, ROWS); }
+fn is_empty(queries: QueryTile) -> bool { return queries.first == queries.end || queries.head >= HEADS; }
+fn keys_of(queries: QueryTile) -> Walk { return walk_keys(visibility[queries.first], queries.end); }
 fn further(walk: Walk) -> Walk { return next_keys(walk, COLUMNS); }
 
-fn any_sees(unit: vec3u, key: u32, subgroup: u32, subgroup_lane: u32) -> bool {
-  return any_invocation(subgroup, subgroup_lane, sees_any(unit.x + row_of(subgroup, subgroup_lane), key, COLUMNS));
+/// Whether any of the queries sees a tile of keys. Of those that begin with the first query or before, what any sees the first does:
+/// its window reaches back furthest. Those behind begin with the key of a query of the tile.
+fn any_sees(queries: QueryTile, key: u32) -> bool {
+  return key > queries.first || sees_any(queries.first, key, COLUMNS);
 }
 
 /// Stages EDGE_K elements from vec4 d of the head on of all queries.
-fn stage_queries(unit: vec3u, d: u32, lane: u32) {
+fn stage_queries(queries: QueryTile, d: u32, lane: u32) {
   for (var i = lane; i < ROW_PARTS; i += INVOCATIONS) {
     let place = row_part(i, d);
-    put(place.x, query_at(unit.x + place.y, unit.y, place.z));
+    put(place.x, query_at(queries.first + place.y, queries.head, place.z));
   }
 }
-fn stage_keys(unit: vec3u, key: u32, lane: u32) {
+fn stage_keys(queries: QueryTile, key: u32, lane: u32) {
   for (var i = lane; i < COLUMN_PARTS; i += INVOCATIONS) {
     let place = column_part(i);
-    put(place.x, key_at(key + place.y, unit.z, place.z));
+    put(place.x, key_at(key + place.y, queries.head / group_size(), place.z));
   }
 }
-fn stage_values(unit: vec3u, key: u32, lane: u32) {
+fn stage_values(queries: QueryTile, key: u32, lane: u32) {
   for (var i = lane; i < COLUMN_PARTS; i += INVOCATIONS) {
     let place = column_part(i);
-    put(place.x, value_at(key + place.y, unit.z, place.z));
+    put(place.x, value_at(key + place.y, queries.head / group_size(), place.z));
   }
 }
 
 /// Turns a query's scores into weights. @returns what its sums so far are to be multiplied by
-fn weigh(unit: vec3u, key: u32, subgroup: u32, subgroup_lane: u32) -> f32 {
+fn weigh(queries: QueryTile, walk: Walk, subgroup: u32, subgroup_lane: u32) -> f32 {
   let row = row_of(subgroup, subgroup_lane);
   let start = row * SCORE_PITCH;
   var own = vec4f(reference);
   for (var c = 4u * (subgroup_lane % PARTS); c < COLUMNS; c += 4u * PARTS) {
     let score = capped4(scores_at(start + c));
-    let visible = select(vec4f(UNSEEN), score, sees_keys(unit.x + row, key + c + vec4u(0u, 1u, 2u, 3u)));
+    let keys = walk.key + c + vec4u(0u, 1u, 2u, 3u);
+    // The last tile of a prompt's keys may reach into an answer, whose keys are walked later.
+    let seen = sees_keys(queries.first + row, keys) & (keys < vec4u(walk.limit));
+    let visible = select(vec4f(UNSEEN), score, seen);
     put_scores(start + c, visible);
     own = max(own, visible);
   }
@@ -143,22 +144,22 @@ fn rescale(column: u32, factor: f32, subgroup: u32, subgroup_lane: u32) {
   }
 }
 
-fn finish(unit: vec3u, subgroup: u32, subgroup_lane: u32) {
+fn finish(queries: QueryTile, subgroup: u32, subgroup_lane: u32) {
   let sum = sum_of_row(total);
   let row = row_of(subgroup, subgroup_lane);
   if (subgroup_lane % PARTS != 0u) { return; }
   // Queries past the end may have seen nothing; nobody stores theirs.
   factors[row] = 1.0 / sum;
-  if (unit.x + row < token_count()) { lse[(unit.x + row) * HEADS + unit.y] = reference + log(sum); }
+  if (queries.first + row < queries.end) { lse[(queries.first + row) * HEADS + queries.head] = reference + log(sum); }
 }
 
 /// Stores the result matrix that a subgroup put at a column of `scores`: elements from vec4 d of the head on.
-fn store(unit: vec3u, column: u32, d: u32, subgroup: u32, subgroup_lane: u32) {
+fn store(queries: QueryTile, column: u32, d: u32, subgroup: u32, subgroup_lane: u32) {
   for (var i = subgroup_lane; i < EDGE_M * EDGE_N / 4u; i += SUBGROUP) {
     let row = subgroup * EDGE_M + i / (EDGE_N / 4u);
     let d4 = i % (EDGE_N / 4u);
-    if (unit.x + row < token_count()) {
-      y[query_start(unit.x + row, unit.y) + d + d4] = factors[row] * scores_at(row * SCORE_PITCH + column + 4u * d4);
+    if (queries.first + row < queries.end) {
+      y[query_start(queries.first + row, queries.head) + d + d4] = factors[row] * scores_at(row * SCORE_PITCH + column + 4u * d4);
     }
   }
 }

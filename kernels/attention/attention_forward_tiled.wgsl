@@ -1,12 +1,12 @@
 // attention_forward_tiled: attention_forward for GPUs, 32 queries of one head to a workgroup, 32 keys at a time
 //
-//   Bindings and results are those of attention_forward, and the blocks of attention_block.wgsl. Tiles of queries begin where a
-//   prompt or an answer does, and every 32 tokens from there, and tiles of keys likewise, so that a token's sums have one order
-//   whatever it was packed with. Tiles of keys that none of the queries sees are skipped. Per tile: scores from chunks of q
-//   and k, a step of the online softmax by one invocation a query, then the chunks of v that they weight.
+//   Bindings and results are those of attention_forward, and the blocks of attention_query_tile.wgsl, where tiles of queries begin.
+//   Tiles of keys that none of the queries sees are skipped. Per tile: scores from chunks of q and k, a step of the online
+//   softmax by one invocation a query, then the chunks of v that they weight.
 import package::attention::attention_operands::HEADS;
 import package::attention::attention_operands::group_size;
 import package::attention::attention_operands::query_start;
+import package::attention::attention_query_tile::query_tile;
 import package::attention::attention_tile::CHUNK;
 import package::attention::attention_tile::CHUNKS;
 import package::attention::attention_tile::SCORE_PITCH;
@@ -27,14 +27,12 @@ import package::attention::visible_keys::sees_any;
 import package::attention::visible_keys::sees_keys;
 import package::attention::visible_keys::visibility;
 import package::attention::visible_keys::walk_keys;
-import package::shared::grid::workgroup_index;
 import package::shared::softcap::capped4;
 import constants::HEAD4;
 import constants::WORKGROUP;
 
 @group(0) @binding(4) var<storage, read_write> y: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> lse: array<f32>;
-@group(0) @binding(8) var<storage, read> blocks: array<vec2u>;
 
 /// What a score is where nothing is seen; its exponential counts as 0.
 const UNSEEN = -3.4e38;
@@ -42,30 +40,11 @@ const UNSEEN = -3.4e38;
 /// By how much each query's sums shrink when its maximum rises; at the end, what they are multiplied by.
 var<workgroup> shrink: array<f32, TILE>;
 
-/// Queries first .. end of one prompt or answer, and a head; none where first is end.
-struct QueryTile { first: u32, end: u32, head: u32 }
-
-/// The tile that begins with a workgroup's block of at most 8 tokens; most blocks lie within one that begins before them.
-fn query_tile(workgroup: vec3u, workgroups: vec3u) -> QueryTile {
-  let number = workgroup_index(workgroup, workgroups);
-  let count = arrayLength(&blocks);
-  let own = number % count;
-  let first = blocks[own].x;
-  let branch_start = visibility[first].z;
-  let begins = blocks[own].y > 0u && (first - branch_start) % TILE == 0u;
-  var end = select(first, first + blocks[own].y, begins);
-  for (var i = own + 1u; begins && i < count && end < first + TILE; i++) {
-    if (blocks[i].x != end || visibility[end].z != branch_start) { break; }
-    end += blocks[i].y;
-  }
-  return QueryTile(first, end, number / count);
-}
-
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) local_index: u32) {
   @if(ROLLED) let zero = workgroups.z - 1u;
   @else const zero = 0u;
-  let own = query_tile(workgroup, workgroups);
+  let own = query_tile(workgroup, workgroups, TILE);
   if (own.first == own.end || own.head >= HEADS) { return; }
   let kv_head = own.head / group_size();
   let r = local_index / 8u;

@@ -31,8 +31,8 @@ export type MatrixVariant = (typeof MATRIX_VARIANTS)[number];
 
 /**
  * Forms of attention: 'matrices', on tensor cores with operands in f16; 'tiled', 32 x 32 scores in workgroup memory; 'subgroup',
- * which shares keys within a subgroup and needs one binding more; 'plain', an invocation to each token. All but 'matrices' give a
- * token the same bits whatever it is packed with.
+ * which shares keys within a subgroup and needs one binding more; 'plain', an invocation to each token. All give a token the
+ * same bits whatever it is packed with.
  */
 export type AttentionVariant = 'plain' | 'subgroup' | 'tiled' | 'matrices';
 

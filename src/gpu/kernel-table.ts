@@ -85,7 +85,7 @@ export const KERNELS = {
     constants: ['DEPTH_PARTS', 'HEAD4', 'MATRIX_K', 'MATRIX_M', 'MATRIX_N', 'SUBGROUP', 'WIDTH_PARTS'],
     overrides: ['HEADS', 'KV_HEADS', 'SCALE'],
     optionalOverrides: ['CAP', 'WINDOW'],
-    bindings: { q: 0, k: 1, v: 2, visibility: 3, y: 4, lse: 5 },
+    bindings: { q: 0, k: 1, v: 2, visibility: 3, y: 4, lse: 5, blocks: 8 },
     optionalBindings: {},
   },
   attention_forward_subgroup: {

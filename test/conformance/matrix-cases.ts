@@ -5,6 +5,7 @@
 import { type Tensor, whole } from '../../src/autograd/tensor.ts';
 import type { ProductVariant } from '../../src/gpu/choices.ts';
 import type { Recorder } from '../../src/gpu/program.ts';
+import { loadModel } from '../../src/models/loading/load.ts';
 import {
   type LowRank,
   launchLinear,
@@ -14,6 +15,7 @@ import {
 import { epsilonLogps } from '../../src/ops/logps/epsilon-logps.ts';
 import { tokenLogps } from '../../src/ops/logps/token-logps.ts';
 import { runOp } from '../support/check-op.ts';
+import { expectSameAlone } from '../support/packing.ts';
 import { openTrainer, randomPairs, runSteps } from '../support/trainer.ts';
 import { gridValues, Workbench } from '../support/workbench.ts';
 import { attended, gated, type Operands, product, quantized, sameByMatrices } from './by-matrices.ts';
@@ -198,6 +200,22 @@ const firstSteps = VARIANTS.flatMap((variant) =>
   ]),
 ).concat(firstStep('matrices_wide', 'bf16', MODULES));
 
+const packing: ConformanceCase = {
+  group,
+  name: 'tensor cores give a row the same log-probs alone and behind others',
+  async run({ gpu }) {
+    const options = { train: 'none', dtype: 'bf16', positions: 256 } as const;
+    const model = await loadModel(gpu, 'examples/stories260K', options);
+    try {
+      Object.assign(gpu.choices, { attention: 'matrices', linear: 'matrices', rows: 'workgroup' });
+      for (const name of ['dpo', 'epsilon-dpo']) await expectSameAlone(gpu, model, name);
+    } finally {
+      gpu.choices.clear();
+      model.free();
+    }
+  },
+};
+
 export const matrixCases: readonly ConformanceCase[] = [
   ...forward,
   ...input,
@@ -207,6 +225,7 @@ export const matrixCases: readonly ConformanceCase[] = [
   ...attentions,
   logps,
   epsilons,
+  packing,
   ...firstSteps,
   ...formCases,
 ];

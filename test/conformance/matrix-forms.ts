@@ -12,6 +12,7 @@ import {
 import { type Tuned, tuneProducts } from '../../src/ops/linear/linear-tuning.ts';
 import { askedProducts, noteProduct, variantOf } from '../../src/ops/linear/linear-variants.ts';
 import { matrixVariants } from '../../src/ops/linear/matrix-tiles.ts';
+import { expectSameBits } from '../support/close.ts';
 import { gridValues, Workbench } from '../support/workbench.ts';
 import { gatedValues, type Make, type Operands, productValues, quantized } from './by-matrices.ts';
 import type { ConformanceCase } from './case.ts';
@@ -34,10 +35,7 @@ export function inEveryForm(
           gpu.choices.linear = form;
           const found = await valuesOf(gpu);
           expected.forEach((values, i) => {
-            const bits = (of: Float32Array) => new Uint32Array(of.buffer, of.byteOffset, of.length);
-            const at = bits(values).findIndex((word, n) => word !== bits(found[i])[n]);
-            if (at >= 0)
-              throw new Error(`${form}, result ${i}: ${found[i][at]} at ${at} instead of ${values[at]}.`);
+            expectSameBits(found[i], values, `${form}, result ${i}`);
           });
         }
       } finally {

@@ -1,8 +1,8 @@
 /**
  * The three large kernels of attention, each in the form that the device profile prefers (src/gpu/choices.ts):
  * `plain` is the oracle, `subgroup` is for CPU adapters, `tiled` for GPUs. `matrices` is for tensor cores and models in 16 bits; no
- * profile prefers it before a GPU has run it. All take the same bindings; `subgroup` and, forward, `tiled` also take the blocks of
- * tokens that see alike.
+ * profile prefers it before a GPU has run it. All take the same bindings; `subgroup` and, forward, `tiled` and `matrices` also
+ * take the blocks of tokens that see alike.
  */
 import { whole } from '../../autograd/tensor.ts';
 import type { AttentionVariant } from '../../gpu/choices.ts';
@@ -28,15 +28,17 @@ export function launchForward(
   bindings: BindingsOf<'attention_forward'>,
 ): void {
   const variant = variantFor(recorder, attributes, Object.keys(bindings).length);
+  const { blocks } = attributes.layout;
+  // A tile begins with a block, or none does.
+  const grid = gridOf(blocks.shape[0] * attributes.heads);
   if (variant === 'matrices') {
-    const sizes = onMatrices(recorder, attributes, attributes.heads);
-    const conditions = formOf(attributes);
     recorder.launch({
       kernel: 'attention_forward_matrices',
       label: 'attention_forward',
-      ...sizes,
-      conditions,
-      bindings,
+      ...onMatrices(recorder, attributes, attributes.heads),
+      conditions: formOf(attributes),
+      bindings: { ...bindings, blocks: whole(blocks) },
+      grid,
     });
     return;
   }
@@ -49,13 +51,11 @@ export function launchForward(
     recorder.launch({ kernel: 'attention_forward', ...common, bindings });
     return;
   }
-  const { blocks } = attributes.layout;
   recorder.launch({
     ...common,
     kernel: variant === 'subgroup' ? 'attention_forward_subgroup' : 'attention_forward_tiled',
     bindings: { ...bindings, blocks: whole(blocks) },
-    // A tile begins with a block, or none does.
-    grid: gridOf(blocks.shape[0] * attributes.heads),
+    grid,
   });
 }
 
