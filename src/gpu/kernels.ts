@@ -8,7 +8,7 @@
  *  - `constants`: values imported from `constants::`, for array lengths and tile sizes,
  *  - `overrides`: pipeline-overridable constants, for the sizes of one shape; baked sizes let compilers unroll.
  */
-import { link } from 'wesl/core';
+import { composeResolvers, link, RecordResolver } from 'wesl/core';
 import { RunError } from '../errors.ts';
 import { type Unrolled, unroll } from './unroll.ts';
 
@@ -23,6 +23,8 @@ export interface KernelVariant {
 export class KernelLibrary {
   readonly #device: GPUDevice;
   readonly #sources: Record<string, string>;
+  /** Sources as they were parsed: once, whatever imports them. */
+  readonly #modules: RecordResolver;
   /** 'linear/linear_tiles' by 'linear_tiles'. */
   readonly #paths: ReadonlyMap<string, string>;
   readonly #linked = new Map<string, Promise<GPUShaderModule>>();
@@ -39,6 +41,7 @@ export class KernelLibrary {
   constructor(device: GPUDevice, sources: Record<string, string>) {
     this.#device = device;
     this.#sources = sources;
+    this.#modules = new RecordResolver(sources);
     const paths = Object.keys(sources).map((file) => file.slice(0, -'.wgsl'.length));
     this.#paths = new Map(paths.map((path) => [path.slice(path.lastIndexOf('/') + 1), path]));
     if (this.#paths.size !== paths.length) throw new RangeError('Two kernels have the same file name.');
@@ -105,9 +108,13 @@ export class KernelLibrary {
     const path = this.#paths.get(variant.kernel);
     if (path === undefined) throw new RunError(`There is no kernel ${variant.kernel}.`);
     const constants = variant.constants ?? {};
-    const main = unroll(this.#sources[`${path}.wgsl`], constants);
+    const file = `${path}.wgsl`;
+    const main = unroll(this.#sources[file], constants);
     const linked = await link({
-      weslSrc: { ...this.#sources, [`${path}.wgsl`]: main.text },
+      resolver:
+        main.text === this.#sources[file]
+          ? this.#modules
+          : composeResolvers(new RecordResolver({ [file]: main.text }), this.#modules),
       rootModuleName: path,
       conditions: { ...variant.conditions },
       constants: { ...constants },
