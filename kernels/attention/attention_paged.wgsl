@@ -13,6 +13,8 @@
 // that share its keys: online softmax, no barriers, for CPU adapters. Limited by reading the cache.
 // ROLLED: loops over a head stay loops, since they begin at a 0 that no compiler can know (see attention.ts).
 import package::shared::grid::workgroup_index;
+import package::shared::rows::row_max;
+import package::shared::rows::row_sum;
 import package::shared::softcap::capped;
 import constants::GROUP;
 import constants::HEAD4;
@@ -46,7 +48,6 @@ fn oldest(position: u32) -> u32 {
 }
 
 @if(ROW_PER_WORKGROUP) var<workgroup> scores: array<f32, WORKGROUP>;
-@if(ROW_PER_WORKGROUP) var<workgroup> folded: array<f32, WORKGROUP>;
 @if(ROW_PER_WORKGROUP) var<workgroup> starts: array<u32, WORKGROUP>;
 
 @if(ROW_PER_WORKGROUP)
@@ -76,24 +77,11 @@ fn main(
       for (var d = first; d < HEAD4; d++) { product += dot(q[unit * HEAD4 + d], keys[start + d]); }
       score = capped(SCALE * product);
     }
-    folded[local_index] = score;
-    workgroupBarrier();
-    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-      if (local_index < half) { folded[local_index] = max(folded[local_index], folded[local_index + half]); }
-      workgroupBarrier();
-    }
-    let larger = max(largest, folded[0]);
-    workgroupBarrier();
+    let larger = max(largest, row_max(vec4f(score), local_index).x);
     let weight = select(0.0, exp(score - larger), j <= position);
     scores[local_index] = weight;
-    folded[local_index] = weight;
-    workgroupBarrier();
-    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-      if (local_index < half) { folded[local_index] += folded[local_index + half]; }
-      workgroupBarrier();
-    }
     let shrink = exp(largest - larger);
-    total = total * shrink + folded[0];
+    total = total * shrink + row_sum(vec4f(weight), local_index).x;
     largest = larger;
     if (local_index < HEAD4) {
       sum *= shrink;

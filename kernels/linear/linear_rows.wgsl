@@ -24,7 +24,10 @@ fn accumulate(sums: ptr<function, array<vec4f, ROWS>>, row0: u32, depth4: u32, c
   for (var r = 0u; r < ROWS; r++) { (*sums)[r] += others * own_along_depth(row0 + r, depth4); }
 }
 
-@if(ROW_PER_WORKGROUP) var<workgroup> folded: array<vec4f, WORKGROUP * ROWS>;
+/// Of each row as many parts as all invocations fold at once.
+const PARTS = WORKGROUP / ROWS;
+@if(ROW_PER_WORKGROUP) var<workgroup> found: array<vec4f, ROWS * WORKGROUP>;
+@if(ROW_PER_WORKGROUP) var<workgroup> parts: array<vec4f, ROWS * PARTS>;
 
 @if(ROW_PER_WORKGROUP)
 @compute @workgroup_size(WORKGROUP)
@@ -39,17 +42,18 @@ fn main(
   let column4 = block / row_blocks;
   var sums: array<vec4f, ROWS>;
   for (var depth4 = local_index; depth4 < depth_count() / 4u; depth4 += WORKGROUP) { accumulate(&sums, row0, depth4, column4); }
-  for (var r = 0u; r < ROWS; r++) { folded[r * WORKGROUP + local_index] = sums[r]; }
+  for (var r = 0u; r < ROWS; r++) { found[r * WORKGROUP + local_index] = sums[r]; }
   workgroupBarrier();
-  for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-    // The invocations of a half share its sums of all rows among themselves.
-    for (var i = local_index; i < half * ROWS; i += WORKGROUP) {
-      let place = (i / half) * WORKGROUP + i % half;
-      folded[place] += folded[place + half];
-    }
-    workgroupBarrier();
+  var part = vec4f();
+  let row = local_index / PARTS;
+  for (var i = local_index % PARTS; i < WORKGROUP; i += PARTS) { part += found[row * WORKGROUP + i]; }
+  parts[local_index] = part;
+  workgroupBarrier();
+  if (local_index < ROWS) {
+    var sum = vec4f();
+    for (var i = 0u; i < PARTS; i++) { sum += parts[local_index * PARTS + i]; }
+    store(row0 + local_index, column4, sum, 0u);
   }
-  if (local_index < ROWS) { store(row0 + local_index, column4, folded[local_index * WORKGROUP], 0u); }
 }
 
 @if(!ROW_PER_WORKGROUP)

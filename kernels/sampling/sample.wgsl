@@ -19,6 +19,7 @@
 // A workgroup to a row (ROW_PER_WORKGROUP), or an invocation (rows.wgsl): no row's bits depend on another's. Limited by reading the
 // logits, 2 to 14 times.
 import package::shared::math::log1p;
+import package::shared::rows::PARTS;
 import package::shared::rows::STEP;
 import package::shared::rows::first_element;
 import package::shared::rows::row_of;
@@ -56,6 +57,7 @@ struct Row {
 @group(0) @binding(4) var<storage, read_write> out: array<u32>;
 
 @if(ROW_PER_WORKGROUP) var<workgroup> found: array<vec2u, WORKGROUP>;
+@if(ROW_PER_WORKGROUP) var<workgroup> parts: array<vec2u, PARTS>;
 @if(ROW_PER_WORKGROUP) var<workgroup> bins: array<atomic<u32>, 256>;
 /// Byte that a round of `threshold` chose, and what is left to be reached inside of its bin.
 @if(ROW_PER_WORKGROUP) var<workgroup> chosen: vec2u;
@@ -84,20 +86,24 @@ fn penalised(row: u32, v: u32) -> f32 {
   return select(z * penalty, z / penalty, z > 0.0);
 }
 
-/// Of all invocations of a row the larger sortable (x), and of equal ones the lower id (y). All of them must call it.
+/// The one with the larger sortable (x), of equal ones with the lower id (y).
+fn better(a: vec2u, b: vec2u) -> vec2u {
+  if (b.x > a.x || (b.x == a.x && b.y < a.y)) { return b; }
+  return a;
+}
+
+/// The best of all invocations of a row, folded as in rows.wgsl. All of them must call it.
 @if(ROW_PER_WORKGROUP) fn best_of(own: vec2u, lane: u32) -> vec2u {
   found[lane] = own;
   workgroupBarrier();
-  for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-    if (lane < half) {
-      let other = found[lane + half];
-      let mine = found[lane];
-      if (other.x > mine.x || (other.x == mine.x && other.y < mine.y)) { found[lane] = other; }
-    }
-    workgroupBarrier();
+  if (lane < PARTS) {
+    var part = own;
+    for (var i = lane + PARTS; i < WORKGROUP; i += PARTS) { part = better(part, found[i]); }
+    parts[lane] = part;
   }
-  let best = found[0];
   workgroupBarrier();
+  var best = parts[0];
+  for (var i = 1u; i < PARTS; i++) { best = better(best, parts[i]); }
   return best;
 }
 @else fn best_of(own: vec2u, lane: u32) -> vec2u { return own; }

@@ -101,11 +101,12 @@ const products = (variant: ProductVariant, shape: readonly [number, number, numb
   };
 };
 
+/** More workgroups than cores: each then finds the sums of another in the memory of its core. */
 const fewRows: Make = (bench, recorder) => {
   const [x, w, y] = [
     [3, 600],
-    [8, 600],
-    [3, 8],
+    [64, 600],
+    [3, 64],
   ].map((shape, i) => bench.floats(`t${i}`, gridValues(i + 1, shape)));
   recorder.withFewRows(() =>
     launchLinear(recorder, whole(x), whole(y), { rows: 3, weight: w, scale: 1, accumulate: false }),

@@ -23,7 +23,7 @@ const attributesOf =
   });
 
 inBothFormsOfRows(
-  () => gpu,
+  () => [gpu],
   () => {
     describe("epsilon_logps is PyTorch's in f64", () => {
       it.each(fixturesOf('epsilon_logp').map((f) => [f.name, f] as const))('%s', async (_name, fixture) => {

@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 
 inBothFormsOfRows(
-  () => gpu,
+  () => [gpu],
   () => {
     describe("rms_norm is PyTorch's", () => {
       it.each(fixturesOf('rms_norm').map((f) => [f.name, f] as const))('%s', async (_name, fixture) => {

@@ -28,7 +28,7 @@ const targetsOf = (targets: ArrayLike<number>, softcap?: number) => (bench: Work
 const softcapOf = ({ attrs }: OpFixture) => (attrs.softcap as number | null) ?? undefined;
 
 inBothFormsOfRows(
-  () => gpu,
+  () => [gpu, small],
   () => {
     describe("token_logps is PyTorch's log_softmax of hidden @ headᵀ, gathered", () => {
       it.each(fixturesOf('linear_logp').map((f) => [f.name, f] as const))('%s', async (_name, fixture) => {

@@ -2,16 +2,18 @@
 import { afterEach, beforeEach, describe } from 'vitest';
 import type { Gpu } from '../../src/gpu/device.ts';
 
-/** Describes `tests` once with an invocation to each row and once with a workgroup. */
-export function inBothFormsOfRows(gpu: () => Gpu, tests: () => void): void {
+/** Describes `tests` once with an invocation to each row and once with a workgroup, on all of `gpus`. */
+export function inBothFormsOfRows(gpus: () => readonly Gpu[], tests: () => void): void {
   describe.each([
     ['an invocation', 'invocation'],
     ['a workgroup', 'workgroup'],
   ] as const)('with %s to each row', (_name, form) => {
     beforeEach(() => {
-      gpu().choices.rows = form;
+      for (const { choices } of gpus()) choices.rows = form;
     });
-    afterEach(() => gpu().choices.clear());
+    afterEach(() => {
+      for (const { choices } of gpus()) choices.clear();
+    });
     tests();
   });
 }
