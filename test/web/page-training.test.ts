@@ -69,7 +69,9 @@ describe.skipIf(!hasAdapter('chromium'))('training in the page', () => {
     const named = async (place: number) =>
       d.page.getByTestId(`pane-source-${place}`).locator('option:checked').innerText();
     expect([await named(0), await named(1)]).toEqual(['run 1: dpo with BMC', 'run 2: cpo']);
-    expect(await d.page.getByTestId('curve').first().innerHTML()).toMatch(/run 1: dpo.*run 2: cpo/s);
+    // A figure has its plot once the plots' library was imported.
+    const curve = d.page.getByTestId('curve').first();
+    await expect.poll(() => curve.innerHTML(), LIVE).toMatch(/run 1: dpo.*run 2: cpo/s);
   });
 
   it('goes on with its run after a reload', async () => {
