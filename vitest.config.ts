@@ -32,7 +32,7 @@ export default defineConfig({
     isolate: false,
     globalSetup: ['test/support/build.ts'],
     setupFiles: ['test/support/memory-maps.ts'],
-    maxWorkers: 2,
+    maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
     testTimeout: 300_000,
     hookTimeout: 300_000,
