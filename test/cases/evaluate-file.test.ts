@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { evaluateObjectivesFile } from '../../src/cases/evaluate-file.ts';
 import { InputError } from '../../src/errors.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
+import { testRuntime } from '../support/runtime.ts';
 import { readFixture } from './golden.ts';
 import { expectCase, type Golden, type GoldenCase } from './golden-case.ts';
 
@@ -19,7 +19,7 @@ afterAll(() => rm(directory, { recursive: true }));
 async function evaluate(content: unknown): Promise<Record<string, unknown>[]> {
   const [input, out] = ['in.json', 'out.jsonl'].map((name) => join(directory, name));
   await writeFile(input, typeof content === 'string' ? content : JSON.stringify(content));
-  await evaluateObjectivesFile(nodeRuntime(), { input, out });
+  await evaluateObjectivesFile(testRuntime(), { input, out });
   const lines = (await readFile(out, 'utf8')).trimEnd().split('\n');
   return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
 }

@@ -10,6 +10,7 @@ import { optimizerFiles, restoreOptimizer, trainedModelFiles } from '../../src/t
 import type { Trainer } from '../../src/train/trainer.ts';
 import { temporaryDirectory } from '../runtime/temporary.ts';
 import { expectClose } from '../support/close.ts';
+import { openGpu } from '../support/gpu.ts';
 import { localRanks } from '../support/local-ranks.ts';
 import { openTrainer, randomPairs, runSteps } from '../support/trainer.ts';
 
@@ -18,10 +19,9 @@ const SIZE = 3;
 const folder = await temporaryDirectory();
 
 const runtimes = localRanks(SIZE).map((ranks) => keepDevices(withRanks(nodeRuntime(), ranks)));
-const single = keepDevices(nodeRuntime());
 
 afterAll(() => {
-  for (const runtime of [...runtimes, single]) runtime.close();
+  for (const runtime of runtimes) runtime.close();
 });
 
 interface Setting {
@@ -83,7 +83,7 @@ describe.each([
   );
 
   it('gives the run of one process, in a third of the memory, and one checkpoint of the same form', async () => {
-    const gpu = await Gpu.open(single);
+    const gpu = await openGpu();
     const alone = await open(gpu, setting);
     const losses = (await runSteps(alone, 4)).map(({ loss }) => loss);
     const aloneBytes = { optimizer: optimizerBytes(gpu), weights: gpu.memory.byKind.get('weights') ?? 0 };
@@ -122,7 +122,7 @@ describe.each([
       return trainer;
     };
     await onRanks((gpu) => restoredOn(gpu, resumed));
-    await restoredOn(await Gpu.open(single), `${resumed}-by-one`);
+    await restoredOn(await openGpu(), `${resumed}-by-one`);
     for (const name of [resumed, `${resumed}-by-one`])
       expect(bytesOf(name, 'optimizer.safetensors').equals(bytesOf(three, 'optimizer.safetensors'))).toBe(
         true,

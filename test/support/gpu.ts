@@ -1,23 +1,23 @@
-/** One device per test process. */
+/** One device per test process, and with it one compilation of each kernel. */
 import { Gpu, type GpuOptions } from '../../src/gpu/device.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
+import { testRuntime } from './runtime.ts';
 
 let shared: Promise<Gpu> | undefined;
 
-/** The device of this process, opened when first asked for and kept until the process ends. */
+/** The GPU that tests of this process share. */
 export function testGpu(): Promise<Gpu> {
   shared ??= openGpu();
   return shared;
 }
 
-/** Ends that device; whoever asks next gets a new one. For between two test files. */
+/** Closes it; whoever asks next gets a new one. For between two test files. */
 export async function closeTestGpu(): Promise<void> {
   const closing = shared;
   shared = undefined;
   (await closing)?.close();
 }
 
-/** A further device of its own kind, for tests of limits. Whoever opens it closes it. */
+/** A further one, with memory of its own to count and limits of its own. Whoever opens it closes it. */
 export function openGpu(options: GpuOptions = {}): Promise<Gpu> {
-  return Gpu.open(nodeRuntime(), options);
+  return Gpu.open(testRuntime(), options);
 }

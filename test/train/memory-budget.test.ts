@@ -4,12 +4,12 @@
  */
 import { describe, expect, it } from 'vitest';
 import type { Example } from '../../src/data/examples.ts';
-import { Gpu } from '../../src/gpu/device.ts';
+import type { Gpu } from '../../src/gpu/device.ts';
 import { loadModel } from '../../src/models/loading/load.ts';
 import { activate } from '../../src/objectives/choice.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
 import { trainingSettings } from '../../src/train/config.ts';
 import { Trainer } from '../../src/train/trainer.ts';
+import { openGpu } from '../support/gpu.ts';
 
 const MODEL = 'examples/stories260K';
 const LAYERS = 5;
@@ -24,12 +24,12 @@ const rows: Example[] = Array.from({ length: 4 }, (_, index) => ({
   truncated: false,
 }));
 
-/** Plans a run on a device of its own, whose pool counts nothing else. */
+/** Plans a run on a GPU whose pool counts nothing else. */
 async function planned(
   training: Record<string, unknown>,
   look: (trainer: Trainer, gpu: Gpu) => void | Promise<void>,
 ): Promise<void> {
-  const gpu = await Gpu.open(nodeRuntime());
+  const gpu = await openGpu();
   try {
     const settings = trainingSettings({ per_device_train_batch_size: 4, max_steps: 1, ...training }, 'simpo');
     const policy = await loadModel(gpu, MODEL, { train: 'full', dtype: 'f32', positions: 128 });

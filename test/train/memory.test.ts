@@ -35,8 +35,10 @@ async function held(path: string, objective: Record<string, unknown>, pairs: num
   await runSteps(trainer, 1);
   const bytes = (kind: 'activations' | 'batch' | 'state') => gpu.memory.byKind.get(kind) ?? 0;
   const { peak } = gpu.memory;
+  const step = bytes('activations') + bytes('batch');
+  const state = bytes('state');
   gpu.close();
-  return { step: bytes('activations') + bytes('batch'), state: bytes('state'), peak, forecast };
+  return { step, state, peak, forecast };
 }
 
 describe.each([

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runCli } from '../../src/cli/program.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
 import type { Engine } from '../../web/worker/engine.ts';
+import { testRuntime } from '../support/runtime.ts';
 import { serve } from '../support/serve.ts';
 import { dropped, EVAL, evalPairs, newEngine, STORIES } from './support.ts';
 
@@ -54,7 +55,7 @@ describe('a model', () => {
     const quiet = { out() {}, err() {}, terminal: undefined, exitCode: 0 };
     const code = await runCli(['train', join(folder, 'lora.yaml')], {
       ...quiet,
-      runtime: async () => nodeRuntime(),
+      runtime: async () => testRuntime(),
     });
     expect(code).toBe(0);
     const summary = await engine.loadModel('adapted', dropped(join(folder, 'run/model'), 'adapter'));

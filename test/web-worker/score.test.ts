@@ -4,11 +4,11 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bmcSettings } from '../../src/objectives/token-weights/bmc.ts';
-import { nodeRuntime } from '../../src/runtime/node.ts';
 import type { ScoreRecord } from '../../src/score/record.ts';
 import { scoreFile } from '../../src/score/score.ts';
 import type { ShippedScores } from '../../web/app/shipped.ts';
 import type { ModelSource, PairStatistics, ScoredPair } from '../../web/worker/protocol.ts';
+import { testRuntime } from '../support/runtime.ts';
 import { dropped, EVAL, evalPairs, newEngine, STORIES } from './support.ts';
 
 const MODELS = 'web/public/models';
@@ -48,7 +48,7 @@ describe('scores', () => {
     const out = `${folder}/scores.jsonl`;
     const pairs = evalPairs(2);
     fs.writeFileSync(data, pairs.map((pair) => JSON.stringify(pair)).join('\n'));
-    await scoreFile(nodeRuntime(), {
+    await scoreFile(testRuntime(), {
       model: `${MODELS}/dpo-bmc`,
       reference: `${MODELS}/reference`,
       data,

@@ -11,6 +11,7 @@ import { curvesOverGap, lossAtStart } from '../../web/app/loss-curves.ts';
 import type { StepReport, TrainRequest } from '../../web/worker/protocol.ts';
 import { losable } from '../support/lost-device.ts';
 import { cli } from '../support/run-cli.ts';
+import { testRuntime } from '../support/runtime.ts';
 import { dropped, evalPairs, keptFolder, newEngine, STORIES } from './support.ts';
 
 const engine = newEngine();
@@ -60,7 +61,7 @@ describe('a run in the page', () => {
       output_dir: `${folder}/out`,
       seed: 5,
     });
-    await train(nodeRuntime(), config, hooks);
+    await train(testRuntime(), config, hooks);
 
     await engine.prepareTraining(request, () => {});
     const reports: StepReport[] = [await engine.step()];
