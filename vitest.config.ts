@@ -23,7 +23,8 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-// Files share the two worker processes, and with them modules, the open device and its compiled pipelines.
+// Files share the worker processes, and with them modules, the open device and its compiled pipelines. There are three on two
+// cores, since one often waits for a page, another process or a time limit.
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
