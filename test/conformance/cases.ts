@@ -19,17 +19,19 @@ export const cases: readonly ConformanceCase[] = [
 
 /**
  * Which cases run. 'full' trains for 20 steps, the others for 2 and without the long cases: 'short' leaves tensor cores
- * alone, 'tensor cores' is about nothing else, 'end to end' has no single ops. 'matrices' is a list of its own, for adapters with
- * tensor cores, to which 'long heads' adds what only GPUs compile in time.
+ * alone, 'tensor cores' is about nothing else, 'end to end' has no single ops, 'ops' nothing else. 'matrices' is a list of
+ * its own, for adapters with tensor cores, to which 'long heads' adds what only GPUs compile in time.
  */
 export type Scope = keyof typeof scopes;
 
 const notLong = ({ isLong }: ConformanceCase): boolean => isLong !== true;
+const shortOps = opCases.filter(notLong);
 const endToEnd = [...objectiveCases, ...modelCases, ...trainingCases].filter(notLong);
 
 const scopes = {
   full: cases,
-  short: [...opCases.filter(notLong), ...endToEnd],
+  ops: shortOps,
+  short: [...shortOps, ...endToEnd],
   'end to end': endToEnd,
   'tensor cores': sixteenBitCases.filter(notLong),
   matrices: matrixCases,

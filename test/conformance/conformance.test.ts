@@ -1,6 +1,6 @@
 /**
  * What each place has of its own: SwiftShader's compiler, the browser's, Deno's WebGPU, tensor cores. All other tests run in
- * Node on lavapipe. conformance.long.test.ts runs every case in every place.
+ * Node on lavapipe; Chromium runs whole models on SwiftShader. conformance.long.test.ts runs every case in every place.
  */
 import type { AdapterName } from '../support/adapters.ts';
 import type { Scope } from './cases.ts';
@@ -8,7 +8,7 @@ import { describeTargets } from './describe-targets.ts';
 import { targets } from './targets.ts';
 
 const scopes = [
-  ['swiftshader', 'short'],
+  ['swiftshader', 'ops'],
   ['chromium', 'end to end'],
   ['deno', 'end to end'],
   ['lavapipe-matrices', 'tensor cores'],
