@@ -3,6 +3,8 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Files that take long begin first: the one that is last would leave a core idle. */
 const LONGEST = [
+  'ranks/steps.long',
+  'train/kill.long',
   'test/conformance/',
   'test/web/',
   'test/ops/attention',
