@@ -20,14 +20,16 @@ it('heads of 256, against finite differences', async () => {
 });
 
 // Heads of 80 by tiles are a case of the full conformance list (test/conformance/as-gpu.long.test.ts).
-describe('tiled attention with a window and a cap', () => {
+describe('tiled attention', () => {
   beforeEach(() => {
     gpu.choices.attention = 'tiled';
   });
   afterEach(() => gpu.choices.clear());
 
-  it("is PyTorch's", () => checkPyTorch(gpu, fixtureNamed('attention', 'window and softcap')));
+  it.each(['two documents', 'window and softcap'])("is PyTorch's: %s", (name) =>
+    checkPyTorch(gpu, fixtureNamed('attention', name)),
+  );
 
-  it('equals plain attention, over several tiles', () =>
+  it('with a window and a cap equals plain attention, over several tiles', () =>
     expectTilesEqualPlain(gpu, { heads: 2, kvHeads: 1, headDim: 8, window: 3, softcap: 2 }));
 });
