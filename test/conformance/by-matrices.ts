@@ -1,5 +1,5 @@
 /** Cases whose numbers by tensor cores, where the adapter has them, are those of the plain f32 kernels. */
-import { allocateTensor, type Tensor, upload } from '../../src/autograd/tensor.ts';
+import { allocateTensor, type Tensor, upload, whole } from '../../src/autograd/tensor.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import type { Recorder } from '../../src/gpu/program.ts';
 import { quantize } from '../../src/models/loading/quantize.ts';
@@ -7,6 +7,7 @@ import { type AttentionShape, attention } from '../../src/ops/attention/attentio
 import type { GluAttributes } from '../../src/ops/elementwise/glu.ts';
 import { tapeFor } from '../../src/ops/index.ts';
 import { gatedLinear } from '../../src/ops/linear/gated-linear.ts';
+import { launchLinear } from '../../src/ops/linear/linear.ts';
 import { packedLayout } from '../ops/packed-layout.ts';
 import { runOp } from '../support/check-op.ts';
 import { expectClose } from '../support/close.ts';
@@ -37,6 +38,18 @@ export class Operands {
 }
 
 export type Make = (operands: Operands, recorder: Recorder) => Tensor;
+
+/** x wᵀ / 2 + bias. */
+export const withBias =
+  (dtype: 'f16' | 'bf16'): Make =>
+  (o, recorder) => {
+    const { T, N, K } = o.size;
+    const y = o.make('y', [T, N]);
+    const added = { slice: whole(o.make('bias', [N])), isBias: true };
+    const sizes = { rows: T, weight: o.make('w', [N, K], dtype), scale: 0.5, accumulate: false };
+    launchLinear(recorder, whole(o.make('x', [T, K])), whole(y), sizes, { added });
+    return y;
+  };
 
 export function product(name: string, shape: readonly [number, number, number], make: Make): ConformanceCase {
   return {

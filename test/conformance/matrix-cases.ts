@@ -4,7 +4,6 @@
  */
 import { type Tensor, whole } from '../../src/autograd/tensor.ts';
 import type { ProductVariant } from '../../src/gpu/choices.ts';
-import type { Recorder } from '../../src/gpu/program.ts';
 import { loadModel } from '../../src/models/loading/load.ts';
 import {
   type LowRank,
@@ -18,7 +17,15 @@ import { runOp } from '../support/check-op.ts';
 import { expectSameAlone } from '../support/packing.ts';
 import { openTrainer, randomPairs, runSteps } from '../support/trainer.ts';
 import { gridValues, Workbench } from '../support/workbench.ts';
-import { attended, gated, type Operands, product, quantized, sameByMatrices } from './by-matrices.ts';
+import {
+  attended,
+  gated,
+  type Operands,
+  product,
+  quantized,
+  sameByMatrices,
+  withBias,
+} from './by-matrices.ts';
 import type { ConformanceCase } from './case.ts';
 import { formCases } from './matrix-forms.ts';
 
@@ -90,16 +97,7 @@ const edges = (
     [33, 36, 28],
     [129, 132, 20],
   ] as const
-).map((shape) =>
-  product(`x wᵀ of ${shape.join(' x ')}`, shape, (o: Operands, recorder: Recorder) => {
-    const { T, N, K } = o.size;
-    const y = o.make('y', [T, N]);
-    const added = { slice: whole(o.make('bias', [N])), isBias: true };
-    const sizes = { rows: T, weight: o.make('w', [N, K], 'bf16'), scale: 0.5, accumulate: false };
-    launchLinear(recorder, whole(o.make('x', [T, K])), whole(y), sizes, { added });
-    return y;
-  }),
-);
+).map((shape) => product(`x wᵀ of ${shape.join(' x ')}`, shape, withBias('bf16')));
 
 function withHeads(headDim: number): ConformanceCase {
   return attended(`attention, heads of ${headDim}`, { headDim });

@@ -14,7 +14,7 @@ import { askedProducts, noteProduct, variantOf } from '../../src/ops/linear/line
 import { matrixVariants } from '../../src/ops/linear/matrix-tiles.ts';
 import { expectSameBits } from '../support/close.ts';
 import { gridValues, Workbench } from '../support/workbench.ts';
-import { gatedValues, type Make, type Operands, productValues, quantized } from './by-matrices.ts';
+import { gatedValues, type Make, type Operands, productValues, quantized, withBias } from './by-matrices.ts';
 import type { ConformanceCase } from './case.ts';
 
 type Size = readonly [tokens: number, columns: number, inner: number];
@@ -95,16 +95,7 @@ export const formCases: readonly ConformanceCase[] = [
     launchLinear(recorder, whole(o.make('x', [T, K])), whole(y), sizes, { lowRank });
     return y;
   }),
-  ...[SLAB, GROUPS].map((size) =>
-    product('x wᵀ, f16, and a bias', size, (o, recorder) => {
-      const { T, N, K } = o.size;
-      const y = o.make('y', [T, N]);
-      const added = { slice: whole(o.make('bias', [N])), isBias: true };
-      const sizes = { rows: T, weight: o.make('w', [N, K], 'f16'), scale: 0.5, accumulate: false };
-      launchLinear(recorder, whole(o.make('x', [T, K])), whole(y), sizes, { added });
-      return y;
-    }),
-  ),
+  ...[SLAB, GROUPS].map((size) => product('x wᵀ, f16, and a bias', size, withBias('f16'))),
   ...(['i8', 'nf4'] as const).map((dtype) =>
     product(`x wᵀ, ${dtype}, with a pair and a residual`, [70, 68, 128], (o, recorder) => {
       const { T, N, K } = o.size;

@@ -1,4 +1,4 @@
-/** Runs the cases in a page; ?scope=short or full. Leaves results and adapter in window.conformance. */
+/** Runs the cases of ?scope= (cases.ts) in a page. Leaves results and adapter in window.conformance. */
 import { browserRuntime } from '../../src/runtime/browser.ts';
 import { fetchSource } from '../../src/runtime/web-sources.ts';
 import type { CaseResult } from './case.ts';
