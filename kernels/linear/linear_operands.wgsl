@@ -19,8 +19,9 @@
 // GATED is the epilogue of a feed-forward block, FORWARD only: out = up (kept for the gradient), activation = f(gate) up, f silu or GELU.
 // OUT_HALF stores out, and reads gate, as f16 in pairs (activation.wgsl); FORWARD only, without ACCUMULATE.
 //
-// Sizes are data, so that all shapes share one pipeline: large bodies take a CPU adapter half a second to compile. In
-// terms of the product, out is [rows, columns] and the sum runs over its depth.
+// Sizes are data, so that all shapes share one pipeline: large bodies take a CPU adapter half a second to compile. With SIZED those of
+// a weight (N, K, N_STRIDE, R) are constants of the pipeline instead, so that strides, bounds and divisions by them
+// fold. In terms of the product, out is [rows, columns] and the sum runs over its depth.
 import package::shared::half::widen_bf16;
 import package::shared::half::widen_f16;
 import package::linear::quantized::widen_i8;
@@ -30,6 +31,20 @@ import package::elementwise::activation::kept;
 import package::elementwise::activation::of_kept;
 
 struct Sizes { N: u32, K: u32, N_STRIDE: u32, N_OFFSET: u32, R: u32, ALPHA: f32, STAGING: f32 }
+
+@if(SIZED) override N: u32;
+@if(SIZED) override K: u32;
+@if(SIZED) override N_STRIDE: u32;
+@if(SIZED) override R: u32;
+
+@if(SIZED) fn n() -> u32 { return N; }
+@else fn n() -> u32 { return sizes.N; }
+@if(SIZED) fn k() -> u32 { return K; }
+@else fn k() -> u32 { return sizes.K; }
+@if(SIZED) fn n_stride() -> u32 { return N_STRIDE; }
+@else fn n_stride() -> u32 { return sizes.N_STRIDE; }
+@if(SIZED) fn r() -> u32 { return R; }
+@else fn r() -> u32 { return sizes.R; }
 
 @group(0) @binding(0) var<storage, read> own: array<vec4f>;
 @if(W_HALF) @group(0) @binding(1) var<storage, read> other: array<vec2u>;
@@ -47,24 +62,24 @@ struct Sizes { N: u32, K: u32, N_STRIDE: u32, N_OFFSET: u32, R: u32, ALPHA: f32,
 @if(GATED && !OUT_HALF) @group(0) @binding(8) var<storage, read> gate: array<vec4f>;
 @if(GATED) @group(0) @binding(9) var<storage, read_write> activation: array<vec4f>;
 
-@if(FORWARD) fn row_count() -> u32 { return 4u * arrayLength(&out) / sizes.N_STRIDE; }
-@if(INPUT) fn row_count() -> u32 { return 4u * arrayLength(&out) / sizes.K; }
-@if(WEIGHT) fn row_count() -> u32 { return sizes.N; }
+@if(FORWARD) fn row_count() -> u32 { return 4u * arrayLength(&out) / n_stride(); }
+@if(INPUT) fn row_count() -> u32 { return 4u * arrayLength(&out) / k(); }
+@if(WEIGHT) fn row_count() -> u32 { return n(); }
 
-@if(FORWARD) fn column_count() -> u32 { return sizes.N; }
-@else fn column_count() -> u32 { return sizes.K; }
+@if(FORWARD) fn column_count() -> u32 { return n(); }
+@else fn column_count() -> u32 { return k(); }
 
-@if(FORWARD) fn base_depth() -> u32 { return sizes.K; }
-@if(INPUT) fn base_depth() -> u32 { return sizes.N; }
-@if(WEIGHT) fn base_depth() -> u32 { return 4u * arrayLength(&other) / sizes.K; }
+@if(FORWARD) fn base_depth() -> u32 { return k(); }
+@if(INPUT) fn base_depth() -> u32 { return n(); }
+@if(WEIGHT) fn base_depth() -> u32 { return 4u * arrayLength(&other) / k(); }
 
 fn depth_count() -> u32 {
-  @if(LOW_RANK) return base_depth() + sizes.R;
+  @if(LOW_RANK) return base_depth() + r();
   @else return base_depth();
 }
 
 @if(LOW_RANK) fn load_low_own(row: u32, depth4: u32) -> vec4f {
-  return low_own[min(row, row_count() - 1u) * (sizes.R / 4u) + min(depth4 - base_depth() / 4u, sizes.R / 4u - 1u)];
+  return low_own[min(row, row_count() - 1u) * (r() / 4u) + min(depth4 - base_depth() / 4u, r() / 4u - 1u)];
 }
 @if(LOW_RANK) fn load_low_other(i: u32) -> vec4f {
   @if(!LOW_HALF) return low_other[i];
@@ -75,16 +90,16 @@ fn depth_count() -> u32 {
 /// A row's elements 4 * depth4 ... + 3 along the sum. Rows and depths past the end read others in their place.
 @if(FORWARD) fn own_along_depth(row: u32, depth4: u32) -> vec4f {
   @if(LOW_RANK) { if (4u * depth4 >= base_depth()) { return load_low_own(row, depth4); } }
-  return own[min(row, row_count() - 1u) * (sizes.K / 4u) + min(depth4, sizes.K / 4u - 1u)];
+  return own[min(row, row_count() - 1u) * (k() / 4u) + min(depth4, k() / 4u - 1u)];
 }
 @if(INPUT) fn own_along_depth(row: u32, depth4: u32) -> vec4f {
   @if(LOW_RANK) { if (4u * depth4 >= base_depth()) { return load_low_own(row, depth4); } }
-  return own[(min(row, row_count() - 1u) * sizes.N_STRIDE + sizes.N_OFFSET) / 4u + min(depth4, sizes.N / 4u - 1u)];
+  return own[(min(row, row_count() - 1u) * n_stride() + sizes.N_OFFSET) / 4u + min(depth4, n() / 4u - 1u)];
 }
 /// Elements of rows 4 * row4 ... + 3 at one depth.
 @if(WEIGHT) fn own_along_rows(depth: u32, row4: u32) -> vec4f {
   let t = min(depth, depth_count() - 1u);
-  return own[(t * sizes.N_STRIDE + sizes.N_OFFSET) / 4u + min(row4, sizes.N / 4u - 1u)];
+  return own[(t * n_stride() + sizes.N_OFFSET) / 4u + min(row4, n() / 4u - 1u)];
 }
 
 fn load_other(i: u32) -> vec4f {
@@ -99,21 +114,21 @@ fn load_other(i: u32) -> vec4f {
 @if(FORWARD) fn other_along_depth(column: u32, depth4: u32) -> vec4f {
   @if(LOW_RANK) {
     if (4u * depth4 >= base_depth()) {
-      let row = sizes.N_OFFSET + min(column, sizes.N - 1u);
-      return load_low_other(row * (sizes.R / 4u) + min(depth4 - sizes.K / 4u, sizes.R / 4u - 1u));
+      let row = sizes.N_OFFSET + min(column, n() - 1u);
+      return load_low_other(row * (r() / 4u) + min(depth4 - k() / 4u, r() / 4u - 1u));
     }
   }
-  return load_other(min(column, sizes.N - 1u) * (sizes.K / 4u) + min(depth4, sizes.K / 4u - 1u));
+  return load_other(min(column, n() - 1u) * (k() / 4u) + min(depth4, k() / 4u - 1u));
 }
 /// Elements of columns 4 * column4 ... + 3 at one depth.
 @if(!FORWARD) fn other_along_columns(depth: u32, column4: u32) -> vec4f {
   @if(LOW_RANK) {
     if (depth >= base_depth()) {
-      let row = min(depth - base_depth(), sizes.R - 1u);
-      return load_low_other(row * (sizes.K / 4u) + min(column4, sizes.K / 4u - 1u));
+      let row = min(depth - base_depth(), r() - 1u);
+      return load_low_other(row * (k() / 4u) + min(column4, k() / 4u - 1u));
     }
   }
-  return load_other(min(depth, depth_count() - 1u) * (sizes.K / 4u) + min(column4, sizes.K / 4u - 1u));
+  return load_other(min(depth, depth_count() - 1u) * (k() / 4u) + min(column4, k() / 4u - 1u));
 }
 
 /// Depths that each of `splits` repetitions of the grid takes (split-K), a multiple of every tile's. Only WEIGHT has more than one: its
@@ -126,9 +141,9 @@ fn split_depth(splits: u32) -> u32 {
 /// Stores columns 4 * column4 ... + 3 of a row, unless they lie outside. WEIGHT: results of splits lie one after the other.
 fn store(row: u32, column4: u32, sum: vec4f, split: u32) {
   if (row >= row_count() || 4u * column4 >= column_count()) { return; }
-  @if(FORWARD) let i = (row * sizes.N_STRIDE + sizes.N_OFFSET) / 4u + column4;
-  @if(INPUT) let i = row * (sizes.K / 4u) + column4;
-  @if(WEIGHT) let i = (split * sizes.N + row) * (sizes.K / 4u) + column4;
+  @if(FORWARD) let i = (row * n_stride() + sizes.N_OFFSET) / 4u + column4;
+  @if(INPUT) let i = row * (k() / 4u) + column4;
+  @if(WEIGHT) let i = (split * n() + row) * (k() / 4u) + column4;
   var value = sizes.ALPHA * sum;
   @if(RESIDUAL) value += residual[i];
   @if(BIAS) value += residual[sizes.N_OFFSET / 4u + column4];

@@ -49,12 +49,14 @@ export class KernelChoices {
   rows: RowVariant | undefined;
   /** How many partial sums over tokens a weight's gradient is made of. */
   splitK: number | undefined;
+  /** Whether sizes of products on tensor cores are constants of their pipelines. The bits are the same. */
+  sizedProducts: boolean | undefined;
   /** By `productKey` (src/ops/linear/linear-variants.ts). */
   readonly products = new Map<string, ProductVariant>();
 
   /** Back to the device's first choices. */
   clear(): void {
-    this.linear = this.attention = this.rows = this.splitK = undefined;
+    this.linear = this.attention = this.rows = this.splitK = this.sizedProducts = undefined;
     this.products.clear();
   }
 

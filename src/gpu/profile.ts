@@ -47,6 +47,8 @@ export interface DeviceProfile {
   readonly rollsTiles: boolean;
   /** Most logits that exist at once. */
   readonly logitChunk: { readonly rows: number; readonly columns: number };
+  /** Whether products on tensor cores have a pipeline to every shape of a weight; compiling one takes CPU adapters seconds. */
+  readonly sizesMatrices: boolean;
   /** Undefined where subgroups cannot multiply matrices. */
   readonly matrices: MatrixProfile | undefined;
 }
@@ -80,6 +82,7 @@ export function profileOf({ info, features }: AdapterFacts, choice: ProfileChoic
     unrolledHeadDim: kind === 'cpu' ? 16 : 256,
     rollsTiles: kind === 'cpu',
     logitChunk: kind === 'cpu' ? { rows: 1024, columns: 2048 } : { rows: 2048, columns: 8192 },
+    sizesMatrices: kind === 'gpu',
     matrices: matricesOf(info, features),
   };
 }

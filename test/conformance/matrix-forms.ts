@@ -1,6 +1,6 @@
 /**
- * Products by every form of linear_matrices.wgsl that fits on the adapter: the order of the sum is the same in all, so that the
- * bits are those of 'matrices', which other cases hold against the plain kernel.
+ * Products by every form of linear_matrices.wgsl that fits on the adapter, and with sizes as constants: the order of the sum is the same
+ * in all, so that the bits are those of 'matrices' with sizes as data, which other cases hold against the plain kernel.
  */
 import { whole } from '../../src/autograd/tensor.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
@@ -85,16 +85,65 @@ const tuning: ConformanceCase = {
   },
 };
 
+/** x wᵀ with a LoRA pair, added to what is there. */
+const addedPair: Make = (o, recorder) => {
+  const { T, N, K } = o.size;
+  const y = o.make('y', [T, N]);
+  const lowRank = { own: whole(o.make('low', [T, 8])), other: o.make('other', [N, 8], 'bf16') };
+  const sizes = { rows: T, weight: o.make('w', [N, K], 'bf16'), scale: 1, accumulate: true };
+  launchLinear(recorder, whole(o.make('x', [T, K])), whole(y), sizes, { lowRank });
+  return y;
+};
+
+/** dy w, added to what is there. */
+const addedInput: Make = (o, recorder) => {
+  const { T, N, K } = o.size;
+  const dx = o.make('dx', [T, K]);
+  const sizes = { rows: T, weight: o.make('w', [N, K], 'bf16'), scale: 1, accumulate: true };
+  launchLinearBackwardInput(recorder, whole(o.make('dy', [T, N])), whole(dx), sizes);
+  return dx;
+};
+
+/** dyᵀ x in so many partial sums. */
+const inSplits =
+  (splits: number): Make =>
+  (o, recorder) => {
+    const { T, N, K } = o.size;
+    recorder.gpu.choices.splitK = splits;
+    const dw = o.make('dw', [N, K]);
+    const sizes = { rows: T, weight: dw, scale: 1, accumulate: splits > 1, stored: 'bf16' as const };
+    launchLinearBackwardWeight(recorder, whole(o.make('dy', [T, N])), whole(o.make('x', [T, K])), sizes);
+    return dw;
+  };
+
+/** Sizes are data on CPU adapters, and constants on GPUs. */
+const sized = (name: string, size: Size, make: Make): ConformanceCase => ({
+  group: '16-bit',
+  name: `the same bits with sizes as constants: ${name}`,
+  async run({ gpu }) {
+    try {
+      gpu.choices.linear = 'matrices';
+      const found: (readonly Float32Array[])[] = [];
+      for (const isSized of [false, true]) {
+        gpu.choices.sizedProducts = isSized;
+        found.push(await productValues(gpu, size, make));
+      }
+      const [expected, values] = found;
+      expected.forEach((part, i) => {
+        expectSameBits(values[i], part, `result ${i}`);
+      });
+    } finally {
+      gpu.choices.clear();
+    }
+  },
+});
+
 export const formCases: readonly ConformanceCase[] = [
   tuning,
-  product('x wᵀ, bf16, with a pair, added to what is there', SLABS, (o, recorder) => {
-    const { T, N, K } = o.size;
-    const y = o.make('y', [T, N]);
-    const lowRank = { own: whole(o.make('low', [T, 8])), other: o.make('other', [N, 8], 'bf16') };
-    const sizes = { rows: T, weight: o.make('w', [N, K], 'bf16'), scale: 1, accumulate: true };
-    launchLinear(recorder, whole(o.make('x', [T, K])), whole(y), sizes, { lowRank });
-    return y;
-  }),
+  sized('x wᵀ with a pair', SLABS, addedPair),
+  sized('dy w', GROUPS, addedInput),
+  sized('dyᵀ x in 5 splits', [150, 68, 44], inSplits(5)),
+  product('x wᵀ, bf16, with a pair, added to what is there', SLABS, addedPair),
   ...[SLAB, GROUPS].map((size) => product('x wᵀ, f16, and a bias', size, withBias('f16'))),
   ...(['i8', 'nf4'] as const).map((dtype) =>
     product(`x wᵀ, ${dtype}, with a pair and a residual`, [70, 68, 128], (o, recorder) => {
@@ -107,13 +156,7 @@ export const formCases: readonly ConformanceCase[] = [
       return y;
     }),
   ),
-  product('dy w, bf16, added to what is there', GROUPS, (o, recorder) => {
-    const { T, N, K } = o.size;
-    const dx = o.make('dx', [T, K]);
-    const sizes = { rows: T, weight: o.make('w', [N, K], 'bf16'), scale: 1, accumulate: true };
-    launchLinearBackwardInput(recorder, whole(o.make('dy', [T, N])), whole(dx), sizes);
-    return dx;
-  }),
+  product('dy w, bf16, added to what is there', GROUPS, addedInput),
   product('dy w, nf4, with a pair', [70, 68, 128], (o, recorder) => {
     const { T, N, K } = o.size;
     const dx = o.make('dx', [T, K]);
@@ -122,16 +165,7 @@ export const formCases: readonly ConformanceCase[] = [
     launchLinearBackwardInput(recorder, whole(o.make('dy', [T, N])), whole(dx), sizes, lowRank);
     return dx;
   }),
-  ...[1, 5].map((splits) =>
-    product(`dyᵀ x, ${splits} splits`, [150, 68, 44], (o, recorder) => {
-      const { T, N, K } = o.size;
-      recorder.gpu.choices.splitK = splits;
-      const dw = o.make('dw', [N, K]);
-      const sizes = { rows: T, weight: dw, scale: 1, accumulate: splits > 1, stored: 'bf16' as const };
-      launchLinearBackwardWeight(recorder, whole(o.make('dy', [T, N])), whole(o.make('x', [T, K])), sizes);
-      return dw;
-    }),
-  ),
+  ...[1, 5].map((splits) => product(`dyᵀ x, ${splits} splits`, [150, 68, 44], inSplits(splits))),
   inEveryForm('silu(gate) up and its gradient, kept in f16', (gpu) =>
     gatedValues(gpu, 'silu', (o, label) => o.make(label, [68, 64], 'bf16')),
   ),

@@ -125,7 +125,7 @@ describe('linear by matrices', () => {
       if (tile === undefined) throw new Error('A form does not fit.');
       const constants = matrixConstants(NVIDIA, form, tile);
       for (const fused of fusions) {
-        const conditions = { ...product, ...weights, ...fused };
+        const conditions = { ...product, ...weights, ...fused, SIZED: true };
         // Not as a pipeline: the null backend has 16 KiB of workgroup memory, a third of what these forms are for.
         const variant = { kernel: 'linear_matrices', conditions, constants };
         expect(await compiler.kernels.module(variant)).toBeDefined();

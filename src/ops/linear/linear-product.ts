@@ -237,8 +237,15 @@ function launchShared(
     case 'matrices_pipelined':
     case 'matrices_wide': {
       const { constants, tile } = matrixLaunch(gpu, variant);
-      const grid = gridOfTiles(tile.rows, tile.columns);
-      recorder.launch({ kernel: 'linear_matrices', ...common, conditions, constants, grid });
+      const SIZED = gpu.choices.sizedProducts ?? gpu.profile.sizesMatrices;
+      recorder.launch({
+        kernel: 'linear_matrices',
+        ...common,
+        conditions: { ...conditions, SIZED },
+        constants,
+        overrides: SIZED ? { N, K, N_STRIDE, R: rank } : {},
+        grid: gridOfTiles(tile.rows, tile.columns),
+      });
       return;
     }
     case 'rows': {
