@@ -35,7 +35,7 @@ struct Sizes { N: u32, K: u32, N_STRIDE: u32, N_OFFSET: u32, R: u32, ALPHA: f32,
 @if(SIZED) override N: u32;
 @if(SIZED) override K: u32;
 @if(SIZED) override N_STRIDE: u32;
-@if(SIZED) override R: u32;
+@if(SIZED && LOW_RANK) override R: u32;
 
 @if(SIZED) fn n() -> u32 { return N; }
 @else fn n() -> u32 { return sizes.N; }
@@ -43,7 +43,7 @@ struct Sizes { N: u32, K: u32, N_STRIDE: u32, N_OFFSET: u32, R: u32, ALPHA: f32,
 @else fn k() -> u32 { return sizes.K; }
 @if(SIZED) fn n_stride() -> u32 { return N_STRIDE; }
 @else fn n_stride() -> u32 { return sizes.N_STRIDE; }
-@if(SIZED) fn r() -> u32 { return R; }
+@if(SIZED && LOW_RANK) fn r() -> u32 { return R; }
 @else fn r() -> u32 { return sizes.R; }
 
 @group(0) @binding(0) var<storage, read> own: array<vec4f>;

@@ -243,7 +243,7 @@ function launchShared(
         ...common,
         conditions: { ...conditions, SIZED },
         constants,
-        overrides: SIZED ? { N, K, N_STRIDE, R: rank } : {},
+        overrides: SIZED ? { N, K, N_STRIDE, ...(rank > 0 && { R: rank }) } : {},
         grid: gridOfTiles(tile.rows, tile.columns),
       });
       return;
