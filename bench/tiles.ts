@@ -81,7 +81,8 @@ export function loadPasses({ stride }: Staged): number {
 
 /** Passes of shared memory for one slab of x wᵀ: both operands are stored once, and each subgroup loads its part of them. */
 export function slabPasses(matrices: MatrixProfile, tile: MatrixTile, how: 'apart' | 'merged'): number {
-  const { M, N, subgroupSize, block } = matrices;
+  const { M, N, subgroupSize } = matrices;
+  const { block } = tile;
   const { own, other } = stagedPair(tile, 'FORWARD');
   const least = (elements: number) => (2 * elements) / (BANKS * WORD);
   const stored = [own, other].map(
@@ -93,7 +94,7 @@ export function slabPasses(matrices: MatrixProfile, tile: MatrixTile, how: 'apar
 }
 
 /** f32 and packed f16 of an invocation: sums, the matrices that it multiplies, and what it has in hand of the next slab. */
-export function registersOf({ M, N, K, subgroupSize, block }: MatrixProfile, { ahead }: MatrixTile): number {
+export function registersOf({ M, N, K, subgroupSize }: MatrixProfile, { ahead, block }: MatrixTile): number {
   const sums = (block * block * M * N) / subgroupSize;
   const operands = (block * M * K + N * K) / 2 / subgroupSize;
   return sums + operands + 2 * (ahead.own + ahead.other);
@@ -109,12 +110,13 @@ export function globalIntensity({ rows, columns }: MatrixTile, orientation: Orie
 }
 
 /** FLOPs of a subgroup for each byte that it loads from shared memory. */
-export function sharedIntensity({ M, N, block }: MatrixProfile): number {
+export function sharedIntensity({ M, N }: MatrixProfile, { block }: MatrixTile): number {
   return (2 * block * M * block * N) / (2 * (block * M + block * N));
 }
 
 /** What an invocation issues for one slab; loads and products of matrices are those of its subgroup. */
-export function instructionsOf({ K, block }: MatrixProfile, tile: MatrixTile) {
+export function instructionsOf({ K }: MatrixProfile, tile: MatrixTile) {
+  const { block } = tile;
   const vec4s = ((tile.rows + tile.columns) * tile.depth) / 4 / tile.invocations;
   const steps = tile.depth / K;
   return { loads: vec4s, stores: 4 * vec4s, matrixLoads: steps * 2 * block, products: steps * block * block };
@@ -132,6 +134,20 @@ export function blocksTouched(count: number, rowBlocks: number, columnBlocks: nu
   }
   return { rows: rows.size, columns: columns.size };
 }
+
+/** Workgroups that make a result of `rows` x `columns`, and the share of what they multiply that lies inside it. */
+export function useOf({ rows: tileRows, columns: tileColumns }: MatrixTile, rows: number, columns: number) {
+  const workgroups = Math.ceil(rows / tileRows) * Math.ceil(columns / tileColumns);
+  return { workgroups, used: (rows * columns) / (workgroups * tileRows * tileColumns) };
+}
+
+/** Results of a LoRA step of 2048 tokens: A of q, k and v one after the other, rank 16, and the gradients of pairs. */
+const NARROW = [
+  ['x Aᵀ, three A', 2048, 48],
+  ['dy B', 2048, 16],
+  ['dlᵀ x, three A', 48, 2048],
+  ['dyᵀ l', 2048, 16],
+] as const;
 
 const ADAPTERS: Readonly<Record<string, MatrixProfile & { readonly kilobytes: number }>> = {
   NVIDIA: { M: 16, N: 16, K: 16, subgroupSize: 32, block: 4, kilobytes: 48 },
@@ -168,7 +184,7 @@ function rowsFor(matrices: MatrixProfile & { readonly kilobytes: number }): stri
         `${worst(loadPasses)} (${loadPasses(bare.own)})`,
         [loads, stores, matrixLoads, products].join(', '),
         ORIENTATIONS.map((orientation) => globalIntensity(tile, orientation).toFixed(0)).join(', '),
-        sharedIntensity(matrices).toFixed(0),
+        sharedIntensity(matrices, tile).toFixed(0),
         (['apart', 'merged'] as const)
           .map((how) => (flops / slabPasses(matrices, tile, how)).toFixed(0))
           .join(', '),
@@ -207,6 +223,23 @@ export function benchTiles(): void {
       'operand rows, by columns and by groups',
     ];
     const lines = [head, head.map((_, i) => (i < 2 ? '---' : '---:')), ...rowsFor(matrices)];
-    console.log(`${lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}\n`);
+    printTable(lines);
+    const forms = Object.entries(MATRIX_FORMS);
+    printTable([
+      ['result of LoRA', 'rows x columns', ...forms.map(([name]) => `${name}: workgroups, share used`)],
+      ['---', ...['', ...forms].map(() => '---:')],
+      ...NARROW.map(([name, rows, columns]) => [
+        name,
+        `${rows} x ${columns}`,
+        ...forms.map(([, form]) => {
+          const { workgroups, used } = useOf(tileOf(matrices, form, 16), rows, columns);
+          return `${workgroups}, ${(100 * used).toFixed(0)}%`;
+        }),
+      ]),
+    ]);
   }
+}
+
+function printTable(lines: readonly (readonly string[])[]): void {
+  console.log(`${lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}\n`);
 }

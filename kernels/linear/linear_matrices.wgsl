@@ -3,7 +3,7 @@
 // SUBGROUPS (4 or 8) subgroups of SUBGROUP invocations make a tile of out, two to a row of them, DEPTH steps of the sum (a slab) at a
 // time. Both operands are staged in shared memory as f16, whatever they are stored in and the way they lie: depth runs along the
 // rows of a staged operand where it does so in memory, and down the columns where not, which the load of a matrix undoes for nothing.
-// Each subgroup multiplies 4 x 4 or 2 x 2 (BLOCK_SIDE) matrices of MATRIX_M x MATRIX_N, f16 x f16 + f32, MATRIX_K deep. Those shapes are the
+// Each subgroup multiplies 4 x 4, 2 x 2 or 1 x 1 (BLOCK_SIDE) matrices of MATRIX_M x MATRIX_N, f16 x f16 + f32, MATRIX_K deep. Those shapes are the
 // adapter's: 16 x 16 x 16 (NVIDIA), 8 x 8 x 8 (Apple, lavapipe), 8 x 16 x 16 (Intel).
 //
 //   BUFFERS 1   a slab is loaded and staged, everyone waits, it is multiplied, everyone waits

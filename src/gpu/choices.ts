@@ -13,6 +13,7 @@
  *   matrices   tensor cores, f16 x f16 + f32, likewise: 128 x 128 tiles on NVIDIA
  *   matrices_pipelined   the same bits; loads the next slab of the sum while one is multiplied
  *   matrices_wide        the same bits; pipelined, and 256 x 128 tiles by twice as many subgroups
+ *   matrices_narrow      the same bits; pipelined, and 64 x 64 tiles, for results with few rows or few columns (LoRA)
  */
 export const PRODUCT_VARIANTS = [
   'plain',
@@ -22,11 +23,17 @@ export const PRODUCT_VARIANTS = [
   'matrices',
   'matrices_pipelined',
   'matrices_wide',
+  'matrices_narrow',
 ] as const;
 export type ProductVariant = (typeof PRODUCT_VARIANTS)[number];
 
-/** Those on tensor cores, the best guess first. */
-export const MATRIX_VARIANTS = ['matrices', 'matrices_pipelined', 'matrices_wide'] as const;
+/** Those on tensor cores, the best guess for a large result first. */
+export const MATRIX_VARIANTS = [
+  'matrices',
+  'matrices_pipelined',
+  'matrices_wide',
+  'matrices_narrow',
+] as const;
 export type MatrixVariant = (typeof MATRIX_VARIANTS)[number];
 
 /**

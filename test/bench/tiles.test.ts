@@ -11,6 +11,7 @@ import {
   slabPasses,
   stagedPair,
   storePasses,
+  useOf,
 } from '../../bench/tiles.ts';
 import { MATRIX_FORMS, tileOf } from '../../src/ops/linear/matrix-tiles.ts';
 import { NVIDIA } from '../support/matrix-devices.ts';
@@ -87,7 +88,17 @@ it('FLOPs for each byte grow with the tile', () => {
   expect(globalIntensity(narrow, 'FORWARD')).toBeCloseTo(32768 / 768);
   expect(globalIntensity(narrow, 'WEIGHT')).toBe(32);
   expect(globalIntensity(wide, 'FORWARD')).toBeCloseTo(65536 / 1280);
-  expect(sharedIntensity(NVIDIA)).toBe(32);
+  expect(sharedIntensity(NVIDIA, narrow)).toBe(32);
+});
+
+// 16 row blocks of 128, of which 48 columns are asked for, or 32 of 64; a gradient of A likewise, turned.
+it('a narrow tile makes a narrow result with more workgroups and less waste', () => {
+  const [square, narrow] = [MATRIX_FORMS.matrices, MATRIX_FORMS.matrices_narrow].map((form) =>
+    tileOf(NVIDIA, form, 16),
+  );
+  expect(useOf(square, 2048, 48)).toEqual({ workgroups: 16, used: 48 / 128 });
+  expect(useOf(narrow, 2048, 48)).toEqual({ workgroups: 32, used: 48 / 64 });
+  expect(useOf(narrow, 48, 2048)).toEqual({ workgroups: 32, used: 48 / 64 });
 });
 
 it('workgroups that run together share operands by groups', () => {

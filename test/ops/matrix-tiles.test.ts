@@ -2,8 +2,17 @@
 import { describe, expect, it } from 'vitest';
 import { MATRIX_VARIANTS, type MatrixVariant } from '../../src/gpu/choices.ts';
 import type { MatrixProfile } from '../../src/gpu/profile.ts';
-import { deepestTile, MATRIX_FORMS, type TileLimits } from '../../src/ops/linear/matrix-tiles.ts';
+import {
+  deepestTile,
+  MATRIX_FORMS,
+  matrixVariants,
+  type TileLimits,
+} from '../../src/ops/linear/matrix-tiles.ts';
 import { APPLE, limitsOf, NVIDIA, NVIDIA_LIMITS } from '../support/matrix-devices.ts';
+
+const SQUARE: readonly MatrixVariant[] = ['matrices', 'matrices_pipelined'];
+/** lavapipe's. */
+const CPU: MatrixProfile = { M: 8, N: 8, K: 8, subgroupSize: 8, block: 2 };
 
 function fitting(matrices: MatrixProfile, limits: TileLimits) {
   return MATRIX_VARIANTS.filter((variant) => deepestTile(matrices, MATRIX_FORMS[variant], limits));
@@ -19,6 +28,25 @@ describe('tiles of linear_matrices', () => {
     const tile = deepestTile(NVIDIA, MATRIX_FORMS[variant], NVIDIA_LIMITS);
     expect(tile).toMatchObject({ rows, columns: 128, depth, invocations, bytes });
     expect(bytes).toBeLessThan(48 * 1024);
+  });
+
+  it('matrices_narrow: half of 128 x 128 each way', () => {
+    const bytes = 2 * 2 * 128 * 40 + 4 * 4 * 16 * 16;
+    const tile = { rows: 64, columns: 64, depth: 32, invocations: 128, block: 2, bytes };
+    expect(deepestTile(NVIDIA, MATRIX_FORMS.matrices_narrow, NVIDIA_LIMITS)).toMatchObject(tile);
+    expect(deepestTile(CPU, MATRIX_FORMS.matrices_narrow, NVIDIA_LIMITS)).toMatchObject({ block: 1 });
+  });
+
+  it('are narrow where the result is', () => {
+    const gpu = { profile: { matrices: NVIDIA }, device: { limits: NVIDIA_LIMITS } };
+    const first = (edge?: number) => matrixVariants(gpu, edge)[0];
+    expect([16, 64, 65, undefined].map(first)).toEqual([
+      'matrices_narrow',
+      'matrices_narrow',
+      'matrices',
+      'matrices',
+    ]);
+    expect(matrixVariants(gpu, 64).sort()).toEqual([...MATRIX_VARIANTS].sort());
   });
 
   it('hold in registers what an invocation stages of the next slab', () => {
@@ -44,14 +72,11 @@ describe('tiles of linear_matrices', () => {
 
   it('are of the forms that a device has memory and invocations for', () => {
     expect(fitting(NVIDIA, NVIDIA_LIMITS)).toEqual(MATRIX_VARIANTS);
-    expect(fitting(NVIDIA, limitsOf(32, 1024))).toEqual(['matrices', 'matrices_pipelined']);
-    expect(fitting(NVIDIA, limitsOf(16, 1024))).toEqual([]);
-    expect(fitting(NVIDIA, limitsOf(48, 128))).toEqual(['matrices', 'matrices_pipelined']);
+    expect(fitting(NVIDIA, limitsOf(32, 1024))).toEqual([...SQUARE, 'matrices_narrow']);
+    expect(fitting(NVIDIA, limitsOf(16, 1024))).toEqual(['matrices_narrow']);
+    expect(fitting(NVIDIA, limitsOf(48, 128))).toEqual([...SQUARE, 'matrices_narrow']);
     expect(fitting(APPLE, limitsOf(32, 1024))).toEqual(MATRIX_VARIANTS);
-    // Half a vec4 of the narrower operand to each of 512 invocations.
-    expect(fitting({ ...APPLE, subgroupSize: 64 }, limitsOf(32, 1024))).toEqual([
-      'matrices',
-      'matrices_pipelined',
-    ]);
+    // Half a vec4 of the narrower operand to each of 512 invocations, and of both to each of 256.
+    expect(fitting({ ...APPLE, subgroupSize: 64 }, limitsOf(32, 1024))).toEqual(SQUARE);
   });
 });

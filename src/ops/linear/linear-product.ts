@@ -235,7 +235,8 @@ function launchShared(
     }
     case 'matrices':
     case 'matrices_pipelined':
-    case 'matrices_wide': {
+    case 'matrices_wide':
+    case 'matrices_narrow': {
       const { constants, tile } = matrixLaunch(gpu, variant);
       const SIZED = gpu.choices.sizedProducts ?? gpu.profile.sizesMatrices;
       recorder.launch({

@@ -50,12 +50,19 @@ export function variantsFor(gpu: Gpu, shape: ProductShape): ProductVariant[] {
   if (orientation !== 'FORWARD' && rows < FEW_ROWS)
     return gpu.profile.sharesLoads ? ['subgroup', 'plain'] : ['plain'];
   const staged: ProductVariant[] = is16Bit && gpu.has('shader-f16') ? ['tiled16'] : [];
-  const matrices = is16Bit ? matrixVariants(gpu) : [];
+  const matrices = is16Bit ? matrixVariants(gpu, fewest(shape)) : [];
   if (gpu.profile.kernels === 'gpu') return [...matrices, 'tiled', 'plain', ...staged];
   const onCpu: ProductVariant[] = gpu.profile.sharesLoads
     ? ['subgroup', 'plain', 'tiled']
     : ['plain', 'tiled'];
   return [...onCpu, ...staged, ...matrices];
+}
+
+/** Rows or columns of the result, whichever are fewer. Tokens do not count: they are many. */
+function fewest({ orientation, weight, shard }: ProductShape): number {
+  const inner = rowLength(weight.shape);
+  if (orientation === 'WEIGHT') return Math.min(shard.rows, inner);
+  return orientation === 'FORWARD' ? shard.rows : inner;
 }
 
 /**

@@ -1,19 +1,22 @@
 /** The forms of linear_matrices.wgsl: how large a tile of the result a workgroup makes, and how it stages operands. */
 import { MATRIX_VARIANTS, type MatrixVariant } from '../../gpu/choices.ts';
 import type { Gpu } from '../../gpu/device.ts';
-import type { MatrixProfile } from '../../gpu/profile.ts';
+import type { DeviceProfile, MatrixProfile } from '../../gpu/profile.ts';
 
 export interface MatrixForm {
   /** Of a workgroup, two to a row of them. */
   readonly subgroups: 4 | 8;
   /** Of each operand in shared memory; with two, one is filled from registers while the other is multiplied. */
   readonly buffers: 1 | 2;
+  /** Matrices along each side of what a subgroup makes: those of the adapter's profile, or half of them. */
+  readonly block: 'whole' | 'half';
 }
 
 export const MATRIX_FORMS: Readonly<Record<MatrixVariant, MatrixForm>> = {
-  matrices: { subgroups: 4, buffers: 1 },
-  matrices_pipelined: { subgroups: 4, buffers: 2 },
-  matrices_wide: { subgroups: 8, buffers: 2 },
+  matrices: { subgroups: 4, buffers: 1, block: 'whole' },
+  matrices_pipelined: { subgroups: 4, buffers: 2, block: 'whole' },
+  matrices_wide: { subgroups: 8, buffers: 2, block: 'whole' },
+  matrices_narrow: { subgroups: 4, buffers: 2, block: 'half' },
 };
 
 /** A tile of `rows` x `columns` of the result, `depth` steps of the sum at a time. */
@@ -23,6 +26,8 @@ export interface MatrixTile {
   readonly depth: number;
   readonly padding: number;
   readonly invocations: number;
+  /** Matrices along each side of what a subgroup makes. */
+  readonly block: number;
   /** vec4s of each operand that an invocation has in registers, ahead of the slab that is multiplied. */
   readonly ahead: { readonly own: number; readonly other: number };
   /** Matrices side by side in the strips in which results leave. */
@@ -39,11 +44,12 @@ export const GROUP = 8;
 
 export function tileOf(
   matrices: MatrixProfile,
-  { subgroups, buffers }: MatrixForm,
+  { subgroups, buffers, block: side }: MatrixForm,
   depth: number,
   padding = PADDING,
 ): MatrixTile {
-  const { M, N, subgroupSize, block } = matrices;
+  const { M, N, subgroupSize } = matrices;
+  const block = side === 'whole' ? matrices.block : matrices.block / 2;
   const rows = (subgroups / 2) * block * M;
   const columns = 2 * block * N;
   const invocations = subgroups * subgroupSize;
@@ -53,7 +59,7 @@ export function tileOf(
   const staged = 2 * buffers * (rows + columns) * (depth + padding);
   const results = 4 * subgroups * M * strip * N;
   const ahead = { own: held(rows), other: held(columns) };
-  return { rows, columns, depth, padding, invocations, ahead, strip, bytes: staged + results };
+  return { rows, columns, depth, padding, invocations, block, ahead, strip, bytes: staged + results };
 }
 
 /** The limits that a tile has to respect. */
@@ -81,11 +87,30 @@ export function deepestTile(
     );
 }
 
-/** The forms that fit on a device, the best guess first; none where it multiplies no matrices. */
-export function matrixVariants({ profile, device }: Gpu): MatrixVariant[] {
+/** What of a device the choice depends on. */
+interface MatrixDevice {
+  readonly profile: Pick<DeviceProfile, 'matrices'>;
+  readonly device: { readonly limits: TileLimits };
+}
+
+/**
+ * The forms that fit on a device, the best guess first; none where it multiplies no matrices.
+ * @param edge rows or columns of the result, whichever are fewer: most of a large tile would idle on a few
+ */
+export function matrixVariants(
+  { profile, device }: MatrixDevice,
+  edge = Number.POSITIVE_INFINITY,
+): MatrixVariant[] {
   const { matrices } = profile;
   if (matrices === undefined) return [];
-  return MATRIX_VARIANTS.filter((variant) => deepestTile(matrices, MATRIX_FORMS[variant], device.limits));
+  const tiles = MATRIX_VARIANTS.map((variant) => ({
+    variant,
+    tile: deepestTile(matrices, MATRIX_FORMS[variant], device.limits),
+  }));
+  const fitting = tiles.flatMap(({ variant, tile }) => (tile === undefined ? [] : [{ variant, tile }]));
+  const isNarrow = ({ variant, tile }: (typeof fitting)[number]) =>
+    MATRIX_FORMS[variant].block === 'half' && edge <= Math.min(tile.rows, tile.columns);
+  return fitting.sort((a, b) => Number(isNarrow(b)) - Number(isNarrow(a))).map(({ variant }) => variant);
 }
 
 /** The tile of a form and the constants that the kernel takes for it. */
@@ -100,9 +125,9 @@ export function matrixLaunch({ profile, device }: Gpu, variant: MatrixVariant) {
 
 /** @internal */
 export function matrixConstants(matrices: MatrixProfile, form: MatrixForm, tile: MatrixTile) {
-  const { M, N, K, subgroupSize, block } = matrices;
+  const { M, N, K, subgroupSize } = matrices;
   return {
-    BLOCK_SIDE: block,
+    BLOCK_SIDE: tile.block,
     BUFFERS: form.buffers,
     DEPTH: tile.depth,
     GROUP,
@@ -112,7 +137,7 @@ export function matrixConstants(matrices: MatrixProfile, form: MatrixForm, tile:
     OTHER_AHEAD: tile.ahead.other,
     OWN_AHEAD: tile.ahead.own,
     PADDING: tile.padding,
-    STRIPS: block / tile.strip,
+    STRIPS: tile.block / tile.strip,
     STRIP_SIDE: tile.strip,
     SUBGROUP: subgroupSize,
     SUBGROUPS: form.subgroups,
