@@ -24,11 +24,14 @@ const WEIGHTS = {
 const TOKENS = { gpu: 4096, cpu: 256 } as const;
 const ORIENTATIONS: readonly Orientation[] = ['FORWARD', 'INPUT', 'WEIGHT'];
 
-/** The products that are measured unless others are given: every orientation, weights in f32 and in bf16. */
+/** What weights are stored in: GPUs hold frozen bf16 as f16, trained ones as they are. */
+const STORED = { gpu: ['f32', 'bf16', 'f16'], cpu: ['f32', 'bf16'] } as const;
+
+/** The products that are measured unless others are given: every orientation, weights in every dtype. */
 export function typicalProducts(gpu: Gpu): ProductShape[] {
   const { kind } = gpu.profile;
   return WEIGHTS[kind].flatMap((shape) =>
-    (['f32', 'bf16'] as const).flatMap((stored) =>
+    STORED[kind].flatMap((stored) =>
       ORIENTATIONS.map((orientation): ProductShape => {
         const weight = reserveTensor(gpu, 'w', shape, orientation === 'WEIGHT' ? 'f32' : stored, 'state');
         return { orientation, tokens: TOKENS[kind], weight, shard: weight.shards[0], stored };

@@ -258,7 +258,11 @@ async function loadReference(
     );
   }
   const place = location ?? { path: policy.directory.path, adapter: undefined };
-  const options = { dtype: moves ? ('f32' as const) : model.dtype, positions: data.max_length };
+  const options = {
+    dtype: moves ? ('f32' as const) : model.dtype,
+    positions: data.max_length,
+    exactDType: policy.lora === undefined,
+  };
   const loaded = await loadLocated(gpu, place, options);
   checkComparable(policy.model, loaded.model, 'reference.model');
   return { loaded, adapter: loaded.lora !== undefined };

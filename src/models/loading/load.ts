@@ -1,38 +1,35 @@
 /**
  * Joins file tensors to parameters. Trained weights become f32 masters in slabs; frozen ones keep 16 bits where the
- * checkpoint has them. Weights go from disk to the GPU in pieces, so host memory stays small whatever the model.
+ * checkpoint has them.
  */
 import {
   allocateTensor,
-  bytesPerElement,
   type DType,
   elementCount,
   freeTensor,
-  rowLength,
-  rowRange,
   type Tensor,
   upload,
-  whole,
 } from '../../autograd/tensor.ts';
 import { uniformAt } from '../../data/random.ts';
 import { InputError } from '../../errors.ts';
 import { Checksum } from '../../formats/checksum.ts';
-import { allFinite, decodeFloats, encodeFloats, type FloatDType } from '../../formats/half.ts';
+import type { FloatDType } from '../../formats/half.ts';
 import { ModelDirectory } from '../../formats/model-directory.ts';
 import type { Gpu } from '../../gpu/device.ts';
 import { Program } from '../../gpu/program.ts';
-import { PIECE_BYTES, SLOTS, UploadRing } from '../../gpu/staging.ts';
 import { ParameterSlabs, type ParameterSpec } from '../../nn/parameters.ts';
 import type { LoraPair } from '../../nn/projection.ts';
 import { makeRotaryTable } from '../../nn/rotary-table.ts';
-import { isShared, type SharedTensor, sliceOf, writeShared } from '../../nn/shares.ts';
+import { isShared, sliceOf } from '../../nn/shares.ts';
 import { recordCast } from '../../ops/elementwise/fill.ts';
 import type { LmHead } from '../../ops/logps/logit-chunks.ts';
 import type { CausalLM, ModelConfig, WeightSpec } from '../causal-lm.ts';
 import { describeBackbone, describeModel } from '../registry.ts';
 import { headName } from '../weight-table.ts';
 import { checkWeights } from './check-weights.ts';
-import { GROUP, type QuantizedDType, quantize } from './quantize.ts';
+import { type ComputeDType, copyWeight, FILE_DTYPE, throughRing } from './copy-weight.ts';
+import { loadFrozen } from './frozen-weights.ts';
+import type { QuantizedDType } from './quantize.ts';
 import { randomWeights, type WeightSource } from './random-weights.ts';
 
 export interface LoraSettings {
@@ -50,6 +47,11 @@ export interface LoadOptions {
   readonly dtype: DType | 'auto';
   /** Holds the frozen weights of layers in 8 or 4 bits; embedding, head and norms stay as they are. */
   readonly quantize?: QuantizedDType;
+  /**
+   * Keeps the frozen weights of products in `dtype` itself, also where a GPU would rather read bf16 as f16: the reference of a model
+   * whose every weight is trained, so that both go by the same kernels.
+   */
+  readonly exactDType?: boolean;
   /** Rows of the rotary table; at most the model's positions. */
   readonly positions: number;
   /**
@@ -120,9 +122,10 @@ async function loadFrom(gpu: Gpu, directory: WeightSource, options: LoadOptions)
       const { name } = spec;
       const parameter = trained?.parameters.get(name);
       if (parameter === undefined) {
-        const tensor = allocateFrozen(gpu, spec, dtype, options.quantize);
-        await copyWeight(ring, directory, name, tensor, checksum);
-        frozen.set(name, tensor);
+        const isProduct = spec.loraTarget !== undefined || name === headName(config);
+        const { quantize, exactDType = false } = options;
+        const weight = { directory, spec, dtype, quantize, mayBeHalf: isProduct && !exactDType };
+        frozen.set(name, await loadFrozen(gpu, ring, weight, checksum));
       } else if (isShared(parameter.held))
         await copyWeight(ring, directory, name, parameter.tensor, checksum, parameter.held);
       else await copyWeight(ring, directory, name, parameter.held, checksum);
@@ -177,7 +180,7 @@ export async function loadHead(gpu: Gpu, path: string, dtype: LoadOptions['dtype
     const name = headName(config);
     const held = dtype === 'auto' ? automaticDType(gpu, storedDTypeOf(directory, weights)) : dtype;
     const head = allocateTensor(gpu, name, [config.vocabSize, config.hiddenSize], held, 'reference');
-    await throughRing(gpu, [head], (ring) => copyWeight(ring, directory, name, head));
+    await throughRing(gpu, [head], async (ring) => void (await copyWeight(ring, directory, name, head)));
     return { weight: head, softcap: config.logitSoftcap };
   } finally {
     await directory.close();
@@ -240,105 +243,6 @@ function storedDTypeOf(directory: WeightSource, weights: readonly WeightSpec[]):
 function automaticDType(gpu: Gpu, stored: FloatDType): DType {
   if (gpu.isCpu || stored === 'F32') return 'f32';
   return stored === 'F16' ? 'f16' : 'bf16';
-}
-
-type ComputeDType = 'f32' | 'f16' | 'bf16';
-
-const FILE_DTYPE: Readonly<Record<ComputeDType, FloatDType>> = {
-  f32: 'F32',
-  f16: 'F16',
-  bf16: 'BF16',
-};
-
-/** A weight that is not trained: vectors in f32, matrices in the compute dtype, or quantized where the family allows it. */
-function allocateFrozen(
-  gpu: Gpu,
-  { name, shape, quantizable }: WeightSpec,
-  dtype: DType,
-  quantized: QuantizedDType | undefined,
-): Tensor {
-  if (quantizable && quantized !== undefined) return allocateQuantized(gpu, name, shape, quantized);
-  return allocateTensor(gpu, name, shape, shape.length === 1 ? 'f32' : dtype, 'weights');
-}
-
-/** @throws InputError for rows that are no whole number of groups. */
-function allocateQuantized(gpu: Gpu, name: string, shape: readonly number[], dtype: QuantizedDType): Tensor {
-  const [rows, inner] = shape;
-  if (inner % GROUP !== 0) {
-    throw new InputError(
-      `${name}: rows of ${inner} cannot be quantized in groups of ${GROUP}. Leave out model.load_in_8bit and load_in_4bit.`,
-    );
-  }
-  const scales = allocateTensor(gpu, `${name} scales`, [rows, inner / GROUP], 'f32', 'weights');
-  return { ...allocateTensor(gpu, name, shape, dtype, 'weights'), scales };
-}
-
-/** Lends a ring that suits weights of these shapes. */
-async function throughRing(
-  gpu: Gpu,
-  weights: readonly { readonly shape: readonly number[] }[],
-  copy: (ring: UploadRing) => Promise<void>,
-): Promise<void> {
-  const largest = Math.max(...weights.map(({ shape }) => 4 * elementCount(shape)));
-  // Small models take a small ring: all of its pieces together are as long as the largest weight.
-  const ring = new UploadRing(gpu, Math.min(PIECE_BYTES, 8 * Math.ceil(largest / SLOTS / 8)));
-  try {
-    await copy(ring);
-  } finally {
-    ring.free();
-  }
-}
-
-/**
- * Copies one weight to the GPU piece by piece, converting where dtypes differ.
- * @param master gets what this rank holds of it, in f32
- */
-async function copyWeight(
-  ring: UploadRing,
-  directory: WeightSource,
-  name: string,
-  tensor: Tensor,
-  checksum = new Checksum(),
-  master?: SharedTensor,
-): Promise<void> {
-  const from = (directory.tensors.get(name)?.dtype ?? 'F32') as FloatDType;
-  const { dtype, scales } = tensor;
-  const fromBytes = from === 'F32' ? 4 : 2;
-  const length = rowLength(tensor.shape);
-  // An even number of rows keeps 16-bit pieces on multiples of four bytes.
-  const step = Math.max(2, 2 * Math.floor(PIECE_BYTES / (8 * length)));
-  for (const [i, shard] of tensor.shards.entries()) {
-    for (let row = 0; row < shard.rows; row += step) {
-      const rows = Math.min(step, shard.rows - row);
-      const bytes = await directory.readRange(
-        name,
-        (shard.rowStart + row) * length * fromBytes,
-        rows * length * fromBytes,
-      );
-      checksum.add(bytes);
-      if (!allFinite(bytes, from)) throw notFinite(directory, name);
-      if (master !== undefined)
-        await writeShared(ring, master.parts[i], row * length, decodeFloats(bytes, from));
-      const place = row * length * bytesPerElement(dtype);
-      if (scales !== undefined) {
-        const quantized = quantize(decodeFloats(bytes, from), dtype as QuantizedDType);
-        await ring.write(shard, quantized.packed, place);
-        const ofRows = rowRange(scales, shard.rowStart, shard.rows);
-        await ring.write(whole(ofRows), quantized.scales, (4 * row * length) / GROUP);
-        continue;
-      }
-      const to = FILE_DTYPE[dtype as ComputeDType];
-      const converted = from === to ? bytes : encodeFloats(decodeFloats(bytes, from), to);
-      const padded = converted.byteLength % 4 === 0 ? converted : new Uint8Array([...converted, 0, 0]);
-      await ring.write(shard, padded, place);
-    }
-  }
-}
-
-function notFinite({ path }: WeightSource, name: string): InputError {
-  return new InputError(
-    `${path}: ${name} has values that are not finite; the weights are damaged, or a training diverged.`,
-  );
 }
 
 /** LoRA starts as PEFT's does: A uniform in +-1 / sqrt(inputs), B zero, so that the first step is the base model's. */
