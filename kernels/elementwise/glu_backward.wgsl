@@ -1,12 +1,13 @@
 // glu_backward: dgate = dy up f'(gate),   dup = dy f(gate), element by element; f is silu, or GELU (activation.wgsl)
 //
 //   gate, up: f32, or f16 in pairs (HALF, which needs VEC4; activation.wgsl)    dy, dgate, dup: f32; dgate and dup are overwritten
-//   One invocation per four elements (VEC4) or per element, as in glu_forward; limited by bandwidth.
+//   EACH vec4s (VEC4) or elements an invocation, as in glu_forward; limited by bandwidth.
 import package::elementwise::activation::relative_slope;
 import package::elementwise::activation::gate_sigmoid;
 import package::elementwise::activation::of_kept;
 import package::shared::elements::Elements;
-import package::shared::grid::invocation_index;
+import package::shared::grid::workgroup_index;
+import constants::EACH;
 import constants::WORKGROUP;
 
 @if(HALF) alias Stored = vec2u;
@@ -25,13 +26,26 @@ fn widened(stored: Stored) -> vec4f {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
-  let i = invocation_index(id, workgroups, WORKGROUP);
-  if (i >= arrayLength(&dy)) { return; }
-  let g = widened(gate[i]);
+fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) local_index: u32) {
+  let first = workgroup_index(workgroup, workgroups) * WORKGROUP * EACH + local_index;
+  let count = arrayLength(&dy);
+  if (first >= count) { return; }
+  //# for j in EACH
+  let i$j = min(first + $ju * WORKGROUP, count - 1u);
+  let gate$j = gate[i$j];
+  let up$j = up[i$j];
+  let dy$j = vec4f(dy[i$j]);
+  //# end
+  //# for j in EACH
+  if (first + $ju * WORKGROUP < count) { pass_on(i$j, widened(gate$j), widened(up$j), dy$j); }
+  //# end
+}
+
+/// Stores both gradients of element i (or vec4 i).
+fn pass_on(i: u32, g: vec4f, u: vec4f, toward_y: vec4f) {
   let s = gate_sigmoid(g);
-  let toward_gate = vec4f(dy[i]) * widened(up[i]) * s * relative_slope(g, s);
-  let toward_up = vec4f(dy[i]) * g * s;
+  let toward_gate = toward_y * u * s * relative_slope(g, s);
+  let toward_up = toward_y * g * s;
   @if(VEC4) { dgate[i] = toward_gate; dup[i] = toward_up; }
   @else { dgate[i] = toward_gate.x; dup[i] = toward_up.x; }
 }

@@ -1,10 +1,11 @@
 // glu_forward: y = f(gate) * up, element by element; f is silu, or GELU (activation.wgsl)
 //
-//   gate, up, y: equal length, f32; y is overwritten. One invocation per four elements (VEC4: the length is a multiple of
-//   4) or per element; limited by bandwidth.
+//   gate, up, y: equal length, f32; y is overwritten. EACH vec4s (VEC4: the length is a multiple of 4) or elements an
+//   invocation, a workgroup apart; limited by bandwidth.
 import package::elementwise::activation::activated;
 import package::shared::elements::Elements;
-import package::shared::grid::invocation_index;
+import package::shared::grid::workgroup_index;
+import constants::EACH;
 import constants::WORKGROUP;
 
 @group(0) @binding(0) var<storage, read> gate: array<Elements>;
@@ -12,9 +13,19 @@ import constants::WORKGROUP;
 @group(0) @binding(2) var<storage, read_write> y: array<Elements>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
-  let i = invocation_index(id, workgroups, WORKGROUP);
-  if (i >= arrayLength(&y)) { return; }
-  @if(VEC4) y[i] = activated(gate[i]) * up[i];
-  @else y[i] = activated(vec4f(gate[i])).x * up[i];
+fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) local_index: u32) {
+  let first = workgroup_index(workgroup, workgroups) * WORKGROUP * EACH + local_index;
+  let count = arrayLength(&y);
+  if (first >= count) { return; }
+  //# for j in EACH
+  let i$j = min(first + $ju * WORKGROUP, count - 1u);
+  let gate$j = vec4f(gate[i$j]);
+  let up$j = up[i$j];
+  //# end
+  //# for j in EACH
+  if (first + $ju * WORKGROUP < count) {
+    @if(VEC4) y[i$j] = activated(gate$j) * up$j;
+    @else y[i$j] = activated(gate$j).x * up$j;
+  }
+  //# end
 }

@@ -3,8 +3,8 @@
 //   x, y: [T, H] f32    w: [H] f32    r: [T] f32; y and r are overwritten.   UNIT_OFFSET: 1 + w in the place of w.
 //   residual: [T, H] f32, read when RESIDUAL
 //
-// Rows as in rows.wgsl, read twice; limited by bandwidth. H is the length of a binding: loops of a baked length are unrolled
-// by CPU adapters, which then compile for seconds.
+// Rows as in rows.wgsl; limited by bandwidth. The first HELD elements of an invocation stay in registers, the rest of a row is read twice.
+// H is the length of a binding: loops of a baked length are unrolled by CPU adapters, which then compile for seconds.
 import package::norm::norm_weight::norm_weight;
 import package::shared::elements::Elements;
 import package::shared::elements::WIDTH;
@@ -14,6 +14,7 @@ import package::shared::rows::first_element;
 import package::shared::rows::row_of;
 import package::shared::rows::row_sum;
 import package::shared::rows::writes_row;
+import constants::HELD;
 import constants::WORKGROUP;
 
 override EPS: f32;
@@ -24,20 +25,34 @@ override EPS: f32;
 @group(0) @binding(3) var<storage, read_write> r: array<f32>;
 @if(RESIDUAL) @group(0) @binding(4) var<storage, read> residual: array<Elements>;
 
+/// Element h of the row that begins at `base`, of which `n` is x r.
+fn store(base: u32, h: u32, n: Elements) {
+  var value = n * norm_weight(w[h]);
+  @if(RESIDUAL) value += residual[base + h];
+  y[base + h] = value;
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) local_index: u32) {
   let t = row_of(workgroup, workgroups, local_index);
   if (t >= arrayLength(&r)) { return; }
   let columns = arrayLength(&w);
   let base = t * columns;
+  let first = first_element(local_index);
+  //# for i in HELD
+  let h$i = first + $iu * STEP;
+  let x$i = select(Elements(), x[base + min(h$i, columns - 1u)], h$i < columns);
+  //# end
   var squares = Elements();
-  for (var h = first_element(local_index); h < columns; h += STEP) { squares += x[base + h] * x[base + h]; }
+  //# for i in HELD
+  squares += x$i * x$i;
+  //# end
+  for (var h = first + HELD * STEP; h < columns; h += STEP) { squares += x[base + h] * x[base + h]; }
   let sum = row_sum(vec4f(sum_of(squares)), local_index).x;
   let scale = 1.0 / sqrt(sum / f32(columns * WIDTH) + EPS);
-  for (var h = first_element(local_index); h < columns; h += STEP) {
-    var value = x[base + h] * scale * norm_weight(w[h]);
-    @if(RESIDUAL) value += residual[base + h];
-    y[base + h] = value;
-  }
+  //# for i in HELD
+  if (h$i < columns) { store(base, h$i, x$i * scale); }
+  //# end
+  for (var h = first + HELD * STEP; h < columns; h += STEP) { store(base, h, x[base + h] * scale); }
   if (writes_row(local_index)) { r[t] = scale; }
 }

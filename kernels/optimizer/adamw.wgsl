@@ -8,9 +8,10 @@
 //   1 - 0.999 in f32 is off by 5e-5 of itself
 //   COPY: also writes the 16-bit copy that products use, two values to a u32 (COPY_BF16, else f16).
 //
-// One invocation per four elements; limited by bandwidth.
-import package::shared::grid::invocation_index;
+// EACH vec4s an invocation, a workgroup apart; limited by bandwidth.
+import package::shared::grid::workgroup_index;
 import package::shared::half::pack_bf16;
+import constants::EACH;
 import constants::WORKGROUP;
 
 // 1, or 0 for slabs that weight decay leaves alone (norms).
@@ -25,17 +26,31 @@ override DECAYS: f32;
 @group(0) @binding(6) var<storage, read_write> v: array<vec4f>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
-  let i = invocation_index(id, workgroups, WORKGROUP);
-  if (i >= arrayLength(&w) || norm[2] == 0.0) { return; }
+fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) local_index: u32) {
+  let first = workgroup_index(workgroup, workgroups) * WORKGROUP * EACH + local_index;
+  let count = arrayLength(&w);
+  if (first >= count || norm[2] == 0.0) { return; }
+  //# for j in EACH
+  let i$j = min(first + $ju * WORKGROUP, count - 1u);
+  let w$j = w[i$j];
+  let m$j = m[i$j];
+  let v$j = v[i$j];
+  let g$j = gradient[i$j];
+  //# end
+  //# for j in EACH
+  if (first + $ju * WORKGROUP < count) { update(i$j, w$j, m$j, v$j, norm[1] * g$j); }
+  //# end
+}
+
+/// Vec4 i of the weights, of which `old_m` and `old_v` are the moments and `g` the clipped gradient.
+fn update(i: u32, old_w: vec4f, old_m: vec4f, old_v: vec4f, g: vec4f) {
   let lr = settings[0];
   let b1 = settings[1];
   let b2 = settings[2];
-  let g = norm[1] * gradient[i];
-  let first = b1 * m[i] + settings[7] * g;
-  let second = b2 * v[i] + settings[8] * g * g;
-  let direction = DECAYS * settings[4] * w[i] + (first / settings[5]) / (sqrt(second / settings[6]) + settings[3]);
-  let updated = w[i] - lr * direction;
+  let first = b1 * old_m + settings[7] * g;
+  let second = b2 * old_v + settings[8] * g * g;
+  let direction = DECAYS * settings[4] * old_w + (first / settings[5]) / (sqrt(second / settings[6]) + settings[3]);
+  let updated = old_w - lr * direction;
   m[i] = first;
   v[i] = second;
   w[i] = updated;

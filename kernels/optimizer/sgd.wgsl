@@ -8,9 +8,10 @@
 //   settings: (lr, momentum, decay)
 //   COPY: also writes the 16-bit copy that products use, two values to a u32 (COPY_BF16, else f16).
 //
-// One invocation per four elements; limited by bandwidth.
-import package::shared::grid::invocation_index;
+// EACH vec4s an invocation, a workgroup apart; limited by bandwidth.
+import package::shared::grid::workgroup_index;
 import package::shared::half::pack_bf16;
+import constants::EACH;
 import constants::WORKGROUP;
 
 // 1, or 0 for slabs that weight decay leaves alone (norms).
@@ -24,16 +25,29 @@ override DECAYS: f32;
 @if(MOMENTUM) @group(0) @binding(5) var<storage, read_write> buffer: array<vec4f>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
-  let i = invocation_index(id, workgroups, WORKGROUP);
-  if (i >= arrayLength(&w) || norm[2] == 0.0) { return; }
+fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) local_index: u32) {
+  let first = workgroup_index(workgroup, workgroups) * WORKGROUP * EACH + local_index;
+  let count = arrayLength(&w);
+  if (first >= count || norm[2] == 0.0) { return; }
+  //# for j in EACH
+  let i$j = min(first + $ju * WORKGROUP, count - 1u);
+  let w$j = w[i$j];
+  let g$j = gradient[i$j];
+  //# end
+  //# for j in EACH
+  if (first + $ju * WORKGROUP < count) { update(i$j, w$j, norm[1] * g$j); }
+  //# end
+}
+
+/// Vec4 i of the weights, of which `g` is the clipped gradient.
+fn update(i: u32, old_w: vec4f, g: vec4f) {
   let lr = settings[0];
-  var b = norm[1] * gradient[i] + DECAYS * settings[2] * w[i];
+  var b = g + DECAYS * settings[2] * old_w;
   @if(MOMENTUM) {
     b += settings[1] * buffer[i];
     buffer[i] = b;
   }
-  let updated = w[i] - lr * b;
+  let updated = old_w - lr * b;
   w[i] = updated;
   @if(COPY && COPY_BF16) copy[i] = vec2u(pack_bf16(updated.xy), pack_bf16(updated.zw));
   @if(COPY && !COPY_BF16) copy[i] = vec2u(pack2x16float(updated.xy), pack2x16float(updated.zw));

@@ -141,8 +141,8 @@ export const KERNELS = {
     optionalBindings: {},
   },
   accumulate: {
-    conditions: ['ACCUMULATE'],
-    constants: ['WORKGROUP'],
+    conditions: ['ACCUMULATE', 'VEC4'],
+    constants: ['EACH', 'WORKGROUP'],
     overrides: [],
     optionalOverrides: [],
     bindings: { x: 0, y: 1 },
@@ -166,7 +166,7 @@ export const KERNELS = {
   },
   glu_backward: {
     conditions: ['GELU', 'HALF', 'VEC4'],
-    constants: ['WORKGROUP'],
+    constants: ['EACH', 'WORKGROUP'],
     overrides: [],
     optionalOverrides: [],
     bindings: { gate: 0, up: 1, dy: 2, dgate: 3, dup: 4 },
@@ -174,15 +174,15 @@ export const KERNELS = {
   },
   glu_forward: {
     conditions: ['GELU', 'VEC4'],
-    constants: ['WORKGROUP'],
+    constants: ['EACH', 'WORKGROUP'],
     overrides: [],
     optionalOverrides: [],
     bindings: { gate: 0, up: 1, y: 2 },
     optionalBindings: {},
   },
   rotary: {
-    conditions: ['ACCUMULATE'],
-    constants: ['WORKGROUP'],
+    conditions: ['ACCUMULATE', 'VEC4'],
+    constants: ['EACH', 'WORKGROUP'],
     overrides: ['D', 'HEADS'],
     optionalOverrides: ['DIRECTION'],
     bindings: { x: 0, positions: 1, table: 2, y: 3 },
@@ -541,7 +541,7 @@ export const KERNELS = {
   },
   rms_norm_backward_input: {
     conditions: ['ACCUMULATE', 'ROW_PER_WORKGROUP', 'UNIT_OFFSET', 'VEC4'],
-    constants: ['WORKGROUP'],
+    constants: ['HELD', 'WORKGROUP'],
     overrides: [],
     optionalOverrides: [],
     bindings: { x: 0, w: 1, r: 2, dy: 3, dx: 4 },
@@ -557,7 +557,7 @@ export const KERNELS = {
   },
   rms_norm_forward: {
     conditions: ['RESIDUAL', 'ROW_PER_WORKGROUP', 'UNIT_OFFSET', 'VEC4'],
-    constants: ['WORKGROUP'],
+    constants: ['HELD', 'WORKGROUP'],
     overrides: ['EPS'],
     optionalOverrides: [],
     bindings: { x: 0, w: 1, y: 2, r: 3 },
@@ -597,7 +597,7 @@ export const KERNELS = {
   },
   adamw: {
     conditions: ['COPY', 'COPY_BF16'],
-    constants: ['WORKGROUP'],
+    constants: ['EACH', 'WORKGROUP'],
     overrides: ['DECAYS'],
     optionalOverrides: [],
     bindings: { w: 0, gradient: 1, norm: 2, settings: 3, m: 5, v: 6 },
@@ -629,7 +629,7 @@ export const KERNELS = {
   },
   sgd: {
     conditions: ['COPY', 'COPY_BF16', 'MOMENTUM'],
-    constants: ['WORKGROUP'],
+    constants: ['EACH', 'WORKGROUP'],
     overrides: ['DECAYS'],
     optionalOverrides: [],
     bindings: { w: 0, gradient: 1, norm: 2, settings: 3 },

@@ -29,6 +29,8 @@ export interface DeviceProfile {
   readonly kernels: 'cpu' | 'gpu';
   /** Invocations of a workgroup, for kernels without shared memory. */
   readonly workgroup: number;
+  /** Of kernels that only stream through memory: invocations of a workgroup, and elements or vec4s that each takes. */
+  readonly stream: { readonly workgroup: number; readonly each: number };
   /** Invocations that every subgroup has at least; 0 where kernels may not use subgroups. */
   readonly subgroupSize: number;
   /**
@@ -74,6 +76,7 @@ export function profileOf({ info, features }: AdapterFacts, choice: ProfileChoic
     kernels,
     // A CPU adapter spends about 0.1 us on each workgroup, whatever it does: larger ones, then, as long as all cores get some.
     workgroup: onGpu ? 64 : 128,
+    stream: onGpu ? { workgroup: 256, each: 4 } : { workgroup: 128, each: 1 },
     subgroupSize,
     sharesLoads,
     rows: onGpu ? 'workgroup' : sharesLoads ? 'subgroup' : 'invocation',

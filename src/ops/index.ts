@@ -13,7 +13,7 @@ import { rotary } from './elementwise/rotary.ts';
 import { binary, dot, unary } from './elementwise/vector.ts';
 import { embedding } from './indexing/embedding.ts';
 import { gatherRows } from './indexing/gather-rows.ts';
-import { gridFor, workgroupSize } from './launch.ts';
+import { streamLaunch } from './launch.ts';
 import { gatedLinear } from './linear/gated-linear.ts';
 import { linear } from './linear/linear.ts';
 import { loraLinear } from './linear/lora-linear.ts';
@@ -67,12 +67,12 @@ export const accumulate: Accumulate = (recorder, from, target) => {
     throw new RangeError(`${from.label} and ${target.tensor.label} are cut into different shards.`);
   }
   from.shards.forEach((shard, i) => {
+    const VEC4 = shard.byteLength % 16 === 0;
     recorder.launch({
       kernel: 'accumulate',
-      conditions: { ACCUMULATE: target.accumulate },
-      constants: { WORKGROUP: workgroupSize(recorder) },
+      conditions: { ACCUMULATE: target.accumulate, VEC4 },
+      ...streamLaunch(recorder, shard.byteLength / (VEC4 ? 16 : 4)),
       bindings: { x: shard, y: target.tensor.shards[i] },
-      grid: gridFor(recorder, shard.byteLength / 4),
     });
   });
 };

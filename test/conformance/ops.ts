@@ -150,6 +150,13 @@ const onGpus = [
     attributes: () => ({ eps: 1e-5 }),
   })),
   long(
+    asOnGpus('rms norm of rows longer than registers hold', () => ({
+      op: ops.rmsNorm,
+      inputs: [gridValues(4, [2, 2051]), gridValues(5, [2051])],
+      attributes: () => ({ eps: 1e-5 }),
+    })),
+  ),
+  long(
     asOnGpus('token log-probs, a vocabulary of 37', () => ({
       op: ops.tokenLogps,
       inputs: [gridValues(1, [5, 8]), gridValues(2, [37, 8])],

@@ -30,6 +30,7 @@ inBothFormsOfRows(
         ['rows fewer than the runs of the weight gradient', 3, 12],
         ['rows more than the runs, and ragged', 71, 4],
         ['a width that is no multiple of 4', 5, 7],
+        ['two vec4s to an invocation, the second ragged', 2, 132],
       ])('%s', async (_name, rows, width) => {
         const inputs = [gridValues(4, [rows, width]), gridValues(5, [width])];
         await checkOp(gpu, { op: rmsNorm, inputs, attributes: () => ({ eps: 1e-5 }) });

@@ -6,7 +6,7 @@
 import type { Op } from '../../autograd/op.ts';
 import { elementCount, type Tensor, temporary, whole } from '../../autograd/tensor.ts';
 import type { Recorder } from '../../gpu/program.ts';
-import { gridFor, workgroupSize } from '../launch.ts';
+import { streamLaunch } from '../launch.ts';
 
 /** By the names of PyTorch and transformers. */
 export type Activation = 'silu' | 'gelu_tanh';
@@ -92,12 +92,8 @@ export function activationConditions({ activation }: GluAttributes) {
   return { GELU: activation === 'gelu_tanh' };
 }
 
-/** Four elements to an invocation wherever the count allows it. */
+/** In vec4s wherever the count allows it. */
 function elementwise(recorder: Recorder, count: number) {
   const VEC4 = count % 4 === 0;
-  return {
-    VEC4,
-    constants: { WORKGROUP: workgroupSize(recorder) },
-    grid: gridFor(recorder, VEC4 ? count / 4 : count),
-  };
+  return { VEC4, ...streamLaunch(recorder, VEC4 ? count / 4 : count) };
 }

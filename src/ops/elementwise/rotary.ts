@@ -6,7 +6,7 @@
 import type { Op } from '../../autograd/op.ts';
 import { type Tensor, temporary, whole } from '../../autograd/tensor.ts';
 import type { Recorder } from '../../gpu/program.ts';
-import { gridFor, workgroupSize } from '../launch.ts';
+import { streamLaunch } from '../launch.ts';
 
 export interface RotaryAttributes {
   /** u32 [T]. */
@@ -61,17 +61,18 @@ function turn(
   accumulate: boolean,
 ): void {
   const [tokens, width] = x.shape;
+  const D = attributes.headDim / 2;
+  const VEC4 = D % 4 === 0;
   recorder.launch({
     kernel: 'rotary',
-    conditions: { ACCUMULATE: accumulate },
-    constants: { WORKGROUP: workgroupSize(recorder) },
-    overrides: { HEADS: width / attributes.headDim, D: attributes.headDim / 2, DIRECTION: direction },
+    conditions: { ACCUMULATE: accumulate, VEC4 },
+    ...streamLaunch(recorder, (tokens * width) / 2 / (VEC4 ? 4 : 1)),
+    overrides: { HEADS: width / attributes.headDim, D, DIRECTION: direction },
     bindings: {
       x: whole(x),
       positions: whole(attributes.positions),
       table: whole(attributes.table),
       y: whole(y),
     },
-    grid: gridFor(recorder, (tokens * width) / 2),
   });
 }

@@ -5,7 +5,7 @@
 import type { Op } from '../../autograd/op.ts';
 import { elementCount, type Tensor, temporary, whole } from '../../autograd/tensor.ts';
 import type { Launch } from '../../gpu/launch.ts';
-import { gridFor, rowLaunch, workgroupSize } from '../launch.ts';
+import { gridFor, heldRowLaunch, workgroupSize } from '../launch.ts';
 import { launchColumnSum } from '../reduction/column-sum.ts';
 import { deferNorm, defersNorms } from './deferred-norm.ts';
 
@@ -25,12 +25,13 @@ export const rmsNorm: Op<RmsNormAttributes> = {
     const { rows, width } = sizesOf(x, w);
     const y = temporary(recorder, 'rms_norm', x.shape);
     const r = temporary(recorder, 'rms_norm 1/rms', [rows]);
-    const { conditions, ...rowwise } = rowLaunch(recorder, rows);
+    const VEC4 = width % 4 === 0;
+    const { conditions, ...rowwise } = heldRowLaunch(recorder, rows, VEC4 ? width / 4 : width);
     const launch: Launch = {
       kernel: 'rms_norm_forward',
       conditions: {
         ...conditions,
-        VEC4: width % 4 === 0,
+        VEC4,
         UNIT_OFFSET: unitOffset,
         RESIDUAL: residual !== undefined,
       },
@@ -66,10 +67,11 @@ export const rmsNorm: Op<RmsNormAttributes> = {
     const constants = { WORKGROUP: workgroupSize(recorder) };
     if (needs(0)) {
       const { tensor, accumulate } = target(0);
-      const { conditions, ...rowwise } = rowLaunch(recorder, rows);
+      const VEC4 = width % 4 === 0;
+      const { conditions, ...rowwise } = heldRowLaunch(recorder, rows, VEC4 ? width / 4 : width);
       recorder.launch({
         kernel: 'rms_norm_backward_input',
-        conditions: { ...conditions, VEC4: width % 4 === 0, UNIT_OFFSET: unitOffset, ACCUMULATE: accumulate },
+        conditions: { ...conditions, VEC4, UNIT_OFFSET: unitOffset, ACCUMULATE: accumulate },
         ...rowwise,
         bindings: { x: whole(x), w: whole(w), r: whole(r), dy: whole(dy), dx: whole(tensor) },
       });

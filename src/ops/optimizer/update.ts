@@ -3,7 +3,7 @@ import type { DType } from '../../autograd/tensor.ts';
 import type { Launch } from '../../gpu/launch.ts';
 import type { Slice } from '../../gpu/memory.ts';
 import type { Recorder } from '../../gpu/program.ts';
-import { gridFor, workgroupSize } from '../launch.ts';
+import { streamLaunch } from '../launch.ts';
 
 /** A range of weights with all that its update reads and writes besides the optimizer's moments. */
 export interface WeightUpdate {
@@ -20,7 +20,7 @@ export interface WeightUpdate {
   readonly settings: Slice;
 }
 
-/** What the launch of every rule's kernel has in common: an invocation to every four elements of the range. */
+/** What the launch of every rule's kernel has in common: every vec4 of the range once. */
 export type UpdateLaunch = ReturnType<typeof commonOf>;
 
 /** Records an update. @param launchOf names the rule's kernel, and adds what that takes besides */
@@ -35,9 +35,8 @@ export function recordUpdate(
 function commonOf(recorder: Recorder, { weights, gradient, copy, decays, norm, settings }: WeightUpdate) {
   return {
     conditions: { COPY: copy !== undefined, COPY_BF16: copy?.dtype === 'bf16' },
-    constants: { WORKGROUP: workgroupSize(recorder) },
+    ...streamLaunch(recorder, weights.byteLength / 16),
     overrides: { DECAYS: decays ? 1 : 0 },
     bindings: { w: weights, gradient, norm, settings, copy: copy?.slice },
-    grid: gridFor(recorder, weights.byteLength / 16),
   };
 }
