@@ -19,6 +19,12 @@
 // GATED is the epilogue of a feed-forward block, FORWARD only: out = up (kept for the gradient), activation = f(gate) up, f silu or GELU.
 // OUT_HALF stores out, and reads gate, as f16 in pairs (activation.wgsl); FORWARD only, without ACCUMULATE.
 //
+// TURNED is the epilogue of queries and keys, FORWARD only: rotary embedding (rotary.wgsl has its formula) of all that is added up, in
+// heads of 4 * HEAD4 columns. An element's partner lies half a head away, in what may be another invocation's columns; a
+// turned product therefore has its columns in another order than out. Of vec4 g of a head, x and y are elements 2 g and 2 g + 1 of the
+// head's first half, z and w those of its second: every store has whole pairs. A shard holds whole heads.
+//     positions: [T] u32    turns: [positions, 2 * HEAD4] (cos, sin), two to a vec4    Not with ACCUMULATE, RESIDUAL, OUT_HALF.
+//
 // Sizes are data, so that all shapes share one pipeline: large bodies take a CPU adapter half a second to compile. With SIZED those of
 // a weight (N, K, N_STRIDE, R) are constants of the pipeline instead, so that strides, bounds and divisions by them
 // fold. In terms of the product, out is [rows, columns] and the sum runs over its depth.
@@ -36,6 +42,7 @@ struct Sizes { N: u32, K: u32, N_STRIDE: u32, N_OFFSET: u32, R: u32, ALPHA: f32,
 @if(SIZED) override K: u32;
 @if(SIZED) override N_STRIDE: u32;
 @if(SIZED && LOW_RANK) override R: u32;
+@if(TURNED) override HEAD4: u32;
 
 @if(SIZED) fn n() -> u32 { return N; }
 @else fn n() -> u32 { return sizes.N; }
@@ -51,7 +58,8 @@ struct Sizes { N: u32, K: u32, N_STRIDE: u32, N_OFFSET: u32, R: u32, ALPHA: f32,
 @if(W_I8 || W_NF4) @group(0) @binding(1) var<storage, read> other: array<u32>;
 @if(!W_HALF && !W_I8 && !W_NF4) @group(0) @binding(1) var<storage, read> other: array<vec4f>;
 @if(OUT_HALF) @group(0) @binding(2) var<storage, read_write> out: array<vec2u>;
-@if(!OUT_HALF) @group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
+@if(TURNED) @group(0) @binding(2) var<storage, read_write> out: array<vec2f>;
+@if(!OUT_HALF && !TURNED) @group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
 @group(0) @binding(3) var<storage, read> sizes: Sizes;
 @if(W_I8 || W_NF4) @group(0) @binding(4) var<storage, read> scales: array<f32>;
 @if(RESIDUAL || BIAS) @group(0) @binding(5) var<storage, read> residual: array<vec4f>;
@@ -61,8 +69,11 @@ struct Sizes { N: u32, K: u32, N_STRIDE: u32, N_OFFSET: u32, R: u32, ALPHA: f32,
 @if(GATED && OUT_HALF) @group(0) @binding(8) var<storage, read> gate: array<vec2u>;
 @if(GATED && !OUT_HALF) @group(0) @binding(8) var<storage, read> gate: array<vec4f>;
 @if(GATED) @group(0) @binding(9) var<storage, read_write> activation: array<vec4f>;
+@if(TURNED) @group(0) @binding(10) var<storage, read> positions: array<u32>;
+@if(TURNED) @group(0) @binding(11) var<storage, read> turns: array<vec4f>;
 
-@if(FORWARD) fn row_count() -> u32 { return 4u * arrayLength(&out) / n_stride(); }
+@if(FORWARD && !TURNED) fn row_count() -> u32 { return 4u * arrayLength(&out) / n_stride(); }
+@if(TURNED) fn row_count() -> u32 { return 2u * arrayLength(&out) / n_stride(); }
 @if(INPUT) fn row_count() -> u32 { return 4u * arrayLength(&out) / k(); }
 @if(WEIGHT) fn row_count() -> u32 { return n(); }
 
@@ -110,15 +121,28 @@ fn load_other(i: u32) -> vec4f {
   @if(W_HALF && !W_BF16) return vec4f(widen_f16(other[i].x), widen_f16(other[i].y));
 }
 
+/// Of vec4 `column4` of a turned product, which vec2 of a row holds its elements in the first half of a head. Those of the second half
+/// lie HEAD4 further on.
+@if(TURNED) fn first_half(column4: u32) -> u32 {
+  return column4 / HEAD4 * (2u * HEAD4) + column4 % HEAD4;
+}
+
+/// The row of the weight (of its shard) that a column is made with.
+@if(FORWARD) fn row_of_weight(column: u32) -> u32 {
+  let c = min(column, n() - 1u);
+  @if(TURNED) return 2u * (first_half(c / 4u) + c / 2u % 2u * HEAD4) + c % 2u;
+  @else return c;
+}
+
 /// A column's elements 4 * depth4 ... + 3 along the sum.
 @if(FORWARD) fn other_along_depth(column: u32, depth4: u32) -> vec4f {
   @if(LOW_RANK) {
     if (4u * depth4 >= base_depth()) {
-      let row = sizes.N_OFFSET + min(column, n() - 1u);
+      let row = sizes.N_OFFSET + row_of_weight(column);
       return load_low_other(row * (r() / 4u) + min(depth4 - k() / 4u, r() / 4u - 1u));
     }
   }
-  return load_other(min(column, n() - 1u) * (k() / 4u) + min(depth4, k() / 4u - 1u));
+  return load_other(row_of_weight(column) * (k() / 4u) + min(depth4, k() / 4u - 1u));
 }
 /// Elements of columns 4 * column4 ... + 3 at one depth.
 @if(!FORWARD) fn other_along_columns(depth: u32, column4: u32) -> vec4f {
@@ -139,7 +163,7 @@ fn split_depth(splits: u32) -> u32 {
 }
 
 /// Stores columns 4 * column4 ... + 3 of a row, unless they lie outside. WEIGHT: results of splits lie one after the other.
-fn store(row: u32, column4: u32, sum: vec4f, split: u32) {
+@if(!TURNED) fn store(row: u32, column4: u32, sum: vec4f, split: u32) {
   if (row >= row_count() || 4u * column4 >= column_count()) { return; }
   @if(FORWARD) let i = (row * n_stride() + sizes.N_OFFSET) / 4u + column4;
   @if(INPUT) let i = row * (k() / 4u) + column4;
@@ -152,6 +176,24 @@ fn store(row: u32, column4: u32, sum: vec4f, split: u32) {
   @if(!OUT_HALF) out[i] = value;
   @if(GATED && OUT_HALF) activation[i] = activated(of_kept(gate[i])) * value;
   @if(GATED && !OUT_HALF) activation[i] = activated(gate[i]) * value;
+}
+
+/// Turns the two pairs of vec4 `column4` of a product, and stores them.
+@if(TURNED) fn store(row: u32, column4: u32, sum: vec4f, split: u32) {
+  if (row >= row_count() || 4u * column4 >= column_count()) { return; }
+  let column2 = sizes.N_OFFSET / 2u + first_half(column4);
+  var value = sizes.ALPHA * sum;
+  @if(BIAS) value += vec4f(bias_at(column2), bias_at(column2 + HEAD4));
+  let turn = turns[positions[row] * HEAD4 + column4 % HEAD4];
+  let first = value.xy * turn.xz - value.zw * turn.yw;
+  let second = value.zw * turn.xz + value.xy * turn.yw;
+  let i = row * (n_stride() / 2u) + column2;
+  out[i] = first;
+  out[i + HEAD4] = second;
+}
+@if(TURNED && BIAS) fn bias_at(column2: u32) -> vec2f {
+  let pairs = residual[column2 / 2u];
+  return select(pairs.xy, pairs.zw, column2 % 2u == 1u);
 }
 
 /// `v` where this depth counts, zero past the end of the sum.

@@ -9,7 +9,6 @@ import type { Tape } from '../autograd/tape.ts';
 import type { Tensor } from '../autograd/tensor.ts';
 import { roundTo } from '../formats/half.ts';
 import { type Projection, project, projectGated } from '../nn/projection.ts';
-import type { RotaryTable } from '../nn/rotary-table.ts';
 import type { AttentionShape } from '../ops/attention/attention.ts';
 import type { Activation } from '../ops/elementwise/glu.ts';
 import { rotary } from '../ops/elementwise/rotary.ts';
@@ -135,8 +134,10 @@ function attentionLayer(options: DecoderOptions, parts: ModelParts, index: numbe
     headNorms ? normLayer(options, parts.weight(`${module}.${name}.weight`)) : undefined;
   const [qNorm, kNorm] = [headNorm('q_norm'), headNorm('k_norm')];
   const turned = (pass: Pass, n: Tensor, of: Projection, norm: Layer | undefined): Tensor => {
-    const x = project(pass.tape, n, of, pass.adapter);
-    return rotated(pass, norm === undefined ? x : norm(pass, x), parts.rope, options.config.headDim);
+    const { tape, layout, adapter } = pass;
+    const turn = { ...parts.rope, positions: layout.positions, headDim: options.config.headDim };
+    if (norm === undefined) return project(tape, n, of, adapter, { rotary: turn });
+    return tape.apply(rotary, [norm(pass, project(tape, n, of, adapter))], turn)[0];
   };
   const attendProducts = ({ tape, layout, adapter }: Pass, n: Tensor): Tensor | undefined => {
     const isBare = [q, k, v].every(
@@ -154,7 +155,7 @@ function attentionLayer(options: DecoderOptions, parts: ModelParts, index: numbe
     return layout.attend(tape, index, queries, keys, values);
   };
   return (pass, n, residual) =>
-    project(pass.tape, attendProducts(pass, n) ?? attend(pass, n), o, pass.adapter, residual);
+    project(pass.tape, attendProducts(pass, n) ?? attend(pass, n), o, pass.adapter, { residual });
 }
 
 function feedForwardLayer({ activation = 'silu' }: DecoderOptions, parts: ModelParts, module: string): Layer {
@@ -162,15 +163,11 @@ function feedForwardLayer({ activation = 'silu' }: DecoderOptions, parts: ModelP
     projection(parts, `${module}.${name}`),
   );
   return ({ tape, adapter }, n, residual) =>
-    project(tape, projectGated(tape, n, { gate, up, activation }, adapter), down, adapter, residual);
+    project(tape, projectGated(tape, n, { gate, up, activation }, adapter), down, adapter, { residual });
 }
 
 function projection(parts: ModelParts, module: string): Projection {
   return { weight: parts.weight(`${module}.weight`), lora: parts.lora(module) };
-}
-
-function rotated({ tape, layout }: Pass, x: Tensor, rope: RotaryTable, headDim: number): Tensor {
-  return tape.apply(rotary, [x], { ...rope, positions: layout.positions, headDim })[0];
 }
 
 /** Over rows of the weight's length: of hidden states, or of heads. */

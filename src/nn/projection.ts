@@ -5,6 +5,7 @@
 import type { Tape } from '../autograd/tape.ts';
 import type { Tensor } from '../autograd/tensor.ts';
 import { type Activation, glu } from '../ops/elementwise/glu.ts';
+import type { RotaryAttributes } from '../ops/elementwise/rotary.ts';
 import { gatedLinear } from '../ops/linear/gated-linear.ts';
 import { linear } from '../ops/linear/linear.ts';
 import { loraLinear } from '../ops/linear/lora-linear.ts';
@@ -23,20 +24,28 @@ export interface Projection {
   readonly lora: LoraPair | undefined;
 }
 
+/** What a projection does to its product besides. */
+export interface ProjectionExtras {
+  /** Added to the product. */
+  readonly residual?: Tensor | undefined;
+  /** Instead of a residual: turns the heads of the result. */
+  readonly rotary?: RotaryAttributes | undefined;
+}
+
 /** @param adapter false switches LoRA off: the reference model is the same weights without it. */
 export function project(
   tape: Tape,
   x: Tensor,
   projection: Projection,
   adapter: boolean,
-  residual?: Tensor,
+  { residual, rotary }: ProjectionExtras = {},
 ): Tensor {
   const { weight, bias, lora } = projection;
   if (bias !== undefined && residual !== undefined)
     throw new RangeError(`${bias.label}: a projection takes a bias or a residual, not both.`);
   const added = [bias, residual].filter((tensor) => tensor !== undefined);
-  if (lora === undefined || !adapter) return tape.apply(linear, [x, weight, ...added], {})[0];
-  return tape.apply(loraLinear, [x, weight, lora.a, lora.b, ...added], { scale: lora.scale })[0];
+  if (lora === undefined || !adapter) return tape.apply(linear, [x, weight, ...added], { rotary })[0];
+  return tape.apply(loraLinear, [x, weight, lora.a, lora.b, ...added], { scale: lora.scale, rotary })[0];
 }
 
 export interface GatedProjection {

@@ -72,7 +72,13 @@ export async function productValues(
 }
 
 /** A weight [N, K] in 8 or 4 bits, K a multiple of 64. */
-export function quantized({ bench, size: { N, K } }: Operands, dtype: 'i8' | 'nf4'): Tensor {
+export function quantized(
+  {
+    bench,
+    size: { N, K },
+  }: { readonly bench: Workbench; readonly size: { readonly N: number; readonly K: number } },
+  dtype: 'i8' | 'nf4',
+): Tensor {
   const { gpu } = bench;
   const { packed, scales } = quantize(Float32Array.from(gridValues(7, [N, K]).data), dtype);
   const scaleTensor = allocateTensor(gpu, 'scales', [N, K / 64], 'f32', 'weights');

@@ -28,6 +28,7 @@ import {
 } from './by-matrices.ts';
 import type { ConformanceCase } from './case.ts';
 import { formCases } from './matrix-forms.ts';
+import { turnedCases } from './turned-cases.ts';
 
 const group = '16-bit';
 
@@ -226,6 +227,7 @@ export const matrixCases: readonly ConformanceCase[] = [
   packing,
   ...firstSteps,
   ...formCases,
+  ...turnedCases,
 ];
 
 /** For GPUs alone: a CPU adapter takes an hour to compile these. */

@@ -5,6 +5,7 @@
  */
 import type { Op } from '../../autograd/op.ts';
 import { type Tensor, temporary, whole } from '../../autograd/tensor.ts';
+import type { Slice } from '../../gpu/memory.ts';
 import type { Recorder } from '../../gpu/program.ts';
 import { streamLaunch } from '../launch.ts';
 
@@ -23,7 +24,7 @@ export const rotary: Op<RotaryAttributes> = {
 
   launch(recorder, [x], attributes) {
     const y = temporary(recorder, 'rotary', x.shape);
-    turn(recorder, x, y, attributes, 1, false);
+    launchRotary(recorder, whole(x), whole(y), x.shape[1], attributes);
     return { outputs: [y] };
   },
 
@@ -31,7 +32,7 @@ export const rotary: Op<RotaryAttributes> = {
   gradient({ recorder, attributes, outputGradients: [dy], needs, target }) {
     if (dy === undefined || !needs(0)) return;
     const { tensor, accumulate } = target(0);
-    turn(recorder, dy, tensor, attributes, -1, accumulate);
+    launchRotary(recorder, whole(dy), whole(tensor), dy.shape[1], attributes, { direction: -1, accumulate });
   },
 
   reference([x], { positions, frequencies, headDim }, index) {
@@ -52,27 +53,22 @@ export const rotary: Op<RotaryAttributes> = {
   },
 };
 
-function turn(
+/** y (+)= x turned by the angles of its rows, or back by them; x, y [T, width]. */
+export function launchRotary(
   recorder: Recorder,
-  x: Tensor,
-  y: Tensor,
-  attributes: RotaryAttributes,
-  direction: 1 | -1,
-  accumulate: boolean,
+  x: Slice,
+  y: Slice,
+  width: number,
+  { positions, table, headDim }: RotaryAttributes,
+  { direction = 1, accumulate = false }: { direction?: 1 | -1; accumulate?: boolean } = {},
 ): void {
-  const [tokens, width] = x.shape;
-  const D = attributes.headDim / 2;
+  const D = headDim / 2;
   const VEC4 = D % 4 === 0;
   recorder.launch({
     kernel: 'rotary',
     conditions: { ACCUMULATE: accumulate, VEC4 },
-    ...streamLaunch(recorder, (tokens * width) / 2 / (VEC4 ? 4 : 1)),
-    overrides: { HEADS: width / attributes.headDim, D, DIRECTION: direction },
-    bindings: {
-      x: whole(x),
-      positions: whole(attributes.positions),
-      table: whole(attributes.table),
-      y: whole(y),
-    },
+    ...streamLaunch(recorder, x.byteLength / 4 / 2 / (VEC4 ? 4 : 1)),
+    overrides: { HEADS: width / headDim, D, DIRECTION: direction },
+    bindings: { x, positions: whole(positions), table: whole(table), y },
   });
 }

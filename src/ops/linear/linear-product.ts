@@ -4,6 +4,7 @@ import type { Slice } from '../../gpu/memory.ts';
 import { gridOf, type Recorder } from '../../gpu/program.ts';
 import { bitsOf, constantsOnGpu } from '../constants.ts';
 import { activationConditions, type GluAttributes } from '../elementwise/glu.ts';
+import type { RotaryAttributes } from '../elementwise/rotary.ts';
 import { sharesRows, takesWorkgroups, workgroupSize } from '../launch.ts';
 import { normInto, normVariant } from '../norm/deferred-norm.ts';
 import {
@@ -46,6 +47,8 @@ export interface Extras {
   readonly paired?: Paired;
   /** Stores the result, and finds the gate, as packed f16. */
   readonly half?: boolean;
+  /** Turns the heads of all that is added up, without `accumulate`, a residual or another epilogue: see `turnsHeads`. */
+  readonly rotary?: RotaryAttributes;
 }
 
 /** The epilogue of a feed-forward block: y = f(gate) · result. */
@@ -182,7 +185,7 @@ function launchShared(
   operands: Operands,
 ): void {
   const { gpu } = recorder;
-  const { own, other, out, added, lowRank, gated, half = false, accumulate, splits } = operands;
+  const { own, other, out, added, lowRank, gated, half = false, rotary, accumulate, splits } = operands;
   const { rows, columns } = resultShape(orientation, product, shard);
   const { N, K, N_STRIDE, N_OFFSET, ALPHA } = sizesOf(product, shard);
   const isStaged = isStaged16(variant);
@@ -204,8 +207,11 @@ function launchShared(
       low_other: lowRank && whole(lowRank.other),
       gate: gated?.gate,
       activation: gated?.y,
+      positions: rotary && whole(rotary.positions),
+      turns: rotary && whole(rotary.table),
     },
   };
+  const turned = rotary === undefined ? {} : { HEAD4: rotary.headDim / 4 };
   const conditions = {
     [orientation]: true,
     ...dtypeOf(product.weight),
@@ -214,6 +220,7 @@ function launchShared(
     ACCUMULATE: accumulate,
     GATED: gated !== undefined,
     OUT_HALF: half,
+    TURNED: rotary !== undefined,
     LOW_RANK: lowRank !== undefined,
     LOW_HALF: lowRank !== undefined && lowRank.other.dtype !== 'f32',
     LOW_BF16: lowRank?.other.dtype === 'bf16',
@@ -230,7 +237,8 @@ function launchShared(
     case 'tiled':
     case 'tiled16': {
       const staged = { ...conditions, STAGED_F16: isStaged, ROLLED: gpu.profile.rollsTiles };
-      recorder.launch({ kernel: 'linear_tiled', ...common, conditions: staged, grid: gridOfTiles(64, 64) });
+      const grid = gridOfTiles(64, 64);
+      recorder.launch({ kernel: 'linear_tiled', ...common, conditions: staged, overrides: turned, grid });
       return;
     }
     case 'matrices':
@@ -244,7 +252,7 @@ function launchShared(
         ...common,
         conditions: { ...conditions, SIZED },
         constants,
-        overrides: SIZED ? { N, K, N_STRIDE, ...(rank > 0 && { R: rank }) } : {},
+        overrides: { ...turned, ...(SIZED && { N, K, N_STRIDE, ...(rank > 0 && { R: rank }) }) },
         grid: gridOfTiles(tile.rows, tile.columns),
       });
       return;
@@ -283,6 +291,7 @@ function launchShared(
         kernel: 'linear_rows',
         ...common,
         conditions: { ...conditions, ROW_PER_WORKGROUP },
+        overrides: turned,
         constants: { WORKGROUP: ROW_PER_WORKGROUP ? 64 : 8 },
         grid: gridOfTiles(8, ROW_PER_WORKGROUP ? 4 : 32),
       });

@@ -9,6 +9,8 @@ import { rowLength, type Shard, type Tensor, temporary, whole } from '../../auto
 import type { Gpu } from '../../gpu/device.ts';
 import type { Slice } from '../../gpu/memory.ts';
 import type { Recorder } from '../../gpu/program.ts';
+import { launchRotary, type RotaryAttributes, rotary as rotaryOp } from '../elementwise/rotary.ts';
+import { takesWorkgroups } from '../launch.ts';
 import { launchColumnSum, recordColumnSum } from '../reduction/column-sum.ts';
 import {
   type Added,
@@ -25,19 +27,30 @@ export type { LowRank } from './linear-product.ts';
 export interface LinearAttributes {
   /** Factor on the product alone, not on what is added: LoRA's alpha / r. Default 1. */
   readonly scale?: number;
+  /** Turns the heads of the result, bias included. Not together with a residual. */
+  readonly rotary?: RotaryAttributes | undefined;
 }
 
 /**
  * y (+)= scale · x wᵀ (+ own otherᵀ) (+ residual or bias), one dispatch per shard of w. `y` may be a slice of scratch memory;
- * kernels take the number of rows from the length of their bindings, so slices must be exact.
+ * kernels take the number of rows from the length of their bindings, so slices must be exact. With `rotary`, which is not for
+ * sums that are added to others, y is turned: by the dispatches of the product where they can, or by one more.
  */
 export function launchLinear(
   recorder: Recorder,
   x: Slice,
   y: Slice,
   product: Product,
-  { added, lowRank, gated, paired, half }: Extras = {},
+  extras: Extras = {},
 ): void {
+  const { added, lowRank, gated, paired, half, rotary } = extras;
+  if (rotary !== undefined && !turnsHeads(recorder, product, extras, rotary)) {
+    const columns = product.weight.shape[0];
+    const straight = whole(temporary(recorder, 'linear', [product.rows, columns]));
+    launchLinear(recorder, x, straight, product, { ...extras, rotary: undefined });
+    launchRotary(recorder, straight, y, columns, rotary);
+    return;
+  }
   const fused = fusesLowRank(recorder, 'FORWARD', product, lowRank) ? lowRank : undefined;
   for (const shard of product.weight.shards)
     launchProduct(recorder, 'FORWARD', product, shard, {
@@ -49,6 +62,7 @@ export function launchLinear(
       gated,
       paired,
       half,
+      rotary,
       accumulate: product.accumulate,
     });
   if (lowRank !== undefined && fused === undefined)
@@ -94,6 +108,30 @@ function fusesLowRank(
   const rank = lowRank.other.shape[orientation === 'FORWARD' ? 1 : 0];
   const variants = weight.shards.map((shard) => variantIn(recorder, shapeOf(orientation, product, shard)));
   return rank % 4 === 0 && variants.every(isTiled);
+}
+
+/** Storage buffers of a product with quantized weights, a bias, a LoRA pair and rotary; one limit for all, so that all take the same. */
+const TURNED_BINDINGS = 10;
+
+/** Whether every dispatch of a forward product has all of the sum in its epilogue, and whole heads of it. */
+function turnsHeads(
+  recorder: Recorder,
+  product: Product,
+  { lowRank }: Extras,
+  { headDim }: RotaryAttributes,
+): boolean {
+  const { limits } = recorder.gpu.device;
+  const isTurned = (shard: Shard) => {
+    const variant = variantIn(recorder, shapeOf('FORWARD', product, shard));
+    const hasEpilogue = variant === 'rows' ? takesWorkgroups(recorder) : isTiled(variant);
+    return hasEpilogue && shard.rowStart % headDim === 0 && shard.rows % headDim === 0;
+  };
+  return (
+    headDim % 4 === 0 &&
+    limits.maxStorageBuffersPerShaderStage >= TURNED_BINDINGS &&
+    (lowRank === undefined || fusesLowRank(recorder, 'FORWARD', product, lowRank)) &&
+    product.weight.shards.every(isTurned)
+  );
 }
 
 /** Whether forward products with a weight are made by kernels that take `gated` and `half`. */
@@ -151,24 +189,24 @@ function splitCount(gpu: Gpu, product: Product, shard: Shard): number {
 export const linear: Op<LinearAttributes> = {
   name: 'linear',
 
-  launch(recorder, [x, w, added], { scale = 1 }) {
+  launch(recorder, [x, w, added], { scale = 1, rotary }) {
     const rows = x.shape[0];
     const y = temporary(recorder, 'linear', [rows, w.shape[0]]);
     const product = { rows, weight: w, scale, accumulate: false };
-    launchLinear(recorder, whole(x), whole(y), product, { added: addedOf(added) });
+    launchLinear(recorder, whole(x), whole(y), product, { added: addedOf(added), rotary });
     return { outputs: [y] };
   },
 
-  // y = s x wᵀ + r:   dx = s dy w,   dw = s dyᵀ x,   dr = dy, summed over the rows for a bias
+  // y = s x wᵀ + r:   dx = s dy w,   dw = s dyᵀ x,   dr = dy, summed over the rows for a bias; with dy turned back before
   gradient(context) {
     const {
       recorder,
       inputs: [x, w],
-      outputGradients: [dy],
       attributes: { scale = 1 },
       needs,
       target,
     } = context;
+    const dy = gradientOfSum(context);
     if (dy === undefined) return;
     const rows = x.shape[0];
     if (needs(0)) {
@@ -189,7 +227,7 @@ export const linear: Op<LinearAttributes> = {
     passToAdded(context, 2, dy);
   },
 
-  reference([x, w, added], { scale = 1 }) {
+  reference([x, w, added], { scale = 1, rotary }, index) {
     const [rows, inner] = x.shape;
     const columns = w.shape[0];
     const data = new Float64Array(rows * columns);
@@ -201,9 +239,22 @@ export const linear: Op<LinearAttributes> = {
           scale * sum + (added?.data[added.shape.length === 1 ? n : t * columns + n] ?? 0);
       }
     }
-    return [{ shape: [rows, columns], data }];
+    const y = { shape: [rows, columns], data };
+    return rotary === undefined ? [y] : rotaryOp.reference([y], rotary, index);
   },
 };
+
+/** The gradient of what was added up, given that of the op's result: turned back where the result was turned. */
+export function gradientOfSum({
+  recorder,
+  outputGradients: [dy],
+  attributes: { rotary },
+}: GradientContext<LinearAttributes>): Tensor | undefined {
+  if (dy === undefined || rotary === undefined) return dy;
+  const straight = temporary(recorder, 'd linear', dy.shape);
+  launchRotary(recorder, whole(dy), whole(straight), dy.shape[1], rotary, { direction: -1 });
+  return straight;
+}
 
 /** What is added to a product: one row of numbers is a bias. */
 export function addedOf(tensor: Tensor | undefined): Added | undefined {

@@ -7,6 +7,7 @@ import type { Op } from '../../autograd/op.ts';
 import { temporary, whole } from '../../autograd/tensor.ts';
 import {
   addedOf,
+  gradientOfSum,
   type LinearAttributes,
   launchLinear,
   launchLinearBackwardInput,
@@ -19,29 +20,29 @@ import {
 export const loraLinear: Op<LinearAttributes> = {
   name: 'lora_linear',
 
-  launch(recorder, [x, w, a, b, added], { scale = 1 }) {
+  launch(recorder, [x, w, a, b, added], { scale = 1, rotary }) {
     const rows = x.shape[0];
     const low = temporary(recorder, 'lora', [rows, a.shape[0]]);
     const y = temporary(recorder, 'linear', [rows, w.shape[0]]);
     launchLinear(recorder, whole(x), whole(low), { rows, weight: a, scale, accumulate: false });
     const product = { rows, weight: w, scale: 1, accumulate: false };
     const lowRank = { own: whole(low), other: b };
-    launchLinear(recorder, whole(x), whole(y), product, { added: addedOf(added), lowRank });
+    launchLinear(recorder, whole(x), whole(y), product, { added: addedOf(added), lowRank, rotary });
     return { outputs: [y], saved: [low] };
   },
 
-  // l = s x aᵀ,  dl = s dy b:   dx = dy w + dl a,   dw = dyᵀ x,   da = dlᵀ x,   db = dyᵀ l,   dr = dy
+  // Of dy turned back, if y was turned:   l = s x aᵀ,  dl = s dy b:   dx = dy w + dl a,   dw = dyᵀ x,   da = dlᵀ x,   db = dyᵀ l,   dr = dy
   gradient(context) {
     const {
       recorder,
       inputs: [x, w, a, b],
       inputs,
       saved: [low],
-      outputGradients: [dy],
       attributes,
       needs,
       target,
     } = context;
+    const dy = gradientOfSum(context);
     if (dy === undefined) return;
     const { scale = 1 } = attributes;
     const rows = x.shape[0];
@@ -66,9 +67,9 @@ export const loraLinear: Op<LinearAttributes> = {
     passToAdded(context, 4, dy);
   },
 
-  reference([x, w, a, b, added], { scale = 1 }, index) {
+  reference([x, w, a, b, added], { scale = 1, rotary }, index) {
     const [low] = linear.reference([x, a], { scale }, index);
     const base = linear.reference(added === undefined ? [x, w] : [x, w, added], {}, index);
-    return linear.reference([low, b, base[0]], {}, index);
+    return linear.reference([low, b, base[0]], { rotary }, index);
   },
 };
