@@ -15,12 +15,17 @@
 // same order and gives the same bits. src/ops/linear/matrix-tiles.ts says which form takes how much shared memory, and
 // linear_matrices.raw.wgsl holds the entry point.
 import package::shared::grid::workgroup_index;
+import package::linear::linear_operands::base_depth;
 import package::linear::linear_operands::column_count;
 import package::linear::linear_operands::depth_count;
+import package::linear::linear_operands::other;
 import package::linear::linear_operands::other_along_columns;
 import package::linear::linear_operands::other_along_depth;
 import package::linear::linear_operands::own_along_depth;
 import package::linear::linear_operands::own_along_rows;
+import package::linear::linear_operands::own_input;
+import package::linear::linear_operands::place_along_columns;
+import package::linear::linear_operands::place_along_depth;
 import package::linear::linear_operands::row_count;
 import package::linear::linear_operands::split_depth;
 import package::linear::linear_operands::sizes;
@@ -75,8 +80,19 @@ var<workgroup> other_tile: array<f16, BUFFERS * OTHER_BUFFER>;
 const STRIP = STRIP_SIDE * EDGE_N;
 var<workgroup> results: array<f32, SUBGROUPS * EDGE_M * STRIP>;
 
+/// Whether a depth is one of the base product, whose operands are staged as they are stored where that is f16.
+fn is_base(depth: u32) -> bool {
+  @if(LOW_RANK) return depth < base_depth();
+  @else return true;
+}
+
 /// vec4 i of a slab of the own operand, and where it is staged.
 fn fetch_own(i: u32, first_row: u32, first_depth: u32) -> vec4<f16> {
+  @if(OWN_HALF) {
+    let row = first_row + i / (DEPTH / 4u);
+    let depth = first_depth + 4u * (i % (DEPTH / 4u));
+    if (is_base(depth)) { return select(vec4<f16>(), bitcast<vec4<f16>>(own_input(row, depth / 4u)), depth < depth_count()); }
+  }
   @if(!WEIGHT) {
     let depth = first_depth + 4u * (i % (DEPTH / 4u));
     return vec4<f16>(sizes.STAGING * within(own_along_depth(first_row + i / (DEPTH / 4u), depth / 4u), depth));
@@ -92,9 +108,17 @@ fn own_place(i: u32) -> u32 {
 }
 
 /// vec4 i of a slab of the other operand, and where it is staged.
-fn fetch_other(i: u32, first_column: u32, first_depth: u32) -> vec4<f16> {
-  @if(FORWARD) return vec4<f16>(other_along_depth(first_column + i / (DEPTH / 4u), first_depth / 4u + i % (DEPTH / 4u)));
-  @if(!FORWARD) return vec4<f16>(other_along_columns(first_depth + i / (COLUMNS / 4u), first_column / 4u + i % (COLUMNS / 4u)));
+@if(FORWARD) fn fetch_other(i: u32, first_column: u32, first_depth: u32) -> vec4<f16> {
+  let column = first_column + i / (DEPTH / 4u);
+  let depth4 = first_depth / 4u + i % (DEPTH / 4u);
+  @if(W_HALF && !W_BF16) { if (is_base(4u * depth4)) { return bitcast<vec4<f16>>(other[place_along_depth(column, depth4)]); } }
+  return vec4<f16>(other_along_depth(column, depth4));
+}
+@if(!FORWARD) fn fetch_other(i: u32, first_column: u32, first_depth: u32) -> vec4<f16> {
+  let depth = first_depth + i / (COLUMNS / 4u);
+  let column4 = first_column / 4u + i % (COLUMNS / 4u);
+  @if(W_HALF && !W_BF16) { if (is_base(depth)) { return bitcast<vec4<f16>>(other[place_along_columns(depth, column4)]); } }
+  return vec4<f16>(other_along_columns(depth, column4));
 }
 fn other_place(i: u32) -> u32 {
   if (OTHER_BY_DEPTH) { return i / (COLUMNS / 4u) * OTHER_STRIDE + 4u * (i % (COLUMNS / 4u)); }

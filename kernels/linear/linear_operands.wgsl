@@ -16,6 +16,9 @@
 //   INPUT     dx = dY W + dL A        low_own = dL [T, R],  low_other = A [R, K]
 //     low_other is f32, or f16/bf16 packed in pairs (LOW_HALF, LOW_BF16).
 //
+// OWN_HALF, FORWARD only: x is stored as inputs of products are staged (`half_input` of half.wgsl). For WEIGHT such an x is a W_HALF
+// operand, whose factor of 64 is in ALPHA.
+//
 // GATED is the epilogue of a feed-forward block, FORWARD only: out = up (kept for the gradient), activation = f(gate) up, f silu or GELU.
 // OUT_HALF stores out, and reads gate, as f16 in pairs (activation.wgsl); FORWARD only, without ACCUMULATE.
 //
@@ -28,6 +31,7 @@
 // Sizes are data, so that all shapes share one pipeline: large bodies take a CPU adapter half a second to compile. With SIZED those of
 // a weight (N, K, N_STRIDE, R) are constants of the pipeline instead, so that strides, bounds and divisions by them
 // fold. In terms of the product, out is [rows, columns] and the sum runs over its depth.
+import package::shared::half::of_half_input;
 import package::shared::half::widen_bf16;
 import package::shared::half::widen_f16;
 import package::linear::quantized::widen_i8;
@@ -53,7 +57,8 @@ struct Sizes { N: u32, K: u32, N_STRIDE: u32, N_OFFSET: u32, R: u32, ALPHA: f32,
 @if(SIZED && LOW_RANK) fn r() -> u32 { return R; }
 @else fn r() -> u32 { return sizes.R; }
 
-@group(0) @binding(0) var<storage, read> own: array<vec4f>;
+@if(OWN_HALF) @group(0) @binding(0) var<storage, read> own: array<vec2u>;
+@if(!OWN_HALF) @group(0) @binding(0) var<storage, read> own: array<vec4f>;
 @if(W_HALF) @group(0) @binding(1) var<storage, read> other: array<vec2u>;
 @if(W_I8 || W_NF4) @group(0) @binding(1) var<storage, read> other: array<u32>;
 @if(!W_HALF && !W_I8 && !W_NF4) @group(0) @binding(1) var<storage, read> other: array<vec4f>;
@@ -98,10 +103,19 @@ fn depth_count() -> u32 {
   @if(LOW_HALF && !LOW_BF16) return vec4f(widen_f16(low_other[i].x), widen_f16(low_other[i].y));
 }
 
+@if(OWN_HALF) alias Input = vec2u;
+@else alias Input = vec4f;
+
+/// Of x, as it is stored.
+@if(FORWARD) fn own_input(row: u32, depth4: u32) -> Input {
+  return own[min(row, row_count() - 1u) * (k() / 4u) + min(depth4, k() / 4u - 1u)];
+}
+
 /// A row's elements 4 * depth4 ... + 3 along the sum. Rows and depths past the end read others in their place.
 @if(FORWARD) fn own_along_depth(row: u32, depth4: u32) -> vec4f {
   @if(LOW_RANK) { if (4u * depth4 >= base_depth()) { return load_low_own(row, depth4); } }
-  return own[min(row, row_count() - 1u) * (k() / 4u) + min(depth4, k() / 4u - 1u)];
+  @if(OWN_HALF) return of_half_input(own_input(row, depth4));
+  @if(!OWN_HALF) return own_input(row, depth4);
 }
 @if(INPUT) fn own_along_depth(row: u32, depth4: u32) -> vec4f {
   @if(LOW_RANK) { if (4u * depth4 >= base_depth()) { return load_low_own(row, depth4); } }
@@ -134,6 +148,14 @@ fn load_other(i: u32) -> vec4f {
   @else return c;
 }
 
+/// Where the weight has a column's elements 4 * depth4 ... + 3 along the sum, and those of columns 4 * column4 ... + 3 at one depth.
+@if(FORWARD) fn place_along_depth(column: u32, depth4: u32) -> u32 {
+  return row_of_weight(column) * (k() / 4u) + min(depth4, k() / 4u - 1u);
+}
+@if(!FORWARD) fn place_along_columns(depth: u32, column4: u32) -> u32 {
+  return min(depth, depth_count() - 1u) * (k() / 4u) + min(column4, k() / 4u - 1u);
+}
+
 /// A column's elements 4 * depth4 ... + 3 along the sum.
 @if(FORWARD) fn other_along_depth(column: u32, depth4: u32) -> vec4f {
   @if(LOW_RANK) {
@@ -142,7 +164,7 @@ fn load_other(i: u32) -> vec4f {
       return load_low_other(row * (r() / 4u) + min(depth4 - k() / 4u, r() / 4u - 1u));
     }
   }
-  return load_other(row_of_weight(column) * (k() / 4u) + min(depth4, k() / 4u - 1u));
+  return load_other(place_along_depth(column, depth4));
 }
 /// Elements of columns 4 * column4 ... + 3 at one depth.
 @if(!FORWARD) fn other_along_columns(depth: u32, column4: u32) -> vec4f {
@@ -152,7 +174,7 @@ fn load_other(i: u32) -> vec4f {
       return load_low_other(row * (k() / 4u) + min(column4, k() / 4u - 1u));
     }
   }
-  return load_other(min(depth, depth_count() - 1u) * (k() / 4u) + min(column4, k() / 4u - 1u));
+  return load_other(place_along_columns(depth, column4));
 }
 
 /// Depths that each of `splits` repetitions of the grid takes (split-K), a multiple of every tile's. Only WEIGHT has more than one: its

@@ -1,7 +1,7 @@
 // rms_norm_forward: y[t] = x[t] * r[t] * w (+ residual[t]),   r[t] = 1 / sqrt(mean(x[t]^2) + EPS)
 //
 //   x, y: [T, H] f32    w: [H] f32    r: [T] f32; y and r are overwritten.   UNIT_OFFSET: 1 + w in the place of w.
-//   residual: [T, H] f32, read when RESIDUAL
+//   residual: [T, H] f32, read when RESIDUAL    HALF, which needs VEC4: y is the input of products in f16 (`half_input` of half.wgsl)
 //
 // Rows as in rows.wgsl; limited by bandwidth. The first HELD elements of an invocation stay in registers, the rest of a row is read twice.
 // H is the length of a binding: loops of a baked length are unrolled by CPU adapters, which then compile for seconds.
@@ -9,6 +9,7 @@ import package::norm::norm_weight::norm_weight;
 import package::shared::elements::Elements;
 import package::shared::elements::WIDTH;
 import package::shared::elements::sum_of;
+import package::shared::half::half_input;
 import package::shared::rows::STEP;
 import package::shared::rows::first_element;
 import package::shared::rows::row_of;
@@ -21,7 +22,8 @@ override EPS: f32;
 
 @group(0) @binding(0) var<storage, read> x: array<Elements>;
 @group(0) @binding(1) var<storage, read> w: array<Elements>;
-@group(0) @binding(2) var<storage, read_write> y: array<Elements>;
+@if(HALF) @group(0) @binding(2) var<storage, read_write> y: array<vec2u>;
+@if(!HALF) @group(0) @binding(2) var<storage, read_write> y: array<Elements>;
 @group(0) @binding(3) var<storage, read_write> r: array<f32>;
 @if(RESIDUAL) @group(0) @binding(4) var<storage, read> residual: array<Elements>;
 
@@ -29,7 +31,8 @@ override EPS: f32;
 fn store(base: u32, h: u32, n: Elements) {
   var value = n * norm_weight(w[h]);
   @if(RESIDUAL) value += residual[base + h];
-  y[base + h] = value;
+  @if(HALF) y[base + h] = half_input(value);
+  @if(!HALF) y[base + h] = value;
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -10,6 +10,17 @@ fn widen_f16(packed: u32) -> vec2f {
   return unpack2x16float(packed);
 }
 
+/// Inputs of products (activations) that are stored as products on tensor cores stage them: f16 in pairs, a 64th of the number
+/// (STAGING.FORWARD of src/ops/linear/linear-product.ts), since those of models that were trained in bf16 may exceed 65504.
+fn half_input(v: vec4f) -> vec2u {
+  let staged = v / 64.0;
+  return vec2u(pack2x16float(staged.xy), pack2x16float(staged.zw));
+}
+
+fn of_half_input(packed: vec2u) -> vec4f {
+  return 64.0 * vec4f(widen_f16(packed.x), widen_f16(packed.y));
+}
+
 /// Packs two f32 to bf16, rounding to nearest even. For finite values.
 fn pack_bf16(value: vec2f) -> u32 {
   let bits = bitcast<vec2u>(value);

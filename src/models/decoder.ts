@@ -8,7 +8,7 @@
 import type { Tape } from '../autograd/tape.ts';
 import type { Tensor } from '../autograd/tensor.ts';
 import { roundTo } from '../formats/half.ts';
-import { type Projection, project, projectGated } from '../nn/projection.ts';
+import { type Projection, project, projectGated, readInHalf } from '../nn/projection.ts';
 import type { AttentionShape } from '../ops/attention/attention.ts';
 import type { Activation } from '../ops/elementwise/glu.ts';
 import { rotary } from '../ops/elementwise/rotary.ts';
@@ -47,8 +47,8 @@ export type Block = (pass: Pass, x: Tensor) => Tensor;
 
 /** What a block is made of. */
 export interface BlockParts {
-  /** The norm of a name such as 'input_layernorm'. */
-  norm(name: string): Layer;
+  /** The norm of a name such as 'input_layernorm', and the part that alone reads what it makes, where there is one. */
+  norm(name: string, before?: 'selfAttention' | 'feedForward'): Layer;
   /** n -> o(attention(rope(q(n)), rope(k(n)), v(n))). */
   readonly selfAttention: Layer;
   /** n -> down(f(gate(n)) * up(n)). */
@@ -115,8 +115,15 @@ class Decoder implements CausalLM {
 
 function blockParts(options: DecoderOptions, parts: ModelParts, index: number): BlockParts {
   const layer = layerName(index);
+  const readers = {
+    selfAttention: ['q_proj', 'k_proj', 'v_proj'].map((name) =>
+      projection(parts, `${layer}.self_attn.${name}`),
+    ),
+    feedForward: ['gate_proj', 'up_proj'].map((name) => projection(parts, `${layer}.mlp.${name}`)),
+  };
   return {
-    norm: (name) => normLayer(options, parts.weight(`${layer}.${name}.weight`)),
+    norm: (name, before) =>
+      normLayer(options, parts.weight(`${layer}.${name}.weight`), before && readers[before]),
     selfAttention: attentionLayer(options, parts, index),
     feedForward: feedForwardLayer(options, parts, `${layer}.mlp`),
   };
@@ -170,9 +177,19 @@ function projection(parts: ModelParts, module: string): Projection {
   return { weight: parts.weight(`${module}.weight`), lora: parts.lora(module) };
 }
 
-/** Over rows of the weight's length: of hidden states, or of heads. */
-function normLayer({ config, unitOffsetNorms = false }: DecoderOptions, weight: Tensor): Layer {
+/**
+ * Over rows of the weight's length: of hidden states, or of heads.
+ * @param readers the only layers that read what it makes
+ */
+function normLayer(
+  { config, unitOffsetNorms = false }: DecoderOptions,
+  weight: Tensor,
+  readers?: readonly Projection[],
+): Layer {
   const attributes = { eps: config.rmsNormEps, unitOffset: unitOffsetNorms };
-  return ({ tape }, x, residual) =>
-    tape.apply(rmsNorm, residual === undefined ? [x, weight] : [x, weight, residual], attributes)[0];
+  return ({ tape }, x, residual) => {
+    const half = readers !== undefined && readInHalf(tape, readers, x.shape[0]);
+    const inputs = residual === undefined ? [x, weight] : [x, weight, residual];
+    return tape.apply(rmsNorm, inputs, { ...attributes, half })[0];
+  };
 }

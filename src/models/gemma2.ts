@@ -51,9 +51,9 @@ export const gemma2: Family = {
 
 /** Norms before and after attention, and before and after the feed-forward part. */
 function sandwichedBlock({ norm, selfAttention, feedForward }: BlockParts): Block {
-  const before = norm('input_layernorm');
+  const before = norm('input_layernorm', 'selfAttention');
   const after = norm('post_attention_layernorm');
-  const beforeMlp = norm('pre_feedforward_layernorm');
+  const beforeMlp = norm('pre_feedforward_layernorm', 'feedForward');
   const afterMlp = norm('post_feedforward_layernorm');
   return (pass, x) => {
     const middle = after(pass, selfAttention(pass, before(pass, x)), x);

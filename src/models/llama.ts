@@ -34,8 +34,8 @@ function describe(architecture: string, raw: Fields, file: string): ModelDescrip
 
 /** A norm before attention and one before the feed-forward part. */
 export function preNormBlock({ norm, selfAttention, feedForward }: BlockParts): Block {
-  const inputNorm = norm('input_layernorm');
-  const postAttentionNorm = norm('post_attention_layernorm');
+  const inputNorm = norm('input_layernorm', 'selfAttention');
+  const postAttentionNorm = norm('post_attention_layernorm', 'feedForward');
   return (pass, x) => {
     const middle = selfAttention(pass, inputNorm(pass, x), x);
     return feedForward(pass, postAttentionNorm(pass, middle), middle);

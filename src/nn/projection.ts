@@ -7,7 +7,7 @@ import type { Tensor } from '../autograd/tensor.ts';
 import { type Activation, glu } from '../ops/elementwise/glu.ts';
 import type { RotaryAttributes } from '../ops/elementwise/rotary.ts';
 import { gatedLinear } from '../ops/linear/gated-linear.ts';
-import { linear } from '../ops/linear/linear.ts';
+import { linear, stagesInputs } from '../ops/linear/linear.ts';
 import { loraLinear } from '../ops/linear/lora-linear.ts';
 
 export interface LoraPair {
@@ -30,6 +30,17 @@ export interface ProjectionExtras {
   readonly residual?: Tensor | undefined;
   /** Instead of a residual: turns the heads of the result. */
   readonly rotary?: RotaryAttributes | undefined;
+}
+
+/**
+ * Whether whoever makes the x [tokens, in] of these layers may store it in f16: all of their products stage it so. Counts LoRA
+ * whether or not it takes part, so that policy and reference read the same x.
+ */
+export function readInHalf({ recorder }: Tape, projections: readonly Projection[], tokens: number): boolean {
+  const weights = projections.flatMap(({ weight, lora }) =>
+    lora === undefined ? [weight] : [weight, lora.a],
+  );
+  return stagesInputs(recorder, weights, tokens);
 }
 
 /** @param adapter false switches LoRA off: the reference model is the same weights without it. */

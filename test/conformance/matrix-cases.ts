@@ -27,6 +27,7 @@ import {
   withBias,
 } from './by-matrices.ts';
 import type { ConformanceCase } from './case.ts';
+import { halfInputCases } from './half-inputs.ts';
 import { formCases } from './matrix-forms.ts';
 import { turnedCases } from './turned-cases.ts';
 
@@ -228,6 +229,7 @@ export const matrixCases: readonly ConformanceCase[] = [
   ...firstSteps,
   ...formCases,
   ...turnedCases,
+  ...halfInputCases,
 ];
 
 /** For GPUs alone: a CPU adapter takes an hour to compile these. */

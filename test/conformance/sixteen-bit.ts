@@ -11,6 +11,7 @@ import {
 import { openTrainer, randomPairs, runSteps } from '../support/trainer.ts';
 import { attended, gated, type Make, product, productValues, quantized } from './by-matrices.ts';
 import type { ConformanceCase } from './case.ts';
+import { shortHalfInputCase } from './half-inputs.ts';
 import { inEveryForm } from './matrix-forms.ts';
 
 const group = '16-bit';
@@ -111,5 +112,6 @@ export const sixteenBitCases: readonly ConformanceCase[] = [
   gated('silu(gate) up, both kept in f16', 'silu', (o, label) => o.make(label, [68, 36], 'bf16')),
   // Scores so large that sums must be rescaled.
   attended('attention, two heads to a key, two documents', { headDim: 16, scale: 2 }),
+  shortHalfInputCase,
   sameBits,
 ];

@@ -42,7 +42,7 @@ export const gatedLinear: Op<GluAttributes> = {
     const half = isFused && [gateWeight, upWeight].every(({ dtype }) => dtype === 'f16' || dtype === 'bf16');
     const gate = temporary(recorder, 'gate', shape, half ? 'f16' : 'f32');
     const up = temporary(recorder, 'up', shape, half ? 'f16' : 'f32');
-    const product = (weight: Tensor) => ({ rows, weight, scale: 1, accumulate: false });
+    const product = (weight: Tensor) => ({ rows, weight, scale: 1, accumulate: false, x: x.dtype });
     launchLinear(recorder, whole(x), whole(gate), product(gateWeight), { half });
     const gated = isFused ? { gate: whole(gate), y: whole(y), ...attributes } : undefined;
     launchLinear(recorder, whole(x), whole(up), product(upWeight), { half, gated });
@@ -100,6 +100,6 @@ function weightGradient(
   { tensor, accumulate }: GradientTarget,
   stored: DType,
 ): void {
-  const product = { rows: x.shape[0], weight: tensor, scale: 1, accumulate, stored };
+  const product = { rows: x.shape[0], weight: tensor, scale: 1, accumulate, stored, x: x.dtype };
   launchLinearBackwardWeight(recorder, whole(dy), whole(x), product);
 }

@@ -9,6 +9,7 @@ import { sharesRows, takesWorkgroups, workgroupSize } from '../launch.ts';
 import { normInto, normVariant } from '../norm/deferred-norm.ts';
 import {
   isStaged16,
+  isTiled,
   type LaunchVariant,
   noteProduct,
   type Orientation,
@@ -25,6 +26,8 @@ export interface Product {
   readonly accumulate: boolean;
   /** What the layer's weight is stored in, of which its gradient, f32, says nothing. Default: the dtype of `weight`. */
   readonly stored?: DType;
+  /** What x is stored in: f32, the default, or f16 as `half_input` makes it (kernels/shared/half.wgsl) where `stagesInputs` allows it. */
+  readonly x?: DType;
 }
 
 /** A LoRA pair in the same sum: `own` [rows, R] holds its factor already, `other` is B [N, R] forward, A [R, K] backward. */
@@ -104,6 +107,8 @@ export function launchProduct(
   const shape = shapeOf(orientation, product, shard);
   const variant = variantIn(recorder, shape);
   if (variant !== 'rows') noteProduct(recorder.gpu, shape);
+  if (orientation === 'FORWARD' && product.x === 'f16' && !isTiled(variant))
+    throw new RangeError(`${variant} takes no x in f16.`);
   if (variant === 'plain') launchPlain(recorder, orientation, product, shard, operands);
   else launchShared(recorder, variant, orientation, product, shard, operands);
 }
@@ -139,8 +144,8 @@ function launchPlain(
     flops: 2 * product.rows * shard.rows * rowLength(weight.shape),
     grid: gridOf(Math.ceil((Math.ceil(rows / tile.ROWS) * Math.ceil(columns / tileColumns)) / WORKGROUP)),
   };
-  const conditions = { VEC4, ACCUMULATE: accumulate, ...dtypeOf(weight) };
-  const { N, K, N_STRIDE, N_OFFSET, ALPHA } = sizesOf(product, shard);
+  const conditions = { VEC4, ACCUMULATE: accumulate, ...otherConditions(orientation, product) };
+  const { N, K, N_STRIDE, N_OFFSET, ALPHA } = sizesOf(orientation, product, shard);
   const words = Uint32Array.of(N, K, N_STRIDE, N_OFFSET, bitsOf(ALPHA));
   const bindings = {
     own,
@@ -171,7 +176,8 @@ function launchPlain(
 
 /**
  * What an operand is multiplied by before it is staged in 16 bits, and the result divided by again. Gradients are small and
- * would vanish; activations of models that were trained in bf16 may exceed f16's 65504 (Gemma 2, Qwen 2.5).
+ * would vanish; activations of models that were trained in bf16 may exceed f16's 65504 (Gemma 2, Qwen 2.5). `half_input` stores
+ * the inputs of forward products with the same factor.
  */
 const STAGING = { FORWARD: 1 / 64, INPUT: 4096, WEIGHT: 4096 } as const;
 
@@ -187,7 +193,7 @@ function launchShared(
   const { gpu } = recorder;
   const { own, other, out, added, lowRank, gated, half = false, rotary, accumulate, splits } = operands;
   const { rows, columns } = resultShape(orientation, product, shard);
-  const { N, K, N_STRIDE, N_OFFSET, ALPHA } = sizesOf(product, shard);
+  const { N, K, N_STRIDE, N_OFFSET, ALPHA } = sizesOf(orientation, product, shard);
   const isStaged = isStaged16(variant);
   const staging = isStaged ? STAGING[orientation] : 1;
   const rank = lowRank === undefined ? 0 : lowRank.other.shape[orientation === 'FORWARD' ? 1 : 0];
@@ -214,7 +220,8 @@ function launchShared(
   const turned = rotary === undefined ? {} : { HEAD4: rotary.headDim / 4 };
   const conditions = {
     [orientation]: true,
-    ...dtypeOf(product.weight),
+    ...otherConditions(orientation, product),
+    OWN_HALF: orientation === 'FORWARD' && product.x === 'f16',
     ...addedConditions(added),
     ...activationConditions(gated ?? {}),
     ACCUMULATE: accumulate,
@@ -312,7 +319,9 @@ function addedConditions(added: Added | undefined) {
   return { RESIDUAL: added?.isBias === false, BIAS: added?.isBias === true };
 }
 
-function dtypeOf({ dtype }: Tensor) {
+/** Of the operand that is the weight or, for its gradient, x. */
+function otherConditions(orientation: Orientation, { weight, x = 'f32' }: Product) {
+  const dtype = orientation === 'WEIGHT' ? x : weight.dtype;
   return {
     W_HALF: dtype === 'f16' || dtype === 'bf16',
     W_BF16: dtype === 'bf16',
@@ -326,12 +335,13 @@ function scalesOf({ scales }: Tensor, { rowStart, rows }: Shard): Slice | undefi
   return scales && whole(rowRange(scales, rowStart, rows));
 }
 
-function sizesOf({ weight, scale }: Product, shard: Shard) {
+function sizesOf(orientation: Orientation, { weight, scale, x }: Product, shard: Shard) {
+  const isHalfInput = orientation === 'WEIGHT' && x === 'f16';
   return {
     N: shard.rows,
     K: rowLength(weight.shape),
     N_STRIDE: weight.shape[0],
     N_OFFSET: shard.rowStart,
-    ALPHA: scale,
+    ALPHA: isHalfInput ? scale / STAGING.FORWARD : scale,
   };
 }

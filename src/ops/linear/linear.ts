@@ -20,7 +20,7 @@ import {
   type Product,
   shapeOf,
 } from './linear-product.ts';
-import { isTiled, type Orientation, variantIn, variantOf } from './linear-variants.ts';
+import { isStaged16, isTiled, type Orientation, variantIn, variantOf } from './linear-variants.ts';
 
 export type { LowRank } from './linear-product.ts';
 
@@ -142,6 +142,20 @@ export function takesEpilogue(recorder: Recorder, weight: Tensor, tokens: number
 }
 
 /**
+ * Whether every forward product with these weights stages x in 16 bits, so that whoever makes x may store it so: nothing of
+ * the results changes. Few rows and the kernels of CPU adapters do not.
+ */
+export function stagesInputs(recorder: Recorder, weights: readonly Tensor[], tokens: number): boolean {
+  return weights.every((weight) =>
+    weight.shards.every((shard) =>
+      isStaged16(
+        variantIn(recorder, { orientation: 'FORWARD', tokens, weight, shard, stored: weight.dtype }),
+      ),
+    ),
+  );
+}
+
+/**
  * dw (+)= scale · dyᵀ x; `product.weight` is dw. Where dw is small (LoRA), the sum over tokens is split (split-K), so that
  * more than a few workgroups have something to do.
  */
@@ -192,7 +206,7 @@ export const linear: Op<LinearAttributes> = {
   launch(recorder, [x, w, added], { scale = 1, rotary }) {
     const rows = x.shape[0];
     const y = temporary(recorder, 'linear', [rows, w.shape[0]]);
-    const product = { rows, weight: w, scale, accumulate: false };
+    const product = { rows, weight: w, scale, accumulate: false, x: x.dtype };
     launchLinear(recorder, whole(x), whole(y), product, { added: addedOf(added), rotary });
     return { outputs: [y] };
   },
@@ -222,6 +236,7 @@ export const linear: Op<LinearAttributes> = {
         scale,
         accumulate,
         stored: w.dtype,
+        x: x.dtype,
       });
     }
     passToAdded(context, 2, dy);

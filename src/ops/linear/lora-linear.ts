@@ -24,8 +24,8 @@ export const loraLinear: Op<LinearAttributes> = {
     const rows = x.shape[0];
     const low = temporary(recorder, 'lora', [rows, a.shape[0]]);
     const y = temporary(recorder, 'linear', [rows, w.shape[0]]);
-    launchLinear(recorder, whole(x), whole(low), { rows, weight: a, scale, accumulate: false });
-    const product = { rows, weight: w, scale: 1, accumulate: false };
+    launchLinear(recorder, whole(x), whole(low), { rows, weight: a, scale, accumulate: false, x: x.dtype });
+    const product = { rows, weight: w, scale: 1, accumulate: false, x: x.dtype };
     const lowRank = { own: whole(low), other: b };
     launchLinear(recorder, whole(x), whole(y), product, { added: addedOf(added), lowRank, rotary });
     return { outputs: [y], saved: [low] };
@@ -49,7 +49,8 @@ export const loraLinear: Op<LinearAttributes> = {
     const weightGradient = (i: number, own: typeof dy, other: typeof dy) => {
       if (!needs(i)) return;
       const { tensor, accumulate } = target(i);
-      const product = { rows, weight: tensor, scale: 1, accumulate, stored: inputs[i].dtype };
+      const stored = inputs[i].dtype;
+      const product = { rows, weight: tensor, scale: 1, accumulate, stored, x: other.dtype };
       launchLinearBackwardWeight(recorder, whole(own), whole(other), product);
     };
     weightGradient(1, dy, x);

@@ -12,6 +12,8 @@ import { deferNorm, defersNorms } from './deferred-norm.ts';
 export interface RmsNormAttributes {
   readonly eps: number;
   readonly unitOffset?: boolean;
+  /** Makes y in f16 as `half_input` does, for products that stage it so anyway (`stagesInputs`). H is a multiple of 4 then. */
+  readonly half?: boolean;
 }
 
 /** Runs of rows whose weight gradients are summed apart; fixed, so that sums have one order. */
@@ -21,9 +23,9 @@ const SPLITS = 32;
 export const rmsNorm: Op<RmsNormAttributes> = {
   name: 'rms_norm',
 
-  launch(recorder, [x, w, residual], { eps, unitOffset = false }) {
+  launch(recorder, [x, w, residual], { eps, unitOffset = false, half = false }) {
     const { rows, width } = sizesOf(x, w);
-    const y = temporary(recorder, 'rms_norm', x.shape);
+    const y = temporary(recorder, 'rms_norm', x.shape, half ? 'f16' : 'f32');
     const r = temporary(recorder, 'rms_norm 1/rms', [rows]);
     const VEC4 = width % 4 === 0;
     const { conditions, ...rowwise } = heldRowLaunch(recorder, rows, VEC4 ? width / 4 : width);
@@ -34,6 +36,7 @@ export const rmsNorm: Op<RmsNormAttributes> = {
         VEC4,
         UNIT_OFFSET: unitOffset,
         RESIDUAL: residual !== undefined,
+        HALF: half,
       },
       ...rowwise,
       overrides: { EPS: eps },
