@@ -161,36 +161,38 @@ const RESIDENT = 132;
 
 function rowsFor(matrices: MatrixProfile & { readonly kilobytes: number }): string[][] {
   return Object.entries(MATRIX_FORMS).flatMap(([name, form]) =>
-    [16, 32].map((depth) => {
-      const tile = tileOf(matrices, form, depth);
-      const pairs = ORIENTATIONS.map((orientation) => stagedPair(tile, orientation));
-      const worst = (of: (staged: Staged) => number) =>
-        Math.max(...pairs.flatMap(({ own, other }) => [of(own), of(other)])).toFixed(1);
-      const bare = stagedPair(tileOf(matrices, form, depth, 0), 'FORWARD');
-      const { loads, stores, matrixLoads, products } = instructionsOf(matrices, tile);
-      const flops = 2 * tile.rows * tile.columns * depth;
-      const blocks = [PRODUCT[0] / tile.rows, PRODUCT[1] / tile.columns] as const;
-      const touched = [blocks[0], GROUP].map((group) => {
-        const { rows, columns } = blocksTouched(RESIDENT, ...blocks, group);
-        return rows * tile.rows + columns * tile.columns;
-      });
-      return [
-        name,
-        `${tile.rows} x ${tile.columns} x ${depth}`,
-        `${(tile.bytes / 1024).toFixed(0)}${tile.bytes > 1024 * matrices.kilobytes ? ', too much' : ''}`,
-        String(registersOf(matrices, tile)),
-        worst((staged) => storePasses(staged, matrices.subgroupSize, 'apart')),
-        worst((staged) => storePasses(staged, matrices.subgroupSize, 'merged')),
-        `${worst(loadPasses)} (${loadPasses(bare.own)})`,
-        [loads, stores, matrixLoads, products].join(', '),
-        ORIENTATIONS.map((orientation) => globalIntensity(tile, orientation).toFixed(0)).join(', '),
-        sharedIntensity(matrices, tile).toFixed(0),
-        (['apart', 'merged'] as const)
-          .map((how) => (flops / slabPasses(matrices, tile, how)).toFixed(0))
-          .join(', '),
-        touched.join(', '),
-      ];
-    }),
+    [16, 32]
+      .filter((depth) => form.depths.includes(depth))
+      .map((depth) => {
+        const tile = tileOf(matrices, form, depth);
+        const pairs = ORIENTATIONS.map((orientation) => stagedPair(tile, orientation));
+        const worst = (of: (staged: Staged) => number) =>
+          Math.max(...pairs.flatMap(({ own, other }) => [of(own), of(other)])).toFixed(1);
+        const bare = stagedPair(tileOf(matrices, form, depth, 0), 'FORWARD');
+        const { loads, stores, matrixLoads, products } = instructionsOf(matrices, tile);
+        const flops = 2 * tile.rows * tile.columns * depth;
+        const blocks = [PRODUCT[0] / tile.rows, PRODUCT[1] / tile.columns] as const;
+        const touched = [blocks[0], GROUP].map((group) => {
+          const { rows, columns } = blocksTouched(RESIDENT, ...blocks, group);
+          return rows * tile.rows + columns * tile.columns;
+        });
+        return [
+          name,
+          `${tile.rows} x ${tile.columns} x ${depth}`,
+          `${(tile.bytes / 1024).toFixed(0)}${tile.bytes > 1024 * matrices.kilobytes ? ', too much' : ''}`,
+          String(registersOf(matrices, tile)),
+          worst((staged) => storePasses(staged, matrices.subgroupSize, 'apart')),
+          worst((staged) => storePasses(staged, matrices.subgroupSize, 'merged')),
+          `${worst(loadPasses)} (${loadPasses(bare.own)})`,
+          [loads, stores, matrixLoads, products].join(', '),
+          ORIENTATIONS.map((orientation) => globalIntensity(tile, orientation).toFixed(0)).join(', '),
+          sharedIntensity(matrices, tile).toFixed(0),
+          (['apart', 'merged'] as const)
+            .map((how) => (flops / slabPasses(matrices, tile, how)).toFixed(0))
+            .join(', '),
+          touched.join(', '),
+        ];
+      }),
   );
 }
 

@@ -12,6 +12,7 @@
  *   tiled16    the same, staged in f16, when weights are 16-bit anyway
  *   matrices   tensor cores, f16 x f16 + f32, likewise: 128 x 128 tiles on NVIDIA
  *   matrices_pipelined   the same bits; loads the next slab of the sum while one is multiplied
+ *   matrices_shallow     the same bits; pipelined, with slabs of 16 steps instead of 32
  *   matrices_wide        the same bits; pipelined, and 256 x 128 tiles by twice as many subgroups
  *   matrices_narrow      the same bits; pipelined, and 64 x 64 tiles, for results with few rows or few columns (LoRA)
  */
@@ -22,6 +23,7 @@ export const PRODUCT_VARIANTS = [
   'tiled16',
   'matrices',
   'matrices_pipelined',
+  'matrices_shallow',
   'matrices_wide',
   'matrices_narrow',
 ] as const;
@@ -31,6 +33,7 @@ export type ProductVariant = (typeof PRODUCT_VARIANTS)[number];
 export const MATRIX_VARIANTS = [
   'matrices',
   'matrices_pipelined',
+  'matrices_shallow',
   'matrices_wide',
   'matrices_narrow',
 ] as const;

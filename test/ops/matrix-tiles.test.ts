@@ -15,7 +15,7 @@ const SQUARE: readonly MatrixVariant[] = ['matrices', 'matrices_pipelined'];
 const CPU: MatrixProfile = { M: 8, N: 8, K: 8, subgroupSize: 8, block: 2 };
 
 function fitting(matrices: MatrixProfile, limits: TileLimits) {
-  return MATRIX_VARIANTS.filter((variant) => deepestTile(matrices, MATRIX_FORMS[variant], limits));
+  return matrixVariants({ profile: { matrices }, device: { limits } });
 }
 
 describe('tiles of linear_matrices', () => {
@@ -23,6 +23,7 @@ describe('tiles of linear_matrices', () => {
   it.each([
     ['matrices', 128, 32, 128, 2 * 256 * 40 + 4 * 4 * 16 * 64],
     ['matrices_pipelined', 128, 32, 128, 2 * 2 * 256 * 40 + 4 * 4 * 16 * 16],
+    ['matrices_shallow', 128, 16, 128, 2 * 2 * 256 * 24 + 4 * 4 * 16 * 16],
     ['matrices_wide', 256, 16, 256, 2 * 2 * 384 * 24 + 4 * 8 * 16 * 16],
   ] as const)('%s: %d x 128 x %d by %d invocations on NVIDIA', (variant, rows, depth, invocations, bytes) => {
     const tile = deepestTile(NVIDIA, MATRIX_FORMS[variant], NVIDIA_LIMITS);
@@ -74,8 +75,10 @@ describe('tiles of linear_matrices', () => {
     expect(fitting(NVIDIA, NVIDIA_LIMITS)).toEqual(MATRIX_VARIANTS);
     expect(fitting(NVIDIA, limitsOf(32, 1024))).toEqual([...SQUARE, 'matrices_narrow']);
     expect(fitting(NVIDIA, limitsOf(16, 1024))).toEqual(['matrices_narrow']);
-    expect(fitting(NVIDIA, limitsOf(48, 128))).toEqual([...SQUARE, 'matrices_narrow']);
-    expect(fitting(APPLE, limitsOf(32, 1024))).toEqual(MATRIX_VARIANTS);
+    expect(fitting(NVIDIA, limitsOf(48, 128))).toEqual([...SQUARE, 'matrices_shallow', 'matrices_narrow']);
+    // Pipelined tiles of matrices of 8 steps are no deeper.
+    const unlikeOthers = MATRIX_VARIANTS.filter((variant) => variant !== 'matrices_shallow');
+    expect(fitting(APPLE, limitsOf(32, 1024))).toEqual(unlikeOthers);
     // Half a vec4 of the narrower operand to each of 512 invocations, and of both to each of 256.
     expect(fitting({ ...APPLE, subgroupSize: 64 }, limitsOf(32, 1024))).toEqual(SQUARE);
   });

@@ -250,6 +250,7 @@ function launchShared(
     }
     case 'matrices':
     case 'matrices_pipelined':
+    case 'matrices_shallow':
     case 'matrices_wide':
     case 'matrices_narrow': {
       const { constants, tile } = matrixLaunch(gpu, variant);

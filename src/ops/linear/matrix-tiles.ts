@@ -10,13 +10,18 @@ export interface MatrixForm {
   readonly buffers: 1 | 2;
   /** Matrices along each side of what a subgroup makes: those of the adapter's profile, or half of them. */
   readonly block: 'whole' | 'half';
+  /** Of a slab, the first that fits. Matrices of 8 steps take slabs of 16 in every form. */
+  readonly depths: readonly number[];
 }
 
+const DEEP = [32, 16];
+
 export const MATRIX_FORMS: Readonly<Record<MatrixVariant, MatrixForm>> = {
-  matrices: { subgroups: 4, buffers: 1, block: 'whole' },
-  matrices_pipelined: { subgroups: 4, buffers: 2, block: 'whole' },
-  matrices_wide: { subgroups: 8, buffers: 2, block: 'whole' },
-  matrices_narrow: { subgroups: 4, buffers: 2, block: 'half' },
+  matrices: { subgroups: 4, buffers: 1, block: 'whole', depths: DEEP },
+  matrices_pipelined: { subgroups: 4, buffers: 2, block: 'whole', depths: DEEP },
+  matrices_shallow: { subgroups: 4, buffers: 2, block: 'whole', depths: [16] },
+  matrices_wide: { subgroups: 8, buffers: 2, block: 'whole', depths: DEEP },
+  matrices_narrow: { subgroups: 4, buffers: 2, block: 'half', depths: DEEP },
 };
 
 /** A tile of `rows` x `columns` of the result, `depth` steps of the sum at a time. */
@@ -74,7 +79,7 @@ export function deepestTile(
   form: MatrixForm,
   limits: TileLimits,
 ): MatrixTile | undefined {
-  const depths = matrices.K === 16 ? [32, 16] : [16];
+  const depths = matrices.K === 16 ? form.depths : [16];
   const most = Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX);
   return depths
     .map((depth) => tileOf(matrices, form, depth))
@@ -94,7 +99,7 @@ interface MatrixDevice {
 }
 
 /**
- * The forms that fit on a device, the best guess first; none where it multiplies no matrices.
+ * The forms that fit on a device and differ there, the best guess first; none where it multiplies no matrices.
  * @param edge rows or columns of the result, whichever are fewer: most of a large tile would idle on a few
  */
 export function matrixVariants(
@@ -107,7 +112,12 @@ export function matrixVariants(
     variant,
     tile: deepestTile(matrices, MATRIX_FORMS[variant], device.limits),
   }));
-  const fitting = tiles.flatMap(({ variant, tile }) => (tile === undefined ? [] : [{ variant, tile }]));
+  const pipelined = tiles.find(({ variant }) => variant === 'matrices_pipelined')?.tile;
+  const fitting = tiles.flatMap(({ variant, tile }) =>
+    tile === undefined || (variant === 'matrices_shallow' && tile.depth === pipelined?.depth)
+      ? []
+      : [{ variant, tile }],
+  );
   const isNarrow = ({ variant, tile }: (typeof fitting)[number]) =>
     MATRIX_FORMS[variant].block === 'half' && edge <= Math.min(tile.rows, tile.columns);
   return fitting.sort((a, b) => Number(isNarrow(b)) - Number(isNarrow(a))).map(({ variant }) => variant);
