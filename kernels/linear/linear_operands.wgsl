@@ -20,6 +20,7 @@
 // operand, whose factor of 64 is in ALPHA.
 //
 // GATED is the epilogue of a feed-forward block, FORWARD only: out = up (kept for the gradient), activation = f(gate) up, f silu or GELU.
+// ACTIVATION_HALF stores activation as the input of a product (`half_input` of half.wgsl).
 // OUT_HALF stores out, and reads gate, as f16 in pairs (activation.wgsl); FORWARD only, without ACCUMULATE.
 //
 // TURNED is the epilogue of queries and keys, FORWARD only: rotary embedding (rotary.wgsl has its formula) of all that is added up, in
@@ -31,6 +32,7 @@
 // Sizes are data, so that all shapes share one pipeline: large bodies take a CPU adapter half a second to compile. With SIZED those of
 // a weight (N, K, N_STRIDE, R) are constants of the pipeline instead, so that strides, bounds and divisions by them
 // fold. In terms of the product, out is [rows, columns] and the sum runs over its depth.
+import package::shared::half::half_input;
 import package::shared::half::of_half_input;
 import package::shared::half::widen_bf16;
 import package::shared::half::widen_f16;
@@ -73,7 +75,8 @@ struct Sizes { N: u32, K: u32, N_STRIDE: u32, N_OFFSET: u32, R: u32, ALPHA: f32,
 @if(LOW_RANK && !LOW_HALF) @group(0) @binding(7) var<storage, read> low_other: array<vec4f>;
 @if(GATED && OUT_HALF) @group(0) @binding(8) var<storage, read> gate: array<vec2u>;
 @if(GATED && !OUT_HALF) @group(0) @binding(8) var<storage, read> gate: array<vec4f>;
-@if(GATED) @group(0) @binding(9) var<storage, read_write> activation: array<vec4f>;
+@if(GATED && ACTIVATION_HALF) @group(0) @binding(9) var<storage, read_write> activation: array<vec2u>;
+@if(GATED && !ACTIVATION_HALF) @group(0) @binding(9) var<storage, read_write> activation: array<vec4f>;
 @if(TURNED) @group(0) @binding(10) var<storage, read> positions: array<u32>;
 @if(TURNED) @group(0) @binding(11) var<storage, read> turns: array<vec4f>;
 
@@ -196,8 +199,10 @@ fn split_depth(splits: u32) -> u32 {
   @if(ACCUMULATE) value += out[i];
   @if(OUT_HALF) out[i] = kept(value);
   @if(!OUT_HALF) out[i] = value;
-  @if(GATED && OUT_HALF) activation[i] = activated(of_kept(gate[i])) * value;
-  @if(GATED && !OUT_HALF) activation[i] = activated(gate[i]) * value;
+  @if(GATED && OUT_HALF) let gated = activated(of_kept(gate[i])) * value;
+  @if(GATED && !OUT_HALF) let gated = activated(gate[i]) * value;
+  @if(GATED && ACTIVATION_HALF) activation[i] = half_input(gated);
+  @if(GATED && !ACTIVATION_HALF) activation[i] = gated;
 }
 
 /// Turns the two pairs of vec4 `column4` of a product, and stores them.

@@ -173,12 +173,12 @@ export const KERNELS = {
     optionalBindings: {},
   },
   glu_forward: {
-    conditions: ['GELU', 'VEC4'],
+    conditions: ['GELU', 'HALF', 'VEC4'],
     constants: ['EACH', 'WORKGROUP'],
     overrides: [],
     optionalOverrides: [],
-    bindings: { gate: 0, up: 1, y: 2 },
-    optionalBindings: {},
+    bindings: { gate: 0, up: 1 },
+    optionalBindings: { y: 2 },
   },
   rotary: {
     conditions: ['ACCUMULATE', 'VEC4'],
@@ -279,6 +279,7 @@ export const KERNELS = {
   linear_matrices: {
     conditions: [
       'ACCUMULATE',
+      'ACTIVATION_HALF',
       'BIAS',
       'FORWARD',
       'GATED',
@@ -334,6 +335,7 @@ export const KERNELS = {
   linear_rows: {
     conditions: [
       'ACCUMULATE',
+      'ACTIVATION_HALF',
       'BIAS',
       'FORWARD',
       'GATED',
@@ -375,6 +377,7 @@ export const KERNELS = {
   linear_rows_subgroup: {
     conditions: [
       'ACCUMULATE',
+      'ACTIVATION_HALF',
       'BIAS',
       'FORWARD',
       'GATED',
@@ -421,6 +424,7 @@ export const KERNELS = {
   linear_subgroup: {
     conditions: [
       'ACCUMULATE',
+      'ACTIVATION_HALF',
       'BIAS',
       'FORWARD',
       'GATED',
@@ -461,6 +465,7 @@ export const KERNELS = {
   linear_tiled: {
     conditions: [
       'ACCUMULATE',
+      'ACTIVATION_HALF',
       'BIAS',
       'FORWARD',
       'GATED',

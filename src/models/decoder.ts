@@ -169,8 +169,11 @@ function feedForwardLayer({ activation = 'silu' }: DecoderOptions, parts: ModelP
   const [gate, up, down] = ['gate_proj', 'up_proj', 'down_proj'].map((name) =>
     projection(parts, `${module}.${name}`),
   );
-  return ({ tape, adapter }, n, residual) =>
-    project(tape, projectGated(tape, n, { gate, up, activation }, adapter), down, adapter, { residual });
+  return ({ tape, adapter }, n, residual) => {
+    const half = readInHalf(tape, [down], n.shape[0]);
+    const y = projectGated(tape, n, { gate, up, activation, half }, adapter);
+    return project(tape, y, down, adapter, { residual });
+  };
 }
 
 function projection(parts: ModelParts, module: string): Projection {

@@ -63,6 +63,8 @@ export interface GatedProjection {
   readonly gate: Projection;
   readonly up: Projection;
   readonly activation: Activation;
+  /** Whether the result is made in f16: `readInHalf` of what reads it. */
+  readonly half?: boolean;
 }
 
 /**
@@ -72,12 +74,12 @@ export interface GatedProjection {
 export function projectGated(
   tape: Tape,
   x: Tensor,
-  { gate, up, activation }: GatedProjection,
+  { gate, up, activation, half = false }: GatedProjection,
   adapter: boolean,
 ): Tensor {
   if ((gate.lora ?? up.lora) !== undefined) {
     const products = [gate, up].map((projection) => project(tape, x, projection, adapter));
-    return tape.apply(glu, products, { activation })[0];
+    return tape.apply(glu, products, { activation, half })[0];
   }
-  return tape.apply(gatedLinear, [x, gate.weight, up.weight], { activation })[0];
+  return tape.apply(gatedLinear, [x, gate.weight, up.weight], { activation, half })[0];
 }

@@ -5,7 +5,9 @@
 import type { Tensor } from '../../src/autograd/tensor.ts';
 import { whole } from '../../src/autograd/tensor.ts';
 import type { ProductVariant } from '../../src/gpu/choices.ts';
+import { type Activation, glu } from '../../src/ops/elementwise/glu.ts';
 import { tapeFor } from '../../src/ops/index.ts';
+import { gatedLinear } from '../../src/ops/linear/gated-linear.ts';
 import { launchLinear, launchLinearBackwardWeight, linear } from '../../src/ops/linear/linear.ts';
 import { rmsNorm } from '../../src/ops/norm/rms-norm.ts';
 import { expectClose, expectSameBits } from '../support/close.ts';
@@ -46,6 +48,13 @@ function by(
       }
     },
   };
+}
+
+/** To 1e-3 of the largest: what rounding to f16 costs. */
+function expectRelative(found: Float32Array, expected: Float32Array, name: string): void {
+  const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const scaled = (values: Float32Array) => values.map((value) => value / largest);
+  expectClose(scaled(found), scaled(expected), 1e-3, name);
 }
 
 type WeightOf = (o: Operands) => Tensor;
@@ -96,9 +105,7 @@ const weightGradient = (variant: ProductVariant) =>
         return dw;
       });
     const [[expected], [found]] = [await of('f32'), await of('f16')];
-    const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-    const scaled = (values: Float32Array) => values.map((value) => value / largest);
-    expectClose(scaled(found), scaled(expected), 1e-3, 'dw');
+    expectRelative(found, expected, 'dw');
   });
 
 const afterNorm = (variant: ProductVariant) =>
@@ -125,9 +132,43 @@ const afterNorm = (variant: ProductVariant) =>
     // Neither gradient reads what the norm made.
     expectSameBits(found[1], expected[1], 'dx');
     expectSameBits(found[2], expected[2], 'gradient of the norm');
-    const largest = expected[3].reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-    const scaled = (values: Float32Array) => values.map((value) => value / largest);
-    expectClose(scaled(found[3]), scaled(expected[3]), 1e-3, 'dw');
+    expectRelative(found[3], expected[3], 'dw');
+  });
+
+/** By one gated op, with weights as they may be kept in 16 bits or not, or by two products and an activation. */
+const afterGate = (variant: ProductVariant, activation: Activation, kind: 'f16' | 'i8' | 'two products') =>
+  by(variant, `${activation} in f16 before a product that is trained, ${kind}`, async ({ gpu }) => {
+    const of = async (half: boolean) => {
+      const o = new Operands(gpu, [40, 68, 64]);
+      const { T, N, K } = o.size;
+      const leaf = (tensor: Tensor): Tensor => ({ ...tensor, requiresGrad: true });
+      const x = leaf(o.make('x', [T, K]));
+      const [gate, up] = ['gate', 'up'].map((label) =>
+        kind === 'i8' ? quantized(o, kind) : o.make(label, [N, K], 'f16'),
+      );
+      const down = leaf(o.make('down', [32, N], 'bf16'));
+      const values = await record(gpu, (recorder) => {
+        const tape = tapeFor(recorder);
+        const attributes = { activation, half };
+        const gated = () => tape.apply(gatedLinear, [x, gate, up], attributes);
+        const separate = () => {
+          const products = [gate, up].map((weight) => tape.apply(linear, [x, weight], {})[0]);
+          return tape.apply(glu, products, attributes);
+        };
+        const [a] = kind === 'two products' ? separate() : gated();
+        const [y] = tape.apply(linear, [a, down], {});
+        tape.backward(y, o.make('dy', [T, 32]));
+        const gradients = [x, down].map((tensor) => tape.gradientOf(tensor));
+        return [y, ...gradients.filter((gradient) => gradient !== undefined)];
+      });
+      o.bench.free();
+      return values;
+    };
+    const [expected, found] = [await of(false), await of(true)];
+    expectSameBits(found[0], expected[0], 'y');
+    // Which reads gate and up, and not what was made of them.
+    expectSameBits(found[1], expected[1], 'dx');
+    expectRelative(found[2], expected[2], 'dw');
   });
 
 /** The one that every test run takes. */
@@ -145,4 +186,8 @@ export const halfInputCases: readonly ConformanceCase[] = [
   ...(['plain', 'subgroup', 'tiled', 'tiled16', 'matrices'] as const).map(weightGradient),
   afterNorm('tiled16'),
   afterNorm('matrices'),
+  afterGate('matrices', 'silu', 'f16'),
+  afterGate('matrices', 'gelu_tanh', 'i8'),
+  afterGate('tiled16', 'gelu_tanh', 'f16'),
+  afterGate('tiled16', 'silu', 'two products'),
 ];

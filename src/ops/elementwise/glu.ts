@@ -14,13 +14,15 @@ export type Activation = 'silu' | 'gelu_tanh';
 export interface GluAttributes {
   /** Default 'silu'. */
   readonly activation?: Activation;
+  /** Makes y in f16 as `half_input` does, for a product that stages it so anyway (`stagesInputs`). Rows are multiples of 4 then. */
+  readonly half?: boolean;
 }
 
 export const glu: Op<GluAttributes> = {
   name: 'glu',
 
   launch(recorder, [gate, up], attributes) {
-    const y = temporary(recorder, 'glu', gate.shape);
+    const y = temporary(recorder, 'glu', gate.shape, attributes.half ? 'f16' : 'f32');
     launchGlu(recorder, [gate, up, y], attributes);
     return { outputs: [y] };
   },
@@ -57,7 +59,7 @@ export function launchGlu(
   const { VEC4, ...shape } = elementwise(recorder, elementCount(gate.shape));
   recorder.launch({
     kernel: 'glu_forward',
-    conditions: { VEC4, ...activationConditions(attributes) },
+    conditions: { VEC4, HALF: y.dtype === 'f16', ...activationConditions(attributes) },
     ...shape,
     bindings: { gate: whole(gate), up: whole(up), y: whole(y) },
   });

@@ -26,7 +26,7 @@ export const gatedLinear: Op<GluAttributes> = {
   launch(recorder, [x, gateWeight, upWeight], attributes) {
     const rows = x.shape[0];
     const shape = [rows, upWeight.shape[0]];
-    const y = temporary(recorder, 'glu', shape);
+    const y = temporary(recorder, 'glu', shape, attributes.half ? 'f16' : 'f32');
     if (takesPairs(recorder, gateWeight, upWeight)) {
       const paired = { gateWeight, ...attributes };
       launchLinear(

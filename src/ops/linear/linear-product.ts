@@ -226,6 +226,7 @@ function launchShared(
     ...activationConditions(gated ?? {}),
     ACCUMULATE: accumulate,
     GATED: gated !== undefined,
+    ACTIVATION_HALF: gated?.half === true,
     OUT_HALF: half,
     TURNED: rotary !== undefined,
     LOW_RANK: lowRank !== undefined,
