@@ -222,29 +222,28 @@ fn drawn(row: u32, lane: u32) -> u32 {
 /// Writes the log-prob of a token and of the `count` most probable ones. All invocations of the row must call it.
 fn write_logprobs(row: u32, lane: u32, token: u32, count: u32) {
   let start = row * STRIDE;
-  var own = vec2u(0u, vocabulary());
-  for (var v = first_element(lane); v < vocabulary(); v += STEP) {
-    let s = sortable(raw(row, v));
-    if (s > own.x) { own = vec2u(s, v); }
-  }
-  var best = best_of(own, lane);
-  let largest = raw(row, best.y);
-  var mass = 0.0;
-  for (var v = first_element(lane); v < vocabulary(); v += STEP) { mass += exp(raw(row, v) - largest); }
-  let lse = largest + log(row_sum(vec4f(mass, 0.0, 0.0, 0.0), lane).x);
-  if (writes_row(lane)) { out[start + 1u] = bitcast<u32>(raw(row, token) - lse); }
-  for (var i = 0u; i < count; i++) {
-    if (writes_row(lane)) {
-      out[start + 2u + 2u * i] = best.y;
-      out[start + 3u + 2u * i] = bitcast<u32>(raw(row, best.y) - lse);
-    }
-    own = vec2u(0u, vocabulary());
+  var best = vec2u();
+  var lse = 0.0;
+  // Round i finds the most probable token after those before it; the first one is needed in any case.
+  for (var i = 0u; i < max(count, 1u); i++) {
+    var own = vec2u(0u, vocabulary());
     for (var v = first_element(lane); v < vocabulary(); v += STEP) {
       let s = sortable(raw(row, v));
-      let is_after = s < best.x || (s == best.x && v > best.y);
+      let is_after = i == 0u || s < best.x || (s == best.x && v > best.y);
       if (is_after && s > own.x) { own = vec2u(s, v); }
     }
     best = best_of(own, lane);
+    let z = raw(row, best.y);
+    if (i == 0u) {
+      var mass = 0.0;
+      for (var v = first_element(lane); v < vocabulary(); v += STEP) { mass += exp(raw(row, v) - z); }
+      lse = z + log(row_sum(vec4f(mass, 0.0, 0.0, 0.0), lane).x);
+      if (writes_row(lane)) { out[start + 1u] = bitcast<u32>(raw(row, token) - lse); }
+    }
+    if (writes_row(lane) && i < count) {
+      out[start + 2u + 2u * i] = best.y;
+      out[start + 3u + 2u * i] = bitcast<u32>(z - lse);
+    }
   }
 }
 
