@@ -61,12 +61,18 @@ export class KernelChoices {
   splitK: number | undefined;
   /** Whether sizes of products on tensor cores are constants of their pipelines. The bits are the same. */
   sizedProducts: boolean | undefined;
+  /**
+   * Whether products and attention of decoding steps run on tensor cores, where there are any, by the kernels of GPUs. Default: no,
+   * since they were not measured on one.
+   */
+  decodesOnMatrices: boolean | undefined;
   /** By `productKey` (src/ops/linear/linear-variants.ts). */
   readonly products = new Map<string, ProductVariant>();
 
   /** Back to the device's first choices. */
   clear(): void {
-    this.linear = this.attention = this.rows = this.splitK = this.sizedProducts = undefined;
+    this.linear = this.attention = this.rows = this.splitK = undefined;
+    this.sizedProducts = this.decodesOnMatrices = undefined;
     this.products.clear();
   }
 

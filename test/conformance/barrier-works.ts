@@ -114,6 +114,20 @@ const fewRows: Make = (bench, recorder) => {
   return y;
 };
 
+/** Two slabs of the sum, two matrices of rows. */
+const fewRowsByMatrices: Make = (bench, recorder) => {
+  recorder.gpu.choices.decodesOnMatrices = true;
+  const [x, y] = [
+    [12, 100],
+    [12, 64],
+  ].map((shape, i) => bench.floats(`t${i}`, gridValues(i + 1, shape)));
+  const weight = bench.floats('w', { ...gridValues(3, [64, 100]), dtype: 'bf16' });
+  recorder.withFewRows(() =>
+    launchLinear(recorder, whole(x), whole(y), { rows: 12, weight, scale: 1, accumulate: false }),
+  );
+  return y;
+};
+
 const PAGED_TABLE = [3, 1, 4, 0, 5, 9, 2, 6, 8, 7];
 
 /** Positions behind two rounds of 64 keys, whose largest scores lie where the last invocations look. */
@@ -256,6 +270,13 @@ export const barrierWorks: readonly BarrierWork[] = [
     tolerance: 1e-5,
     needsMatrices: true,
   })),
+  {
+    name: 'a product of few rows on tensor cores',
+    files: ['linear/linear_rows_matrices.raw'],
+    run: recorded(fewRowsByMatrices),
+    tolerance: 1e-5,
+    needsMatrices: true,
+  },
   {
     name: 'attention forward on tensor cores',
     files: ['attention/attention_forward_matrices.raw', 'attention/attention_matrix_tile'],

@@ -89,6 +89,13 @@ export function quantized(
   return weight;
 }
 
+/** Throws where numbers differ by more than rounding both operands to f16 explains. */
+export function expectNear(found: Float32Array, expected: Float32Array, label: string): void {
+  const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const scaled = (of: Float32Array) => of.map((value) => value / largest);
+  expectClose(scaled(found), scaled(expected), TOLERANCE, label);
+}
+
 /** Runs `make` by the plain kernels and by tensor cores, and compares each of its results. */
 export async function sameByMatrices(
   gpu: Gpu,
@@ -103,9 +110,7 @@ export async function sameByMatrices(
     const expected = await by('plain');
     const found = await by('matrices');
     expected.forEach((values, i) => {
-      const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-      const scaled = (of: Float32Array) => of.map((value) => value / largest);
-      expectClose(scaled(found[i]), scaled(values), TOLERANCE, `${name}, result ${i}`);
+      expectNear(found[i], values, `${name}, result ${i}`);
     });
   } finally {
     gpu.choices.clear();

@@ -27,6 +27,7 @@ import {
   withBias,
 } from './by-matrices.ts';
 import type { ConformanceCase } from './case.ts';
+import { decodingCases } from './decoding-cases.ts';
 import { halfInputCases } from './half-inputs.ts';
 import { formCases } from './matrix-forms.ts';
 import { turnedCases } from './turned-cases.ts';
@@ -229,6 +230,7 @@ export const matrixCases: readonly ConformanceCase[] = [
   ...firstSteps,
   ...formCases,
   ...turnedCases,
+  ...decodingCases,
   ...halfInputCases,
 ];
 

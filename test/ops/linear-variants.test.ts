@@ -10,6 +10,7 @@ import {
 } from '../../src/ops/linear/linear.ts';
 import { tuneProducts } from '../../src/ops/linear/linear-tuning.ts';
 import { askedProducts, type Orientation, variantsFor } from '../../src/ops/linear/linear-variants.ts';
+import { rowsConstants, rowsTileFor } from '../../src/ops/linear/matrix-rows.ts';
 import { deepestTile, MATRIX_FORMS, matrixConstants } from '../../src/ops/linear/matrix-tiles.ts';
 import { nodeRuntime } from '../../src/runtime/node.ts';
 import { expectClose } from '../support/close.ts';
@@ -119,6 +120,7 @@ describe('linear by matrices', () => {
       { ACCUMULATE: true, RESIDUAL: isForward, W_BF16: true },
       { LOW_RANK: orientation !== 'WEIGHT', LOW_HALF: true, LOW_BF16: true },
       { GATED: isForward, OUT_HALF: isForward },
+      { TURNED: isForward, BIAS: isForward },
     ];
     for (const form of Object.values(MATRIX_FORMS)) {
       const tile = deepestTile(NVIDIA, form, NVIDIA_LIMITS);
@@ -130,6 +132,23 @@ describe('linear by matrices', () => {
         const variant = { kernel: 'linear_matrices', conditions, constants };
         expect(await compiler.kernels.module(variant)).toBeDefined();
       }
+    }
+    compiler.close();
+  });
+
+  it.each([1, 17, 64])('%i rows of a decoding step compile', async (rows) => {
+    const compiler = await Gpu.open(nodeRuntime(), { backend: 'null' });
+    const tile = rowsTileFor(NVIDIA, rows, NVIDIA_LIMITS);
+    if (tile === undefined) throw new Error('No tile fits.');
+    const constants = rowsConstants(NVIDIA, tile);
+    const fusions: Readonly<Record<string, boolean>>[] = [
+      { LOW_RANK: true, TURNED: true, BIAS: true },
+      { GATED: true, OUT_HALF: true, OWN_HALF: true },
+    ];
+    for (const fused of fusions) {
+      const conditions = { FORWARD: true, W_HALF: true, ...fused, SIZED: true };
+      const variant = { kernel: 'linear_rows_matrices', conditions, constants };
+      expect(await compiler.kernels.module(variant)).toBeDefined();
     }
     compiler.close();
   });

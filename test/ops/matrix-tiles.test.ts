@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { MATRIX_VARIANTS, type MatrixVariant } from '../../src/gpu/choices.ts';
 import type { MatrixProfile } from '../../src/gpu/profile.ts';
+import { rowsTileFor } from '../../src/ops/linear/matrix-rows.ts';
 import {
   deepestTile,
   MATRIX_FORMS,
@@ -81,5 +82,27 @@ describe('tiles of linear_matrices', () => {
     expect(fitting(APPLE, limitsOf(32, 1024))).toEqual(unlikeOthers);
     // Half a vec4 of the narrower operand to each of 512 invocations, and of both to each of 256.
     expect(fitting({ ...APPLE, subgroupSize: 64 }, limitsOf(32, 1024))).toEqual(SQUARE);
+  });
+});
+
+describe('tiles of the few rows of a decoding step', () => {
+  it.each([
+    [1, 16, 21_248],
+    [16, 16, 21_248],
+    [17, 32, 25_600],
+    [64, 64, 34_304],
+    [65, 64, 34_304],
+  ])('%i rows: %i high on NVIDIA', (rows, high, bytes) => {
+    const tile = { rows: high, columns: 32, depth: 32, bytes };
+    expect(rowsTileFor(NVIDIA, rows, NVIDIA_LIMITS)).toMatchObject(tile);
+  });
+
+  it('are lower where shared memory is small, and none where it is too small', () => {
+    expect(rowsTileFor(NVIDIA, 64, limitsOf(32, 1024))?.rows).toBe(32);
+    expect(rowsTileFor(NVIDIA, 64, limitsOf(16, 1024))).toBeUndefined();
+    expect(rowsTileFor(APPLE, 64, limitsOf(32, 1024))).toMatchObject({
+      rows: 32,
+      ahead: { own: 4, other: 2 },
+    });
   });
 });

@@ -16,6 +16,7 @@ import {
   type ProductShape,
   variantIn,
 } from './linear-variants.ts';
+import { rowsLaunch } from './matrix-rows.ts';
 import { matrixLaunch } from './matrix-tiles.ts';
 
 export interface Product {
@@ -106,7 +107,7 @@ export function launchProduct(
 ): void {
   const shape = shapeOf(orientation, product, shard);
   const variant = variantIn(recorder, shape);
-  if (variant !== 'rows') noteProduct(recorder.gpu, shape);
+  if (variant !== 'rows' && variant !== 'rows_matrices') noteProduct(recorder.gpu, shape);
   if (orientation === 'FORWARD' && product.x === 'f16' && !isTiled(variant))
     throw new RangeError(`${variant} takes no x in f16.`);
   if (variant === 'plain') launchPlain(recorder, orientation, product, shard, operands);
@@ -218,6 +219,8 @@ function launchShared(
     },
   };
   const turned = rotary === undefined ? {} : { HEAD4: rotary.headDim / 4 };
+  const SIZED = gpu.choices.sizedProducts ?? gpu.profile.sizesMatrices;
+  const sized = { ...turned, ...(SIZED && { N, K, N_STRIDE, ...(rank > 0 && { R: rank }) }) };
   const conditions = {
     [orientation]: true,
     ...otherConditions(orientation, product),
@@ -255,13 +258,24 @@ function launchShared(
     case 'matrices_wide':
     case 'matrices_narrow': {
       const { constants, tile } = matrixLaunch(gpu, variant);
-      const SIZED = gpu.choices.sizedProducts ?? gpu.profile.sizesMatrices;
       recorder.launch({
         kernel: 'linear_matrices',
         ...common,
         conditions: { ...conditions, SIZED },
         constants,
-        overrides: { ...turned, ...(SIZED && { N, K, N_STRIDE, ...(rank > 0 && { R: rank }) }) },
+        overrides: sized,
+        grid: gridOfTiles(tile.rows, tile.columns),
+      });
+      return;
+    }
+    case 'rows_matrices': {
+      const { constants, tile } = rowsLaunch(gpu, rows);
+      recorder.launch({
+        kernel: 'linear_rows_matrices',
+        ...common,
+        conditions: { ...conditions, SIZED },
+        constants,
+        overrides: sized,
         grid: gridOfTiles(tile.rows, tile.columns),
       });
       return;

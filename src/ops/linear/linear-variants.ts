@@ -3,10 +3,14 @@ import { type DType, rowLength, type Shard, type Tensor } from '../../autograd/t
 import { MATRIX_VARIANTS, type ProductVariant } from '../../gpu/choices.ts';
 import type { Gpu } from '../../gpu/device.ts';
 import type { Recorder } from '../../gpu/program.ts';
+import { takesMatrixRows } from './matrix-rows.ts';
 import { matrixVariants } from './matrix-tiles.ts';
 
-/** What a product may be launched as; 'rows' (linear_rows.wgsl) is never a matter of measurement. */
-export type LaunchVariant = ProductVariant | 'rows';
+/**
+ * What a product may be launched as; those of a decoding step, 'rows' (linear_rows.wgsl) and 'rows_matrices' (linear_rows_matrices.wgsl),
+ * are never a matter of measurement.
+ */
+export type LaunchVariant = ProductVariant | 'rows' | 'rows_matrices';
 
 /**
  * Whether LoRA pairs and epilogues are fused into a variant: those that go through shared memory, and rows. Kernels for CPU adapters would
@@ -18,7 +22,9 @@ export function isTiled(variant: LaunchVariant): boolean {
 
 /** Whether a variant stages its operands in f16. */
 export function isStaged16(variant: LaunchVariant): boolean {
-  return variant === 'tiled16' || MATRIX_VARIANTS.some((form) => form === variant);
+  return (
+    variant === 'tiled16' || variant === 'rows_matrices' || MATRIX_VARIANTS.some((form) => form === variant)
+  );
 }
 
 /** y = x wᵀ, dx = dy w, dw = dyᵀ x. */
@@ -83,8 +89,12 @@ export function variantOf(gpu: Gpu, shape: ProductShape): ProductVariant {
 
 /** The variant that `recorder` takes: of a decoding step, one kernel whatever the number of rows. */
 export function variantIn(recorder: Recorder, shape: ProductShape): LaunchVariant {
-  const isOfFewRows = recorder.hasFewRows && shape.orientation === 'FORWARD' && isWhole4(shape);
-  return isOfFewRows ? 'rows' : variantOf(recorder.gpu, shape);
+  if (!isOfFewRows(recorder, shape)) return variantOf(recorder.gpu, shape);
+  return shape.stored !== 'f32' && takesMatrixRows(recorder) ? 'rows_matrices' : 'rows';
+}
+
+function isOfFewRows(recorder: Recorder, shape: ProductShape): boolean {
+  return recorder.hasFewRows && shape.orientation === 'FORWARD' && isWhole4(shape);
 }
 
 /** Whether a product can be read and written in vec4. */

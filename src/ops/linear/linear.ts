@@ -143,7 +143,7 @@ export function takesEpilogue(recorder: Recorder, weight: Tensor, tokens: number
 
 /**
  * Whether every forward product with these weights stages x in 16 bits, so that whoever makes x may store it so: nothing of
- * the results changes. Few rows and the kernels of CPU adapters do not.
+ * the results changes. Few rows do only on tensor cores, the kernels of CPU adapters never.
  */
 export function stagesInputs(recorder: Recorder, weights: readonly Tensor[], tokens: number): boolean {
   return weights.every((weight) =>
