@@ -108,8 +108,8 @@ function record(gpu: Gpu): Recorder {
       {
         tokens: { ids: indices('ids', tokens) },
         positions: indices('positions', tokens),
-        attend: (inner, layer, q, k, v) =>
-          inner.apply(ops.attention, [q, k, v], { layout, ...model.attention[layer] })[0],
+        attend: (inner, layer, q, k, v, half) =>
+          inner.apply(ops.attention, [q, k, v], { layout, half, ...model.attention[layer] })[0],
       },
       { adapter, recomputedBlocks: 0 },
     );

@@ -1,6 +1,6 @@
 // attention_forward_matrices: attention_forward on tensor cores, 4 x MATRIX_M queries of one head to a workgroup, 32 keys at a time
 //
-//   Bindings and results are those of attention_forward, and the blocks of attention_query_tile.wgsl, where tiles of queries begin;
+//   Bindings and results are those of attention_forward, but that y may be the input of a product in f16 (HALF, `half_input` of half.wgsl), and the blocks of attention_query_tile.wgsl, where tiles of queries begin;
 //   operands are rounded to f16, sums are f32. Tiles of keys that none of the queries sees are skipped. Weights are exp(score - reference): a query's sums are rescaled only when a score exceeds its
 //   reference by more than ln 256, since matrices are opaque, and scaling their rows takes a way through shared memory.
 //   attention_forward_matrices.raw.wgsl holds the entry point.
@@ -43,6 +43,7 @@ import package::attention::visible_keys::sees_any;
 import package::attention::visible_keys::sees_keys;
 import package::attention::visible_keys::visibility;
 import package::attention::visible_keys::walk_keys;
+import package::shared::half::half_input;
 import package::shared::softcap::capped4;
 import constants::DEPTH_PARTS;
 import constants::HEAD4;
@@ -56,7 +57,8 @@ enable f16;
 enable subgroups;
 enable chromium_experimental_subgroup_matrix;
 
-@group(0) @binding(4) var<storage, read_write> y: array<vec4f>;
+@if(HALF) @group(0) @binding(4) var<storage, read_write> y: array<vec2u>;
+@if(!HALF) @group(0) @binding(4) var<storage, read_write> y: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> lse: array<f32>;
 
 /// What a score is where nothing is seen; its exponential counts as 0.
@@ -159,7 +161,10 @@ fn store(queries: QueryTile, column: u32, d: u32, subgroup: u32, subgroup_lane: 
     let row = subgroup * EDGE_M + i / (EDGE_N / 4u);
     let d4 = i % (EDGE_N / 4u);
     if (queries.first + row < queries.end) {
-      y[query_start(queries.first + row, queries.head) + d + d4] = factors[row] * scores_at(row * SCORE_PITCH + column + 4u * d4);
+      let result = factors[row] * scores_at(row * SCORE_PITCH + column + 4u * d4);
+      let place = query_start(queries.first + row, queries.head) + d + d4;
+      @if(HALF) y[place] = half_input(result);
+      @if(!HALF) y[place] = result;
     }
   }
 }

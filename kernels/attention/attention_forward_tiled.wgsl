@@ -1,6 +1,6 @@
 // attention_forward_tiled: attention_forward for GPUs, 32 queries of one head to a workgroup, 32 keys at a time
 //
-//   Bindings and results are those of attention_forward, and the blocks of attention_query_tile.wgsl, where tiles of queries begin.
+//   Bindings and results are those of attention_forward, but that y may be the input of a product in f16 (HALF, `half_input` of half.wgsl), and the blocks of attention_query_tile.wgsl, where tiles of queries begin.
 //   Tiles of keys that none of the queries sees are skipped. Per tile: scores from chunks of q and k, a step of the online
 //   softmax by one invocation a query, then the chunks of v that they weight.
 import package::attention::attention_operands::HEADS;
@@ -27,11 +27,13 @@ import package::attention::visible_keys::sees_any;
 import package::attention::visible_keys::sees_keys;
 import package::attention::visible_keys::visibility;
 import package::attention::visible_keys::walk_keys;
+import package::shared::half::half_input;
 import package::shared::softcap::capped4;
 import constants::HEAD4;
 import constants::WORKGROUP;
 
-@group(0) @binding(4) var<storage, read_write> y: array<vec4f>;
+@if(HALF) @group(0) @binding(4) var<storage, read_write> y: array<vec2u>;
+@if(!HALF) @group(0) @binding(4) var<storage, read_write> y: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> lse: array<f32>;
 
 /// What a score is where nothing is seen; its exponential counts as 0.
@@ -39,6 +41,11 @@ const UNSEEN = -3.4e38;
 
 /// By how much each query's sums shrink when its maximum rises; at the end, what they are multiplied by.
 var<workgroup> shrink: array<f32, TILE>;
+
+fn put_result(i: u32, result: vec4f) {
+  @if(HALF) y[i] = half_input(result);
+  @if(!HALF) y[i] = result;
+}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgroups: vec3u, @builtin(local_invocation_index) local_index: u32) {
@@ -112,7 +119,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) workgr
     let d = chunk * CHUNK + local_index % 8u;
     for (var n = 0u; n < 4u; n++) {
       let row = r + 8u * n;
-      if (d < HEAD4 && own.first + row < own.end) { y[query_start(own.first + row, own.head) + d] = shrink[row] * sums[chunk][n]; }
+      if (d < HEAD4 && own.first + row < own.end) { put_result(query_start(own.first + row, own.head) + d, shrink[row] * sums[chunk][n]); }
     }
   }
 }

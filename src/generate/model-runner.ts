@@ -328,9 +328,9 @@ export class ModelRunner {
       seen: inputs.tensor('seen'),
       blocks: inputs.tensor('blocks'),
     };
-    const attend: Attend = (tape, layer, q, k, v) => {
+    const attend: Attend = (tape, layer, q, k, v, half) => {
       recordCacheWrite(tape.recorder, k, v, inputs.tensor('cacheRows'), this.cache.layer(layer));
-      return tape.apply(attention, [q, k, v], { layout, ...this.#model.attention[layer] })[0];
+      return tape.apply(attention, [q, k, v], { layout, half, ...this.#model.attention[layer] })[0];
     };
     const pass = await this.#build(`prefill ${key}`, inputs, (tape) => {
       const [ids, positions] = [inputs.tensor('ids'), inputs.tensor('positions')];

@@ -65,12 +65,12 @@ export const KERNELS = {
     optionalBindings: {},
   },
   attention_backward_stats: {
-    conditions: [],
+    conditions: ['HALF'],
     constants: ['HEAD4', 'WORKGROUP'],
     overrides: [],
     optionalOverrides: [],
-    bindings: { y: 0, dy: 1, lse: 2, stats: 3 },
-    optionalBindings: {},
+    bindings: { dy: 1, lse: 2, stats: 3 },
+    optionalBindings: { y: 0 },
   },
   attention_forward: {
     conditions: ['ROLLED', 'SOFTCAP', 'WINDOWED'],
@@ -81,12 +81,12 @@ export const KERNELS = {
     optionalBindings: {},
   },
   attention_forward_matrices: {
-    conditions: ['SOFTCAP', 'WINDOWED'],
+    conditions: ['HALF', 'SOFTCAP', 'WINDOWED'],
     constants: ['DEPTH_PARTS', 'HEAD4', 'MATRIX_K', 'MATRIX_M', 'MATRIX_N', 'SUBGROUP', 'WIDTH_PARTS'],
     overrides: ['HEADS', 'KV_HEADS', 'SCALE'],
     optionalOverrides: ['CAP', 'WINDOW'],
-    bindings: { q: 0, k: 1, v: 2, visibility: 3, y: 4, lse: 5, blocks: 8 },
-    optionalBindings: {},
+    bindings: { q: 0, k: 1, v: 2, visibility: 3, lse: 5, blocks: 8 },
+    optionalBindings: { y: 4 },
   },
   attention_forward_subgroup: {
     conditions: ['ROLLED', 'SOFTCAP', 'WINDOWED'],
@@ -97,12 +97,12 @@ export const KERNELS = {
     optionalBindings: {},
   },
   attention_forward_tiled: {
-    conditions: ['ROLLED', 'SOFTCAP', 'WINDOWED'],
+    conditions: ['HALF', 'ROLLED', 'SOFTCAP', 'WINDOWED'],
     constants: ['HEAD4', 'WORKGROUP'],
     overrides: ['HEADS', 'KV_HEADS', 'SCALE'],
     optionalOverrides: ['CAP', 'WINDOW'],
-    bindings: { q: 0, k: 1, v: 2, visibility: 3, y: 4, lse: 5, blocks: 8 },
-    optionalBindings: {},
+    bindings: { q: 0, k: 1, v: 2, visibility: 3, lse: 5, blocks: 8 },
+    optionalBindings: { y: 4 },
   },
   attention_inputs_subgroup: {
     conditions: ['NORMED', 'UNIT_OFFSET', 'W_BF16', 'W_HALF'],

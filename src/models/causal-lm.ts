@@ -50,9 +50,10 @@ export interface WeightSpec {
 
 /**
  * How the queries of one layer see keys and values: packed training, or a cache of earlier tokens. q, k and v are
- * [tokens, heads * headDim] with their rotary embedding; the layer's shape is `CausalLM.attention[layer]`.
+ * [tokens, heads * headDim] with their rotary embedding; the layer's shape is `CausalLM.attention[layer]`. `half` allows a result in
+ * f16, as inputs of products are staged (AttentionAttributes).
  */
-export type Attend = (tape: Tape, layer: number, q: Tensor, k: Tensor, v: Tensor) => Tensor;
+export type Attend = (tape: Tape, layer: number, q: Tensor, k: Tensor, v: Tensor, half: boolean) => Tensor;
 
 /**
  * `Attend` from the products on, where q, k and v are those of x [tokens, hidden] with rotary embedding and nothing else.

@@ -159,7 +159,8 @@ function attentionLayer(options: DecoderOptions, parts: ModelParts, index: numbe
     const queries = turned(pass, n, q, qNorm);
     const keys = turned(pass, n, k, kNorm);
     const values = project(tape, n, v, adapter);
-    return layout.attend(tape, index, queries, keys, values);
+    const half = readInHalf(tape, [o], n.shape[0]);
+    return layout.attend(tape, index, queries, keys, values, half);
   };
   return (pass, n, residual) =>
     project(pass.tape, attendProducts(pass, n) ?? attend(pass, n), o, pass.adapter, { residual });

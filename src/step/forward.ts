@@ -24,8 +24,8 @@ export function packedLayout(model: CausalLM, batch: BatchTensors): TokenLayout 
       },
     },
     positions: batch.get('positions'),
-    attend: (tape, layer, q, k, v) =>
-      tape.apply(attention, [q, k, v], { layout, ...model.attention[layer] })[0],
+    attend: (tape, layer, q, k, v, half) =>
+      tape.apply(attention, [q, k, v], { layout, half, ...model.attention[layer] })[0],
   };
 }
 

@@ -5,19 +5,23 @@
 import type { Tensor } from '../../src/autograd/tensor.ts';
 import { whole } from '../../src/autograd/tensor.ts';
 import type { ProductVariant } from '../../src/gpu/choices.ts';
+import { attention } from '../../src/ops/attention/attention.ts';
 import { type Activation, glu } from '../../src/ops/elementwise/glu.ts';
 import { tapeFor } from '../../src/ops/index.ts';
 import { gatedLinear } from '../../src/ops/linear/gated-linear.ts';
 import { launchLinear, launchLinearBackwardWeight, linear } from '../../src/ops/linear/linear.ts';
 import { rmsNorm } from '../../src/ops/norm/rms-norm.ts';
+import { packedLayout } from '../ops/packed-layout.ts';
 import { expectClose, expectSameBits } from '../support/close.ts';
 import { record } from '../support/record.ts';
+import { openTrainer, randomPairs, runSteps } from '../support/trainer.ts';
 import { gridValues } from '../support/workbench.ts';
 import { Operands, productValues, quantized } from './by-matrices.ts';
 import type { CaseContext, ConformanceCase } from './case.ts';
 
 const group = '16-bit';
 type DType = 'f32' | 'f16';
+const EVERY_MODULE = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
 
 /** Three slabs of the sum, ragged tiles. */
 const SIZE = [70, 68, 192] as const;
@@ -50,12 +54,8 @@ function by(
   };
 }
 
-/** To 1e-3 of the largest: what rounding to f16 costs. */
-function expectRelative(found: Float32Array, expected: Float32Array, name: string): void {
-  const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  const scaled = (values: Float32Array) => values.map((value) => value / largest);
-  expectClose(scaled(found), scaled(expected), 1e-3, name);
-}
+/** What rounding to f16 costs, as a share of the largest. */
+const TOLERANCE = 1e-3;
 
 type WeightOf = (o: Operands) => Tensor;
 const floats =
@@ -105,7 +105,7 @@ const weightGradient = (variant: ProductVariant) =>
         return dw;
       });
     const [[expected], [found]] = [await of('f32'), await of('f16')];
-    expectRelative(found, expected, 'dw');
+    expectClose(found, expected, TOLERANCE, 'dw');
   });
 
 const afterNorm = (variant: ProductVariant) =>
@@ -132,7 +132,7 @@ const afterNorm = (variant: ProductVariant) =>
     // Neither gradient reads what the norm made.
     expectSameBits(found[1], expected[1], 'dx');
     expectSameBits(found[2], expected[2], 'gradient of the norm');
-    expectRelative(found[3], expected[3], 'dw');
+    expectClose(found[3], expected[3], TOLERANCE, 'dw');
   });
 
 /** By one gated op, with weights as they may be kept in 16 bits or not, or by two products and an activation. */
@@ -168,8 +168,77 @@ const afterGate = (variant: ProductVariant, activation: Activation, kind: 'f16' 
     expectSameBits(found[0], expected[0], 'y');
     // Which reads gate and up, and not what was made of them.
     expectSameBits(found[1], expected[1], 'dx');
-    expectRelative(found[2], expected[2], 'dw');
+    expectClose(found[2], expected[2], TOLERANCE, 'dw');
   });
+
+const beforeOutput = (form: 'tiled' | 'matrices') =>
+  by(
+    form === 'tiled' ? 'tiled16' : 'matrices',
+    `attention by ${form} in f16 before a product that is trained`,
+    async ({ gpu }) => {
+      gpu.choices.attention = form;
+      const of = async (half: boolean) => {
+        const o = new Operands(gpu, [40, 32, 64]);
+        const layout = packedLayout(o.bench, [
+          [8, 6, 6],
+          [4, 9, 7],
+        ]);
+        const leaf = (tensor: Tensor): Tensor => ({ ...tensor, requiresGrad: true });
+        const leaves = [
+          leaf(o.make('q', [40, 64])),
+          leaf(o.make('k', [40, 32])),
+          leaf(o.make('v', [40, 32])),
+        ];
+        const weight = leaf(o.make('w', [32, 64], 'bf16'));
+        const shape = { heads: 4, kvHeads: 2, headDim: 16 };
+        const values = await record(gpu, (recorder) => {
+          const tape = tapeFor(recorder);
+          const [a] = tape.apply(attention, leaves, { ...shape, layout, half });
+          if (half !== (a.dtype === 'f16')) throw new Error(`The result is in ${a.dtype}.`);
+          const [y] = tape.apply(linear, [a, weight], {});
+          tape.backward(y, o.make('dy', [40, 32]));
+          const gradients = [...leaves, weight].map((tensor) => tape.gradientOf(tensor));
+          return [y, ...gradients.filter((gradient) => gradient !== undefined)];
+        });
+        o.bench.free();
+        return values;
+      };
+      const [expected, found] = [await of(false), await of(true)];
+      expectSameBits(found[0], expected[0], 'y');
+      // dq and dk read what attention made, in dy . y.
+      ['dq', 'dk', 'dv', 'dw'].forEach((name, i) => {
+        expectClose(found[i + 1], expected[i + 1], TOLERANCE, name);
+      });
+    },
+  );
+
+/** Losses and norms of gradients of three steps, LoRA on every module or every weight trained, against the plain f32 kernels. */
+const trained = (lora: boolean) =>
+  by(
+    'plain',
+    `three steps with inputs in f16 are those in f32, ${lora ? 'LoRA' : 'every weight'} trained`,
+    async ({ gpu }) => {
+      const of = async (linear: ProductVariant, form: 'plain' | 'matrices') => {
+        Object.assign(gpu.choices, { linear, attention: form });
+        const trainer = await openTrainer(gpu, {
+          objective: { name: 'dpo' },
+          train: randomPairs(4, 2, 3, 9),
+          mode: 'in_step',
+          dtype: 'bf16',
+          ...(lora && { lora: { r: 4, alpha: 8, targetModules: EVERY_MODULE } }),
+          training: { max_steps: 3, learning_rate: 1e-2 },
+        });
+        const steps = await runSteps(trainer, 3);
+        trainer.free();
+        return [steps.map(({ loss }) => loss), steps.map(({ grad_norm }) => grad_norm)];
+      };
+      const [expected, found] = [await of('plain', 'plain'), await of('matrices', 'matrices')];
+      expectClose(found[0], expected[0], 5e-3, 'losses');
+      expectClose(found[1], expected[1], 5e-3, 'norms of gradients');
+      const [first, , last] = found[0];
+      if (last > first - 0.05) throw new Error(`Nothing was learned: ${found[0]}.`);
+    },
+  );
 
 /** The one that every test run takes. */
 export const shortHalfInputCase = forward('matrices', 'f16', floats('f16'));
@@ -190,4 +259,8 @@ export const halfInputCases: readonly ConformanceCase[] = [
   afterGate('matrices', 'gelu_tanh', 'i8'),
   afterGate('tiled16', 'gelu_tanh', 'f16'),
   afterGate('tiled16', 'silu', 'two products'),
+  beforeOutput('tiled'),
+  beforeOutput('matrices'),
+  trained(true),
+  trained(false),
 ];

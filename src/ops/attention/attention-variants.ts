@@ -26,6 +26,7 @@ export function launchForward(
   recorder: Recorder,
   attributes: AttentionAttributes,
   bindings: BindingsOf<'attention_forward'>,
+  isHalf = false,
 ): void {
   const variant = variantFor(recorder, attributes, Object.keys(bindings).length);
   const { blocks } = attributes.layout;
@@ -36,7 +37,7 @@ export function launchForward(
       kernel: 'attention_forward_matrices',
       label: 'attention_forward',
       ...onMatrices(recorder, attributes, attributes.heads),
-      conditions: formOf(attributes),
+      conditions: { ...formOf(attributes), HALF: isHalf },
       bindings: { ...bindings, blocks: whole(blocks) },
       grid,
     });
@@ -51,12 +52,18 @@ export function launchForward(
     recorder.launch({ kernel: 'attention_forward', ...common, bindings });
     return;
   }
-  recorder.launch({
-    ...common,
-    kernel: variant === 'subgroup' ? 'attention_forward_subgroup' : 'attention_forward_tiled',
-    bindings: { ...bindings, blocks: whole(blocks) },
-    grid,
-  });
+  const withBlocks = { ...common, bindings: { ...bindings, blocks: whole(blocks) }, grid };
+  if (variant === 'subgroup') recorder.launch({ kernel: 'attention_forward_subgroup', ...withBlocks });
+  else {
+    const conditions = { ...withBlocks.conditions, HALF: isHalf };
+    recorder.launch({ kernel: 'attention_forward_tiled', ...withBlocks, conditions });
+  }
+}
+
+/** Whether the forward kernel can store its result as `half_input` does: those of GPUs. */
+export function makesHalf(recorder: Recorder, attributes: AttentionAttributes): boolean {
+  const variant = variantFor(recorder, attributes, 0);
+  return variant === 'tiled' || variant === 'matrices';
 }
 
 export function launchBackwardQuery(

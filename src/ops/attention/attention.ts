@@ -13,6 +13,7 @@ import {
   launchBackwardKeyValue,
   launchBackwardQuery,
   launchForward,
+  makesHalf,
   scoreScale,
 } from './attention-variants.ts';
 
@@ -42,22 +43,21 @@ export interface AttentionShape {
 
 export interface AttentionAttributes extends AttentionShape {
   readonly layout: AttentionLayout;
+  /** Lets kernels of GPUs make y in f16 as `half_input` does, for a product that stages it so anyway (`stagesInputs`). */
+  readonly half?: boolean;
 }
 
 export const attention: Op<AttentionAttributes> = {
   name: 'attention',
 
   launch(recorder, [q, k, v], attributes) {
-    const y = temporary(recorder, 'attention', q.shape);
+    const isHalf = attributes.half === true && makesHalf(recorder, attributes);
+    const y = temporary(recorder, 'attention', q.shape, isHalf ? 'f16' : 'f32');
     const lse = temporary(recorder, 'attention log-sum-exp', [q.shape[0], attributes.heads]);
-    launchForward(recorder, attributes, {
-      q: whole(q),
-      k: whole(k),
-      v: whole(v),
-      visibility: whole(attributes.layout.visibility),
-      y: whole(y),
-      lse: whole(lse),
-    });
+    const operands = { q: whole(q), k: whole(k), v: whole(v) };
+    const visibility = whole(attributes.layout.visibility);
+    const bindings = { ...operands, visibility, y: whole(y), lse: whole(lse) };
+    launchForward(recorder, attributes, bindings, isHalf);
     return { outputs: [y], saved: [lse] };
   },
 
@@ -71,6 +71,7 @@ export const attention: Op<AttentionAttributes> = {
     const stats = temporary(recorder, 'attention stats', [tokens, attributes.heads, 2]);
     recorder.launch({
       kernel: 'attention_backward_stats',
+      conditions: { HALF: outputs[0].dtype === 'f16' },
       constants: { HEAD4: attributes.headDim / 4, WORKGROUP: workgroupSize(recorder) },
       bindings: { y: whole(outputs[0]), dy: whole(dy), lse: whole(saved[0]), stats: whole(stats) },
       grid: gridFor(recorder, tokens * attributes.heads),
