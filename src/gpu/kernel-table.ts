@@ -719,7 +719,7 @@ export const KERNELS = {
     optionalBindings: { copy: 4, buffer: 5 },
   },
   absmax: {
-    conditions: [],
+    conditions: ['HALF'],
     constants: ['WORKGROUP'],
     overrides: [],
     optionalOverrides: [],

@@ -33,7 +33,7 @@ export class OverflowWatch {
   /** What a tape that records a step is given. */
   observe(recorder: Recorder): Observe {
     return (name, tensor) => {
-      if (tensor.dtype !== 'f32') return;
+      if (tensor.dtype !== 'f32' && tensor.dtype !== 'f16') return;
       const record = this.#newRecord();
       this.#watched.push({ name, record });
       recordAbsmax(recorder, tensor, record, this.#norm);

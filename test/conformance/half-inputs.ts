@@ -230,6 +230,8 @@ const trained = (lora: boolean) =>
         });
         const steps = await runSteps(trainer, 3);
         trainer.free();
+        for (const name of ['rewards/chosen', 'rewards/rejected'])
+          if (steps[0][name] !== 0) throw new Error(`${name} of the first step is ${steps[0][name]}.`);
         return [steps.map(({ loss }) => loss), steps.map(({ grad_norm }) => grad_norm)];
       };
       const [expected, found] = [await of('plain', 'plain'), await of('matrices', 'matrices')];

@@ -46,7 +46,12 @@ export async function openTrainer(gpu: Gpu, setup: TrainerSetup): Promise<Traine
   // One that moves is kept in f32.
   const held = objective.needs.referenceUpdate === undefined ? dtype : 'f32';
   const other = () =>
-    loadModel(gpu, setup.reference ?? model, { train: 'none', dtype: held, positions: 256 });
+    loadModel(gpu, setup.reference ?? model, {
+      train: 'none',
+      dtype: held,
+      positions: 256,
+      exactDType: policy.lora === undefined,
+    });
   const loaded = objective.needs.reference === 'none' || isOwn ? policy : await other();
   const learned = (examples: readonly Example[]) =>
     objective.needs.rows === 'chosen' ? examples.map(chosenOnly) : examples;
