@@ -5,7 +5,7 @@
 import { describeModel, rotaryFrequencies } from '../src/engine.ts';
 import { type Dispatch, Gpu, type Part, Recorder } from '../src/gpu/index.ts';
 import type { Runtime } from '../src/index.ts';
-import { type DType, ops, reserveTensor, type Tensor, tapeFor } from '../src/ops/index.ts';
+import { type DType, ops, reserveTensor, rowRange, type Tensor, tapeFor } from '../src/ops/index.ts';
 
 /** Dense f16 products with f32 sums, in TFLOP/s, and memory, in TB/s, from the makers' data sheets. */
 export const DEVICES = [
@@ -63,6 +63,12 @@ function planned(gpu: Gpu, label: string, shape: readonly number[], dtype: DType
   return reserveTensor(gpu, label, shape, dtype, 'state');
 }
 
+/** Rows of a trained tensor and of its gradient. */
+function rows(tensor: Tensor, start: number, count: number): Tensor {
+  const { gradient } = tensor;
+  return { ...rowRange(tensor, start, count), gradient: gradient && rowRange(gradient, start, count) };
+}
+
 /** Records one micro-batch: the policy forward and backward, and the reference. */
 function record(gpu: Gpu): Recorder {
   const { tokens, responses, rank } = STEP;
@@ -81,12 +87,22 @@ function record(gpu: Gpu): Recorder {
     requiresGrad: true,
     gradient: planned(gpu, `d ${label}`, shape, 'f32'),
   });
+  // As nn/parameters.ts lays them: A of products that read the same input one after the other.
+  const adapted = weights.filter(({ loraTarget }) => loraTarget !== undefined);
+  const inputs = [...new Set(adapted.map(({ name, inputOf }) => inputOf ?? name))];
+  const firsts = new Map(
+    inputs.flatMap((input) => {
+      const stack = adapted.filter(({ name, inputOf }) => (inputOf ?? name) === input);
+      const all = trained(`${input} A`, [rank * stack.length, stack[0].shape[1]]);
+      return stack.map(({ name }, i) => [name, rows(all, i * rank, rank)] as const);
+    }),
+  );
   const model = description.build({
     weight,
     lora: (module) => {
-      const [out, inner] = weight(`${module}.weight`).shape;
-      const pair = { a: trained(`${module} A`, [rank, inner]), b: trained(`${module} B`, [out, rank]) };
-      return { ...pair, scale: 2 };
+      const a = firsts.get(`${module}.weight`);
+      const [out] = weight(`${module}.weight`).shape;
+      return a && { a, b: trained(`${module} B`, [out, rank]), scale: 2 };
     },
     rope: {
       table: planned(gpu, 'rope', [config.maxPositions, config.headDim], 'f32'),
@@ -139,13 +155,16 @@ const ATTENTION_PRODUCTS: Readonly<Record<string, number>> = {
   attention_backward_key_value: 4,
 };
 
+/** More than any product of a pair alone makes, less than any base product, with a pair in its sum or not. */
+const PAIR_FLOPS = 2 ** 31;
+
 function costOf({ label, bindings, flops = 0 }: Dispatch, part: Part): Cost {
   const { tokens, document } = STEP;
   const { num_attention_heads: heads, head_dim: headDim } = CONFIG;
   const bytes = bindings.reduce((sum, slice) => sum + (slice?.byteLength ?? 0), 0);
   const products = ATTENTION_PRODUCTS[label];
   if (products === undefined) {
-    const isPair = bindings.some((slice) => / [AB]$/.test(slice?.storage.label ?? '')) && flops < 2 ** 33;
+    const isPair = bindings.some((slice) => / [AB]$/.test(slice?.storage.label ?? '')) && flops < PAIR_FLOPS;
     return {
       label,
       part,

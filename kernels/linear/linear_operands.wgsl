@@ -16,6 +16,10 @@
 //   INPUT     dx = dY W + dL A        low_own = dL [T, R],  low_other = A [R, K]
 //     low_other is f32, or f16/bf16 packed in pairs (LOW_HALF, LOW_BF16).
 //
+// Pairs of products that read the same x share L [T, R_STRIDE] and its gradient. With LOW_RANGED low_own is columns R_OFFSET .. R_OFFSET + R
+// of it. With K_RANGED what lies along K in a backward product does likewise: INPUT's out and WEIGHT's other are [T, K_STRIDE], columns
+// K_OFFSET .. K_OFFSET + K.
+//
 // OWN_HALF, FORWARD only: x is stored as inputs of products are staged (`half_input` of half.wgsl). For WEIGHT such an x is a W_HALF
 // operand, whose factor of 64 is in ALPHA.
 //
@@ -42,7 +46,10 @@ import package::elementwise::activation::activated;
 import package::elementwise::activation::kept;
 import package::elementwise::activation::of_kept;
 
-struct Sizes { N: u32, K: u32, N_STRIDE: u32, N_OFFSET: u32, R: u32, ALPHA: f32, STAGING: f32 }
+struct Sizes {
+  N: u32, K: u32, N_STRIDE: u32, N_OFFSET: u32, R: u32, ALPHA: f32, STAGING: f32,
+  K_STRIDE: u32, K_OFFSET: u32, R_STRIDE: u32, R_OFFSET: u32,
+}
 
 @if(SIZED) override N: u32;
 @if(SIZED) override K: u32;
@@ -82,7 +89,7 @@ struct Sizes { N: u32, K: u32, N_STRIDE: u32, N_OFFSET: u32, R: u32, ALPHA: f32,
 
 @if(FORWARD && !TURNED) fn row_count() -> u32 { return 4u * arrayLength(&out) / n_stride(); }
 @if(TURNED) fn row_count() -> u32 { return 2u * arrayLength(&out) / n_stride(); }
-@if(INPUT) fn row_count() -> u32 { return 4u * arrayLength(&out) / k(); }
+@if(INPUT) fn row_count() -> u32 { return 4u * arrayLength(&out) / k_stride(); }
 @if(WEIGHT) fn row_count() -> u32 { return n(); }
 
 @if(FORWARD) fn column_count() -> u32 { return n(); }
@@ -90,7 +97,13 @@ struct Sizes { N: u32, K: u32, N_STRIDE: u32, N_OFFSET: u32, R: u32, ALPHA: f32,
 
 @if(FORWARD) fn base_depth() -> u32 { return k(); }
 @if(INPUT) fn base_depth() -> u32 { return n(); }
-@if(WEIGHT) fn base_depth() -> u32 { return 4u * arrayLength(&other) / k(); }
+@if(WEIGHT) fn base_depth() -> u32 { return 4u * arrayLength(&other) / k_stride(); }
+
+@if(K_RANGED) fn k_stride() -> u32 { return sizes.K_STRIDE; }
+@else fn k_stride() -> u32 { return k(); }
+/// The first vec4 of a token in what lies along K.
+@if(K_RANGED) fn along_k(t: u32) -> u32 { return (t * sizes.K_STRIDE + sizes.K_OFFSET) / 4u; }
+@else fn along_k(t: u32) -> u32 { return t * (k() / 4u); }
 
 fn depth_count() -> u32 {
   @if(LOW_RANK) return base_depth() + r();
@@ -98,7 +111,10 @@ fn depth_count() -> u32 {
 }
 
 @if(LOW_RANK) fn load_low_own(row: u32, depth4: u32) -> vec4f {
-  return low_own[min(row, row_count() - 1u) * (r() / 4u) + min(depth4 - base_depth() / 4u, r() / 4u - 1u)];
+  let t = min(row, row_count() - 1u);
+  @if(LOW_RANGED) let first = (t * sizes.R_STRIDE + sizes.R_OFFSET) / 4u;
+  @if(!LOW_RANGED) let first = t * (r() / 4u);
+  return low_own[first + min(depth4 - base_depth() / 4u, r() / 4u - 1u)];
 }
 @if(LOW_RANK) fn load_low_other(i: u32) -> vec4f {
   @if(!LOW_HALF) return low_other[i];
@@ -156,7 +172,9 @@ fn load_other(i: u32) -> vec4f {
   return row_of_weight(column) * (k() / 4u) + min(depth4, k() / 4u - 1u);
 }
 @if(!FORWARD) fn place_along_columns(depth: u32, column4: u32) -> u32 {
-  return min(depth, depth_count() - 1u) * (k() / 4u) + min(column4, k() / 4u - 1u);
+  let d = min(depth, depth_count() - 1u);
+  @if(WEIGHT) return along_k(d) + min(column4, k() / 4u - 1u);
+  @else return d * (k() / 4u) + min(column4, k() / 4u - 1u);
 }
 
 /// A column's elements 4 * depth4 ... + 3 along the sum.
@@ -191,7 +209,7 @@ fn split_depth(splits: u32) -> u32 {
 @if(!TURNED) fn store(row: u32, column4: u32, sum: vec4f, split: u32) {
   if (row >= row_count() || 4u * column4 >= column_count()) { return; }
   @if(FORWARD) let i = (row * n_stride() + sizes.N_OFFSET) / 4u + column4;
-  @if(INPUT) let i = row * (k() / 4u) + column4;
+  @if(INPUT) let i = along_k(row) + column4;
   @if(WEIGHT) let i = (split * n() + row) * (k() / 4u) + column4;
   var value = sizes.ALPHA * sum;
   @if(RESIDUAL) value += residual[i];

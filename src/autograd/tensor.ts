@@ -79,6 +79,36 @@ export function rowRange(tensor: Tensor, start: number, rows: number): Tensor {
   return { ...tensor, shape: [rows, ...tensor.shape.slice(1)], shards: [slice], gradient: undefined };
 }
 
+/**
+ * Tensors as one, their rows one after the other, without a copy; so are their gradients. Undefined where they do not lie so in
+ * memory, or are not of one kind.
+ */
+export function joinRows(tensors: readonly Tensor[]): Tensor | undefined {
+  const [first] = tensors;
+  const { dtype, requiresGrad } = first;
+  let end = first.shards[0].byteOffset;
+  for (const { shape, shards, ...tensor } of tensors) {
+    const [{ storage, byteOffset, byteLength }] = shards;
+    const isNext = storage === first.shards[0].storage && byteOffset === end && shards.length === 1;
+    const isAlike = tensor.dtype === dtype && tensor.requiresGrad === requiresGrad && !tensor.scales;
+    if (!isNext || !isAlike || rowLength(shape) !== rowLength(first.shape)) return undefined;
+    end += byteLength;
+  }
+  const gradients = tensors.flatMap(({ gradient }) => gradient ?? []);
+  const gradient = gradients.length === tensors.length ? joinRows(gradients) : undefined;
+  if (gradients.length > 0 && gradient === undefined) return undefined;
+  const rows = tensors.reduce((sum, { shape }) => sum + shape[0], 0);
+  const byteLength = end - first.shards[0].byteOffset;
+  return {
+    label: tensors.map(({ label }) => label).join(', '),
+    shape: [rows, ...first.shape.slice(1)],
+    dtype,
+    shards: [{ ...first.shards[0], byteLength, rowStart: 0, rows }],
+    requiresGrad,
+    gradient,
+  };
+}
+
 /** How many rows of a tensor fit into one binding. @throws InputError when not even one does. */
 export function rowsPerShard(
   label: string,

@@ -46,6 +46,8 @@ export interface WeightSpec {
   readonly quantizable: boolean;
   /** PEFT's name of the linear module that it belongs to ('q_proj'), where LoRA can sit on it. */
   readonly loraTarget: string | undefined;
+  /** The part of a block whose input it reads, 'model.layers.0.mlp' for gate and up: what reads the same activations. */
+  readonly inputOf?: string | undefined;
 }
 
 /**

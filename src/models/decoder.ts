@@ -8,7 +8,7 @@
 import type { Tape } from '../autograd/tape.ts';
 import type { Tensor } from '../autograd/tensor.ts';
 import { roundTo } from '../formats/half.ts';
-import { type Projection, project, projectGated, readInHalf } from '../nn/projection.ts';
+import { type Projection, project, projectEach, projectGated, readInHalf } from '../nn/projection.ts';
 import type { AttentionShape } from '../ops/attention/attention.ts';
 import type { Activation } from '../ops/elementwise/glu.ts';
 import { rotary } from '../ops/elementwise/rotary.ts';
@@ -140,12 +140,6 @@ function attentionLayer(options: DecoderOptions, parts: ModelParts, index: numbe
   const headNorm = (name: string) =>
     headNorms ? normLayer(options, parts.weight(`${module}.${name}.weight`)) : undefined;
   const [qNorm, kNorm] = [headNorm('q_norm'), headNorm('k_norm')];
-  const turned = (pass: Pass, n: Tensor, of: Projection, norm: Layer | undefined): Tensor => {
-    const { tape, layout, adapter } = pass;
-    const turn = { ...parts.rope, positions: layout.positions, headDim: options.config.headDim };
-    if (norm === undefined) return project(tape, n, of, adapter, { rotary: turn });
-    return tape.apply(rotary, [norm(pass, project(tape, n, of, adapter))], turn)[0];
-  };
   const attendProducts = ({ tape, layout, adapter }: Pass, n: Tensor): Tensor | undefined => {
     const isBare = [q, k, v].every(
       ({ bias, lora }) => bias === undefined && !(adapter && lora !== undefined),
@@ -156,11 +150,13 @@ function attentionLayer(options: DecoderOptions, parts: ModelParts, index: numbe
   };
   const attend = (pass: Pass, n: Tensor): Tensor => {
     const { tape, layout, adapter } = pass;
-    const queries = turned(pass, n, q, qNorm);
-    const keys = turned(pass, n, k, kNorm);
-    const values = project(tape, n, v, adapter);
+    const turn = { ...parts.rope, positions: layout.positions, headDim: options.config.headDim };
+    const rotaries = [qNorm, kNorm].map((norm) => (norm === undefined ? turn : undefined));
+    const [queries, keys, values] = projectEach(tape, n, [q, k, v], adapter, rotaries);
+    const turned = (x: Tensor, norm: Layer | undefined) =>
+      norm === undefined ? x : tape.apply(rotary, [norm(pass, x)], turn)[0];
     const half = readInHalf(tape, [o], n.shape[0]);
-    return layout.attend(tape, index, queries, keys, values, half);
+    return layout.attend(tape, index, turned(queries, qNorm), turned(keys, kNorm), values, half);
   };
   return (pass, n, residual) =>
     project(pass.tape, attendProducts(pass, n) ?? attend(pass, n), o, pass.adapter, { residual });

@@ -50,6 +50,7 @@ function blockWeights(config: ModelConfig, more: MoreWeights, layer: string): We
     part: string,
     target: (typeof LORA_TARGETS)[number],
     shape: readonly number[],
+    readsInput = false,
   ): WeightSpec => ({
     name: `${layer}.${part}.${target}.weight`,
     shape,
@@ -57,21 +58,22 @@ function blockWeights(config: ModelConfig, more: MoreWeights, layer: string): We
     decays: true,
     quantizable: true,
     loraTarget: target,
+    inputOf: readsInput ? `${layer}.${part}` : undefined,
   });
   const bias = (target: string, length: number) =>
     vector(`${layer}.self_attn.${target}.bias`, length, 'zeros');
   const norm = (name: string, length: number) => vector(`${layer}.${name}.weight`, length, normStart(more));
   return [
     norm('input_layernorm', hidden),
-    linear('self_attn', 'q_proj', [queries, hidden]),
-    linear('self_attn', 'k_proj', [keys, hidden]),
-    linear('self_attn', 'v_proj', [keys, hidden]),
+    linear('self_attn', 'q_proj', [queries, hidden], true),
+    linear('self_attn', 'k_proj', [keys, hidden], true),
+    linear('self_attn', 'v_proj', [keys, hidden], true),
     linear('self_attn', 'o_proj', [hidden, queries]),
     ...(more.queryKeyValueBias ? [bias('q_proj', queries), bias('k_proj', keys), bias('v_proj', keys)] : []),
     ...(more.headNorms ? [norm('self_attn.q_norm', headDim), norm('self_attn.k_norm', headDim)] : []),
     norm('post_attention_layernorm', hidden),
-    linear('mlp', 'gate_proj', [inner, hidden]),
-    linear('mlp', 'up_proj', [inner, hidden]),
+    linear('mlp', 'gate_proj', [inner, hidden], true),
+    linear('mlp', 'up_proj', [inner, hidden], true),
     linear('mlp', 'down_proj', [hidden, inner]),
     ...(more.moreNorms ?? []).map((name) => norm(name, hidden)),
   ];

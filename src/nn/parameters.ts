@@ -12,6 +12,7 @@ import {
   alignUp,
   bytesPerElement,
   type DType,
+  elementCount,
   fromStorage,
   rowLength,
   rowsPerShard,
@@ -27,6 +28,8 @@ export interface ParameterSpec {
   readonly shape: readonly number[];
   /** Whether weight decay applies: matrices, but neither norms nor biases. */
   readonly decays: boolean;
+  /** Parameters of one stack lie one after the other where rows of all of them begin on aligned offsets: see `joinRows`. */
+  readonly stack?: string | undefined;
 }
 
 /** One slab: 1-D tensors of equal length that the optimizer walks together. */
@@ -90,8 +93,8 @@ export class ParameterSlabs {
         const share = areMatrices ? shareOf(length, rank, size) : { start: 0, length };
         slabs.push(makeSlab(gpu, length, dtype, weightDecay, share, areMatrices && size > 1));
       }
-      group.forEach((spec, i) => {
-        const placed = placements[i].map((run) => ({ ...run, slab: first + run.slab }));
+      for (const spec of group) {
+        const placed = (placements.get(spec.name) ?? []).map((run) => ({ ...run, slab: first + run.slab }));
         this.#placements.set(spec.name, placed);
         const view = (of: (slab: Slab) => Tensor) => viewOf(spec, placed, (slab) => of(slabs[slab]));
         const gradient = view((slab) => slab.gradient);
@@ -108,7 +111,7 @@ export class ParameterSlabs {
           held,
           tensor: { ...computed, requiresGrad: true, gradient },
         });
-      });
+      }
     }
     this.slabs = slabs;
     this.parameters = parameters;
@@ -133,17 +136,31 @@ export class ParameterSlabs {
   }
 }
 
-/** Lays parameters end to end, each on an aligned offset in every dtype, opening a new slab when one is full. */
+/** Parameters in the order in which they lie: those of a stack where its first one is. */
+function stacked(specs: readonly ParameterSpec[]): readonly (readonly ParameterSpec[])[] {
+  const stacks = new Map<string, ParameterSpec[]>();
+  for (const spec of specs) {
+    const key = spec.stack === undefined ? `parameter ${spec.name}` : `stack ${spec.stack}`;
+    stacks.set(key, [...(stacks.get(key) ?? []), spec]);
+  }
+  return [...stacks.values()];
+}
+
+/**
+ * Lays parameters end to end, each on an aligned offset in every dtype, opening a new slab when one is full. A stack is not divided
+ * between slabs if one can hold it.
+ */
 function place(
   specs: readonly ParameterSpec[],
   dtype: DType,
   maxBytes: number,
-): { placements: Placement[][]; lengths: number[] } {
+): { placements: ReadonlyMap<string, readonly Placement[]>; lengths: number[] } {
   const alignment = alignUp(1) / Math.min(4, bytesPerElement(dtype));
   const align = (elements: number) => Math.ceil(elements / alignment) * alignment;
   const limit = Math.floor(maxBytes / 4);
   const lengths: number[] = [];
-  const placements = specs.map(({ name, shape }) => {
+  const placements = new Map<string, readonly Placement[]>();
+  const layOne = ({ name, shape }: ParameterSpec) => {
     const length = rowLength(shape);
     const runs: Placement[] = [];
     const step = rowsPerShard(name, shape, 'f32', maxBytes);
@@ -156,8 +173,14 @@ function place(
       lengths[slab] = offset + rows * length;
       runs.push({ slab, offset, rowStart, rows });
     }
-    return runs;
-  });
+    placements.set(name, runs);
+  };
+  for (const stack of stacked(specs)) {
+    const total = stack.reduce((sum, { shape }) => sum + align(elementCount(shape)), 0);
+    const isFull = lengths.length > 0 && align(lengths[lengths.length - 1]) + total > limit;
+    if (isFull && stack.length > 1 && total <= limit) lengths.push(0);
+    stack.forEach(layOne);
+  }
   return { placements, lengths: lengths.map((n) => Math.ceil(n / 4) * 4) };
 }
 

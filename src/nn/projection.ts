@@ -3,12 +3,14 @@
  * W [out, in], b [out], A [r, in], B [out, r], as PEFT stores them.
  */
 import type { Tape } from '../autograd/tape.ts';
-import type { Tensor } from '../autograd/tensor.ts';
+import { joinRows, type Tensor } from '../autograd/tensor.ts';
 import { type Activation, glu } from '../ops/elementwise/glu.ts';
 import type { RotaryAttributes } from '../ops/elementwise/rotary.ts';
-import { gatedLinear } from '../ops/linear/gated-linear.ts';
+import { gatedLinear, gatesPairs } from '../ops/linear/gated-linear.ts';
 import { linear, stagesInputs } from '../ops/linear/linear.ts';
 import { loraLinear } from '../ops/linear/lora-linear.ts';
+import { loraStack } from '../ops/linear/lora-stack.ts';
+import { fusesPairs } from '../ops/linear/shared-input.ts';
 
 export interface LoraPair {
   readonly a: Tensor;
@@ -59,6 +61,57 @@ export function project(
   return tape.apply(loraLinear, [x, weight, lora.a, lora.b, ...added], { scale: lora.scale, rotary })[0];
 }
 
+/**
+ * Each projection of the same x, without residuals. Those with LoRA share products where their pairs lie as `stackOf` needs them.
+ * @param rotaries turn the heads of each result
+ */
+export function projectEach(
+  tape: Tape,
+  x: Tensor,
+  projections: readonly Projection[],
+  adapter: boolean,
+  rotaries: readonly (RotaryAttributes | undefined)[] = [],
+): Tensor[] {
+  const alone = (projection: Projection, i: number) =>
+    project(tape, x, projection, adapter, { rotary: rotaries[i] });
+  const paired = projections.filter(({ lora }) => adapter && lora !== undefined);
+  const stack = paired.length > 1 ? stackOf(tape, x, paired) : undefined;
+  if (stack === undefined) return projections.map(alone);
+  const { a, bs, scale } = stack;
+  const weights = paired.map(({ weight }) => weight);
+  const biases = paired.flatMap(({ bias }) => bias ?? []);
+  const turns = paired.map((projection) => rotaries[projections.indexOf(projection)]);
+  const attributes = { scale, rotaries: turns };
+  const outputs = tape.apply(loraStack, [x, a, ...weights, ...bs, ...biases], attributes);
+  return projections.map((projection, i) => {
+    const place = paired.indexOf(projection);
+    return place < 0 ? alone(projection, i) : outputs[place];
+  });
+}
+
+/** LoRA pairs of projections of one x: their A as one tensor. */
+interface Stack {
+  readonly a: Tensor;
+  readonly bs: readonly Tensor[];
+  readonly scale: number;
+}
+
+/**
+ * Undefined where the A do not lie one after the other (nn/parameters.ts has them so on GPUs), scales differ, some have a bias
+ * and some not, or products do not take pairs into their sums, or x as it is.
+ */
+function stackOf(tape: Tape, x: Tensor, projections: readonly Projection[]): Stack | undefined {
+  const pairs = projections.flatMap(({ lora }) => lora ?? []);
+  const a = joinRows(pairs.map((pair) => pair.a));
+  const [{ scale }] = pairs;
+  const biases = projections.filter(({ bias }) => bias !== undefined).length;
+  const isAlike = pairs.every((pair) => pair.scale === scale) && [0, projections.length].includes(biases);
+  const products = projections.map(({ weight, lora }) => ({ weight, b: lora?.b }));
+  if (a === undefined || !isAlike || !fusesPairs(tape.recorder, x.shape[0], products)) return undefined;
+  if (x.dtype === 'f16' && !stagesInputs(tape.recorder, [a], x.shape[0])) return undefined;
+  return { a, bs: pairs.map(({ b }) => b), scale };
+}
+
 export interface GatedProjection {
   readonly gate: Projection;
   readonly up: Projection;
@@ -68,8 +121,8 @@ export interface GatedProjection {
 }
 
 /**
- * f(gate(x)) · up(x): the upper half of a feed-forward block. With LoRA on either, both are products of their own also where
- * the adapter is off: a reference then gives the policy's bits while the adapter is still 0.
+ * f(gate(x)) · up(x): the upper half of a feed-forward block. With LoRA on either, what kernels make it and how they round does
+ * not depend on whether the adapter is on: a reference gives the policy's bits while the adapter is still 0.
  */
 export function projectGated(
   tape: Tape,
@@ -77,9 +130,17 @@ export function projectGated(
   { gate, up, activation, half = false }: GatedProjection,
   adapter: boolean,
 ): Tensor {
-  if ((gate.lora ?? up.lora) !== undefined) {
-    const products = [gate, up].map((projection) => project(tape, x, projection, adapter));
-    return tape.apply(glu, products, { activation, half })[0];
+  const inputs = [x, gate.weight, up.weight];
+  if ((gate.lora ?? up.lora) === undefined) return tape.apply(gatedLinear, inputs, { activation, half })[0];
+  const products = [gate, up];
+  const stack = stackOf(tape, x, products);
+  const paired = products.map(({ weight, lora }) => ({ weight, b: lora?.b }));
+  if (stack === undefined || !gatesPairs(tape.recorder, x.shape[0], paired)) {
+    const outputs = projectEach(tape, x, products, adapter);
+    return tape.apply(glu, outputs, { activation, half })[0];
   }
-  return tape.apply(gatedLinear, [x, gate.weight, up.weight], { activation, half })[0];
+  if (!adapter) return tape.apply(gatedLinear, inputs, { activation, half })[0];
+  const { a, bs, scale } = stack;
+  const pairs = { gate: gate.lora !== undefined, up: up.lora !== undefined, scale };
+  return tape.apply(gatedLinear, [...inputs, a, ...bs], { activation, half, pairs })[0];
 }

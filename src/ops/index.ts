@@ -17,6 +17,7 @@ import { streamLaunch } from './launch.ts';
 import { gatedLinear } from './linear/gated-linear.ts';
 import { linear } from './linear/linear.ts';
 import { loraLinear } from './linear/lora-linear.ts';
+import { loraStack } from './linear/lora-stack.ts';
 import { epsilonLogps } from './logps/epsilon-logps.ts';
 import { tokenLogps } from './logps/token-logps.ts';
 import { rmsNorm } from './norm/rms-norm.ts';
@@ -31,6 +32,7 @@ export {
   elementCount,
   freeTensor,
   reserveTensor,
+  rowRange,
   type Tensor,
   upload,
   whole,
@@ -53,6 +55,7 @@ export const ops = {
   glu,
   linear,
   loraLinear,
+  loraStack,
   pagedAttention,
   rmsNorm,
   rotary,

@@ -112,7 +112,7 @@ async function loadFrom(gpu: Gpu, directory: WeightSource, options: LoadOptions)
   const storedDType = storedDTypeOf(directory, weights);
   const dtype = options.dtype === 'auto' ? automaticDType(gpu, storedDType) : options.dtype;
   const lora = typeof options.train === 'object' ? options.train : undefined;
-  const specs = trainedSpecs(weights, options.train);
+  const specs = trainedSpecs(gpu, weights, options.train);
   const sharing = options.train === 'full' ? gpu.runtime.ranks : undefined;
   const trained = specs.length === 0 ? undefined : new ParameterSlabs(gpu, specs, dtype, sharing);
   const frozen = new Map<string, Tensor>();
@@ -206,7 +206,11 @@ function loraPair(
   return a && b && { a: a.tensor, b: b.tensor, scale: lora.alpha / lora.r };
 }
 
-function trainedSpecs(weights: readonly WeightSpec[], train: LoadOptions['train']): readonly ParameterSpec[] {
+function trainedSpecs(
+  gpu: Gpu,
+  weights: readonly WeightSpec[],
+  train: LoadOptions['train'],
+): readonly ParameterSpec[] {
   if (train === 'none') return [];
   if (train === 'full') return weights;
   const { r, targetModules } = train;
@@ -220,10 +224,12 @@ function trainedSpecs(weights: readonly WeightSpec[], train: LoadOptions['train'
   }
   return weights
     .filter(({ loraTarget }) => loraTarget !== undefined && targetModules.includes(loraTarget))
-    .flatMap(({ name, shape: [out, inner] }) => {
+    .flatMap(({ name, shape: [out, inner], inputOf }) => {
       const module = name.replace(/\.weight$/, '');
+      // CPU adapters make every product by itself, and add up gradient norms in the order of the checkpoint.
+      const stack = gpu.profile.kernels === 'gpu' ? inputOf : undefined;
       return [
-        { name: `${module}.lora_A.weight`, shape: [r, inner], decays: true },
+        { name: `${module}.lora_A.weight`, shape: [r, inner], decays: true, stack },
         { name: `${module}.lora_B.weight`, shape: [out, r], decays: true },
       ];
     });

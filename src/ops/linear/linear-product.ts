@@ -29,12 +29,22 @@ export interface Product {
   readonly stored?: DType;
   /** What x is stored in: f32, the default, or f16 as `half_input` makes it (kernels/shared/half.wgsl) where `stagesInputs` allows it. */
   readonly x?: DType;
+  /** Where dx, and x of a weight's gradient, lie in wider rows. Default: they are whole rows. */
+  readonly range?: ColumnRange | undefined;
+}
+
+/** Columns from `first` on in rows of `width`. How many they are follows from what they are multiplied with. */
+export interface ColumnRange {
+  readonly first: number;
+  readonly width: number;
 }
 
 /** A LoRA pair in the same sum: `own` [rows, R] holds its factor already, `other` is B [N, R] forward, A [R, K] backward. */
 export interface LowRank {
   readonly own: Slice;
   readonly other: Tensor;
+  /** Where the pair's columns lie in wider rows of `own`. Default: they are whole rows. */
+  readonly range?: ColumnRange | undefined;
 }
 
 /** A residual [T, N], or a bias [N] for every row. */
@@ -106,7 +116,9 @@ export function launchProduct(
   operands: Operands,
 ): void {
   const shape = shapeOf(orientation, product, shard);
-  const variant = variantIn(recorder, shape);
+  const chosen = variantIn(recorder, shape);
+  // The others take whole rows.
+  const variant = product.range === undefined || isTiled(chosen) ? chosen : 'tiled';
   if (variant !== 'rows' && variant !== 'rows_matrices') noteProduct(recorder.gpu, shape);
   if (orientation === 'FORWARD' && product.x === 'f16' && !isTiled(variant))
     throw new RangeError(`${variant} takes no x in f16.`);
@@ -198,7 +210,10 @@ function launchShared(
   const isStaged = isStaged16(variant);
   const staging = isStaged ? STAGING[orientation] : 1;
   const rank = lowRank === undefined ? 0 : lowRank.other.shape[orientation === 'FORWARD' ? 1 : 0];
+  const kRange = product.range ?? { first: 0, width: K };
+  const lowRange = lowRank?.range ?? { first: 0, width: rank };
   const words = [N, K, N_STRIDE, N_OFFSET, rank, bitsOf(ALPHA / staging), bitsOf(staging)];
+  words.push(kRange.width, kRange.first, lowRange.width, lowRange.first);
   const common = {
     label: LABELS[orientation],
     repeats: splits,
@@ -235,6 +250,8 @@ function launchShared(
     LOW_RANK: lowRank !== undefined,
     LOW_HALF: lowRank !== undefined && lowRank.other.dtype !== 'f32',
     LOW_BF16: lowRank?.other.dtype === 'bf16',
+    LOW_RANGED: lowRank?.range !== undefined,
+    K_RANGED: product.range !== undefined,
   };
   const gridOfTiles = (tileRows: number, tileColumns: number) =>
     gridOf(Math.ceil(rows / tileRows) * Math.ceil(columns / tileColumns));

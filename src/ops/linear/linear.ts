@@ -10,7 +10,7 @@ import type { Gpu } from '../../gpu/device.ts';
 import type { Slice } from '../../gpu/memory.ts';
 import type { Recorder } from '../../gpu/program.ts';
 import { launchRotary, type RotaryAttributes, rotary as rotaryOp } from '../elementwise/rotary.ts';
-import { takesWorkgroups } from '../launch.ts';
+import { sharesRows, takesWorkgroups } from '../launch.ts';
 import { launchColumnSum, recordColumnSum } from '../reduction/column-sum.ts';
 import {
   type Added,
@@ -22,7 +22,7 @@ import {
 } from './linear-product.ts';
 import { isStaged16, isTiled, type Orientation, variantIn, variantOf } from './linear-variants.ts';
 
-export type { LowRank } from './linear-product.ts';
+export type { ColumnRange, LowRank } from './linear-product.ts';
 
 export interface LinearAttributes {
   /** Factor on the product alone, not on what is added: LoRA's alpha / r. Default 1. */
@@ -51,7 +51,7 @@ export function launchLinear(
     launchRotary(recorder, straight, y, columns, rotary);
     return;
   }
-  const fused = fusesLowRank(recorder, 'FORWARD', product, lowRank) ? lowRank : undefined;
+  const fused = fusesLowRank(recorder, 'FORWARD', product, lowRank?.other) ? lowRank : undefined;
   for (const shard of product.weight.shards)
     launchProduct(recorder, 'FORWARD', product, shard, {
       own: x,
@@ -77,7 +77,7 @@ export function launchLinearBackwardInput(
   product: Product,
   lowRank?: LowRank,
 ): void {
-  const fused = fusesLowRank(recorder, 'INPUT', product, lowRank) ? lowRank : undefined;
+  const fused = fusesLowRank(recorder, 'INPUT', product, lowRank?.other) ? lowRank : undefined;
   product.weight.shards.forEach((shard, i) => {
     launchProduct(recorder, 'INPUT', product, shard, {
       own: dy,
@@ -92,7 +92,8 @@ export function launchLinearBackwardInput(
 }
 
 /** The pair on its own, added to what the base product made. */
-function lowRankProduct({ rows }: Product, { other }: LowRank): Product {
+function lowRankProduct({ rows }: Product, { other, range }: LowRank): Product {
+  if (range !== undefined) throw new RangeError(`${other.label}: only fused pairs take a range of columns.`);
   return { rows, weight: other, scale: 1, accumulate: true };
 }
 
@@ -101,11 +102,11 @@ function fusesLowRank(
   recorder: Recorder,
   orientation: Orientation,
   product: Product,
-  lowRank?: LowRank,
+  other: Tensor | undefined,
 ): boolean {
   const { weight, scale } = product;
-  if (lowRank === undefined || scale !== 1 || lowRank.other.shards.length > 1) return false;
-  const rank = lowRank.other.shape[orientation === 'FORWARD' ? 1 : 0];
+  if (other === undefined || scale !== 1 || other.shards.length > 1) return false;
+  const rank = other.shape[orientation === 'FORWARD' ? 1 : 0];
   const variants = weight.shards.map((shard) => variantIn(recorder, shapeOf(orientation, product, shard)));
   return rank % 4 === 0 && variants.every(isTiled);
 }
@@ -129,9 +130,16 @@ function turnsHeads(
   return (
     headDim % 4 === 0 &&
     limits.maxStorageBuffersPerShaderStage >= TURNED_BINDINGS &&
-    (lowRank === undefined || fusesLowRank(recorder, 'FORWARD', product, lowRank)) &&
+    (lowRank === undefined || fusesLowRank(recorder, 'FORWARD', product, lowRank.other)) &&
     product.weight.shards.every(isTurned)
   );
+}
+
+/** Whether x wᵀ + low bᵀ is one dispatch, also where low is a range of columns. Says the same for any number of tokens. */
+export function fusesPair(recorder: Recorder, tokens: number, weight: Tensor, b: Tensor): boolean {
+  const product = { rows: tokens, weight, scale: 1, accumulate: false };
+  const isShared = recorder.hasFewRows && sharesRows(recorder);
+  return !isShared && fusesLowRank(recorder, 'FORWARD', product, b);
 }
 
 /** Whether forward products with a weight are made by kernels that take `gated` and `half`. */
@@ -265,7 +273,12 @@ export function gradientOfSum({
   outputGradients: [dy],
   attributes: { rotary },
 }: GradientContext<LinearAttributes>): Tensor | undefined {
-  if (dy === undefined || rotary === undefined) return dy;
+  return dy && turnedBack(recorder, dy, rotary);
+}
+
+/** dy [T, N], or where the product was turned a temporary with dy turned back. */
+export function turnedBack(recorder: Recorder, dy: Tensor, rotary: RotaryAttributes | undefined): Tensor {
+  if (rotary === undefined) return dy;
   const straight = temporary(recorder, 'd linear', dy.shape);
   launchRotary(recorder, whole(dy), whole(straight), dy.shape[1], rotary, { direction: -1 });
   return straight;
