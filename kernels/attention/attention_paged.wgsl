@@ -12,6 +12,18 @@
 // sum of values, an invocation to each vec4 of the head. Otherwise an invocation to each (row, head of keys) makes the GROUP heads
 // that share its keys: online softmax, no barriers, for CPU adapters. Limited by reading the cache.
 // ROLLED: loops over a head stay loops, since they begin at a 0 that no compiler can know (see attention.ts).
+import package::attention::paged_cache::BLOCK;
+import package::attention::paged_cache::HEADS;
+import package::attention::paged_cache::KV_HEADS;
+import package::attention::paged_cache::SCALE;
+import package::attention::paged_cache::cache_row;
+import package::attention::paged_cache::keys;
+import package::attention::paged_cache::oldest;
+import package::attention::paged_cache::places;
+import package::attention::paged_cache::q;
+import package::attention::paged_cache::tables;
+import package::attention::paged_cache::values;
+import package::attention::paged_cache::y;
 import package::shared::grid::workgroup_index;
 import package::shared::rows::row_max;
 import package::shared::rows::row_sum;
@@ -20,31 +32,9 @@ import constants::GROUP;
 import constants::HEAD4;
 import constants::WORKGROUP;
 
-override HEADS: u32;
-override KV_HEADS: u32;
-override SCALE: f32;
-override BLOCK: u32;
-@if(WINDOWED) override WINDOW: u32;
-
-@group(0) @binding(0) var<storage, read> q: array<vec4f>;
-@group(0) @binding(1) var<storage, read> keys: array<vec4f>;
-@group(0) @binding(2) var<storage, read> values: array<vec4f>;
-@group(0) @binding(3) var<storage, read> places: array<vec4u>;
-@group(0) @binding(4) var<storage, read> tables: array<u32>;
-@group(0) @binding(5) var<storage, read_write> y: array<vec4f>;
-
 /// Where the key (and the value) of token j begins, in vec4.
 @if(ROW_PER_WORKGROUP) fn place_of(row: u32, j: u32, kv_head: u32) -> u32 {
-  let u = select(j, j + places[row].z, j >= places[row].y);
-  let width = arrayLength(&tables) / arrayLength(&places);
-  let cache_row = tables[row * width + u / BLOCK] * BLOCK + u % BLOCK;
-  return (cache_row * KV_HEADS + kv_head) * HEAD4;
-}
-
-/// The first token that a query at `position` sees.
-fn oldest(position: u32) -> u32 {
-  @if(WINDOWED) return position + 1u - min(position + 1u, WINDOW);
-  @else return 0u;
+  return (cache_row(row, j) * KV_HEADS + kv_head) * HEAD4;
 }
 
 @if(ROW_PER_WORKGROUP) var<workgroup> scores: array<f32, WORKGROUP>;

@@ -132,6 +132,14 @@ export const KERNELS = {
     bindings: { q: 0, keys: 1, values: 2, places: 3, tables: 4, y: 5 },
     optionalBindings: {},
   },
+  attention_paged_matrices: {
+    conditions: ['SOFTCAP', 'WINDOWED'],
+    constants: ['GROUP', 'HEAD4', 'MATRIX_K', 'MATRIX_M', 'MATRIX_N', 'SUBGROUP', 'SUBGROUPS'],
+    overrides: ['BLOCK', 'HEADS', 'KV_HEADS', 'SCALE'],
+    optionalOverrides: ['CAP', 'WINDOW'],
+    bindings: { q: 0, keys: 1, values: 2, places: 3, tables: 4, y: 5 },
+    optionalBindings: {},
+  },
   paged_cache_write: {
     conditions: [],
     constants: ['WORKGROUP'],

@@ -44,6 +44,11 @@ export function takesWorkgroups({ gpu }: Recorder): boolean {
   return (gpu.choices.rows ?? gpu.profile.rows) === 'workgroup';
 }
 
+/** Whether a decoding step is to run on tensor cores, where kernels for it fit. */
+export function decodesOnMatrices(recorder: Recorder): boolean {
+  return recorder.gpu.choices.decodesOnMatrices === true && takesWorkgroups(recorder);
+}
+
 /** Whether kernels for few rows share their loads within a subgroup. */
 export function sharesRows({ gpu }: Recorder): boolean {
   return (gpu.choices.rows ?? gpu.profile.rows) === 'subgroup';

@@ -148,6 +148,11 @@ const paged: Make = (bench, recorder) => {
   return pagedAttention.launch(recorder, [q, keys, values], attributes).outputs[0];
 };
 
+const pagedByMatrices: Make = (bench, recorder) => {
+  recorder.gpu.choices.decodesOnMatrices = true;
+  return paged(bench, recorder);
+};
+
 /** Rows that take every filter, with log-probs of the most probable. */
 const sampled: Make = (bench, recorder) => {
   const [count, vocabulary] = [6, 300];
@@ -274,6 +279,13 @@ export const barrierWorks: readonly BarrierWork[] = [
     name: 'a product of few rows on tensor cores',
     files: ['linear/linear_rows_matrices.raw'],
     run: recorded(fewRowsByMatrices),
+    tolerance: 1e-5,
+    needsMatrices: true,
+  },
+  {
+    name: 'attention over a paged cache on tensor cores',
+    files: ['attention/attention_paged_matrices.raw'],
+    run: recorded(pagedByMatrices),
     tolerance: 1e-5,
     needsMatrices: true,
   },

@@ -1,10 +1,15 @@
 /** Decoding steps on tensor cores: what the plain kernels give, to rounding, and the same bits for a row in any batch. */
 import { whole } from '../../src/autograd/tensor.ts';
+import { Engine } from '../../src/generate/engine.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
+import { loadModel } from '../../src/models/loading/load.ts';
+import type { AttentionShape } from '../../src/ops/attention/attention.ts';
 import { tapeFor } from '../../src/ops/index.ts';
 import { gatedLinear } from '../../src/ops/linear/gated-linear.ts';
 import { launchLinear } from '../../src/ops/linear/linear.ts';
-import { expectSameBits } from '../support/close.ts';
+import { all, requests, SAMPLED } from '../generate/answers.ts';
+import { attendPaged } from '../ops/paged-rows.ts';
+import { expectClose, expectSameBits } from '../support/close.ts';
 import { record } from '../support/record.ts';
 import { runTurned } from '../support/turned.ts';
 import { gridValues } from '../support/workbench.ts';
@@ -117,6 +122,59 @@ const wide: ConformanceCase = {
     }),
 };
 
+/** Three sequences over several tiles of keys, one behind a shared prefix; each has the same bits alone. */
+function attended(name: string, shape: AttentionShape): ConformanceCase {
+  return {
+    group,
+    name: `decoding on tensor cores: attention, ${name}`,
+    run: ({ gpu }) =>
+      decoded(gpu, async () => {
+        const { y, expected, kernels } = await attendPaged(gpu, shape, [0, 1, 2]);
+        if (`${kernels}` !== 'attention_paged_matrices') throw new Error(`${kernels} made it.`);
+        expectNear(y, expected, name);
+        const width = shape.heads * shape.headDim;
+        for (const r of [0, 1, 2]) {
+          const alone = await attendPaged(gpu, shape, [r]);
+          expectSameBits(alone.y, y.slice(r * width, (r + 1) * width), `row ${r} alone`);
+        }
+      }),
+  };
+}
+
+const attentions = [
+  attended('two heads to a head of keys', { heads: 4, kvHeads: 2, headDim: 16 }),
+  attended('a window and a cap', { heads: 4, kvHeads: 2, headDim: 16, window: 10, softcap: 5, scale: 0.2 }),
+  attended('more heads to a head of keys than a matrix has rows', { heads: 24, kvHeads: 1, headDim: 16 }),
+  ...[64, 96, 128, 256].map((headDim) => attended(`heads of ${headDim}`, { heads: 4, kvHeads: 1, headDim })),
+];
+
+const generation: ConformanceCase = {
+  group,
+  name: 'decoding on tensor cores: a text and its log-probs have the same bits alone and in company',
+  async run({ gpu }) {
+    const options = { train: 'none', dtype: 'bf16', positions: 128 } as const;
+    const loaded = await loadModel(gpu, 'examples/stories260K', options);
+    const asked = requests(SAMPLED).slice(0, 4);
+    const generated = async (maxSequences: number) => {
+      const engine = new Engine(gpu, loaded.model, { maxSequences, maxPositions: 128 });
+      const found = await all(engine, asked);
+      await engine.close();
+      return found;
+    };
+    try {
+      const alone = await decoded(gpu, () => generated(1));
+      const together = await decoded(gpu, () => generated(4));
+      if (JSON.stringify(together) !== JSON.stringify(alone)) throw new Error('Texts or log-probs differ.');
+      const logprobs = (of: typeof alone) => of.map(([{ scored }]) => scored[0]?.logprob ?? Number.NaN);
+      const otherwise = await generated(4);
+      expectClose(logprobs(alone), logprobs(otherwise), 1e-2, 'log-probs of first tokens');
+      if (`${logprobs(alone)}` === `${logprobs(otherwise)}`) throw new Error('Other kernels made the text.');
+    } finally {
+      loaded.free();
+    }
+  },
+};
+
 export const decodingCases: readonly ConformanceCase[] = [
   product('x wᵀ and a bias, bf16, of 40 rows and fewer', [100, 172], [40, 20, 9, 3, 1], withBias('bf16')),
   product('x wᵀ, 8 bits, with a pair and a residual', [68, 128], [3, 40], withPair('i8')),
@@ -124,4 +182,6 @@ export const decodingCases: readonly ConformanceCase[] = [
   product('silu(gate) up, f16', [68, 64], [3], gated),
   turned,
   wide,
+  ...attentions,
+  generation,
 ];

@@ -102,10 +102,12 @@ describe('attention by matrices', () => {
     'attention_forward_matrices',
     'attention_backward_query_matrices',
     'attention_backward_key_value_matrices',
+    'attention_paged_matrices',
   ])('%s compiles, with a window and a cap or without', async (kernel) => {
     const compiler = await Gpu.open(nodeRuntime(), { backend: 'null' });
     const matrices = { MATRIX_M: 16, MATRIX_N: 16, MATRIX_K: 16, SUBGROUP: 32 };
-    const constants = { ...matrices, HEAD4: 16, DEPTH_PARTS: 4, WIDTH_PARTS: 4 };
+    const sizes = { HEAD4: 16, DEPTH_PARTS: 4, WIDTH_PARTS: 4, GROUP: 4, SUBGROUPS: 4 };
+    const constants = { ...matrices, ...sizes };
     for (const has of [false, true]) {
       const conditions = { WINDOWED: has, SOFTCAP: has };
       expect(await compiler.kernels.module({ kernel, conditions, constants })).toBeDefined();

@@ -1,58 +1,16 @@
 /** Paged attention and its cache against the same in f64, with shared prefixes, windows, caps and both forms of the kernel. */
 import { afterEach, describe, expect, it } from 'vitest';
-import type { AttentionShape } from '../../src/ops/attention/attention.ts';
-import {
-  BLOCK_TOKENS,
-  cacheRowOf,
-  pagedAttention,
-  recordCacheWrite,
-} from '../../src/ops/attention/paged-attention.ts';
+import { cacheRowOf, recordCacheWrite } from '../../src/ops/attention/paged-attention.ts';
+import { pagedSubgroups } from '../../src/ops/attention/paged-matrices.ts';
 import { expectClose, expectSameBits } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';
+import { limitsOf, NVIDIA, NVIDIA_LIMITS } from '../support/matrix-devices.ts';
 import { record } from '../support/record.ts';
 import { gridValues, Workbench } from '../support/workbench.ts';
+import { attendPaged } from './paged-rows.ts';
 
 const gpu = await testGpu();
 afterEach(() => gpu.choices.clear());
-
-/** Rows of three sequences: a short one, one over several blocks, one behind a shared prefix that ends inside of a block. */
-const PLACES = [
-  { position: 0, shared: 0, table: [3] },
-  { position: 40, shared: 0, table: [5, 1, 7] },
-  { position: 37, shared: 21, table: [2, 6, 4, 8] },
-].map((row) => {
-  return { ...row, gap: Math.ceil(row.shared / BLOCK_TOKENS) * BLOCK_TOKENS - row.shared };
-});
-const TABLE = 4;
-const CACHE_ROWS = 9 * BLOCK_TOKENS;
-
-async function attend(shape: AttentionShape, rows: readonly number[]) {
-  const bench = new Workbench(gpu);
-  const { heads, kvHeads, headDim } = shape;
-  const all = gridValues(1, [PLACES.length, heads * headDim]);
-  const q = {
-    shape: [rows.length, heads * headDim],
-    data: rows.flatMap((r) => Array.from(all.data).slice(r * heads * headDim, (r + 1) * heads * headDim)),
-  };
-  const [keys, values] = [2, 3].map((seed) => gridValues(seed, [CACHE_ROWS, kvHeads * headDim]));
-  const places = rows.flatMap((r) => [PLACES[r].position, PLACES[r].shared, PLACES[r].gap, 0]);
-  const tables = rows.flatMap((r) => [...PLACES[r].table, 0, 0, 0, 0].slice(0, TABLE));
-  const [query, k, v] = [q, keys, values].map((t, i) => bench.floats(`input ${i}`, t));
-  const layout = {
-    places: bench.indices('places', [rows.length, 4], places),
-    tables: bench.indices('tables', [rows.length, TABLE], tables),
-  };
-  const attributes = { ...shape, layout };
-  const [y] = await record(gpu, (recorder) => [
-    ...pagedAttention.launch(recorder, [query, k, v], attributes).outputs,
-  ]);
-  bench.free();
-  const onHost = [q, keys, values].map(({ shape: s, data }) => {
-    return { shape: s, data: Float64Array.from(data) };
-  });
-  const [expected] = pagedAttention.reference(onHost, attributes, bench.index);
-  return { y, expected: expected.data };
-}
 
 describe('paged attention', () => {
   it.each(['invocation', 'workgroup'] as const)(
@@ -63,7 +21,7 @@ describe('paged attention', () => {
         { heads: 4, kvHeads: 2, headDim: 8 },
         { heads: 4, kvHeads: 2, headDim: 8, window: 10, softcap: 5, scale: 0.2 },
       ]) {
-        const { y, expected } = await attend(shape, [0, 1, 2]);
+        const { y, expected } = await attendPaged(gpu, shape, [0, 1, 2]);
         expectClose(y, expected, 1e-5, 'attended');
       }
     },
@@ -71,10 +29,27 @@ describe('paged attention', () => {
 
   it('gives a row the same bits alone and in a batch', async () => {
     const shape = { heads: 4, kvHeads: 2, headDim: 8 };
-    const { y } = await attend(shape, [0, 1, 2]);
+    const { y } = await attendPaged(gpu, shape, [0, 1, 2]);
     for (const r of [0, 1, 2]) {
-      expectSameBits((await attend(shape, [r])).y, y.slice(r * 32, (r + 1) * 32), `row ${r}`);
+      expectSameBits((await attendPaged(gpu, shape, [r])).y, y.slice(r * 32, (r + 1) * 32), `row ${r}`);
     }
+  });
+});
+
+describe('on tensor cores', () => {
+  it.each([
+    [64, 4],
+    [96, 4],
+    [128, 4],
+    [256, 2],
+    [72, undefined],
+  ])('heads of %i: %s subgroups on NVIDIA', (headDim, subgroups) => {
+    expect(pagedSubgroups(NVIDIA, headDim, NVIDIA_LIMITS)).toBe(subgroups);
+  });
+
+  it('a tile that does not fit is not taken', () => {
+    expect(pagedSubgroups(NVIDIA, 128, limitsOf(32, 1024))).toBe(2);
+    expect(pagedSubgroups(NVIDIA, 256, limitsOf(32, 1024))).toBeUndefined();
   });
 });
 

@@ -12,6 +12,7 @@ import { gridOf, type Recorder } from '../../gpu/program.ts';
 import { gridFor, takesWorkgroups, workgroupSize } from '../launch.ts';
 import type { AttentionShape } from './attention.ts';
 import { rolled, scoreScale } from './attention-variants.ts';
+import { pagedMatrices } from './paged-matrices.ts';
 
 /** Tokens in a block of the cache. */
 export const BLOCK_TOKENS = 16;
@@ -68,19 +69,10 @@ export const pagedAttention: Op<PagedAttentionAttributes> = {
   launch(recorder, [q, keys, values], attributes) {
     const { heads, kvHeads, headDim, window, softcap, layout } = attributes;
     const y = temporary(recorder, 'attended', q.shape);
-    const ROW_PER_WORKGROUP = takesWorkgroups(recorder);
-    const units = q.shape[0] * (ROW_PER_WORKGROUP ? heads : kvHeads);
-    // Few rows are all that a CPU adapter's cores can share.
-    const workgroup = ROW_PER_WORKGROUP ? KEYS : 8;
-    recorder.launch({
-      kernel: 'attention_paged',
-      conditions: {
-        ROW_PER_WORKGROUP,
-        WINDOWED: window !== undefined,
-        SOFTCAP: softcap !== undefined,
-        ROLLED: rolled(recorder, headDim),
-      },
-      constants: { WORKGROUP: workgroup, HEAD4: headDim / 4, GROUP: heads / kvHeads },
+    const rows = q.shape[0];
+    const conditions = { WINDOWED: window !== undefined, SOFTCAP: softcap !== undefined };
+    const common = {
+      label: 'attention_paged',
       overrides: {
         HEADS: heads,
         KV_HEADS: kvHeads,
@@ -97,6 +89,23 @@ export const pagedAttention: Op<PagedAttentionAttributes> = {
         tables: whole(layout.tables),
         y: whole(y),
       },
+    };
+    const matrices = pagedMatrices(recorder, attributes);
+    if (matrices !== undefined) {
+      const { constants, units } = matrices;
+      const grid = gridOf(rows * units);
+      recorder.launch({ kernel: 'attention_paged_matrices', ...common, conditions, constants, grid });
+      return { outputs: [y] };
+    }
+    const ROW_PER_WORKGROUP = takesWorkgroups(recorder);
+    const units = rows * (ROW_PER_WORKGROUP ? heads : kvHeads);
+    // Few rows are all that a CPU adapter's cores can share.
+    const workgroup = ROW_PER_WORKGROUP ? KEYS : 8;
+    recorder.launch({
+      kernel: 'attention_paged',
+      ...common,
+      conditions: { ...conditions, ROW_PER_WORKGROUP, ROLLED: rolled(recorder, headDim) },
+      constants: { WORKGROUP: workgroup, HEAD4: headDim / 4, GROUP: heads / kvHeads },
       grid: gridOf(ROW_PER_WORKGROUP ? units : Math.ceil(units / workgroup)),
     });
     return { outputs: [y] };

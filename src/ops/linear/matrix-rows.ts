@@ -2,7 +2,7 @@
 import type { Gpu } from '../../gpu/device.ts';
 import type { MatrixProfile } from '../../gpu/profile.ts';
 import type { Recorder } from '../../gpu/program.ts';
-import { takesWorkgroups } from '../launch.ts';
+import { decodesOnMatrices } from '../launch.ts';
 import type { TileLimits } from './matrix-tiles.ts';
 
 /** Subgroups of a workgroup, matrices side by side in its columns, and elements that pad a row of shared memory. */
@@ -43,12 +43,12 @@ export function rowsTileFor(
   return fitting.find((tile) => rows <= tile.rows) ?? fitting.at(-1);
 }
 
-/** Whether products of a decoding step take the kernel, if 16 bits are enough for their weights: a choice, and a GPU's other kernels. */
+/** Whether products of a decoding step take the kernel, if 16 bits are enough for their weights. */
 export function takesMatrixRows(recorder: Recorder): boolean {
-  const { profile, choices, device } = recorder.gpu;
+  const { profile, device } = recorder.gpu;
   const { matrices } = profile;
-  const isWanted = choices.decodesOnMatrices === true && takesWorkgroups(recorder);
-  return isWanted && matrices !== undefined && rowsTileFor(matrices, 1, device.limits) !== undefined;
+  if (!decodesOnMatrices(recorder) || matrices === undefined) return false;
+  return rowsTileFor(matrices, 1, device.limits) !== undefined;
 }
 
 /** The tile for so many rows and the constants that the kernel takes for it. @throws RangeError where none fits */
