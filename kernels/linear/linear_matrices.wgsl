@@ -21,9 +21,11 @@ import package::linear::linear_operands::depth_count;
 import package::linear::linear_operands::other;
 import package::linear::linear_operands::other_along_columns;
 import package::linear::linear_operands::other_along_depth;
+import package::linear::linear_operands::own;
 import package::linear::linear_operands::own_along_depth;
 import package::linear::linear_operands::own_along_rows;
-import package::linear::linear_operands::own_input;
+import package::linear::linear_operands::own_place_along_depth;
+import package::linear::linear_operands::own_place_along_rows;
 import package::linear::linear_operands::place_along_columns;
 import package::linear::linear_operands::place_along_depth;
 import package::linear::linear_operands::row_count;
@@ -87,20 +89,23 @@ fn is_base(depth: u32) -> bool {
 }
 
 /// vec4 i of a slab of the own operand, and where it is staged.
-fn fetch_own(i: u32, first_row: u32, first_depth: u32) -> vec4<f16> {
+@if(!WEIGHT) fn fetch_own(i: u32, first_row: u32, first_depth: u32) -> vec4<f16> {
+  let row = first_row + i / (DEPTH / 4u);
+  let depth = first_depth + 4u * (i % (DEPTH / 4u));
   @if(OWN_HALF) {
-    let row = first_row + i / (DEPTH / 4u);
-    let depth = first_depth + 4u * (i % (DEPTH / 4u));
-    if (is_base(depth)) { return select(vec4<f16>(), bitcast<vec4<f16>>(own_input(row, depth / 4u)), depth < depth_count()); }
+    if (is_base(depth)) { return within_half(bitcast<vec4<f16>>(own[own_place_along_depth(row, depth / 4u)]), depth); }
   }
-  @if(!WEIGHT) {
-    let depth = first_depth + 4u * (i % (DEPTH / 4u));
-    return vec4<f16>(sizes.STAGING * within(own_along_depth(first_row + i / (DEPTH / 4u), depth / 4u), depth));
-  }
-  @if(WEIGHT) {
-    let depth = first_depth + i / (ROWS / 4u);
-    return vec4<f16>(sizes.STAGING * within(own_along_rows(depth, first_row / 4u + i % (ROWS / 4u)), depth));
-  }
+  return vec4<f16>(sizes.STAGING * within(own_along_depth(row, depth / 4u), depth));
+}
+@if(WEIGHT) fn fetch_own(i: u32, first_row: u32, first_depth: u32) -> vec4<f16> {
+  let row4 = first_row / 4u + i % (ROWS / 4u);
+  let depth = first_depth + i / (ROWS / 4u);
+  @if(OWN_HALF) return within_half(bitcast<vec4<f16>>(own[own_place_along_rows(depth, row4)]), depth);
+  @if(!OWN_HALF) return vec4<f16>(sizes.STAGING * within(own_along_rows(depth, row4), depth));
+}
+/// `within`, of what is staged as it is stored.
+fn within_half(v: vec4<f16>, depth: u32) -> vec4<f16> {
+  return select(vec4<f16>(), v, depth < depth_count());
 }
 fn own_place(i: u32) -> u32 {
   if (OWN_BY_DEPTH) { return i / (ROWS / 4u) * OWN_STRIDE + 4u * (i % (ROWS / 4u)); }

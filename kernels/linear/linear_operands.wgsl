@@ -20,8 +20,8 @@
 // of it. With K_RANGED what lies along K in a backward product does likewise: INPUT's out and WEIGHT's other are [T, K_STRIDE], columns
 // K_OFFSET .. K_OFFSET + K.
 //
-// OWN_HALF, FORWARD only: x is stored as inputs of products are staged (`half_input` of half.wgsl). For WEIGHT such an x is a W_HALF
-// operand, whose factor of 64 is in ALPHA.
+// OWN_HALF: own is stored as it is staged, x by `half_input` and dy by `half_gradient` of half.wgsl. For WEIGHT such an x is a W_HALF operand,
+// whose factor of 64 is in ALPHA.
 //
 // GATED is the epilogue of a feed-forward block, FORWARD only: out = up (kept for the gradient), activation = f(gate) up, f silu or GELU.
 // ACTIVATION_HALF stores activation as the input of a product (`half_input` of half.wgsl).
@@ -37,6 +37,7 @@
 // a weight (N, K, N_STRIDE, R) are constants of the pipeline instead, so that strides, bounds and divisions by them
 // fold. In terms of the product, out is [rows, columns] and the sum runs over its depth.
 import package::shared::half::half_input;
+import package::shared::half::of_half_gradient;
 import package::shared::half::of_half_input;
 import package::shared::half::widen_bf16;
 import package::shared::half::widen_f16;
@@ -122,28 +123,34 @@ fn depth_count() -> u32 {
   @if(LOW_HALF && !LOW_BF16) return vec4f(widen_f16(low_other[i].x), widen_f16(low_other[i].y));
 }
 
-@if(OWN_HALF) alias Input = vec2u;
-@else alias Input = vec4f;
-
-/// Of x, as it is stored.
-@if(FORWARD) fn own_input(row: u32, depth4: u32) -> Input {
-  return own[min(row, row_count() - 1u) * (k() / 4u) + min(depth4, k() / 4u - 1u)];
+/// vec4 i of own.
+fn load_own(i: u32) -> vec4f {
+  @if(!OWN_HALF) return own[i];
+  @if(OWN_HALF && FORWARD) return of_half_input(own[i]);
+  @if(OWN_HALF && !FORWARD) return of_half_gradient(own[i]);
 }
 
-/// A row's elements 4 * depth4 ... + 3 along the sum. Rows and depths past the end read others in their place.
-@if(FORWARD) fn own_along_depth(row: u32, depth4: u32) -> vec4f {
-  @if(LOW_RANK) { if (4u * depth4 >= base_depth()) { return load_low_own(row, depth4); } }
-  @if(OWN_HALF) return of_half_input(own_input(row, depth4));
-  @if(!OWN_HALF) return own_input(row, depth4);
+/// Where own has a row's elements 4 * depth4 ... + 3 along the sum. Rows and depths past the end get the places of others.
+@if(FORWARD) fn own_place_along_depth(row: u32, depth4: u32) -> u32 {
+  return min(row, row_count() - 1u) * (k() / 4u) + min(depth4, k() / 4u - 1u);
 }
-@if(INPUT) fn own_along_depth(row: u32, depth4: u32) -> vec4f {
+@if(INPUT) fn own_place_along_depth(row: u32, depth4: u32) -> u32 {
+  return (min(row, row_count() - 1u) * n_stride() + sizes.N_OFFSET) / 4u + min(depth4, n() / 4u - 1u);
+}
+/// Where it has elements of rows 4 * row4 ... + 3 at one depth.
+@if(WEIGHT) fn own_place_along_rows(depth: u32, row4: u32) -> u32 {
+  let t = min(depth, depth_count() - 1u);
+  return (t * n_stride() + sizes.N_OFFSET) / 4u + min(row4, n() / 4u - 1u);
+}
+
+/// A row's elements 4 * depth4 ... + 3 along the sum.
+@if(!WEIGHT) fn own_along_depth(row: u32, depth4: u32) -> vec4f {
   @if(LOW_RANK) { if (4u * depth4 >= base_depth()) { return load_low_own(row, depth4); } }
-  return own[(min(row, row_count() - 1u) * n_stride() + sizes.N_OFFSET) / 4u + min(depth4, n() / 4u - 1u)];
+  return load_own(own_place_along_depth(row, depth4));
 }
 /// Elements of rows 4 * row4 ... + 3 at one depth.
 @if(WEIGHT) fn own_along_rows(depth: u32, row4: u32) -> vec4f {
-  let t = min(depth, depth_count() - 1u);
-  return own[(t * n_stride() + sizes.N_OFFSET) / 4u + min(row4, n() / 4u - 1u)];
+  return load_own(own_place_along_rows(depth, row4));
 }
 
 fn load_other(i: u32) -> vec4f {

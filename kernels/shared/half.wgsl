@@ -21,6 +21,16 @@ fn of_half_input(packed: vec2u) -> vec4f {
   return 64.0 * vec4f(widen_f16(packed.x), widen_f16(packed.y));
 }
 
+/// Gradients that only products read, likewise as they are staged: 4096 times the number (STAGING.INPUT and STAGING.WEIGHT), since they are small.
+fn half_gradient(v: vec4f) -> vec2u {
+  let staged = 4096.0 * v;
+  return vec2u(pack2x16float(staged.xy), pack2x16float(staged.zw));
+}
+
+fn of_half_gradient(packed: vec2u) -> vec4f {
+  return vec4f(widen_f16(packed.x), widen_f16(packed.y)) / 4096.0;
+}
+
 /// Packs two f32 to bf16, rounding to nearest even. For finite values.
 fn pack_bf16(value: vec2f) -> u32 {
   let bits = bitcast<vec2u>(value);

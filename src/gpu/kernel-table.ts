@@ -173,7 +173,7 @@ export const KERNELS = {
     optionalBindings: {},
   },
   glu_backward: {
-    conditions: ['GELU', 'HALF', 'VEC4'],
+    conditions: ['GELU', 'GRADIENT_HALF', 'HALF', 'VEC4'],
     constants: ['EACH', 'WORKGROUP'],
     overrides: [],
     optionalOverrides: [],

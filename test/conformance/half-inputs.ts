@@ -9,7 +9,12 @@ import { attention } from '../../src/ops/attention/attention.ts';
 import { type Activation, glu } from '../../src/ops/elementwise/glu.ts';
 import { tapeFor } from '../../src/ops/index.ts';
 import { gatedLinear } from '../../src/ops/linear/gated-linear.ts';
-import { launchLinear, launchLinearBackwardWeight, linear } from '../../src/ops/linear/linear.ts';
+import {
+  launchLinear,
+  launchLinearBackwardInput,
+  launchLinearBackwardWeight,
+  linear,
+} from '../../src/ops/linear/linear.ts';
 import { rmsNorm } from '../../src/ops/norm/rms-norm.ts';
 import { packedLayout } from '../ops/packed-layout.ts';
 import { expectClose, expectSameBits } from '../support/close.ts';
@@ -106,6 +111,42 @@ const weightGradient = (variant: ProductVariant) =>
       });
     const [[expected], [found]] = [await of('f32'), await of('f16')];
     expectClose(found, expected, TOLERANCE, 'dw');
+  });
+
+/** dy [T, N] in f32, or in f16 4096 times of it. */
+function gradientOf(o: Operands, dtype: DType): Tensor {
+  const { T, N } = o.size;
+  const { shape, data } = gridValues(6, [T, N], 1 / 3);
+  const values = Float32Array.from(data, (value, i) => value * 10 ** (-(i % 7) - 1));
+  const stored = dtype === 'f32' ? values : values.map((value) => 4096 * value);
+  return o.bench.floats('dy', { shape, data: stored, dtype });
+}
+
+/** dy w with a pair, and dyᵀ x in two parts. */
+const backward = (variant: ProductVariant, weightOf: WeightOf) =>
+  by(variant, 'products of a dy in f16 have the bits of one in f32', async ({ gpu }) => {
+    gpu.choices.splitK = 2;
+    const input = (dy: DType) =>
+      productValues(gpu, SIZE, (o, recorder) => {
+        const { T, K } = o.size;
+        const dx = o.make('dx', [T, K]);
+        const sizes = { rows: T, weight: weightOf(o), scale: 1, accumulate: true, dy };
+        const lowRank = { own: whole(o.make('low', [T, 8])), other: o.make('a', [8, K], 'bf16') };
+        launchLinearBackwardInput(recorder, whole(gradientOf(o, dy)), whole(dx), sizes, lowRank);
+        return dx;
+      });
+    const weight = (dy: DType) =>
+      productValues(gpu, [70, 36, 64], (o, recorder) => {
+        const { T, N, K } = o.size;
+        const dw = o.make('dw', [N, K]);
+        const sizes = { rows: T, weight: dw, scale: 0.5, accumulate: true, stored: 'bf16' as const, dy };
+        launchLinearBackwardWeight(recorder, whole(gradientOf(o, dy)), whole(o.make('x', [T, K])), sizes);
+        return dw;
+      });
+    for (const of of [input, weight]) {
+      const [[expected], [found]] = [await of('f32'), await of('f16')];
+      expectSameBits(found, expected, of === input ? 'dx' : 'dw');
+    }
   });
 
 const afterNorm = (variant: ProductVariant) =>
@@ -255,6 +296,7 @@ export const halfInputCases: readonly ConformanceCase[] = [
     forward(variant, 'nf4', (o) => quantized(o, 'nf4')),
   ]),
   ...(['plain', 'subgroup', 'tiled', 'tiled16', 'matrices'] as const).map(weightGradient),
+  ...(['tiled16', 'matrices', 'matrices_wide'] as const).map((variant) => backward(variant, floats('f16'))),
   afterNorm('tiled16'),
   afterNorm('matrices'),
   afterGate('matrices', 'silu', 'f16'),

@@ -65,18 +65,28 @@ export function launchGlu(
   });
 }
 
-/** Temporaries with the gradients of gate and up, which are f32, or both f16 as `gatedLinear` keeps them. */
+/**
+ * Temporaries with the gradients of gate and up, which are f32, or both f16 as `gatedLinear` keeps them.
+ * @param half makes them in f16 as `half_gradient` does (kernels/shared/half.wgsl), for products alone that stage them so anyway
+ */
 export function launchGluBackward(
   recorder: Recorder,
   [gate, up, dy]: readonly [gate: Tensor, up: Tensor, dy: Tensor],
   attributes: GluAttributes,
+  half = false,
 ): { dGate: Tensor; dUp: Tensor } {
-  const dGate = temporary(recorder, 'd gate', gate.shape);
-  const dUp = temporary(recorder, 'd up', up.shape);
+  const dtype = half ? 'f16' : 'f32';
+  const dGate = temporary(recorder, 'd gate', gate.shape, dtype);
+  const dUp = temporary(recorder, 'd up', up.shape, dtype);
   const { VEC4, ...shape } = elementwise(recorder, elementCount(gate.shape));
   recorder.launch({
     kernel: 'glu_backward',
-    conditions: { VEC4, HALF: gate.dtype === 'f16', ...activationConditions(attributes) },
+    conditions: {
+      VEC4,
+      HALF: gate.dtype === 'f16',
+      GRADIENT_HALF: half,
+      ...activationConditions(attributes),
+    },
     ...shape,
     bindings: {
       gate: whole(gate),

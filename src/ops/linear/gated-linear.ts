@@ -20,6 +20,7 @@ import {
   launchSharedGradients,
   lowRanksOf,
   type SharedInput,
+  stagesGradients,
 } from './shared-input.ts';
 
 export interface GatedAttributes extends GluAttributes {
@@ -75,9 +76,11 @@ export const gatedLinear: Op<GatedAttributes> = {
       attributes,
     } = context;
     if (dy === undefined) return;
-    const { dGate, dUp } = launchGluBackward(recorder, [gate, up, dy], attributes);
+    const places = placesOf(attributes);
+    const half = stagesGradients(context, places);
+    const { dGate, dUp } = launchGluBackward(recorder, [gate, up, dy], attributes, half);
     const pairs = attributes.pairs && { low, scale: attributes.pairs.scale };
-    launchSharedGradients(context, placesOf(attributes), [dGate, dUp], pairs);
+    launchSharedGradients(context, places, [dGate, dUp], pairs);
   },
 
   reference(inputs, attributes, index) {

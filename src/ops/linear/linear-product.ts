@@ -29,6 +29,8 @@ export interface Product {
   readonly stored?: DType;
   /** What x is stored in: f32, the default, or f16 as `half_input` makes it (kernels/shared/half.wgsl) where `stagesInputs` allows it. */
   readonly x?: DType;
+  /** What dy is stored in, likewise: f16 as `half_gradient` makes it where every product that reads it stages it so. */
+  readonly dy?: DType;
   /** Where dx, and x of a weight's gradient, lie in wider rows. Default: they are whole rows. */
   readonly range?: ColumnRange | undefined;
 }
@@ -120,8 +122,8 @@ export function launchProduct(
   // The others take whole rows.
   const variant = product.range === undefined || isTiled(chosen) ? chosen : 'tiled';
   if (variant !== 'rows' && variant !== 'rows_matrices') noteProduct(recorder.gpu, shape);
-  if (orientation === 'FORWARD' && product.x === 'f16' && !isTiled(variant))
-    throw new RangeError(`${variant} takes no x in f16.`);
+  if (ownDType(orientation, product) === 'f16' && !isTiled(variant))
+    throw new RangeError(`${variant} takes no x or dy in f16.`);
   if (variant === 'plain') launchPlain(recorder, orientation, product, shard, operands);
   else launchShared(recorder, variant, orientation, product, shard, operands);
 }
@@ -190,7 +192,7 @@ function launchPlain(
 /**
  * What an operand is multiplied by before it is staged in 16 bits, and the result divided by again. Gradients are small and
  * would vanish; activations of models that were trained in bf16 may exceed f16's 65504 (Gemma 2, Qwen 2.5). `half_input` stores
- * the inputs of forward products with the same factor.
+ * the inputs of forward products with the same factor, `half_gradient` gradients.
  */
 const STAGING = { FORWARD: 1 / 64, INPUT: 4096, WEIGHT: 4096 } as const;
 
@@ -239,7 +241,7 @@ function launchShared(
   const conditions = {
     [orientation]: true,
     ...otherConditions(orientation, product),
-    OWN_HALF: orientation === 'FORWARD' && product.x === 'f16',
+    OWN_HALF: ownDType(orientation, product) === 'f16',
     ...addedConditions(added),
     ...activationConditions(gated ?? {}),
     ACCUMULATE: accumulate,
@@ -350,6 +352,11 @@ function pairedBindings(paired: Paired | undefined) {
 
 function addedConditions(added: Added | undefined) {
   return { RESIDUAL: added?.isBias === false, BIAS: added?.isBias === true };
+}
+
+/** What x is stored in or, for both gradients, dy. */
+function ownDType(orientation: Orientation, { x = 'f32', dy = 'f32' }: Product): DType {
+  return orientation === 'FORWARD' ? x : dy;
 }
 
 /** Of the operand that is the weight or, for its gradient, x. */

@@ -5,7 +5,7 @@
  * ranges of output columns.
  */
 import type { GradientContext, Op } from '../../autograd/op.ts';
-import { rowLength, type Shard, type Tensor, temporary, whole } from '../../autograd/tensor.ts';
+import { type DType, rowLength, type Shard, type Tensor, temporary, whole } from '../../autograd/tensor.ts';
 import type { Gpu } from '../../gpu/device.ts';
 import type { Slice } from '../../gpu/memory.ts';
 import type { Recorder } from '../../gpu/program.ts';
@@ -160,6 +160,24 @@ export function stagesInputs(recorder: Recorder, weights: readonly Tensor[], tok
         variantIn(recorder, { orientation: 'FORWARD', tokens, weight, shard, stored: weight.dtype }),
       ),
     ),
+  );
+}
+
+/** A gradient product that reads dy; of a weight's own gradient, `weight` is where it goes. */
+export interface GradientProduct {
+  readonly orientation: 'INPUT' | 'WEIGHT';
+  readonly weight: Tensor;
+  readonly stored: DType;
+}
+
+/** Whether all of them stage dy in 16 bits, so that whoever makes dy may store it so (`half_gradient`): nothing of the results changes. */
+export function stagesGradient(
+  recorder: Recorder,
+  products: readonly GradientProduct[],
+  tokens: number,
+): boolean {
+  return products.every((product) =>
+    product.weight.shards.every((shard) => isStaged16(variantIn(recorder, { ...product, tokens, shard }))),
   );
 }
 

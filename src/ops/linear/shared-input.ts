@@ -19,6 +19,7 @@ import {
   launchLinear,
   launchLinearBackwardInput,
   launchLinearBackwardWeight,
+  stagesGradient,
 } from './linear.ts';
 
 /** Places among the inputs of an op. Input 0 is x. */
@@ -62,9 +63,25 @@ function rangesOf({ shape: [, width] }: Tensor, bs: readonly (Tensor | undefined
   });
 }
 
+/** Whether all products below that read dys stage them in 16 bits, so that they may be stored so. */
+export function stagesGradients(
+  { recorder, inputs, needs }: GradientContext<unknown>,
+  { weights, bs }: SharedInput,
+): boolean {
+  const product = (orientation: 'INPUT' | 'WEIGHT') => (place: number) => {
+    const weight = inputs[place];
+    const made = orientation === 'WEIGHT' ? (weight.gradient ?? weight) : weight;
+    return { orientation, weight: made, stored: weight.dtype };
+  };
+  const pairs = bs.filter((place) => place !== undefined);
+  const towardInputs = [...(needs(0) ? weights : []), ...pairs].map(product('INPUT'));
+  const towardWeights = [...weights, ...pairs].filter(needs).map(product('WEIGHT'));
+  return stagesGradient(recorder, [...towardInputs, ...towardWeights], inputs[0].shape[0]);
+}
+
 /**
  * Records the gradients of x, of all weights and of all pairs.
- * @param dys of each product; undefined where nothing flowed back
+ * @param dys of each product, in f32 or as `half_gradient` makes them; undefined where nothing flowed back
  */
 export function launchSharedGradients(
   context: GradientContext<unknown>,
@@ -83,7 +100,13 @@ export function launchSharedGradients(
   if (needs(0)) {
     const { tensor, accumulate } = target(0);
     flowing.forEach(({ place, dy }, i) => {
-      const product = { rows, weight: inputs[place], scale: 1, accumulate: accumulate || i > 0 };
+      const product = {
+        rows,
+        weight: inputs[place],
+        scale: 1,
+        accumulate: accumulate || i > 0,
+        dy: dy.dtype,
+      };
       const isLast = i === flowing.length - 1;
       const lowRank = isLast &&
         dLow &&
@@ -111,7 +134,7 @@ function launchPairGradients(
   bs.forEach((weight, i) => {
     const [dy, place, range] = [dys[i], places[i], ranges[i]];
     if (weight === undefined || place === undefined || dy === undefined) return;
-    const product = { rows, weight, scale, accumulate: false, range };
+    const product = { rows, weight, scale, accumulate: false, dy: dy.dtype, range };
     launchLinearBackwardInput(recorder, whole(dy), whole(dLow), product);
     launchWeightGradient(context, place, dy, low, range);
   });
@@ -136,6 +159,7 @@ function launchWeightGradient(
     accumulate,
     stored: inputs[place].dtype,
     x: x.dtype,
+    dy: dy.dtype,
     range,
   };
   launchLinearBackwardWeight(recorder, whole(dy), whole(x), product);
