@@ -8,6 +8,7 @@ import { download, isStaged16, launchLinear, type Tensor, variantsFor, whole } f
 import { measured, type Row, reportOf } from '../report.ts';
 import { median, pairedRatio, takeTurns } from '../timing.ts';
 import { backwardWorks } from './backward-works.ts';
+import { decodingWorks } from './decoding-works.ts';
 import { forwardWorks, inner, Operands, type Size, samples, type Work } from './forward-works.ts';
 
 const CPU_SIZES: readonly Size[] = [
@@ -84,7 +85,8 @@ async function modelKernels(gpu: Gpu, quick: boolean, gemm: number): Promise<Row
   const sizes = gpu.isCpu ? CPU_SIZES : GPU_SIZES;
   for (const size of quick ? sizes.slice(0, 1) : sizes) {
     const bench = new Operands(gpu);
-    for (const work of [...forwardWorks(bench, size), ...backwardWorks(bench, size)])
+    const works = [forwardWorks, backwardWorks, decodingWorks].flatMap((worksOf) => worksOf(bench, size));
+    for (const work of works)
       rows.push(await againstLimit(gpu, work, gemm, quick ? ROUNDS.quick : ROUNDS.full));
     bench.free();
   }

@@ -39,6 +39,7 @@ export {
 } from '../autograd/tensor.ts';
 export { Workspace } from '../autograd/workspace.ts';
 export type { AttentionLayout } from './attention/attention.ts';
+export { BLOCK_TOKENS } from './attention/paged-attention.ts';
 export { recordFill } from './elementwise/fill.ts';
 export { launchLinear, launchLinearBackwardInput, launchLinearBackwardWeight } from './linear/linear.ts';
 export { isStaged16, type Orientation, variantsFor } from './linear/linear-variants.ts';
