@@ -7,10 +7,9 @@ import { joinRows, type Tensor } from '../autograd/tensor.ts';
 import { type Activation, glu } from '../ops/elementwise/glu.ts';
 import type { RotaryAttributes } from '../ops/elementwise/rotary.ts';
 import { gatedLinear, gatesPairs } from '../ops/linear/gated-linear.ts';
-import { linear, stagesInputs } from '../ops/linear/linear.ts';
+import { fusesPair, linear, stagesInputs } from '../ops/linear/linear.ts';
 import { loraLinear } from '../ops/linear/lora-linear.ts';
 import { loraStack } from '../ops/linear/lora-stack.ts';
-import { fusesPairs } from '../ops/linear/shared-input.ts';
 
 export interface LoraPair {
   readonly a: Tensor;
@@ -106,8 +105,10 @@ function stackOf(tape: Tape, x: Tensor, projections: readonly Projection[]): Sta
   const [{ scale }] = pairs;
   const biases = projections.filter(({ bias }) => bias !== undefined).length;
   const isAlike = pairs.every((pair) => pair.scale === scale) && [0, projections.length].includes(biases);
-  const products = projections.map(({ weight, lora }) => ({ weight, b: lora?.b }));
-  if (a === undefined || !isAlike || !fusesPairs(tape.recorder, x.shape[0], products)) return undefined;
+  const isFused = projections.every(
+    ({ weight, lora }) => lora === undefined || fusesPair(tape.recorder, x.shape[0], weight, lora.b),
+  );
+  if (a === undefined || !isAlike || !isFused) return undefined;
   if (x.dtype === 'f16' && !stagesInputs(tape.recorder, [a], x.shape[0])) return undefined;
   return { a, bs: pairs.map(({ b }) => b), scale };
 }

@@ -30,6 +30,7 @@ import type { ConformanceCase } from './case.ts';
 import { decodingCases } from './decoding-cases.ts';
 import { halfInputCases } from './half-inputs.ts';
 import { formCases } from './matrix-forms.ts';
+import { rangeCases } from './range-cases.ts';
 import { turnedCases } from './turned-cases.ts';
 
 const group = '16-bit';
@@ -229,6 +230,7 @@ export const matrixCases: readonly ConformanceCase[] = [
   packing,
   ...firstSteps,
   ...formCases,
+  ...rangeCases,
   ...turnedCases,
   ...decodingCases,
   ...halfInputCases,

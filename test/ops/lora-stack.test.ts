@@ -1,5 +1,6 @@
 /** Products of one x whose LoRA pairs are multiplied together: q, k and v, or gate and up. */
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { Tape } from '../../src/autograd/tape.ts';
 import { allocateTensor, joinRows, rowRange, type Tensor, upload } from '../../src/autograd/tensor.ts';
 import type { ProductVariant } from '../../src/gpu/choices.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
@@ -13,6 +14,7 @@ import { expectClose } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';
 import { record } from '../support/record.ts';
 import { gridValues, Workbench } from '../support/workbench.ts';
+import { FORMS } from './few-rows.ts';
 
 let gpu: Gpu;
 beforeAll(async () => {
@@ -91,12 +93,15 @@ function projectionsOf(bench: Workbench, has: readonly boolean[], together: bool
   });
 }
 
+type Block = (tape: Tape, x: Tensor, projections: readonly Projection[]) => Tensor;
+
 /** What is asked of a block of projections, and how many dispatches it takes. */
 async function run(
   variant: ProductVariant,
   has: readonly boolean[],
   together: boolean,
-  block: (tape: ReturnType<typeof tapeFor>, x: Tensor, projections: readonly Projection[]) => Tensor,
+  block: Block,
+  backward = true,
 ) {
   gpu.choices.linear = variant;
   const bench = new Workbench(gpu);
@@ -107,6 +112,7 @@ async function run(
     const tape = tapeFor(recorder);
     const y = block(tape, x, projections);
     counts.push(recorder.dispatches.length);
+    if (!backward) return [y];
     tape.backward(y, bench.floats('dy', gridValues(2, y.shape)));
     counts.push(recorder.dispatches.length - counts[0]);
     const gradients = projections.flatMap(({ lora }) => [lora?.a.gradient, lora?.b.gradient]);
@@ -116,13 +122,13 @@ async function run(
   return { values, counts };
 }
 
-const multiplied = (tape: ReturnType<typeof tapeFor>, ys: readonly Tensor[]) =>
-  ys.reduce((product, y) => tape.apply(binary, [product, y], { function: 'multiply' })[0]);
+/** All projections, multiplied. */
+const three: Block = (tape, x, projections) =>
+  projectEach(tape, x, projections, true).reduce(
+    (product, y) => tape.apply(binary, [product, y], { function: 'multiply' })[0],
+  );
 
 describe('three projections of x', () => {
-  const block = (tape: ReturnType<typeof tapeFor>, x: Tensor, projections: readonly Projection[]) =>
-    multiplied(tape, projectEach(tape, x, projections, true));
-
   // Forward: two products that multiply, and six, four or five of projections. Backward, besides: of each pair three and of all
   // one, instead of four of each; of a projection without a pair one, and what is added to x by itself nothing.
   it.each([
@@ -130,8 +136,8 @@ describe('three projections of x', () => {
     ['q and v', [true, false, true], 2 + 5, 2 + 4],
     ['one alone', [false, true, false], 2 + 4, 2 + 4],
   ] as const)('%s: as many products, in fewer dispatches', async (_name, has, apart, together) => {
-    const expected = await run('plain', has, false, block);
-    const [one, other] = [await run('tiled', has, true, block), await run('tiled', has, false, block)];
+    const expected = await run('plain', has, false, three);
+    const [one, other] = [await run('tiled', has, true, three), await run('tiled', has, false, three)];
     one.values.forEach((values, i) => {
       expectClose(values, expected.values[i], 1e-5, `result ${i}, together`);
       expectClose(other.values[i], expected.values[i], 1e-5, `result ${i}, apart`);
@@ -147,7 +153,7 @@ describe('a gated block', () => {
     ['the gate', [true, false]],
     ['up', [false, true]],
   ] as const)('with a pair on %s gives what separate products give', async (_name, has) => {
-    const block = (tape: ReturnType<typeof tapeFor>, x: Tensor, [gate, up]: readonly Projection[]) =>
+    const block: Block = (tape, x, [gate, up]) =>
       projectGated(tape, x, { gate, up, activation: 'silu' }, true);
     const [plain, tiled] = [await run('plain', has, true, block), await run('tiled', has, true, block)];
     tiled.values.forEach((values, i) => {
@@ -155,6 +161,26 @@ describe('a gated block', () => {
     });
     // x Aᵀ and both products, the second with the activation.
     expect(tiled.counts[0]).toBe(3);
+  });
+});
+
+describe.each(FORMS)('few rows of a decoding step, by %ss', (by) => {
+  const few =
+    (block: Block): Block =>
+    (tape, x, projections) =>
+      tape.recorder.withFewRows(() => block(tape, x, projections));
+  const gated: Block = (tape, x, [gate, up]) => projectGated(tape, x, { gate, up, activation: 'silu' }, true);
+
+  // Elsewhere each projection by itself: two products each, and the activation.
+  it.each([
+    ['three projections', three, [true, true, true], by === 'workgroup' ? 2 + 4 : 2 + 6],
+    ['a gated block', gated, [true, true], by === 'workgroup' ? 3 : 5],
+  ] as const)('%s', async (_name, block, has, dispatches) => {
+    gpu.choices.rows = by;
+    const usual = await run('plain', has, true, block, false);
+    const found = await run('plain', has, true, few(block), false);
+    expectClose(found.values[0], usual.values[0], 1e-5, 'result');
+    expect(found.counts[0]).toBe(dispatches);
   });
 });
 

@@ -11,11 +11,10 @@ import type { Op } from '../../autograd/op.ts';
 import { type Tensor, temporary, whole } from '../../autograd/tensor.ts';
 import type { Recorder } from '../../gpu/program.ts';
 import { type GluAttributes, glu, launchGlu, launchGluBackward } from '../elementwise/glu.ts';
-import { sharesRows } from '../launch.ts';
-import { launchLinear, linear, takesEpilogue } from './linear.ts';
+import { sharesRows, takesWorkgroups } from '../launch.ts';
+import { fusesPair, launchLinear, linear, takesEpilogue } from './linear.ts';
 import { loraLinear } from './lora-linear.ts';
 import {
-  fusesPairs,
   launchLow,
   launchSharedGradients,
   lowRanksOf,
@@ -115,15 +114,21 @@ interface PairedWeight {
   readonly b: Tensor | undefined;
 }
 
+/** Storage buffers of a product with a pair and the epilogue; scales of quantized weights are one more. */
+const BINDINGS = 8;
+
 /**
  * Whether both products take their pairs and the epilogue. Does not depend on whether pairs are switched on: a reference
- * without them then rounds as the policy does. Few rows whose loads are shared take each product for itself.
+ * without them then rounds as the policy does.
  */
 export function gatesPairs(recorder: Recorder, tokens: number, products: readonly PairedWeight[]): boolean {
-  return (
-    !(recorder.hasFewRows && sharesRows(recorder)) &&
-    products.every(({ weight }) => takesEpilogue(recorder, weight, tokens)) &&
-    fusesPairs(recorder, tokens, products)
+  const { maxStorageBuffersPerShaderStage: most } = recorder.gpu.device.limits;
+  return products.every(
+    ({ weight, b }) =>
+      takesEpilogue(recorder, weight, tokens) &&
+      BINDINGS + (weight.scales === undefined ? 0 : 1) <= most &&
+      (!recorder.hasFewRows || takesWorkgroups(recorder)) &&
+      (b === undefined || fusesPair(recorder, tokens, weight, b)),
   );
 }
 

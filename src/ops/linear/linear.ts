@@ -10,7 +10,7 @@ import type { Gpu } from '../../gpu/device.ts';
 import type { Slice } from '../../gpu/memory.ts';
 import type { Recorder } from '../../gpu/program.ts';
 import { launchRotary, type RotaryAttributes, rotary as rotaryOp } from '../elementwise/rotary.ts';
-import { sharesRows, takesWorkgroups } from '../launch.ts';
+import { takesWorkgroups } from '../launch.ts';
 import { launchColumnSum, recordColumnSum } from '../reduction/column-sum.ts';
 import {
   type Added,
@@ -138,8 +138,9 @@ function turnsHeads(
 /** Whether x wᵀ + low bᵀ is one dispatch, also where low is a range of columns. Says the same for any number of tokens. */
 export function fusesPair(recorder: Recorder, tokens: number, weight: Tensor, b: Tensor): boolean {
   const product = { rows: tokens, weight, scale: 1, accumulate: false };
-  const isShared = recorder.hasFewRows && sharesRows(recorder);
-  return !isShared && fusesLowRank(recorder, 'FORWARD', product, b);
+  // As `turnsHeads`: few rows have such epilogues where a workgroup makes them.
+  const hasEpilogue = !recorder.hasFewRows || takesWorkgroups(recorder);
+  return hasEpilogue && fusesLowRank(recorder, 'FORWARD', product, b);
 }
 
 /** Whether forward products with a weight are made by kernels that take `gated` and `half`. */

@@ -14,7 +14,6 @@ import type { Recorder } from '../../gpu/program.ts';
 import { recordFill } from '../elementwise/fill.ts';
 import {
   type ColumnRange,
-  fusesPair,
   type LowRank,
   launchLinear,
   launchLinearBackwardInput,
@@ -28,15 +27,6 @@ export interface SharedInput {
   /** Of A [R, K], and of each weight's B [N, R_i]; the R_i of all that have one add up to R. */
   readonly a: number | undefined;
   readonly bs: readonly (number | undefined)[];
-}
-
-/** Whether every pair is in the sum of its product; where not, each product takes its pair for itself. */
-export function fusesPairs(
-  recorder: Recorder,
-  tokens: number,
-  products: readonly { readonly weight: Tensor; readonly b: Tensor | undefined }[],
-): boolean {
-  return products.every(({ weight, b }) => b === undefined || fusesPair(recorder, tokens, weight, b));
 }
 
 /** s x Aᵀ [T, R]. */
