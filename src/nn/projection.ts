@@ -5,7 +5,7 @@
 import type { Tape } from '../autograd/tape.ts';
 import { joinRows, type Tensor } from '../autograd/tensor.ts';
 import { type Activation, glu } from '../ops/elementwise/glu.ts';
-import type { RotaryAttributes } from '../ops/elementwise/rotary.ts';
+import { type RotaryAttributes, rotary as rotaryOp } from '../ops/elementwise/rotary.ts';
 import { gatedLinear, gatesPairs } from '../ops/linear/gated-linear.ts';
 import { fusesPair, linear, stagesInputs } from '../ops/linear/linear.ts';
 import { loraLinear } from '../ops/linear/lora-linear.ts';
@@ -55,9 +55,21 @@ export function project(
   const { weight, bias, lora } = projection;
   if (bias !== undefined && residual !== undefined)
     throw new RangeError(`${bias.label}: a projection takes a bias or a residual, not both.`);
+  if (rotary !== undefined && turnsApart(tape, x, projection)) {
+    const straight = project(tape, x, projection, adapter, { residual });
+    return tape.apply(rotaryOp, [straight], rotary)[0];
+  }
   const added = [bias, residual].filter((tensor) => tensor !== undefined);
   if (lora === undefined || !adapter) return tape.apply(linear, [x, weight, ...added], { rotary })[0];
   return tape.apply(loraLinear, [x, weight, lora.a, lora.b, ...added], { scale: lora.scale, rotary })[0];
+}
+
+/**
+ * Whether heads are turned by an op of their own: where a pair is no part of the product's sum. A product without its pair, the
+ * reference's, could turn them, but by another kernel than the policy's.
+ */
+function turnsApart({ recorder }: Tape, x: Tensor, { weight, lora }: Projection): boolean {
+  return lora !== undefined && !fusesPair(recorder, x.shape[0], weight, lora.b);
 }
 
 /**

@@ -1,14 +1,17 @@
 /** Queries and keys: products whose heads are turned by rotary embedding, by their own dispatch or by one more. */
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Gpu } from '../../src/gpu/device.ts';
+import { Recorder } from '../../src/gpu/program.ts';
+import { project } from '../../src/nn/projection.ts';
 import { makeRotaryTable } from '../../src/nn/rotary-table.ts';
+import { tapeFor } from '../../src/ops/index.ts';
 import { linear } from '../../src/ops/linear/linear.ts';
 import { loraLinear } from '../../src/ops/linear/lora-linear.ts';
 import { checkOp } from '../support/check-op.ts';
 import { expectSameBits } from '../support/close.ts';
 import { testGpu } from '../support/gpu.ts';
 import { inShards, runTurned, type TurnedProduct } from '../support/turned.ts';
-import { gridValues, type Workbench } from '../support/workbench.ts';
+import { gridValues, Workbench } from '../support/workbench.ts';
 
 let gpu: Gpu;
 beforeAll(async () => {
@@ -72,6 +75,32 @@ describe('a dispatch of its own turns them', () => {
     expect(await turned({})).toEqual(['linear_forward', 'rotary']);
     gpu.choices.rows = 'invocation';
     expect(await turned({ rows: 3, few: true })).toEqual(['linear_rows', 'rotary']);
+  });
+});
+
+describe('policy and reference turn heads by the same kernel', () => {
+  it.each([
+    [8, []],
+    [6, ['rotary']],
+  ] as const)('LoRA of rank %i, adapter on and off', (rank, apart) => {
+    gpu.choices.linear = 'tiled';
+    const bench = new Workbench(gpu);
+    const made = makeRotaryTable(gpu, 9, 4, 1e4);
+    bench.adopt(made.table);
+    const rotary = { ...made, headDim: 4, positions: bench.indices('positions', [5], [0, 8, 3, 3, 1]) };
+    const [x, weight, a, b] = [
+      [5, 8],
+      [12, 8],
+      [rank, 8],
+      [12, rank],
+    ].map((shape, i) => bench.floats(`input ${i}`, gridValues(i + 1, shape)));
+    for (const adapter of [true, false]) {
+      const recorder = new Recorder(gpu);
+      project(tapeFor(recorder), x, { weight, lora: { a, b, scale: 2 } }, adapter, { rotary });
+      const kernels = recorder.dispatches.map(({ kernel }) => kernel);
+      expect(kernels.filter((kernel) => kernel === 'rotary')).toEqual(apart);
+    }
+    bench.free();
   });
 });
 
