@@ -28,7 +28,7 @@ export interface Product {
   /** What the layer's weight is stored in, of which its gradient, f32, says nothing. Default: the dtype of `weight`. */
   readonly stored?: DType;
   /** What x is stored in: f32, the default, or f16 as `half_input` makes it (kernels/shared/half.wgsl) where `stagesInputs` allows it. */
-  readonly x?: DType;
+  readonly x?: DType | undefined;
   /** What dy is stored in, likewise: f16 as `half_gradient` makes it where every product that reads it stages it so. */
   readonly dy?: DType;
   /** Where dx, and x of a weight's gradient, lie in wider rows. Default: they are whole rows. */

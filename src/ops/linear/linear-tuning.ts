@@ -15,6 +15,7 @@ import { randomWord } from '../../data/random.ts';
 import type { ProductVariant } from '../../gpu/choices.ts';
 import type { Gpu } from '../../gpu/device.ts';
 import { Program, type Recorder } from '../../gpu/program.ts';
+import { recordCast } from '../elementwise/fill.ts';
 import { launchLinear, launchLinearBackwardInput, launchLinearBackwardWeight } from './linear.ts';
 import {
   askedProducts,
@@ -93,6 +94,8 @@ class Work {
   readonly #tokens: number;
   readonly #stored: DType;
   readonly #x: Tensor;
+  /** x in f16, as whoever makes it gives it to variants that stage it so. */
+  #halfX: Tensor | undefined;
   readonly #y: Tensor;
   readonly #weight: Tensor;
 
@@ -115,8 +118,9 @@ class Work {
   /** The product by one variant: its result and the median time of a run. */
   async run(variant: ProductVariant): Promise<{ values: Float32Array; median: number }> {
     this.#gpu.choices.products.set(this.#key, variant);
+    const halfX = isStaged16(variant) && this.#orientation !== 'INPUT' ? await this.#inHalf() : undefined;
     const program = await Program.build(this.#gpu, `tuning ${this.#key}`, (recorder) =>
-      this.#record(recorder),
+      this.#record(recorder, halfX),
     );
     program.run();
     await this.#gpu.settle();
@@ -141,22 +145,39 @@ class Work {
     return { FORWARD: this.#y, INPUT: this.#x, WEIGHT: this.#weight }[this.#orientation];
   }
 
-  #record(recorder: Recorder): void {
+  async #inHalf(): Promise<Tensor> {
+    if (this.#halfX !== undefined) return this.#halfX;
+    const copy = allocateTensor(this.#gpu, 'tuning x in f16', this.#x.shape, 'f16', 'state');
+    this.#halfX = copy;
+    const program = await Program.build(this.#gpu, 'tuning x', (recorder) =>
+      recordCast(recorder, this.#x, copy),
+    );
+    program.run();
+    await this.#gpu.settle();
+    program.free();
+    return copy;
+  }
+
+  /** @param halfX read in the place of x, if given */
+  #record(recorder: Recorder, halfX: Tensor | undefined): void {
     const product = {
       rows: this.#tokens,
       weight: this.#weight,
-      scale: 1,
+      // What is stored in f16 counts 64 times (`half_input` of kernels/shared/half.wgsl).
+      scale: halfX === undefined ? 1 : 1 / 64,
       accumulate: false,
       stored: this.#stored,
+      x: halfX?.dtype,
     };
-    const [x, y] = [whole(this.#x), whole(this.#y)];
+    const [x, y] = [whole(halfX ?? this.#x), whole(this.#y)];
     if (this.#orientation === 'FORWARD') launchLinear(recorder, x, y, product);
     else if (this.#orientation === 'INPUT') launchLinearBackwardInput(recorder, y, x, product);
     else launchLinearBackwardWeight(recorder, y, x, product);
   }
 
   free(): void {
-    for (const tensor of [this.#x, this.#y, this.#weight]) freeTensor(this.#gpu, tensor);
+    for (const tensor of [this.#x, this.#halfX, this.#y, this.#weight])
+      if (tensor !== undefined) freeTensor(this.#gpu, tensor);
   }
 }
 
