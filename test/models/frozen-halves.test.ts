@@ -8,7 +8,7 @@ import { bf16ToFloat, decodeFloats, f16ToFloat } from '../../src/formats/half.ts
 import { ModelDirectory } from '../../src/formats/model-directory.ts';
 import type { Gpu } from '../../src/gpu/device.ts';
 import { type LoadOptions, loadModel } from '../../src/models/loading/load.ts';
-import { openGpu, testGpu } from '../support/gpu.ts';
+import { openGpu } from '../support/gpu.ts';
 import { testRuntime } from '../support/runtime.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'prefgrad-halves-'));
@@ -102,6 +102,8 @@ describe('with the choices of a GPU', () => {
 });
 
 it('CPU adapters read bf16 as it is', async () => {
-  const { dtypes } = await held(await testGpu());
+  const gpu = await openGpu({ profile: 'auto' });
+  const { dtypes } = await held(gpu);
+  gpu.close();
   expect(new Set(Object.values(dtypes))).toEqual(new Set(['bf16', 'f32']));
 });
