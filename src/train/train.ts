@@ -7,6 +7,7 @@ import { Gpu } from '../gpu/device.ts';
 import { DeviceLostError } from '../gpu/open-device.ts';
 import { fromFirst, onAnyRank } from '../runtime/ranks.ts';
 import type { FileSystem, Runtime } from '../runtime/runtime.ts';
+import { checkAlikeRanks } from './alike-ranks.ts';
 import { BestCheckpoint } from './best-checkpoint.ts';
 import { Clock } from './clock.ts';
 import type { TrainConfig } from './config.ts';
@@ -77,6 +78,7 @@ async function onDevice(
 ): Promise<RunSummary> {
   const gpu = await Gpu.open(runtime, { device: config.device });
   try {
+    await checkAlikeRanks(gpu);
     return await prepareAndRun(gpu, config, hooks, options);
   } catch (error) {
     // The loss of a device is announced a moment after the first call that fails for it.
