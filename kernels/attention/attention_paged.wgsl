@@ -11,6 +11,8 @@
 // ROW_PER_WORKGROUP: a workgroup to each (row, head). WORKGROUP keys at a time: a score to each invocation, then the weighted
 // sum of values, an invocation to each vec4 of the head. Otherwise an invocation to each (row, head of keys) makes the GROUP heads
 // that share its keys: online softmax, no barriers, for CPU adapters. Limited by reading the cache.
+// SPLIT, for ROW_PER_WORKGROUP only: a workgroup to each chunk of a (row, head), see paged_tokens.wgsl. y: [R, HEADS, CHUNKS, 4 * HEAD4] is not
+// divided yet, and stats: [R, HEADS, CHUNKS] vec2f has the largest score and the sum of weights, for attention_paged_fold.
 // ROLLED: loops over a head stay loops, since they begin at a 0 that no compiler can know (see attention.ts).
 import package::attention::paged_cache::BLOCK;
 import package::attention::paged_cache::HEADS;
@@ -18,12 +20,17 @@ import package::attention::paged_cache::KV_HEADS;
 import package::attention::paged_cache::SCALE;
 import package::attention::paged_cache::cache_row;
 import package::attention::paged_cache::keys;
-import package::attention::paged_cache::oldest;
 import package::attention::paged_cache::places;
 import package::attention::paged_cache::q;
+@if(SPLIT) import package::attention::paged_cache::stats;
 import package::attention::paged_cache::tables;
 import package::attention::paged_cache::values;
 import package::attention::paged_cache::y;
+import package::attention::paged_tokens::chunk_at;
+import package::attention::paged_tokens::end_token;
+import package::attention::paged_tokens::first_token;
+import package::attention::paged_tokens::oldest;
+import package::attention::paged_tokens::unit_at;
 import package::shared::grid::workgroup_index;
 import package::shared::rows::row_max;
 import package::shared::rows::row_sum;
@@ -47,20 +54,24 @@ fn main(
   @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) local_index: u32,
 ) {
-  let unit = workgroup_index(workgroup, workgroups);
+  let i = workgroup_index(workgroup, workgroups);
+  let unit = unit_at(i);
   if (unit >= arrayLength(&places) * HEADS) { return; }
   let first = workgroups.z - 1u;
   let row = unit / HEADS;
   let kv_head = (unit % HEADS) / (HEADS / KV_HEADS);
   let position = places[row].x;
+  let begin = first_token(position, chunk_at(i));
+  if (begin > position) { return; }
+  let end = end_token(position, chunk_at(i));
 
   var sum = vec4f();
   var largest = -3.4e38;
   var total = 0.0;
-  for (var tile = oldest(position); tile <= position; tile += WORKGROUP) {
+  for (var tile = begin; tile < end; tile += WORKGROUP) {
     let j = tile + local_index;
     var score = -3.4e38;
-    if (j <= position) {
+    if (j < end) {
       let start = place_of(row, j, kv_head);
       starts[local_index] = start;
       var product = 0.0;
@@ -68,19 +79,23 @@ fn main(
       score = capped(SCALE * product);
     }
     let larger = max(largest, row_max(vec4f(score), local_index).x);
-    let weight = select(0.0, exp(score - larger), j <= position);
+    let weight = select(0.0, exp(score - larger), j < end);
     scores[local_index] = weight;
     let shrink = exp(largest - larger);
     total = total * shrink + row_sum(vec4f(weight), local_index).x;
     largest = larger;
     if (local_index < HEAD4) {
       sum *= shrink;
-      let count = min(WORKGROUP, position + 1u - tile);
-      for (var i = 0u; i < count; i++) { sum += scores[i] * values[starts[i] + local_index]; }
+      let count = min(WORKGROUP, end - tile);
+      for (var n = 0u; n < count; n++) { sum += scores[n] * values[starts[n] + local_index]; }
     }
     workgroupBarrier();
   }
-  if (local_index < HEAD4) { y[unit * HEAD4 + local_index] = sum / total; }
+  @if(!SPLIT) { if (local_index < HEAD4) { y[unit * HEAD4 + local_index] = sum / total; } }
+  @if(SPLIT) {
+    if (local_index < HEAD4) { y[i * HEAD4 + local_index] = sum; }
+    if (local_index == 0u) { stats[i] = vec2f(largest, total); }
+  }
 }
 
 @if(!ROW_PER_WORKGROUP)

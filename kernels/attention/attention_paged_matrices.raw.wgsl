@@ -11,12 +11,12 @@ fn main(
   @builtin(subgroup_id) subgroup: u32,
   @builtin(subgroup_invocation_id) subgroup_lane: u32,
 ) {
-  if (is_past_end(workgroup, workgroups)) { return; }
   let unit = unit_of(workgroup, workgroups);
+  if (unit.begin == unit.end) { return; }
   let lane = subgroup * SUBGROUP + subgroup_lane;
   begin(unit, lane);
 
-  for (var key = first_key(unit); key <= unit.position; key += KEYS) {
+  for (var key = unit.begin; key < unit.end; key += KEYS) {
     stage_keys(unit, key, lane);
     workgroupBarrier();
     var score = Sum();

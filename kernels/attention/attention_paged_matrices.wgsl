@@ -1,6 +1,6 @@
 // attention_paged_matrices: attention_paged on tensor cores, a workgroup to each row and up to MATRIX_M of the heads that share its keys
 //
-//   Bindings and results are those of attention_paged; operands are rounded to f16, sums are f32. Heads are the rows of matrices, those
+//   Bindings, results and SPLIT are those of attention_paged; operands are rounded to f16, sums are f32. Heads are the rows of matrices, those
 //   that are missing are zeros: a group's keys and values are read once for all of its heads. A tile is a matrix of keys to each of
 //   SUBGROUPS subgroups. Scores go through shared memory, where the invocations of a head, PARTS of them, mask, cap and exponentiate
 //   them, and scale what the head has summed up when its largest score grows; sums lie in shared memory between tiles.
@@ -12,11 +12,16 @@ import package::attention::paged_cache::KV_HEADS;
 import package::attention::paged_cache::SCALE;
 import package::attention::paged_cache::cache_row;
 import package::attention::paged_cache::keys;
-import package::attention::paged_cache::oldest;
 import package::attention::paged_cache::places;
 import package::attention::paged_cache::q;
+@if(SPLIT) import package::attention::paged_cache::stats;
 import package::attention::paged_cache::values;
 import package::attention::paged_cache::y;
+@if(SPLIT) import package::attention::paged_tokens::CHUNKS;
+import package::attention::paged_tokens::chunk_at;
+import package::attention::paged_tokens::end_token;
+import package::attention::paged_tokens::first_token;
+import package::attention::paged_tokens::unit_at;
 import package::shared::grid::workgroup_index;
 import package::shared::softcap::capped4;
 import constants::GROUP;
@@ -66,23 +71,24 @@ const UNSEEN = -3.4e38;
 var<private> largest = UNSEEN;
 var<private> total = 0.0;
 
-/// The row of a workgroup, its position, the head of keys, and the first of its heads within the group.
-struct Unit { row: u32, position: u32, kv_head: u32, first: u32 }
+/// What a workgroup makes: a row, the head of its keys, the first of the heads within the group, and of the row's tokens those from
+/// `begin` to `end`.
+struct Unit { row: u32, kv_head: u32, first: u32, chunk: u32, begin: u32, end: u32 }
 
-fn is_past_end(workgroup: vec3u, workgroups: vec3u) -> bool {
-  return workgroup_index(workgroup, workgroups) >= arrayLength(&places) * KV_HEADS * HEAD_BLOCKS;
-}
+/// Units of workgroups that a folded grid has too many of, and of idle chunks, have no tokens.
 fn unit_of(workgroup: vec3u, workgroups: vec3u) -> Unit {
   let i = workgroup_index(workgroup, workgroups);
-  let row = i / (KV_HEADS * HEAD_BLOCKS);
-  let head = i % (KV_HEADS * HEAD_BLOCKS);
-  return Unit(row, places[row].x, head / HEAD_BLOCKS, head % HEAD_BLOCKS * EDGE_M);
+  let row = unit_at(i) / (KV_HEADS * HEAD_BLOCKS);
+  let head = unit_at(i) % (KV_HEADS * HEAD_BLOCKS);
+  let position = places[min(row, arrayLength(&places) - 1u)].x;
+  let begin = first_token(position, chunk_at(i));
+  let end = select(begin, end_token(position, chunk_at(i)), row < arrayLength(&places) && begin <= position);
+  return Unit(row, head / HEAD_BLOCKS, head % HEAD_BLOCKS * EDGE_M, chunk_at(i), begin, end);
 }
-fn first_key(unit: Unit) -> u32 { return oldest(unit.position); }
 
-/// Where a head of the unit begins in q and y, in vec4.
-fn start_of(unit: Unit, head: u32) -> u32 {
-  return (unit.row * HEADS + unit.kv_head * GROUP + unit.first + head) * HEAD4;
+/// The place of a head of the unit among those of all rows.
+fn head_of(unit: Unit, head: u32) -> u32 {
+  return unit.row * HEADS + unit.kv_head * GROUP + unit.first + head;
 }
 
 /// Stages the queries, 0 for heads that the group does not have, and clears the sums.
@@ -90,7 +96,7 @@ fn begin(unit: Unit, lane: u32) {
   for (var i = lane; i < EDGE_M * HEAD4; i += INVOCATIONS) {
     let head = i / HEAD4;
     var query = vec4f();
-    if (unit.first + head < GROUP) { query = SCALE * q[start_of(unit, head) + i % HEAD4]; }
+    if (unit.first + head < GROUP) { query = SCALE * q[head_of(unit, head) * HEAD4 + i % HEAD4]; }
     let at = head * PITCH + 4u * (i % HEAD4);
     let half = vec4<f16>(query);
     queries[at] = half.x;
@@ -101,9 +107,9 @@ fn begin(unit: Unit, lane: u32) {
   for (var i = lane; i < EDGE_M * SUM_PITCH; i += INVOCATIONS) { sums[i] = 0.0; }
 }
 
-/// Where vec4 i of a tile from token `key` on lies in the cache. Tokens past the row's own have its place: their weights are 0.
+/// Where vec4 i of a tile from token `key` on lies in the cache. Tokens past the last have its place: their weights are 0.
 fn cache_place(unit: Unit, key: u32, i: u32) -> u32 {
-  return (cache_row(unit.row, min(key + i / HEAD4, unit.position)) * KV_HEADS + unit.kv_head) * HEAD4 + i % HEAD4;
+  return (cache_row(unit.row, min(key + i / HEAD4, unit.end - 1u)) * KV_HEADS + unit.kv_head) * HEAD4 + i % HEAD4;
 }
 fn put(i: u32, x: vec4f) {
   let at = i / HEAD4 * PITCH + 4u * (i % HEAD4);
@@ -129,7 +135,7 @@ fn weigh(unit: Unit, key: u32, lane: u32) {
   for (var c = part; c < KEYS; c += 4u * PARTS) {
     let at = start + c;
     let score = capped4(vec4f(scores[at], scores[at + 1u], scores[at + 2u], scores[at + 3u]));
-    own = max(own, select(vec4f(UNSEEN), score, key + c + vec4u(0u, 1u, 2u, 3u) <= vec4u(unit.position)));
+    own = max(own, select(vec4f(UNSEEN), score, key + c + vec4u(0u, 1u, 2u, 3u) < vec4u(unit.end)));
   }
   let larger = max_of_head(max(max(own.x, own.y), max(own.z, own.w)));
   let shrink = exp(largest - larger);
@@ -138,7 +144,7 @@ fn weigh(unit: Unit, key: u32, lane: u32) {
   for (var c = part; c < KEYS; c += 4u * PARTS) {
     let at = start + c;
     let score = capped4(vec4f(scores[at], scores[at + 1u], scores[at + 2u], scores[at + 3u]));
-    let is_seen = key + c + vec4u(0u, 1u, 2u, 3u) <= vec4u(unit.position);
+    let is_seen = key + c + vec4u(0u, 1u, 2u, 3u) < vec4u(unit.end);
     let weight = select(vec4f(), exp(score - larger), is_seen);
     let half = vec4<f16>(weight);
     let to = head * WEIGHT_PITCH + c;
@@ -158,10 +164,15 @@ fn finish(unit: Unit, lane: u32) {
   let head = lane / PARTS;
   let all = sum_of_head(total);
   if (unit.first + head >= GROUP) { return; }
+  @if(!SPLIT) let to = head_of(unit, head);
+  @if(SPLIT) let to = head_of(unit, head) * CHUNKS + unit.chunk;
   for (var d = lane % PARTS; d < HEAD4; d += PARTS) {
     let at = head * SUM_PITCH + 4u * d;
-    y[start_of(unit, head) + d] = vec4f(sums[at], sums[at + 1u], sums[at + 2u], sums[at + 3u]) / all;
+    let sum = vec4f(sums[at], sums[at + 1u], sums[at + 2u], sums[at + 3u]);
+    @if(!SPLIT) y[to * HEAD4 + d] = sum / all;
+    @if(SPLIT) y[to * HEAD4 + d] = sum;
   }
+  @if(SPLIT) { if (lane % PARTS == 0u) { stats[to] = vec2f(largest, all); } }
 }
 
 /// Over the invocations of a head.

@@ -3,7 +3,6 @@ override HEADS: u32;
 override KV_HEADS: u32;
 override SCALE: f32;
 override BLOCK: u32;
-@if(WINDOWED) override WINDOW: u32;
 
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;
 @group(0) @binding(1) var<storage, read> keys: array<vec4f>;
@@ -11,16 +10,11 @@ override BLOCK: u32;
 @group(0) @binding(3) var<storage, read> places: array<vec4u>;
 @group(0) @binding(4) var<storage, read> tables: array<u32>;
 @group(0) @binding(5) var<storage, read_write> y: array<vec4f>;
+@if(SPLIT) @group(0) @binding(6) var<storage, read_write> stats: array<vec2f>;
 
 /// The row of the cache where the key (and the value) of token j lies.
 fn cache_row(row: u32, j: u32) -> u32 {
   let u = select(j, j + places[row].z, j >= places[row].y);
   let width = arrayLength(&tables) / arrayLength(&places);
   return tables[row * width + u / BLOCK] * BLOCK + u % BLOCK;
-}
-
-/// The first token that a query at `position` sees.
-fn oldest(position: u32) -> u32 {
-  @if(WINDOWED) return position + 1u - min(position + 1u, WINDOW);
-  @else return 0u;
 }

@@ -8,7 +8,7 @@ import { tapeFor } from '../../src/ops/index.ts';
 import { gatedLinear } from '../../src/ops/linear/gated-linear.ts';
 import { launchLinear } from '../../src/ops/linear/linear.ts';
 import { all, requests, SAMPLED } from '../generate/answers.ts';
-import { attendPaged } from '../ops/paged-rows.ts';
+import { attendPaged, LONG } from '../ops/paged-rows.ts';
 import { expectClose, expectSameBits } from '../support/close.ts';
 import { record } from '../support/record.ts';
 import { runTurned } from '../support/turned.ts';
@@ -123,18 +123,18 @@ const wide: ConformanceCase = {
 };
 
 /** Three sequences over several tiles of keys, one behind a shared prefix; each has the same bits alone. */
-function attended(name: string, shape: AttentionShape): ConformanceCase {
+function attended(name: string, shape: AttentionShape, sequences?: typeof LONG): ConformanceCase {
   return {
     group,
     name: `decoding on tensor cores: attention, ${name}`,
     run: ({ gpu }) =>
       decoded(gpu, async () => {
-        const { y, expected, kernels } = await attendPaged(gpu, shape, [0, 1, 2]);
-        if (`${kernels}` !== 'attention_paged_matrices') throw new Error(`${kernels} made it.`);
+        const { y, expected, kernels } = await attendPaged(gpu, shape, [0, 1, 2], sequences);
+        if (kernels[0] !== 'attention_paged_matrices') throw new Error(`${kernels} made it.`);
         expectNear(y, expected, name);
         const width = shape.heads * shape.headDim;
         for (const r of [0, 1, 2]) {
-          const alone = await attendPaged(gpu, shape, [r]);
+          const alone = await attendPaged(gpu, shape, [r], sequences);
           expectSameBits(alone.y, y.slice(r * width, (r + 1) * width), `row ${r} alone`);
         }
       }),
@@ -145,6 +145,8 @@ const attentions = [
   attended('two heads to a head of keys', { heads: 4, kvHeads: 2, headDim: 16 }),
   attended('a window and a cap', { heads: 4, kvHeads: 2, headDim: 16, window: 10, softcap: 5, scale: 0.2 }),
   attended('more heads to a head of keys than a matrix has rows', { heads: 24, kvHeads: 1, headDim: 16 }),
+  attended('chunks of long texts', { heads: 12, kvHeads: 1, headDim: 16 }, LONG),
+  attended('chunks and a window', { heads: 2, kvHeads: 1, headDim: 16, window: 1100, softcap: 5 }, LONG),
   ...[64, 96, 128, 256].map((headDim) => attended(`heads of ${headDim}`, { heads: 4, kvHeads: 1, headDim })),
 ];
 

@@ -58,6 +58,12 @@ export function recordCacheWrite(
 /** Keys that a workgroup looks at together on a GPU. */
 const KEYS = 64;
 
+/**
+ * Tokens that one workgroup takes on a GPU; longer texts are chunks with a workgroup each, else few sequences would keep few workgroups busy
+ * for long. A multiple of every tile of keys. The results of as many sequences as decode together must fit into a binding.
+ */
+const CHUNK = 1024;
+
 export interface PagedAttentionAttributes extends AttentionShape {
   readonly layout: PagedLayout;
 }
@@ -67,47 +73,17 @@ export const pagedAttention: Op<PagedAttentionAttributes> = {
   name: 'paged attention',
 
   launch(recorder, [q, keys, values], attributes) {
-    const { heads, kvHeads, headDim, window, softcap, layout } = attributes;
+    const { layout, window } = attributes;
     const y = temporary(recorder, 'attended', q.shape);
-    const rows = q.shape[0];
-    const conditions = { WINDOWED: window !== undefined, SOFTCAP: softcap !== undefined };
-    const common = {
-      label: 'attention_paged',
-      overrides: {
-        HEADS: heads,
-        KV_HEADS: kvHeads,
-        SCALE: scoreScale(attributes),
-        BLOCK: BLOCK_TOKENS,
-        ...(window === undefined ? {} : { WINDOW: window }),
-        ...(softcap === undefined ? {} : { CAP: softcap }),
-      },
-      bindings: {
-        q: whole(q),
-        keys: whole(keys),
-        values: whole(values),
-        places: whole(layout.places),
-        tables: whole(layout.tables),
-        y: whole(y),
-      },
-    };
-    const matrices = pagedMatrices(recorder, attributes);
-    if (matrices !== undefined) {
-      const { constants, units } = matrices;
-      const grid = gridOf(rows * units);
-      recorder.launch({ kernel: 'attention_paged_matrices', ...common, conditions, constants, grid });
-      return { outputs: [y] };
+    const chunks = chunksOf(recorder, layout, window);
+    if (chunks === 1) launchPaged(recorder, { q, keys, values, y }, attributes);
+    else {
+      const [rows, width] = q.shape;
+      const sums = temporary(recorder, 'attended, chunks', [rows, chunks * width]);
+      const stats = temporary(recorder, 'attended, softmax of chunks', [rows, chunks * attributes.heads * 2]);
+      launchPaged(recorder, { q, keys, values, y: sums }, attributes, { chunks, stats });
+      launchFold(recorder, { sums, stats, y }, attributes, chunks);
     }
-    const ROW_PER_WORKGROUP = takesWorkgroups(recorder);
-    const units = rows * (ROW_PER_WORKGROUP ? heads : kvHeads);
-    // Few rows are all that a CPU adapter's cores can share.
-    const workgroup = ROW_PER_WORKGROUP ? KEYS : 8;
-    recorder.launch({
-      kernel: 'attention_paged',
-      ...common,
-      conditions: { ...conditions, ROW_PER_WORKGROUP, ROLLED: rolled(recorder, headDim) },
-      constants: { WORKGROUP: workgroup, HEAD4: headDim / 4, GROUP: heads / kvHeads },
-      grid: gridOf(ROW_PER_WORKGROUP ? units : Math.ceil(units / workgroup)),
-    });
     return { outputs: [y] };
   },
 
@@ -152,4 +128,94 @@ export const pagedAttention: Op<PagedAttentionAttributes> = {
 export function cacheRowOf(table: ArrayLike<number>, j: number, shared: number, gap: number): number {
   const u = j < shared ? j : j + gap;
   return table[Math.floor(u / BLOCK_TOKENS)] * BLOCK_TOKENS + (u % BLOCK_TOKENS);
+}
+
+/** Chunks that the longest text of a layout may have. A shorter one has the bits that it has without chunks. */
+function chunksOf(recorder: Recorder, { tables }: PagedLayout, window = Number.POSITIVE_INFINITY): number {
+  if (!takesWorkgroups(recorder)) return 1;
+  return Math.ceil(Math.min(tables.shape[1] * BLOCK_TOKENS, window) / CHUNK);
+}
+
+/** What chunks are made with: how many each row has room for, and the largest score and the sum of weights of each. */
+interface Split {
+  readonly chunks: number;
+  readonly stats: Tensor;
+}
+
+function launchPaged(
+  recorder: Recorder,
+  { q, keys, values, y }: Readonly<Record<'q' | 'keys' | 'values' | 'y', Tensor>>,
+  attributes: PagedAttentionAttributes,
+  split?: Split,
+): void {
+  const { heads, kvHeads, headDim, window, softcap, layout } = attributes;
+  const { chunks = 1, stats } = split ?? {};
+  const rows = q.shape[0];
+  const conditions = {
+    WINDOWED: window !== undefined,
+    SOFTCAP: softcap !== undefined,
+    SPLIT: stats !== undefined,
+  };
+  const common = {
+    label: 'attention_paged',
+    overrides: {
+      HEADS: heads,
+      KV_HEADS: kvHeads,
+      SCALE: scoreScale(attributes),
+      BLOCK: BLOCK_TOKENS,
+      ...(window === undefined ? {} : { WINDOW: window }),
+      ...(softcap === undefined ? {} : { CAP: softcap }),
+      ...(stats === undefined ? {} : { CHUNK, CHUNKS: chunks }),
+    },
+    bindings: {
+      q: whole(q),
+      keys: whole(keys),
+      values: whole(values),
+      places: whole(layout.places),
+      tables: whole(layout.tables),
+      y: whole(y),
+      stats: stats && whole(stats),
+    },
+  };
+  const matrices = pagedMatrices(recorder, attributes);
+  if (matrices !== undefined) {
+    const { constants, units } = matrices;
+    const grid = gridOf(rows * units * chunks);
+    recorder.launch({ kernel: 'attention_paged_matrices', ...common, conditions, constants, grid });
+    return;
+  }
+  const ROW_PER_WORKGROUP = takesWorkgroups(recorder);
+  const units = rows * (ROW_PER_WORKGROUP ? heads * chunks : kvHeads);
+  // Few rows are all that a CPU adapter's cores can share.
+  const workgroup = ROW_PER_WORKGROUP ? KEYS : 8;
+  recorder.launch({
+    kernel: 'attention_paged',
+    ...common,
+    conditions: { ...conditions, ROW_PER_WORKGROUP, ROLLED: rolled(recorder, headDim) },
+    constants: { WORKGROUP: workgroup, HEAD4: headDim / 4, GROUP: heads / kvHeads },
+    grid: gridOf(ROW_PER_WORKGROUP ? units : Math.ceil(units / workgroup)),
+  });
+}
+
+/** One softmax of all chunks. */
+function launchFold(
+  recorder: Recorder,
+  { sums, stats, y }: Readonly<Record<'sums' | 'stats' | 'y', Tensor>>,
+  { heads, headDim, window, layout }: PagedAttentionAttributes,
+  chunks: number,
+): void {
+  recorder.launch({
+    kernel: 'attention_paged_fold',
+    conditions: { WINDOWED: window !== undefined, SPLIT: true },
+    constants: { WORKGROUP: workgroupSize(recorder) },
+    overrides: {
+      HEADS: heads,
+      HEAD4: headDim / 4,
+      CHUNK,
+      CHUNKS: chunks,
+      ...(window === undefined ? {} : { WINDOW: window }),
+    },
+    bindings: { sums: whole(sums), stats: whole(stats), places: whole(layout.places), y: whole(y) },
+    grid: gridFor(recorder, (y.shape[0] * y.shape[1]) / 4),
+  });
 }
