@@ -89,8 +89,8 @@ const weight = ([1, 2, 5] as const).flatMap((splits) =>
 );
 
 const gatedBlocks = (['silu', 'gelu_tanh'] as const).flatMap((activation) => [
-  gated(`${activation}(gate) up, both kept in f16`, activation, (o, label) => o.make(label, [68, 64], 'f16')),
-  gated(`${activation}(gate) up, both kept in f32`, activation, (o) => quantized(o, 'nf4')),
+  gated(`${activation}(gate) up, weights in f16`, activation, (o, label) => o.make(label, [68, 64], 'f16')),
+  gated(`${activation}(gate) up, weights in nf4`, activation, (o) => quantized(o, 'nf4')),
 ]);
 
 const edges = (

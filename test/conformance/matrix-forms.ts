@@ -169,7 +169,7 @@ export const formCases: readonly ConformanceCase[] = [
   inEveryForm('silu(gate) up and its gradient, kept in f16', (gpu) =>
     gatedValues(gpu, 'silu', (o, label) => o.make(label, [68, 64], 'bf16')),
   ),
-  inEveryForm('gelu(gate) up and its gradient, kept in f32', (gpu) =>
+  inEveryForm('gelu(gate) up and its gradient, weights in i8', (gpu) =>
     gatedValues(gpu, 'gelu_tanh', (o: Operands) => quantized(o, 'i8')),
   ),
 ];

@@ -3,7 +3,7 @@
  * Either product may have a LoRA pair (shared-input.ts), where `gatesPairs` says so.
  *
  * Where products go through shared memory, the second one's epilogue makes y: x uᵀ is written for the gradient and not read
- * again. With 16-bit weights both products are kept as f16 for it, the largest activations of a block at half their size
+ * again. With weights of 16 bits or fewer both products are kept as f16 for it, the largest activations of a block at half their size
  * (and divided by 256, since those of a model that was trained in bf16 may exceed 65504). Few rows whose loads are shared
  * (decoding) take both products in one dispatch, and keep neither.
  */
@@ -52,7 +52,7 @@ export const gatedLinear: Op<GatedAttributes> = {
       return { outputs: [y] };
     }
     const isFused = [gateWeight, upWeight].every((weight) => takesEpilogue(recorder, weight, rows));
-    const half = isFused && [gateWeight, upWeight].every(({ dtype }) => dtype === 'f16' || dtype === 'bf16');
+    const half = isFused && [gateWeight, upWeight].every(({ dtype }) => dtype !== 'f32');
     const gate = temporary(recorder, 'gate', shape, half ? 'f16' : 'f32');
     const up = temporary(recorder, 'up', shape, half ? 'f16' : 'f32');
     const product = (weight: Tensor) => ({ rows, weight, scale: 1, accumulate: false, x: x.dtype });
