@@ -68,7 +68,7 @@ describe('against finite differences, by tiles', () => {
   });
 });
 
-/** Projections of x [18, 16] to 12, with pairs of rank 4 on those that `has` names, their A one after the other or not. */
+/** Projections of x [18, 16] to 20, with pairs of rank 8 on those that `has` names, their A one after the other or not. */
 function projectionsOf(bench: Workbench, has: readonly boolean[], together: boolean): Projection[] {
   const held = (label: string, seed: number, shape: readonly number[]) => ({
     ...bench.floats(label, gridValues(seed, shape)),
@@ -76,20 +76,24 @@ function projectionsOf(bench: Workbench, has: readonly boolean[], together: bool
     gradient: bench.floats(`d ${label}`, { shape, data: new Float64Array(shape[0] * shape[1]) }),
   });
   const count = has.filter(Boolean).length;
-  const all = held('a', 9, [4 * count, 16]);
+  const all = held('a', 9, [8 * count, 16]);
   const rows = (i: number): Tensor => {
-    const [a, gradient] = [all, all.gradient].map((tensor) => rowRange(tensor, 4 * i, 4));
+    const [a, gradient] = [all, all.gradient].map((tensor) => rowRange(tensor, 8 * i, 8));
     if (together) return { ...a, gradient };
-    const apart = allocateTensor(gpu, 'a', [4, 16], 'f32', 'state');
+    const apart = allocateTensor(gpu, 'a', [8, 16], 'f32', 'state');
     bench.adopt(apart);
-    upload(gpu, apart, Float32Array.from(gridValues(9, [4 * count, 16]).data).subarray(64 * i, 64 * i + 64));
+    upload(
+      gpu,
+      apart,
+      Float32Array.from(gridValues(9, [8 * count, 16]).data).subarray(128 * i, 128 * i + 128),
+    );
     return { ...apart, requiresGrad: true, gradient };
   };
   let place = 0;
   return has.map((isPaired, i) => {
-    const weight = bench.floats(`w${i}`, gridValues(10 + i, [12, 16]));
+    const weight = bench.floats(`w${i}`, gridValues(10 + i, [20, 16]));
     if (!isPaired) return { weight, lora: undefined };
-    return { weight, lora: { a: rows(place++), b: held(`b${i}`, 20 + i, [12, 4]), scale: 2 } };
+    return { weight, lora: { a: rows(place++), b: held(`b${i}`, 20 + i, [20, 8]), scale: 2 } };
   });
 }
 
@@ -145,6 +149,19 @@ describe('three projections of x', () => {
     expect([other.counts[0], one.counts[0]]).toEqual([apart, together]);
     expect(one.counts[1]).toBeLessThanOrEqual(other.counts[1]);
   });
+});
+
+it('gradients of pairs are the same with the sum over tokens split', async () => {
+  const has = [true, true, true];
+  const expected = await run('plain', has, false, three);
+  gpu.choices.splitK = 2;
+  const split = await run('tiled', has, true, three);
+  split.values.forEach((values, i) => {
+    expectClose(values, expected.values[i], 1e-5, `result ${i}`);
+  });
+  gpu.choices.splitK = 1;
+  // One more for the gradient of all A, and for that of each B.
+  expect(split.counts[1] - (await run('tiled', has, true, three)).counts[1]).toBe(4);
 });
 
 describe('a gated block', () => {
