@@ -38,7 +38,7 @@ const asStep =
     return y;
   };
 
-/** The first batch against the plain product of as many rows; those after it have its bits. */
+/** The first batch against the plain product of as many rows; those after it have its bits, and so has it with sizes as constants, or as data. */
 function product(
   name: string,
   [N, K]: readonly [number, number],
@@ -52,7 +52,8 @@ function product(
       const found = await decoded(gpu, async () => {
         const values: Float32Array[] = [];
         for (const rows of batches) values.push(...(await productValues(gpu, [rows, N, K], asStep(make))));
-        return values;
+        gpu.choices.sizedProducts = !gpu.profile.sizesMatrices;
+        return [...values, ...(await productValues(gpu, [batches[0], N, K], asStep(make)))];
       });
       gpu.choices.linear = 'plain';
       const [expected] = await productValues(gpu, [batches[0], N, K], make);
@@ -60,7 +61,11 @@ function product(
       expectNear(found[0], expected, name);
       found.forEach((values, i) => {
         const alike = Math.min(values.length, found[0].length);
-        expectSameBits(values.subarray(0, alike), found[0].subarray(0, alike), `${batches[i]} rows`);
+        expectSameBits(
+          values.subarray(0, alike),
+          found[0].subarray(0, alike),
+          `${batches[i] ?? 'otherwise sized, all'} rows`,
+        );
       });
     },
   };
