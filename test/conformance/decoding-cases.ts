@@ -157,13 +157,18 @@ const attentions = [
 
 const generation: ConformanceCase = {
   group,
-  name: 'decoding on tensor cores: a text and its log-probs have the same bits alone and in company',
+  name: 'decoding on tensor cores: a text has the same bits alone, in company and by a LoRA adapter that is still 0',
   async run({ gpu }) {
-    const options = { train: 'none', dtype: 'bf16', positions: 128 } as const;
+    const train = {
+      r: 8,
+      alpha: 16,
+      targetModules: ['q_proj', 'k_proj', 'v_proj', 'gate_proj', 'down_proj'],
+    };
+    const options = { train, dtype: 'bf16', positions: 128 } as const;
     const loaded = await loadModel(gpu, 'examples/stories260K', options);
     const asked = requests(SAMPLED).slice(0, 4);
-    const generated = async (maxSequences: number) => {
-      const engine = new Engine(gpu, loaded.model, { maxSequences, maxPositions: 128 });
+    const generated = async (maxSequences: number, adapter = false) => {
+      const engine = new Engine(gpu, loaded.model, { maxSequences, maxPositions: 128, adapter });
       const found = await all(engine, asked);
       await engine.close();
       return found;
@@ -171,7 +176,9 @@ const generation: ConformanceCase = {
     try {
       const alone = await decoded(gpu, () => generated(1));
       const together = await decoded(gpu, () => generated(4));
-      if (JSON.stringify(together) !== JSON.stringify(alone)) throw new Error('Texts or log-probs differ.');
+      const adapted = await decoded(gpu, () => generated(4, true));
+      for (const others of [together, adapted])
+        if (JSON.stringify(others) !== JSON.stringify(alone)) throw new Error('Texts or log-probs differ.');
       const logprobs = (of: typeof alone) => of.map(([{ scored }]) => scored[0]?.logprob ?? Number.NaN);
       const otherwise = await generated(4);
       expectClose(logprobs(alone), logprobs(otherwise), 1e-2, 'log-probs of first tokens');

@@ -42,6 +42,11 @@ function turned(
 
 export const turnedCases: readonly ConformanceCase[] = [
   turned(
+    'of 4, f16 and a bias',
+    { rows: 20, heads: 18, headDim: 4, inner: 20, weightOf: stored('f16'), bias: true },
+    ['tiled'],
+  ),
+  turned(
     'of 64, bf16 and a bias, by every form',
     { rows: 150, heads: 3, headDim: 64, inner: 172, weightOf: stored('bf16'), bias: true },
     'every form',

@@ -43,7 +43,6 @@ describe('the epilogue of a product turns its heads, to the bits of a dispatch o
   it.each<[string, Partial<TurnedProduct>]>([
     ['with a bias', { bias: true }],
     ['with a LoRA pair', { pair: 'bf16' }],
-    ['of heads of 4', { headDim: 4, heads: 18, bias: true }],
   ])('by tiles, %s', async (_name, product) => {
     gpu.choices.linear = 'tiled';
     expect(await turned(product)).toEqual(['linear_tiled']);
